@@ -1,0 +1,50 @@
+"""Legato: variational autoencoders that are right, measured and quick to the hand.
+
+The public names, re-exported lazily: importing the package costs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Mistake": "legato.errors",
+    "Trace": "legato.trace",
+    "Rung": "legato.trace",
+    "Given": "legato.trace",
+    "Family": "legato.families",
+    "Conditional": "legato.conditional",
+    "Prior": "legato.priors",
+    "StandardNormal": "legato.priors",
+    "Flat": "legato.latents",
+    "Latent": "legato.latents",
+    "LatentVariableModel": "legato.model",
+    "Term": "legato.objectives",
+    "Objective": "legato.objectives",
+    "Distortion": "legato.objectives",
+    "Rate": "legato.objectives",
+    "ImportanceWeighted": "legato.objectives",
+    "anneal": "legato.objectives",
+    "Recipe": "legato.recipes",
+    "recipe": "legato.recipes",
+    "open_source": "legato.data",
+    "DataOptions": "legato.data",
+    "train": "legato.training",
+    "load": "legato.latent_space",
+    "evaluate": "legato.measures",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module `legato` has no attribute `{name}`")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,33 @@
+"""Network ▷ family: a conditional distribution. q(z|x), p(x|z) and p(z_l|z_<l) are all this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from legato.families import Family, Shape
+
+Net = Callable[[Shape, Shape], nn.Module]  # (given, out) -> Module
+
+
+class Conditional(nn.Module):
+    """x ↦ family(net(x)): a distribution over `event` for every input of shape `given`.
+
+    x (*lead, *given) -> batch shape `lead`, event shape `event`; a net itself sees one example axis only.
+    `net` is a builder, called once with the shapes that the family asks for.
+    """
+
+    def __init__(self, net: Net, family: Family, given: Shape, event: Shape) -> None:
+        super().__init__()
+        self.given, self.event = given, event
+        self.family = family
+        self.net = net(given, family.shape(event))
+
+    def forward(self, x: Tensor) -> Distribution:
+        """x (*lead, *given) -> a distribution of batch shape `lead`."""
+        lead = x.shape[: x.ndim - len(self.given)]
+        theta: Tensor = self.net(x.reshape(-1, *self.given))
+        distribution: Distribution = self.family(theta.reshape(*lead, *self.family.shape(self.event)), self.event)
+        return distribution

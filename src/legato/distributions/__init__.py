@@ -1,0 +1,16 @@
+"""Distributions that torch lacks, and the table of closed-form divergences between those it has."""
+
+from legato.distributions.divergence import closed_form, kl_per_dimension, register_kl
+from legato.distributions.pixels import BIN, DiscretizedLogistic
+from legato.distributions.point import PointMass
+from legato.distributions.solved import SolvedNormal
+
+__all__ = [
+    "BIN",
+    "DiscretizedLogistic",
+    "PointMass",
+    "SolvedNormal",
+    "closed_form",
+    "kl_per_dimension",
+    "register_kl",
+]

@@ -1,0 +1,22 @@
+"""Mistakes a person can make, and the one line that mends each.
+
+Covered: the exception that every command turns into one line and exit code 2, and the nearest-name suggestion.
+Not covered: bugs of ours, which stay tracebacks so that they can be reported.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class Mistake(Exception):
+    """What is wrong, what was expected, what to do: one line, shown without a traceback, exit code 2."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> Mistake:
+    """The mistake of naming a `what` that does not exist, with the nearest name that does."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return Mistake(f"no {what} is named `{name}`: {hint}there are {', '.join(names)}")

@@ -1,0 +1,159 @@
+"""Families: what a network's numbers mean. theta -> Distribution.
+
+Covered: posteriors (Gaussian, Point) and likelihoods (Bernoulli, Gaussian with a fixed, learned or solved scale, discretised
+logistic, continuous Bernoulli). A family is used for q(z|x), p(x|z) and p(z_l|z_<l) alike, and knows no network.
+Not covered: log-probabilities and draws, which are the distribution's.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
+from torch.distributions import Distribution, Independent, Normal
+
+from legato.distributions import DiscretizedLogistic, PointMass, SolvedNormal
+from legato.errors import Mistake
+
+Shape = tuple[int, ...]
+MIN_SCALE = 1e-4  # of a likelihood's σ: a constant pixel or column would else drive a density to infinity
+
+
+class Family(nn.Module):
+    """theta (*lead, *shape(event)) -> a distribution of batch shape `lead` and event shape `event`."""
+
+    has_density = True  # False: no log-probability, hence no rate and no bound
+
+    @abstractmethod
+    def shape(self, event: Shape) -> Shape:
+        """How many numbers it wants for one event."""
+
+    @abstractmethod
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """The distribution that `theta` names."""
+
+
+class Gaussian(Family):
+    """N(μ, diag σ²), θ = (μ, log σ), both from the network: the posterior of a VAE.
+
+    theta (*lead, 2, *event). log σ is taken as it is: a clamp would fake a floor where σ shrinks for lack of a rate.
+    Kingma & Welling 2013, https://arxiv.org/abs/1312.6114, eq. 9.
+    """
+
+    def shape(self, event: Shape) -> Shape:
+        """(2, *event): μ and log σ."""
+        return (2, *event)
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, 2, *event) -> N(μ, diag σ²)."""
+        mu, log_sigma = theta.unbind(-1 - len(event))
+        return _independent(Normal(mu, log_sigma.exp(), validate_args=False), event)
+
+
+class Point(Family):
+    """δ(z − θ): a plain autoencoder's code. Has no density, so a rate or a bound is refused when the recipe is built."""
+
+    has_density = False
+
+    def shape(self, event: Shape) -> Shape:
+        """The event's own."""
+        return event
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, *event) -> a point mass."""
+        return PointMass(theta, len(event))
+
+
+class Bernoulli(Family):
+    """P(x = 1) = sigmoid(θ), θ the logits (never probabilities). For binary data; grey data is binarised by drawing first."""
+
+    def shape(self, event: Shape) -> Shape:
+        """The event's own: one logit per value."""
+        return event
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, *event), logits -> independent coins."""
+        return _independent(TorchBernoulli(logits=theta, validate_args=False), event)
+
+
+class ContinuousBernoulli(Family):
+    """p(x) = C(λ) λ^x (1 − λ)^{1−x} on [0, 1], θ = logit λ: what cross-entropy on grey pixels lacks to be a density.
+
+    Loaiza-Ganem & Cunningham 2019, https://arxiv.org/abs/1907.06845. Its mean is not λ; the decoded picture shows the mean.
+    """
+
+    def shape(self, event: Shape) -> Shape:
+        """The event's own: one logit per value."""
+        return event
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, *event), logits -> independent densities on [0, 1]."""
+        return _independent(TorchContinuousBernoulli(logits=theta, validate_args=False), event)
+
+
+class Discretized(Family):
+    """A logistic distribution cut into the 256 values of a byte, θ = (mean, log scale), one pair per value.
+
+    theta (*lead, 2, *event); theta = 0 is mean ½ and scale e⁻², a flat start from which both tails still have gradients.
+    """
+
+    def shape(self, event: Shape) -> Shape:
+        """(2, *event): mean and log scale."""
+        return (2, *event)
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, 2, *event) -> independent discretised logistics on {0, 1/255, …, 1}."""
+        mean, log_scale = theta.unbind(-1 - len(event))
+        return _independent(DiscretizedLogistic(mean + 0.5, log_scale - 2.0), event)
+
+
+class Homoscedastic(Family):
+    """N(θ, σ²): the network gives the mean, the scale σ is one for all examples.
+
+    σ is `fixed` at a number, `learned` as a parameter, or `solved` in closed form: in training σ*² is the mean square error of
+    the batch (Rybkin et al. 2021), and `solve` freezes it at its training-data value before any evaluation.
+
+    `of` is the shape of σ: () for one number (images), (D,) for one per column (tables, whose columns have units of their own).
+    """
+
+    log_scale: Tensor
+
+    def __init__(self, scale: Literal["learned", "solved"] | float = "learned", of: Shape = ()) -> None:
+        super().__init__()
+        if not isinstance(scale, str) and not (math.isfinite(scale) and scale > 0):
+            raise Mistake(f"`scale` of a Gaussian likelihood must be a positive number, got {scale}")
+        self.how = scale if isinstance(scale, str) else "fixed"
+        start = torch.full(of, math.log(scale if not isinstance(scale, str) else 0.3))
+        if self.how == "learned":
+            self.log_scale = nn.Parameter(start)
+        else:
+            self.register_buffer("log_scale", start)
+
+    def shape(self, event: Shape) -> Shape:
+        """The event's own: the mean."""
+        return event
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, *event), the mean -> N(theta, σ²)."""
+        if self.how == "solved" and self.training:
+            return _independent(SolvedNormal(theta), event)
+        return _independent(Normal(theta, self.scale.expand_as(theta), validate_args=False), event)
+
+    @property
+    def scale(self) -> Tensor:
+        """σ, in units of the prepared data, at least 10⁻⁴."""
+        return self.log_scale.exp().clamp(min=MIN_SCALE)
+
+    def solve(self, mean_square: float) -> None:
+        """Freezes a solved scale at σ² = `mean_square`, the mean of (x − mean)² over training data."""
+        if self.how == "solved":
+            self.log_scale.fill_(0.5 * math.log(max(mean_square, MIN_SCALE**2)))
+
+
+def _independent(base: Distribution, event: Shape) -> Distribution:
+    return Independent(base, len(event), validate_args=False)

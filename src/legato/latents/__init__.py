@@ -1,0 +1,6 @@
+"""Latents: how x becomes a code, and where codes are drawn from without x."""
+
+from legato.latents.flat import Flat
+from legato.latents.latent import Latent
+
+__all__ = ["Flat", "Latent"]

@@ -1,0 +1,73 @@
+"""A model: latent × likelihood. It makes traces; it never says what they cost (that is an objective's).
+
+Covered: the pass, samples, reconstructions, and log p(x) by importance weighting with bounded memory.
+Not covered: training, data, pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from legato.conditional import Conditional
+from legato.errors import Mistake
+from legato.latents import Latent
+from legato.trace import Given, Trace
+
+CHUNK = 4096  # decoded examples at a time in an estimate: tens of MB for small images, and large enough for full speed
+
+
+class LatentVariableModel(nn.Module):
+    """p(x, z) = p(z) p(x|z), with q(z|x) to infer z. Shapes: x (B, *data), code (S, B, *event)."""
+
+    def __init__(self, latent: Latent, likelihood: Conditional) -> None:
+        super().__init__()
+        if latent.event != likelihood.given:
+            raise Mistake(
+                f"the latent's codes have shape {latent.event}, the likelihood reads {likelihood.given}: give both the same"
+            )
+        self.latent, self.likelihood = latent, likelihood
+
+    def forward(self, x: Tensor, draws: int = 1) -> Trace:
+        """One pass with `draws` draws of each example's code."""
+        return self.trace(x, self.latent.encode(x), draws)
+
+    def trace(self, x: Tensor, encoded: object, draws: int) -> Trace:
+        """A pass from what `latent.encode(x)` gave: further draws without a further run of the encoder."""
+        code, rungs = self.latent.draw(encoded, draws, Given(infer=self.latent.posterior))
+        return Trace(x, self.likelihood(code), code, rungs)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The mean of p(x|z), (*lead, *data), in units of the prepared data."""
+        likelihood: Distribution = self.likelihood(code)
+        return likelihood.mean
+
+    def sample(self, n: int) -> Tensor:
+        """Decoded means of n codes from the prior, (n, *data)."""
+        return self.decode(self.latent.sample(n, Given(infer=self.latent.posterior)))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """The decoded mean of the posterior's mean, (B, *data): no draw, the same at every call."""
+        return self.decode(self.latent.posterior(x).mean)
+
+    def chunks(self, x: Tensor, k: int, chunk: int = CHUNK) -> Iterator[Trace]:
+        """Traces whose draws add up to exactly k per example; the encoder runs once, memory holds `chunk` decoded examples."""
+        if k < 1:
+            raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
+        encoded = self.latent.encode(x)
+        most = max(chunk // len(x), 1)
+        for done in range(0, k, most):
+            yield self.trace(x, encoded, min(most, k - done))
+
+    @torch.no_grad()
+    def log_likelihood(self, x: Tensor, k: int, chunk: int = CHUNK) -> Tensor:
+        """log (1/k) Σᵢ p(x, zᵢ)/q(zᵢ|x), zᵢ ~ q(z|x): a stochastic lower bound on log p(x), (B,), nats per example.
+
+        It rises with k towards log p(x). Burda et al. 2016, https://arxiv.org/abs/1509.00519, eq. 8.
+        Raises `Mistake` where the posterior is a point mass: an autoencoder has no likelihood of x.
+        """
+        log_w = torch.cat([trace.log_w for trace in self.chunks(x, k, chunk)])
+        return torch.logsumexp(log_w, 0) - torch.log(torch.tensor(float(k)))

@@ -1,0 +1,40 @@
+"""Networks: (given, out) -> Module, for vectors and images. None knows a family, a posterior or a likelihood.
+
+`given` and `out` are shapes without the batch axis: (D,) is a vector, (C, H, W) an image, (k, C, H, W) k numbers for each
+value of an image. A net maps (B, *given) to (B, *out); nothing in it mixes examples (no batch normalisation), so every
+per-example term stays the same when a batch is repeated or cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+from torch import nn
+
+from legato.errors import Mistake, unknown
+from legato.nets.conv import conv
+from legato.nets.mlp import mlp
+from legato.nets.residual import residual
+from legato.nets.shapes import Shape, is_image, spatial
+
+__all__ = ["NETS", "Shape", "build", "conv", "is_image", "mlp", "residual", "spatial", "suited"]
+
+NETS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "residual": residual, "conv": conv}
+DENSE_LIMIT = 32 * 32  # values: above this a dense layer spends most of its weights on pixels far from each other
+
+
+def suited(data: Shape) -> str:
+    """The net that fits data of this shape: dense residual blocks up to 1024 values and for vectors, else convolutions."""
+    return "conv" if is_image(data) and prod(data) > DENSE_LIMIT else "residual"
+
+
+def build(name: str, given: Shape, out: Shape, *, width: int | None = None, depth: int | None = None) -> nn.Module:
+    """The net called `name`, with its own defaults where `width` or `depth` is None. Raises `Mistake` for an unknown name."""
+    if name not in NETS:
+        raise unknown("net", name, NETS)
+    for word, value, least in (("width", width, 1), ("depth", depth, 0)):
+        if value is not None and value < least:
+            raise Mistake(f"`{word}` must be {least} or more, got {value}")
+    chosen = {word: value for word, value in (("width", width), ("depth", depth)) if value is not None}
+    return NETS[name](given, out, **chosen)

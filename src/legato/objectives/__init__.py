@@ -1,0 +1,16 @@
+"""Objectives: weighted sums of terms, each a function of one trace, in nats per example."""
+
+from legato.objectives.bounds import Distortion, ImportanceWeighted, Rate, importance_weighted_bound
+from legato.objectives.term import Loss, Objective, Term, Weight, anneal
+
+__all__ = [
+    "Distortion",
+    "ImportanceWeighted",
+    "Loss",
+    "Objective",
+    "Rate",
+    "Term",
+    "Weight",
+    "anneal",
+    "importance_weighted_bound",
+]

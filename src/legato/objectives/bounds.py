@@ -1,0 +1,83 @@
+"""The terms of the evidence lower bound, and its importance-weighted tightening."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from legato.errors import Mistake
+from legato.objectives.term import Term
+from legato.trace import Trace
+
+
+class Distortion(Term):
+    """−E_q log p(x|z), averaged over the draws: (B,), nats per example. What reconstruction costs."""
+
+    name = "distortion"
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        return -trace.log_px.mean(0)
+
+
+class Rate(Term):
+    """KL(q(z|x) ‖ p(z)): (B,), nats per example. Exact where registered, else from the draws.
+
+    `free_bits` λ (nats per dimension, in spite of the name) charges a dimension at least λ, so that it need not collapse to
+    save less than that: Σ_j max(λ, mean_B KL_j). Kingma et al. 2016, https://arxiv.org/abs/1606.04934, eq. 15. The batch's
+    mean decides which dimensions are free, so with λ > 0 this term needs the batch; repeating it leaves the term unchanged.
+
+    Raises `Mistake` for a point mass, when the recipe is built.
+    """
+
+    name = "rate"
+    needs_density = True
+
+    def __init__(self, free_bits: float = 0.0) -> None:
+        super().__init__()
+        if not free_bits >= 0:
+            raise Mistake(f"`free_bits` is a number of nats per dimension, 0 or more; got {free_bits}")
+        self.free_bits = free_bits
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        if not self.free_bits:
+            return trace.kl
+        return torch.stack([self._charged(rung.kl_per_dimension) for rung in trace.rungs]).sum(0)
+
+    def _charged(self, kl: Tensor | None) -> Tensor:
+        if kl is None:
+            raise Mistake("free bits need a KL per dimension in closed form: use a Gaussian posterior and a Gaussian prior")
+        per_dimension = kl.flatten(1)  # (B, d)
+        free = per_dimension.mean(0, keepdim=True) < self.free_bits
+        return torch.where(free, self.free_bits, per_dimension).sum(1)
+
+
+def importance_weighted_bound(log_w: Tensor) -> Tensor:
+    """log (1/k) Σᵢ wᵢ over the first axis: log_w (k, B) -> (B,), nats. k = 1 is the ELBO with a sampled KL."""
+    return torch.logsumexp(log_w, 0) - math.log(len(log_w))
+
+
+class ImportanceWeighted(Term):
+    """−log (1/k) Σᵢ p(x, zᵢ)/q(zᵢ|x), zᵢ ~ q(z|x): the negative of a bound on log p(x) that tightens as k grows.
+
+    Reads `trace.log_w`, (k, B); returns (B,), nats per example. k = 1 is the negative ELBO with a sampled KL.
+    It holds distortion and rate, so it stands alone in an objective. Burda, Grosse & Salakhutdinov 2016, https://arxiv.org/abs/1509.00519, eq. 8.
+
+    Raises `Mistake` for a point mass, when the recipe is built.
+    """
+
+    name = "importance-weighted bound"
+    needs_density = True
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        if k < 1:
+            raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
+        self.draws = k
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,). Uses exactly k draws even where another term wanted more."""
+        return -importance_weighted_bound(trace.log_w[: self.draws])

@@ -1,0 +1,128 @@
+"""Terms, weights that follow the step, and their sum: what training minimises.
+
+Covered: per-example terms in nats, weights as numbers or schedules, one reduction (mean over the batch, once, at the end).
+Not covered: what a trace is (trace.py); the step that minimises (training.py).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from legato.errors import Mistake
+from legato.trace import Trace
+
+
+class Weight:
+    """A weight that follows the step: `value(step, total)`; `length` is the share or the number of steps until it rests."""
+
+    def __init__(self, value: Callable[[int, int], float], length: float = 0.0) -> None:
+        self.value, self.length = value, length
+
+    def __mul__(self, term: Term) -> Objective:
+        return Objective([(self, term)])
+
+    def steps(self, total: int) -> int:
+        """After how many of `total` steps it rests."""
+        return round(self.length * total) if self.length < 1 else int(self.length)
+
+
+def anneal(start: float, end: float, length: float) -> Weight:
+    """From `start` linearly to `end` over `length` steps (or, below 1, that share of the run), then `end`.
+
+    A schedule that outlives the run would leave another objective trained than the one that is named; training refuses it.
+    """
+    if not length > 0:
+        raise Mistake(f"a schedule's length is a number of steps, or a share of the run between 0 and 1; got {length}")
+
+    def value(step: int, total: int) -> float:
+        until = weight.steps(total)
+        return end if step >= until else start + (end - start) * step / until
+
+    weight = Weight(value, length)
+    return weight
+
+
+class Term(nn.Module):
+    """Trace -> nats per example, (B,). Smaller is better. Never averaged over an example's dimensions."""
+
+    draws = 1  # how many draws of z it wants
+    needs_density = False  # True: refused with a point-mass posterior
+    name: str
+
+    @abstractmethod
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,), nats per example."""
+
+    def __rmul__(self, weight: float) -> Objective:
+        return weighed(weight, self)
+
+    def __add__(self, other: Term | Objective) -> Objective:
+        return weighed(1.0, self) + other
+
+
+class Loss(NamedTuple):
+    """What one batch costs: `total` carries the gradient; `parts` are the unweighted terms, detached, nats per example."""
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """Σᵢ wᵢ(step) · termᵢ, averaged over the batch once."""
+
+    def __init__(self, parts: list[tuple[Weight, Term]]) -> None:
+        super().__init__()
+        self.weights = [weight for weight, _ in parts]
+        self.terms = nn.ModuleList(term for _, term in parts)
+        names = [term.name for _, term in parts]
+        if len(set(names)) < len(names):
+            raise Mistake(f"an objective has each term once, got {', '.join(names)}: add up their weights instead")
+
+    @property
+    def draws(self) -> int:
+        """How many draws the hungriest term wants."""
+        return max(term.draws for term in self._terms())
+
+    @property
+    def needs_density(self) -> bool:
+        """Whether any term needs log q(z|x)."""
+        return any(term.needs_density for term in self._terms())
+
+    def __add__(self, other: Term | Objective) -> Objective:
+        more = weighed(1.0, other) if isinstance(other, Term) else other
+        return Objective([*self._parts(), *more._parts()])
+
+    def forward(self, trace: Trace, weights: list[float]) -> Loss:
+        """The batch's loss at `weights` (from `at`), and its parts."""
+        values = {term.name: term(trace).mean() for term in self._terms()}
+        total = sum(weight * value for weight, value in zip(weights, values.values(), strict=True))
+        assert isinstance(total, Tensor)
+        return Loss(total, {name: value.detach() for name, value in values.items()})
+
+    def at(self, step: int, total: int) -> list[float]:
+        """Each term's weight at `step` of `total`. Raises `Mistake` for a schedule that outlives the run."""
+        for weight in self.weights:
+            if weight.steps(total) > total:
+                raise Mistake(
+                    f"a schedule of {weight.steps(total)} steps outlives the run of {total}: "
+                    "train longer, or give its length as a share of the run (0.25)"
+                )
+        return [weight.value(step, total) for weight in self.weights]
+
+    def _terms(self) -> list[Term]:
+        return [term for term in self.terms if isinstance(term, Term)]
+
+    def _parts(self) -> list[tuple[Weight, Term]]:
+        return list(zip(self.weights, self._terms(), strict=True))
+
+
+def weighed(weight: float, term: Term) -> Objective:
+    """A constant weight times a term."""
+    value = float(weight)
+    if not value >= 0:
+        raise Mistake(f"the weight of `{term.name}` must be 0 or more, got {weight}: a negative one has no minimum")
+    return Objective([(Weight(lambda step, total: value), term)])
