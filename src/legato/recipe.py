@@ -1,0 +1,155 @@
+"""model + objective = a recipe; the registry of named ones; a recipe from a name and back.
+
+A recipe's signature *is* its configuration: the command line makes options of it and `recipe.json` stores its arguments.
+Covered: building, refusing what cannot go together, a person's own `module:function`.
+Not covered: the named models themselves (recipes.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from legato.distributions.point import NO_DENSITY
+from legato.errors import Mistake, unknown
+from legato.model import LatentVariableModel
+from legato.objectives import Objective, Term
+from legato.objectives.term import weighed
+from legato.setting import DataSpec, Words
+from legato.vocabulary import resolve
+
+Sentence = Callable[..., "Recipe"]
+RECIPES: dict[str, Sentence] = {}
+
+
+class Recipe:
+    """A model and what it is trained for.
+
+    Raises `Mistake` where they cannot go together, when it is built rather than after an hour of training.
+    """
+
+    def __init__(self, model: LatentVariableModel, objective: Objective | Term) -> None:
+        self.model = model
+        self.objective = weighed(1.0, objective) if isinstance(objective, Term) else objective
+        if self.objective.needs_density and not model.latent.has_density:
+            raise Mistake(f"this objective asks for log q(z|x): {NO_DENSITY}")
+
+
+def recipe(sentence: Sentence) -> Sentence:
+    """Registers a named model: a function (data, **options) -> Recipe."""
+    RECIPES[sentence.__name__] = sentence
+    return sentence
+
+
+def prefers(likelihood: str) -> Callable[[Sentence], Sentence]:
+    """Marks a recipe that is about one likelihood: `auto` means that one, an explicit word still wins."""
+
+    def mark(sentence: Sentence) -> Sentence:
+        @functools.wraps(sentence)
+        def told(data: DataSpec, **options: Any) -> Recipe:
+            return sentence(replace(data, likelihood=likelihood), **options)
+
+        told.prefers = likelihood  # type: ignore[attr-defined]
+        return told
+
+    return mark
+
+
+def options_of(sentence: Sentence) -> dict[str, inspect.Parameter]:
+    """The recipe's own options: its parameters after `data`."""
+    return dict(list(inspect.signature(sentence).parameters.items())[1:])
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A recipe as it is written down: its name, its options, the shared words. What `recipe.json` holds."""
+
+    name: str  # a registered name, or module:function
+    options: dict[str, Any]
+    words: Words
+
+    def build(self, data: DataSpec, module: str | None = None) -> Recipe:
+        """The recipe for these data. `module`: the person's own module that may be imported, if the recipe is one of theirs."""
+        return find(self.name, module)(replace(data, words=self.words), **self.options)
+
+    def to_json(self) -> dict[str, Any]:
+        """Flat: {"recipe": "vae", "latent_dim": 32, "beta": 1.0, "net": "residual", …}."""
+        return {"recipe": self.name, **self.options, **asdict(self.words)}
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> Definition:
+        """The inverse of `to_json`."""
+        words = {name: stored[name] for name in asdict(Words())}
+        options = {name: value for name, value in stored.items() if name not in words and name != "recipe"}
+        return Definition(stored["recipe"], options, Words(**words))
+
+
+def define(name: str | Sentence, data: DataSpec, **chosen: Any) -> Definition:
+    """A definition with every option and word filled in. `chosen` mixes the recipe's options and the shared words.
+
+    Raises `Mistake` for a recipe, an option or a word that does not exist, naming the nearest that does.
+    """
+    sentence = name if callable(name) else find(name, module_of(name))
+    own, shared = options_of(sentence), asdict(Words())
+    for option in chosen:
+        if option not in own and option not in shared:
+            raise unknown(f"option of `{_name(sentence)}`", option, [*own, *shared])
+    words = Words(**{word: value for word, value in chosen.items() if word in shared})
+    options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    missing = [o for o, value in options.items() if value is inspect.Parameter.empty]
+    if missing:
+        raise Mistake(f"`{_name(sentence)}` needs a value for {', '.join(f'`{o}`' for o in missing)}")
+    return Definition(_name(sentence), options, resolve(replace(data, words=words), preferred(sentence)))
+
+
+def preferred(sentence: Sentence) -> str | None:
+    """The likelihood that a recipe is about, if it is about one (`sigma_vae`)."""
+    return getattr(sentence, "prefers", None)
+
+
+def module_of(name: str) -> str | None:
+    """`my_models:tiny` -> `my_models`; None for a registered name."""
+    return name.partition(":")[0] if ":" in name else None
+
+
+def find(name: str, module: str | None = None) -> Sentence:
+    """The recipe called `name`. A `module:function` is imported only where the caller names that very module."""
+    import legato.recipes  # noqa: F401  (registers the named ones; here, because they need this file)
+
+    if ":" not in name:
+        if name not in RECIPES:
+            raise unknown("recipe", name, RECIPES)
+        return RECIPES[name]
+    if module_of(name) != module:
+        raise Mistake(
+            f"this recipe is `{name}`, code of your own: name its module to allow its import (--module {module_of(name)})"
+        )
+    return _import(name)
+
+
+def _import(name: str) -> Sentence:
+    module, _, function = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # a person's module lies where they stand, as with `python -m`
+    try:
+        found = getattr(importlib.import_module(module), function, None)
+    except ModuleNotFoundError as error:
+        raise Mistake(
+            f"no module named `{error.name}` to read the recipe `{name}` from: run this where the file lies"
+        ) from error
+    if not callable(found):
+        raise Mistake(f"`{module}` has no function `{function}`: expected def {function}(data, …) -> legato.Recipe")
+    sentence: Sentence = found
+    return sentence
+
+
+def _name(sentence: Sentence) -> str:
+    name = sentence.__name__
+    return name if RECIPES.get(name) is sentence else f"{sentence.__module__}:{name}"
