@@ -1,0 +1,162 @@
+"""Many pictures into the store: decoded in threads, in order, with what was skipped and changed counted.
+
+Covered: folders, Parquet columns of pictures, and arrays to be resized, which differ only in where a picture's bytes
+come from. Not covered: finding those bytes, labels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from legato.data.dataset import Problem
+from legato.data.options import LARGEST, SMALLEST, DataOptions
+from legato.data.parallel import ordered
+from legato.data.pictures import Header, Payload, Picture, Preparation, Unreadable, decode, read_header
+from legato.data.writer import Writer
+from legato.errors import Mistake
+from legato.progress import progress
+
+Item = tuple[str, Payload]  # an id, and where its picture is
+Items = Callable[[], Iterable[Item]]  # goes through them once more at each call
+
+PHRASES = {
+    "turned": "{} turned upright as their EXIF orientation says",
+    "transparent": "{} had transparency: laid on {background}",
+    "deep": "{} with more than 8 bits per channel: reduced to 8",
+    "CMYK": "{} in CMYK: converted to RGB",
+    "bilevel": "{} with 1 bit per pixel: widened to 0 and 255",
+    "animated": "{} with several frames: the first was taken",
+    "greyed": "{} in colour: turned grey",
+}
+
+
+@dataclass(frozen=True)
+class Album:
+    """What was written: positions (N,) of the kept items, or None where nothing was skipped."""
+
+    positions: np.ndarray | None
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def check_sides(height: int, width: int, name: str) -> None:
+    """Raises `Mistake` where a picture's sides are not what the networks take."""
+    if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
+        raise Mistake(
+            f"pictures of `{name}` are {width}×{height} pixels: sides must be from {SMALLEST} to {LARGEST}, so resize "
+            f"them with --size N, such as --size {min(LARGEST, max(SMALLEST, 64))}"
+        )
+
+
+def write_pictures(
+    writer: Writer, items: Items, total: int, options: DataOptions, name: str, channels: int | None = None
+) -> Album:
+    """Appends every readable picture; `channels` is what auto means, if the source knows. Raises `Mistake`."""
+    with _pillow_warnings():
+        wanted = channels if options.channels == "auto" else options.channels
+        if wanted is None or options.size is None:
+            grey = _look(items, total, options, name)
+            wanted = wanted or (1 if grey else 3)
+        preparation = Preparation(wanted, options.size, options.crop, options.background)
+        return _write(writer, items, total, preparation, options, name)
+
+
+def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
+    """Whether all are grey; mixed and impossible sizes are refused here, before anything is decoded for minutes."""
+
+    def look(item: Item) -> tuple[str, Header | None]:
+        try:
+            return item[0], read_header(item[1], options.background)
+        except Unreadable:  # reported when it is decoded
+            return item[0], None
+
+    grey, first = True, None
+    with progress(f"looking at {name}", total, unit="pictures") as bar:
+        for done, (id, header) in enumerate(ordered(look, items()), 1):
+            bar(done)
+            if header is None:
+                continue
+            grey = grey and header.grey
+            first = first or (id, header.size)
+            if options.size is None:
+                _check_same(name, first, (id, header.size))
+    return grey
+
+
+def _check_same(name: str, first: tuple[str, tuple[int, int]], other: tuple[str, tuple[int, int]]) -> None:
+    (one, (w1, h1)), (two, (w2, h2)) = first, other
+    if (w1, h1) != (w2, h2):
+        raise Mistake(
+            f"pictures of `{name}` differ in size: `{one}` has {w1}×{h1} pixels, `{two}` has {w2}×{h2}; "
+            f"bring them to one size with --size N, such as --size {_suggested(min(w1, h1, w2, h2))}"
+        )
+    check_sides(h1, w1, name)
+
+
+def _suggested(side: int) -> int:
+    """The power of two at or below a side, within what is usual."""
+    return min(128, max(16, 1 << (max(side, 1).bit_length() - 1)))
+
+
+def _write(writer: Writer, items: Items, total: int, preparation: Preparation, options: DataOptions, name: str) -> Album:
+    def attempt(item: Item) -> tuple[str, Picture | Unreadable]:
+        try:
+            return item[0], decode(item[1], preparation)
+        except Unreadable as error:
+            return item[0], error
+
+    counts: Counter[str] = Counter()
+    problems: list[Problem] = []
+    kept, first = array("q"), None
+    with progress(f"decoding {name}", total, unit="pictures") as bar:
+        for position, (id, result) in enumerate(ordered(attempt, items())):
+            bar(position + 1)
+            if isinstance(result, Unreadable):
+                problems.append(Problem(id, str(result)))
+                if options.strict:
+                    raise problems[0].mistake()
+                continue
+            _, height, width = result.pixels.shape
+            if first is None:
+                first = (id, (width, height))
+                writer.reserve(result.pixels.nbytes * total)
+            _check_same(name, first, (id, (width, height)))
+            writer.append(result.pixels[None])
+            kept.append(position)
+            counts.update(result.remarks)
+    if not kept:
+        raise _nothing_left(name, problems)
+    positions = np.array(kept, np.int64) if problems else None
+    return Album(positions, tuple(problems), tuple(_said(counts, preparation.background)))
+
+
+def _nothing_left(name: str, problems: list[Problem]) -> Mistake:
+    some = "; ".join(f"`{problem.id}`: {problem.reason}" for problem in problems[:3])
+    return Mistake(f"none of the {len(problems)} pictures of `{name}` can be read ({some}): expected readable pictures")
+
+
+def _said(counts: Counter[str], background: str) -> Iterator[str]:
+    for word, phrase in PHRASES.items():
+        if count := counts[word]:
+            yield phrase.format(f"{count} picture{'s' if count > 1 else ''}", background=background)
+
+
+@contextmanager
+def _pillow_warnings() -> Iterator[None]:
+    """Pillow warns of odd tags, which we pass over, and of large pictures, which are problems.
+
+    Set here, in one thread, because warning filters belong to the process: threads that set them race.
+    """
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield

@@ -1,0 +1,153 @@
+"""Arrays as rows: which axis is what, which kind of values, and whether they can be read where they lie.
+
+Covered: vectors (N, D), grey pictures (N, H, W), pictures (N, H, W, C) or (N, C, H, W), any number type.
+Not covered: opening files (`npz`, `idx`); they hand memory maps to `content` or `build`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from legato.data import memo, store
+from legato.data.album import check_sides, write_pictures
+from legato.data.dataset import Content, Kind
+from legato.data.fingerprint import fingerprint
+from legato.data.options import DataOptions, Layout
+from legato.data.rows import RowNumbers, blocks
+from legato.data.writer import Writer
+from legato.errors import Mistake
+from legato.progress import progress
+
+SHAPES = "(N, D) vectors, (N, H, W) grey pictures, (N, H, W, C) or (N, C, H, W) pictures"
+
+
+def as_rows(array: np.ndarray, layout: Layout, name: str) -> np.ndarray:
+    """A view (N, D) or (N, C, H, W) of an array. Raises `Mistake` on other shapes and types."""
+    if array.dtype.kind not in "biuf":
+        raise Mistake(f"`{name}` holds {array.dtype} values: rows must be numbers (booleans, integers or floats)")
+    if array.ndim not in (2, 3, 4):
+        raise Mistake(f"`{name}` has the shape {array.shape}: expected {SHAPES}")
+    if 0 in array.shape:
+        raise Mistake(f"`{name}` has the shape {array.shape} and so no values: expected {SHAPES}")
+    if array.ndim == 2:
+        return array
+    return array[:, None] if array.ndim == 3 else _channels_second(array, layout)
+
+
+def _channels_second(array: np.ndarray, layout: Layout) -> np.ndarray:
+    last = layout == "NHWC" or (layout == "auto" and array.shape[3] <= 4 and array.shape[1] > 4)
+    return array.transpose(0, 3, 1, 2) if last else array
+
+
+def survey(parts: Sequence[np.ndarray], name: str) -> tuple[Kind, np.dtype]:
+    """The kind of values and the dtype they are kept in. Raises `Mistake` on NaN and infinity.
+
+    Floats and integers beyond a byte stay real numbers; integers within a byte are bytes; what is 0 and 1 is binary.
+    """
+    dtype = np.result_type(*parts)
+    if dtype.kind == "b":
+        return "binary", dtype
+    if dtype.kind == "f":
+        kept = np.dtype(np.float64) if dtype.itemsize > 8 else dtype.newbyteorder("=")
+        return ("binary" if _all_finite_and_zero_or_one(parts, name) else "reals"), kept
+    low, high = 0, 0
+    for block in (block for part in parts for block in blocks(part)):
+        low, high = min(low, int(block.min())), max(high, int(block.max()))
+        if dtype == np.uint8 and high > 1:  # nothing further can change the answer
+            return "bytes", dtype
+    if low < 0 or high > 255:
+        return "reals", np.dtype(np.float32)
+    return ("binary" if high <= 1 else "bytes"), np.dtype(np.uint8)
+
+
+def _all_finite_and_zero_or_one(parts: Sequence[np.ndarray], name: str) -> bool:
+    bad, first, row, binary = 0, -1, 0, True
+    for block in (block for part in parts for block in blocks(part)):
+        finite = np.isfinite(block)
+        if not finite.all():
+            bad += int(np.count_nonzero(~finite))
+            if first < 0:
+                first = row + int(np.flatnonzero(~finite.reshape(len(block), -1).all(axis=1))[0])
+        binary = binary and bool(((block == 0) | (block == 1)).all())
+        row += len(block)
+    if bad:
+        raise Mistake(
+            f"`{name}` holds {bad} values that are NaN or infinite, first in row {first}: fill them in or leave the rows out"
+        )
+    return binary
+
+
+def content(array: np.ndarray, name: str, digest: str, options: DataOptions) -> Content:
+    """An array's rows: read in place where they lie as needed, else converted once into the store."""
+    rows = as_rows(array, options.layout, name)
+    key = fingerprint("array", digest, {"layout": options.layout, **options.pictures()})
+    if pictured(rows, options):
+        return store.entry(key, lambda writer: _finish(writer, rows, name, options))
+    check_shape(rows, name)
+    known = memo.recall(f"survey-{key}")
+    kind, dtype = (known["kind"], np.dtype(known["dtype"])) if known else survey([rows], name)
+    memo.remember(f"survey-{key}", {"kind": kind, "dtype": dtype.str})
+    if rows.dtype != dtype or not rows.flags.c_contiguous:
+        return store.entry(key, lambda writer: _finish(writer, rows, name, options))
+    seen = rows.view()
+    seen.flags.writeable = False  # nothing of ours may change a user's array
+    return Content(rows=seen, kind=kind, ids=RowNumbers([("", range(len(rows)))]), fingerprint=key)
+
+
+def _finish(writer: Writer, rows: np.ndarray, name: str, options: DataOptions) -> None:
+    kind, notes = build(writer, [rows], name, options)
+    writer.finish(kind, RowNumbers([("", range(len(rows)))]), notes=notes)
+
+
+def pictured(rows: np.ndarray, options: DataOptions) -> bool:
+    """Whether the options ask for other pictures than the rows already are."""
+    if rows.ndim == 2:
+        return False  # vectors have no size or channels; a run on another source may have set them
+    other_size = options.size is not None and rows.shape[2:] != (options.size, options.size)
+    return other_size or options.channels not in ("auto", rows.shape[1])
+
+
+def check_shape(rows: np.ndarray, name: str) -> None:
+    """Raises `Mistake` where rows are pictures that no network takes."""
+    if rows.ndim == 4:
+        check_sides(rows.shape[2], rows.shape[3], name)
+
+
+def build(writer: Writer, parts: Sequence[np.ndarray], name: str, options: DataOptions) -> tuple[Kind, tuple[str, ...]]:
+    """Writes the rows of all parts, converted or as pictures; their kind, and notes. Raises `Mistake`."""
+    shapes = {part.shape[1:] for part in parts}
+    if len(shapes) > 1:
+        raise Mistake(f"the parts of `{name}` have rows of different shapes, {sorted(shapes)}: they must have one")
+    kind, dtype = survey(parts, name)
+    if pictured(parts[0], options):
+        return kind, _build_pictures(writer, parts, name, options, kind)
+    check_shape(parts[0], name)
+    writer.reserve(sum(part.size for part in parts) * dtype.itemsize)
+    with progress(f"preparing {name}", sum(map(len, parts)), unit="rows") as bar:
+        for block in (block for part in parts for block in blocks(part)):
+            writer.append(block.astype(dtype, order="C", copy=False))
+            bar(writer.count)
+    return kind, ()
+
+
+def _build_pictures(
+    writer: Writer, parts: Sequence[np.ndarray], name: str, options: DataOptions, kind: Kind
+) -> tuple[str, ...]:
+    channels = parts[0].shape[1]
+    if kind != "bytes" or channels not in (1, 3, 4):
+        raise Mistake(
+            f"`{name}` cannot be resized or recoloured: that takes 8-bit pictures of 1, 3 or 4 channels, and these are "
+            f"{kind} of {channels}"
+        )
+    album = write_pictures(writer, lambda: _items(parts), sum(map(len, parts)), options, name, channels)
+    return album.notes
+
+
+def _items(parts: Sequence[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    row = 0
+    for part in parts:
+        for picture in part:
+            yield str(row), picture.astype(np.uint8, copy=False)
+            row += 1

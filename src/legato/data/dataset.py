@@ -1,0 +1,95 @@
+"""What a source is once it is open: rows, labels, names, splits, and what kind of values they are.
+
+Covered: the record that the rest of Legato reads, and the record that a reader hands over before labels and splits.
+Not covered: how it got there (`sources`), batches and binarisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from legato.data.options import DataOptions
+from legato.data.rows import find
+from legato.errors import Mistake
+
+Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0..255 | real numbers
+LIKELIHOOD: dict[Kind, str] = {"binary": "bernoulli", "bytes": "discretized-logistic", "reals": "gaussian"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An item that could not be read, and why; it is skipped, counted and listed."""
+
+    id: str
+    reason: str
+
+    def mistake(self) -> Mistake:
+        """What `strict` makes of it."""
+        return Mistake(
+            f"`{self.id}` cannot be read: {self.reason}; repair or remove it, or leave out --strict to skip such items"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What a reader found, before labels from elsewhere and splits.
+
+    rows (N, C, H, W) or (N, D); labels (N,) int64 or None, `labelled` where they are those that the options name;
+    own (N,) uint8, an index into `splits.NAMES`, or None; positions (N,) where each row stood among the source's items,
+    None where nothing was skipped.
+    """
+
+    rows: np.ndarray
+    kind: Kind
+    ids: Sequence[str]
+    fingerprint: str
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
+    labelled: bool = False
+    own: np.ndarray | None = None
+    positions: np.ndarray | None = None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+    store: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """An open source. `rows` keeps the source's dtype and, unless it was given in memory, stays on disk.
+
+    rows (N, C, H, W) or (N, D); labels (N,) int64, -1 where unknown, or None; `label_names[label]` is its name;
+    splits: "train", "validation", "test" -> sorted row indices (n,) int64, disjoint, together all rows.
+    `likelihood` is the one that fits; `fingerprint` names content and preparation; `store` is where the rows lie,
+    None where they are read in place.
+    """
+
+    source: str
+    options: DataOptions
+    rows: np.ndarray
+    labels: np.ndarray | None
+    label_names: tuple[str, ...]
+    ids: Sequence[str]
+    splits: dict[str, np.ndarray]
+    kind: Kind
+    likelihood: str
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    fingerprint: str
+    store: Path | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """One row's shape: (C, H, W) or (D,)."""
+        return self.rows.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def find(self, name: str) -> int:
+        """The row of an id or row number. Raises `Mistake` with the nearest name."""
+        return find(self.ids, name)

@@ -1,0 +1,74 @@
+"""What a source is called in the store: a hash of its bytes and of how they are prepared.
+
+Covered: hashing files in parallel, and a memo so that an unchanged folder is not read again at each open.
+Not covered: where a source lies. A copy in another place has the same fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from legato.data import memo
+from legato.data.parallel import ordered
+
+VERSION = 1  # of everything between a source's bytes and the stored rows; raise it when either changes
+RACY = 2.0  # seconds: a file younger than this may change again without its time stamp changing
+
+
+def fingerprint(reader: str, content: str, preparation: dict[str, object]) -> str:
+    """40 hex digits for content prepared in one way by one reader."""
+    said = json.dumps([VERSION, reader, content, preparation], sort_keys=True)
+    return hashlib.blake2b(said.encode(), digest_size=20).hexdigest()
+
+
+def digest_array(array: np.ndarray) -> str:
+    """Hash of an array's shape, type and values, in blocks (a hash of the whole would copy what is not contiguous)."""
+    total = hashlib.blake2b(f"{array.shape} {array.dtype.str}".encode(), digest_size=20)
+    step = max(1, 2**24 // max(1, array[:1].nbytes)) if array.ndim else 1
+    for start in range(0, len(array), step):
+        total.update(np.ascontiguousarray(array[start : start + step]).view(np.uint8).data)
+    return total.hexdigest()
+
+
+def digest_files(names: Sequence[str], path: Callable[[str], str]) -> str:
+    """Hash of the names and bytes of files, found at `path(name)`; remembered while none of them is touched."""
+    signature, newest = _signature(names, path)
+    known = memo.recall(signature)
+    if known is not None:
+        return str(known["content"])
+    total = hashlib.blake2b(digest_size=20)
+    for name, digest in zip(names, ordered(lambda name: _digest_file(path(name)), names), strict=True):
+        total.update(name.encode(errors="surrogateescape") + b"\0" + digest)
+    if time.time() - newest > RACY:
+        memo.remember(signature, {"content": total.hexdigest()})
+    return total.hexdigest()
+
+
+def _signature(names: Sequence[str], path: Callable[[str], str]) -> tuple[str, float]:
+    """Hash of where the files lie, their sizes and times; and the newest time, in seconds."""
+    total, newest = hashlib.blake2b(digest_size=20), 0
+    for name in names:
+        place = os.path.abspath(path(name))
+        try:
+            stat = os.stat(place)
+        except OSError:  # gone or forbidden: it will be reported when it is read
+            continue
+        # The change time too: a copy that keeps the modification time would otherwise pass for the old file.
+        newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
+        said = f"{name}\0{place}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\n"
+        total.update(said.encode(errors="surrogateescape"))
+    return total.hexdigest(), newest / 1e9
+
+
+def _digest_file(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).digest()
+    except OSError:
+        return b"unreadable"

@@ -1,0 +1,123 @@
+"""Labels as integers with names, from arrays, columns and files.
+
+Covered: integers, texts, missing values (-1), files of one label per line or id,label. Not covered: several labels per
+row, real-valued targets.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from legato.data.dataset import Content
+from legato.data.idx import is_idx, read_array
+from legato.errors import Mistake
+
+Labels = tuple[np.ndarray, tuple[str, ...]]  # (N,) int64, -1 where unknown; index -> name
+HEADS = frozenset({"id", "file", "filename", "path", "image", "name", "row", "label", "labels", "class"})
+
+
+def encode(values: Sequence[object] | np.ndarray, name: str) -> Labels:
+    """Distinct values in order (numbers as numbers) become 0, 1, …; None, NaN, "" and negative numbers become -1.
+
+    Raises `Mistake` where values are not one per row, or are real numbers.
+    """
+    array = np.asarray(values) if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+    if array.ndim == 2 and array.shape[1] == 1:  # the column that Keras's data sets have
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise Mistake(f"labels of `{name}` have the shape {array.shape}: expected (N,), one per row")
+    if array.dtype.kind not in "biuf":
+        array = _numbers_or_texts(array)
+    if array.dtype.kind == "f":
+        if (array % 1 != 0)[np.isfinite(array)].any():
+            raise Mistake(f"labels of `{name}` are real numbers: expected classes, as integers or texts")
+        array = np.where(np.isfinite(array), array, -1).astype(np.int64)
+    known = array != "" if array.dtype.kind == "U" else array >= 0
+    names, inverse = np.unique(array[known], return_inverse=True)
+    codes = np.full(len(array), -1, np.int64)
+    codes[known] = inverse
+    return codes, tuple(str(int(n) if names.dtype.kind != "U" else n) for n in names)
+
+
+def _numbers_or_texts(array: np.ndarray) -> np.ndarray:
+    """Integers where all texts are integers, so that 10 comes after 9; "" (unknown) becomes -1 there."""
+    missing = [value is None or value != value for value in array]  # only NaN differs from itself
+    texts = ["" if gone else _text(value).strip() for value, gone in zip(array, missing, strict=True)]
+    if any(texts) and all(text.removeprefix("-").isdecimal() and len(text) < 18 for text in texts if text):
+        return np.array([int(text) if text else -1 for text in texts], np.int64)
+    return np.array(texts, dtype=np.str_)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def check_length(count: int, rows: int, name: str) -> None:
+    """Raises `Mistake` with both lengths."""
+    if count != rows:
+        raise Mistake(f"labels of `{name}` are {count} and its rows are {rows}: expected one label for each row")
+
+
+def from_file(path: str, content: Content) -> Labels:
+    """Labels of a source's rows out of a file. Raises `Mistake` on a missing file, wrong length, or foreign ids."""
+    place = Path(path).expanduser()
+    if not place.is_file():
+        raise Mistake(f"no file of labels is at `{path}`: give a .npy, IDX, .csv or .txt file")
+    if place.suffix.lower() in (".csv", ".txt"):
+        lines = _lines(place)
+        if lines and all(len(line) > 1 for line in lines):
+            return _by_id(lines, path, content)
+        return _in_order([",".join(line) for line in lines], path, content)
+    return _in_order(_load(place), path, content)
+
+
+def _load(place: Path) -> np.ndarray:
+    if place.suffix.lower() == ".npy":
+        try:
+            return np.asarray(np.load(place, allow_pickle=False))
+        except (ValueError, EOFError) as error:
+            raise Mistake(f"labels `{place}` cannot be read: {_one_line(error)}; save plain numbers or texts") from error
+    if not is_idx(place):
+        raise Mistake(f"`{place}` is no file of labels: expected .npy, IDX, .csv or .txt")
+    return read_array(place)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _lines(place: Path) -> list[list[str]]:
+    try:
+        with open(place, newline="", encoding="utf-8-sig") as file:
+            return [[field.strip() for field in line] for line in csv.reader(file) if any(line)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Mistake(f"labels `{place}` are no text in UTF-8: {_one_line(error)}") from error
+
+
+def _by_id(lines: list[list[str]], path: str, content: Content) -> Labels:
+    table = {line[0]: line[1] for line in lines}
+    found = [table.get(id, table.get(id.rsplit(".", 1)[0])) for id in content.ids]
+    if not any(value is not None for value in found):
+        raise Mistake(
+            f"labels `{path}` name none of the rows: its first id is `{lines[-1][0]}`, and ids here look like "
+            f"`{content.ids[0]}`"
+        )
+    return encode(found, path)
+
+
+def _in_order(values: np.ndarray | list[str], path: str, content: Content) -> Labels:
+    rows = len(content.rows)
+    if isinstance(values, list) and len(values) == rows + len(content.problems) + 1 and values[0].lower() in HEADS:
+        values = values[1:]
+    codes, names = encode(values, path)
+    # A file made for the whole source has lines for what was skipped too.
+    if content.positions is not None and len(codes) == rows + len(content.problems):
+        codes = codes[content.positions]
+    check_length(len(codes), rows, path)
+    return codes, names

@@ -1,0 +1,86 @@
+"""How a source is prepared: the options that a run remembers and every later command applies again.
+
+Covered: the fields, their checks, and which of them change the values (and so the store's key).
+Not covered: binarisation and batches, which happen after the store.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from legato.errors import Mistake
+
+Channels = Literal["auto", 1, 3, 4]
+Layout = Literal["auto", "NHWC", "NCHW"]
+
+SMALLEST, LARGEST = 8, 256  # what the networks take, height and width
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """What may be said about a source; each field is an option of the command line. Raises `Mistake` on a bad value."""
+
+    size: int | None = None
+    """Pictures: resize the shorter side to this many pixels, then cut a centred square (8 to 256)."""
+
+    crop: bool = True
+    """With a size: cut the centred square; without, squash the whole picture into the square."""
+
+    channels: Channels = "auto"
+    """Pictures: 1 (grey), 3 (colour), 4 (colour and alpha); auto is 1 if all are grey, else 3."""
+
+    background: str = "white"
+    """Pictures: the colour that transparent parts are laid on, by name or as #rrggbb."""
+
+    labels: str | None = None
+    """A file of labels (.npy, IDX, .csv or .txt: one per line, or id,label), or the name of a Parquet column."""
+
+    column: str | None = None
+    """Parquet: the picture column, or number columns joined by commas; found by itself if not given."""
+
+    layout: Layout = "auto"
+    """Arrays with four axes: whether channels come last (NHWC) or second (NCHW)."""
+
+    group: str | None = None
+    """A regular expression on the id: rows with the same match (group 1 if it has one) stay in one split."""
+
+    strict: bool = False
+    """Stop at the first unreadable item instead of skipping it."""
+
+    split_seed: int = 0
+    """The seed that draws training, validation and test rows where the source does not say."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and not SMALLEST <= self.size <= LARGEST:
+            raise Mistake(f"`size` is {self.size}: give a number of pixels from {SMALLEST} to {LARGEST}")
+        if self.channels not in get_args(Channels):
+            raise Mistake(f"`channels` is {self.channels!r}: give auto, 1, 3 or 4")
+        if self.layout not in get_args(Layout):
+            raise Mistake(f"`layout` is {self.layout!r}: give auto, NHWC or NCHW")
+        if self.background != "white":
+            _check_colour(self.background)
+        if self.group is not None:
+            _check_pattern(self.group)
+
+    def pictures(self) -> dict[str, object]:
+        """The options that change a picture's values, with those left out that cannot matter."""
+        squared = {} if self.size is None else {"size": self.size, "crop": self.crop}
+        return {**squared, "channels": self.channels, "background": self.background}
+
+
+def _check_colour(colour: str) -> None:
+    from PIL import ImageColor
+
+    try:
+        ImageColor.getrgb(colour)
+    except ValueError:
+        raise Mistake(f"`background` is `{colour}`: give a colour's name, such as black, or #rrggbb") from None
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise Mistake(f"`group` is no regular expression: `{pattern}`, {error}; an example is `^([^_]+)_`") from None

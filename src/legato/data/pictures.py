@@ -1,0 +1,178 @@
+"""One picture, from bytes to pixels: opened safely, turned upright, eight bits, laid on a background, resized.
+
+Covered: what Pillow reads of png, jpeg, gif, bmp, tiff, webp and pnm. Not covered: colour profiles; frames after the
+first; files that are cut short (refused, never filled with grey).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+# A list, because Pillow would otherwise try every format it knows on any bytes, PostScript interpreters included.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+MOST_PIXELS = 64_000_000
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+ORIENTATION = 0x0112  # the EXIF tag
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
+Payload = str | bytes | np.ndarray  # a path, an encoded picture, or pixels (C, H, W) uint8
+
+
+class Unreadable(Exception):
+    """Why a picture cannot be used; becomes a `Problem`."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What every picture of a source becomes: `channels` of 8 bits, and a square of `size` unless that is None."""
+
+    channels: int
+    size: int | None
+    crop: bool
+    background: str
+
+
+class Header(NamedTuple):
+    """What is known without decoding: (width, height) as it will be shown, and whether it has no colour."""
+
+    size: tuple[int, int]
+    grey: bool
+
+
+class Picture(NamedTuple):
+    """pixels (C, H, W) uint8, and words for what was done that a person should know."""
+
+    pixels: np.ndarray
+    remarks: tuple[str, ...]
+
+
+def read_header(payload: Payload, background: str = "white") -> Header:
+    """Size and colour, from the first bytes. Raises `Unreadable`."""
+    with _opened(payload) as image:
+        width, height = image.size
+        # A TIFF's size is turned already, and a PNG would be decoded whole to find a tag behind its pixels.
+        known = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        if known and image.getexif().get(ORIENTATION, 1) >= 5:
+            width, height = height, width
+        coloured_behind = image.has_transparency_data and len(set(ImageColor.getrgb(background)[:3])) > 1
+        return Header((width, height), _is_grey(image) and not coloured_behind)
+
+
+def decode(payload: Payload, preparation: Preparation) -> Picture:
+    """A picture's pixels. Raises `Unreadable`."""
+    with _opened(payload) as image:
+        remarks = [word for word, true in _peculiarities(image) if true]
+        if preparation.size is not None:
+            # A JPEG can be decoded at an eighth to a half of its size, far quicker; twice the goal keeps it sharp.
+            image.draft(None, (2 * preparation.size, 2 * preparation.size))
+        upright = ImageOps.exif_transpose(image)
+        level = _eight_bits(upright)
+        flat = _without_alpha(level, preparation, remarks) if preparation.channels != 4 else level
+        coloured = not _is_grey(flat) and preparation.channels == 1
+        remarks += ["greyed"] if coloured else []
+        shown = _squared(flat.convert(MODES[preparation.channels]), preparation)
+        pixels = np.asarray(shown)
+        return Picture(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), tuple(remarks))
+
+
+@contextmanager
+def _opened(payload: Payload) -> Iterator[Image.Image]:
+    """An open picture; whatever goes wrong with it, here or in the block, is an `Unreadable` with a short reason."""
+    try:
+        with _image(payload) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Unreadable(f"absurdly large: {image.width}×{image.height} pixels, at most {MOST_PIXELS:,} in all")
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Unreadable(f"absurdly large: more than {MOST_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        raise Unreadable("no picture of a known format") from None
+    # What Pillow's decoders raise on broken bytes; MemoryError is a header that lies about its sizes.
+    except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise Unreadable(_reason(error)) from error
+    except (struct.error, zlib.error, OverflowError, MemoryError, NotImplementedError) as error:
+        raise Unreadable(_reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(said.split()) or type(error).__name__
+
+
+def _image(payload: Payload) -> Image.Image:
+    if isinstance(payload, np.ndarray):
+        return Image.fromarray(np.ascontiguousarray(payload[0] if len(payload) == 1 else payload.transpose(1, 2, 0)))
+    if (len(payload) if isinstance(payload, bytes) else os.path.getsize(payload)) == 0:
+        raise Unreadable("an empty file, 0 bytes")
+    return Image.open(BytesIO(payload) if isinstance(payload, bytes) else payload, formats=FORMATS)
+
+
+def _peculiarities(image: Image.Image) -> Iterator[tuple[str, bool]]:
+    # Before decoding, which forgets how many bits the file had.
+    yield "deep", any("16" in str(tile[3]) for tile in getattr(image, "tile", ())) or image.mode in ("I", "F")
+    yield "CMYK", image.mode == "CMYK"
+    yield "bilevel", image.mode == "1"
+    # A photo of many phones is an MPO, a JPEG with a preview behind it, and no animation.
+    yield "animated", getattr(image, "is_animated", False) and image.format != "MPO"
+    yield "turned", image.getexif().get(ORIENTATION, 1) in range(2, 9)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):
+        palette = np.reshape(image.getpalette("RGB") or [], (-1, 3))
+        return bool((palette == palette[:, :1]).all())
+    return image.mode in GREY_MODES
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Deep grey scaled, not clipped: Pillow's own conversion of 16 bits makes everything above 255 white."""
+    if image.mode == "F":
+        values = np.asarray(image)
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise Unreadable("a picture of real numbers outside 0 to 1")
+        return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        whole = np.asarray(image).astype(np.int64)
+        if whole.min() < 0 or whole.max() > 65535:
+            raise Unreadable("a picture of integers outside 0 to 65535")
+        return Image.fromarray(((whole * 255 + 32767) // 65535).astype(np.uint8))
+    return image
+
+
+def _without_alpha(image: Image.Image, preparation: Preparation, remarks: list[str]) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    clear = image.convert("RGBA")
+    lowest, _ = clear.getchannel("A").getextrema()
+    if isinstance(lowest, int) and lowest < 255:
+        remarks.append("transparent")
+    behind = Image.new("RGBA", clear.size, ImageColor.getrgb(preparation.background))
+    flat = Image.alpha_composite(behind, clear).convert("RGB")
+    # Grey laid on grey is grey still; saying so keeps it from being counted as colour that was lost.
+    return flat.convert("L") if _is_grey(image) and preparation.channels == 1 else flat
+
+
+def _squared(image: Image.Image, preparation: Preparation) -> Image.Image:
+    """The picture, or its square of `size`: cut first and then resized, so that a very long picture costs nothing."""
+    size = preparation.size
+    if size is None or image.size == (size, size):
+        return image
+    width, height = image.size
+    side = min(width, height)
+    if preparation.crop and side == size:  # whole pixels, unresampled
+        left, top = (width - size) // 2, (height - size) // 2
+        return image.crop((left, top, left + size, top + size))
+    x, y = ((width - side) / 2, (height - side) / 2) if preparation.crop else (0.0, 0.0)
+    box = (x, y, width - x, height - y)
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=box)

@@ -1,0 +1,92 @@
+"""Rows in blocks, and their names: made on demand where they are only numbers, so that 10⁶ need no memory.
+
+Covered: numbered names in parts with a prefix each, and finding a row by its name or number.
+Not covered: names that a source gives itself (file paths), which are a plain list.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+
+from legato.errors import Mistake
+
+BLOCK = 2**24  # bytes looked at or written at once
+NEAR_BY = 20_000  # names compared when one is misspelt; all pairs of 10⁶ would take a minute
+
+
+def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive rows, about `BLOCK` bytes at a time."""
+    step = max(1, BLOCK // max(1, rows[:1].nbytes))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+class RowNumbers(Sequence[str]):
+    """The names prefix + number of each part in turn: [("train-", range(3)), ("test-", range(2))] is train-0 … test-1.
+
+    `numbers` may be an increasing array where some rows of the source were skipped.
+    """
+
+    def __init__(self, parts: Sequence[tuple[str, range | np.ndarray]]) -> None:
+        self.parts = tuple(parts)
+
+    def __len__(self) -> int:
+        return sum(len(numbers) for _, numbers in self.parts)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        left = row + len(self) if row < 0 else int(row)
+        for prefix, numbers in self.parts:
+            if 0 <= left < len(numbers):
+                return f"{prefix}{numbers[left]}"
+            left -= len(numbers)
+        raise IndexError(row)
+
+    def index(self, value: object, start: int = 0, stop: int | None = None) -> int:
+        """The row of a name, without making the others."""
+        before = 0
+        for prefix, numbers in self.parts:
+            tail = str(value).removeprefix(prefix)
+            number = int(tail) if tail.isascii() and tail.isdigit() else -1
+            if f"{prefix}{number}" == value:
+                at = int(np.searchsorted(numbers, number)) if isinstance(numbers, np.ndarray) else number
+                if at < len(numbers) and numbers[at] == number:
+                    return before + at
+            before += len(numbers)
+        raise ValueError(f"{value!r} is not among the rows")
+
+    def __contains__(self, value: object) -> bool:
+        try:
+            self.index(value)
+        except ValueError:
+            return False
+        return True
+
+
+def find(ids: Sequence[str], name: str) -> int:
+    """The row of an id, or of a row number that is no id. Raises `Mistake` with the nearest name."""
+    try:
+        return ids.index(name)
+    except ValueError:
+        pass
+    if name.isascii() and name.isdigit() and int(name) < len(ids) and not _numbered(ids):
+        return int(name)
+    near = difflib.get_close_matches(name, ids[:NEAR_BY], n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`? " if near and not _numbered(ids) else ""
+    raise Mistake(
+        f"no row is named `{name}`: {hint}names go from `{ids[0]}` to `{ids[-1]}`, row numbers from 0 to {len(ids) - 1}"
+    )
+
+
+def _numbered(ids: Sequence[str]) -> bool:
+    """Whether the names are the source's own row numbers, which a number then always means."""
+    return isinstance(ids, RowNumbers) and all(prefix == "" for prefix, _ in ids.parts)

@@ -1,0 +1,94 @@
+"""Which rows train, which validate, which test.
+
+Covered: a source's own splits, else a seeded 80/10/10; near-copies kept together; at least one row in each.
+Not covered: balancing labels across splits.
+
+Each row gets a key from its name and the seed, and rows are cut in the order of their keys. So the splits depend on
+names and seed alone: not on the order of files on a disk, nor on NumPy's generators, whose streams may change between
+versions; and a picture added later moves only rows at the borders, never a tenth of the test set into training.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from legato.data.rows import RowNumbers
+from legato.errors import Mistake
+
+NAMES = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST = range(3)
+
+
+def split(
+    ids: Sequence[str], seed: int, *, own: np.ndarray | None = None, group: str | None = None, held: int | None = None
+) -> dict[str, np.ndarray]:
+    """Split name -> sorted rows (n,) int64. `own` (N,) indexes `NAMES`; `held` is the validation size where it is fixed.
+
+    Where `own` lacks validation or test, a tenth of its training rows becomes it. Raises `Mistake` on fewer than
+    three rows, or three groups.
+    """
+    if len(ids) < 3:
+        raise Mistake(f"the source holds {len(ids)} rows: at least 3 are needed, for training, validation and test")
+    codes = np.zeros(len(ids), np.uint8) if own is None else own.copy()
+    names = _groups(ids, group) if group else ids
+    tenth = max(1, round(np.count_nonzero(codes == TRAIN) / 10))
+    for part in (TEST, VALIDATION):
+        if not (codes == part).any():
+            _draw(codes, names, seed, part, held if held is not None and part == VALIDATION else tenth)
+    return {name: np.flatnonzero(codes == code).astype(np.int64) for code, name in enumerate(NAMES)}
+
+
+def _draw(codes: np.ndarray, names: Sequence[str], seed: int, part: int, size: int) -> None:
+    """Moves whole groups with the smallest keys from training to `part` until it holds `size` rows."""
+    rows = np.flatnonzero(codes == TRAIN)
+    still_needed = 2 if part == TEST and not (codes == VALIDATION).any() else 1
+    keys = _keys(names, seed)[rows]
+    groups, member, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    most = len(groups) - still_needed
+    if most < 1:
+        raise Mistake(f"only {len(groups)} groups of rows are left for training, validation and test: give another `group`")
+    taken = min(int(np.searchsorted(np.cumsum(counts), size)) + 1, most)
+    codes[rows[member < taken]] = part
+
+
+def _keys(names: Sequence[str], seed: int) -> np.ndarray:
+    """A pseudo-random uint64 for each name, (N,): splitmix64 of its number or checksum, started by the seed."""
+    if isinstance(names, RowNumbers):  # numbers need no text: 10⁶ keys in milliseconds
+        parts = [np.asarray(numbers, np.uint64) + np.uint64(i << 48) for i, (_, numbers) in enumerate(names.parts)]
+        base = np.concatenate(parts)
+    else:
+        base = np.fromiter((_checksum(name) for name in names), np.uint64, len(names))
+    with np.errstate(over="ignore"):  # arithmetic modulo 2⁶⁴ is the algorithm
+        return _mix(base + _mix(np.array([seed % 2**64], np.uint64)))
+
+
+def _checksum(name: str) -> int:
+    """64 bits of a name: two CRCs of different starts are quick, and equal names are all that must be equal."""
+    text = name.encode(errors="surrogateescape")
+    return zlib.crc32(text) << 32 | zlib.crc32(text[::-1], 0x9E3779B9)
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """splitmix64's finaliser (Steele, Lea & Flood 2014): every input bit moves half of the output bits."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def _groups(ids: Sequence[str], pattern: str) -> list[str]:
+    """The group of each row: what the pattern matches, else the id itself. Raises `Mistake` where nothing matches."""
+    compiled = re.compile(pattern)
+    groups, matched = [], 0
+    for name in ids:
+        match = compiled.search(name)
+        matched += match is not None
+        # The marks keep a group `a` and a lone row `a` apart.
+        groups.append(f"row\0{name}" if match is None else f"group\0{match[1] if compiled.groups else match[0]}")
+    if not matched:
+        raise Mistake(f"`group` `{pattern}` matches no id, for example not `{ids[0]}`: give a pattern that does")
+    return groups
