@@ -1,0 +1,99 @@
+"""Checkpoints: everything that resuming needs, written whole or not at all, the newest two kept.
+
+A checkpoint is a folder `checkpoint/step-000001234/` with `tensors.safetensors` and `state.json`, which carries the tensors'
+checksum. The folder is made under another name and renamed when both files are on disk, so a reader never meets a half.
+Not covered: what the state means (training/).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from legato.errors import Mistake
+from legato.run import disk_errors, read_json, read_tensors, write_json, write_tensors
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and the JSON beside them."""
+
+    tensors: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+
+
+def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Writes the checkpoint of `step`, drops all but the newest two. Raises `Mistake` on a full disk, the old ones intact.
+
+    A checkpoint of this step that is there already holds the same (training is deterministic) and stays.
+    """
+    whole, partial = folder / f"step-{step:09d}", folder / f".step-{step:09d}.partial"
+    if whole.exists():
+        return whole
+    with disk_errors(whole):
+        _drop_partial(folder)
+        try:
+            content = write_tensors(partial / "tensors.safetensors", checkpoint.tensors)
+            write_json(partial / "state.json", {**checkpoint.state, "step": step, "checksum": _checksum(content)})
+            os.rename(partial, whole)
+            _synchronise(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    for old in existing(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return whole
+
+
+def existing(folder: Path) -> list[Path]:
+    """The whole checkpoints, oldest first."""
+    return sorted(folder.glob("step-*")) if folder.is_dir() else []
+
+
+def read_newest(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint; None where there is none. Raises `Mistake` where it is damaged, and names the one before."""
+    found = existing(folder)
+    if not found:
+        return None
+    try:
+        return read(found[-1])
+    except Mistake as error:
+        before = f"delete it and --resume goes on from `{found[-2]}`" if len(found) > 1 else "there is none before it"
+        raise Mistake(f"checkpoint `{found[-1]}` is damaged: {before} ({error})") from error
+
+
+def read(path: Path) -> Checkpoint:
+    """One checkpoint, its checksum verified. Raises `Mistake` where anything is missing or changed."""
+    state = read_json(path / "state.json")
+    file = path / "tensors.safetensors"
+    if not file.is_file() or _checksum(file.read_bytes()) != state.get("checksum"):
+        raise Mistake(f"`{file}` is missing or not what was written")
+    return Checkpoint(read_tensors(file), state)
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _drop_partial(folder: Path) -> None:
+    """What a killed writer left. There is one writer at a time (the run's lock), so nobody else's work is dropped."""
+    if folder.is_dir():
+        for left in folder.glob(".step-*.partial"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _synchronise(folder: Path) -> None:
+    """A rename is durable only once its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,145 @@
+"""A RUN: a folder a person can read. Its files, its one writer, and files written whole or not at all.
+
+    recipe.json         the sentence: recipe, its options, the shared words
+    data.json           the source and how it was prepared
+    training.json       steps, batch size, learning rate, seed, …
+    model.safetensors   the EMA weights: what every command uses
+    codes.safetensors   mean and covariance of the training codes: what samples are drawn from where no prior was trained for
+    checkpoint/         everything that resuming needs; the newest two are kept
+    snapshots/          about twelve, spaced evenly in the logarithm of the step
+    metrics.jsonl       loss parts, validation, σ, Std μ and KL of each dimension
+
+Covered: paths, JSON, tensors, the lock. Not covered: what a checkpoint holds (checkpoint.py).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from legato.errors import Mistake
+
+
+class Run:
+    """The paths of one run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.recipe, self.data, self.training = (self.path / f"{name}.json" for name in ("recipe", "data", "training"))
+        self.model, self.codes = self.path / "model.safetensors", self.path / "codes.safetensors"
+        self.checkpoints, self.snapshots = self.path / "checkpoint", self.path / "snapshots"
+        self.metrics, self.figures, self.report = self.path / "metrics.jsonl", self.path / "figures", self.path / "report.html"
+
+    @staticmethod
+    def existing(path: str | Path) -> Run:
+        """The run that lies at `path`. Raises `Mistake` where there is none."""
+        run = Run(path)
+        if not run.path.is_dir():
+            raise Mistake(f"no run lies at `{path}`: expected a folder made by `legato train … --out {path}`")
+        if not run.recipe.is_file():
+            raise Mistake(f"`{path}` is no run: it has no recipe.json; expected a folder made by `legato train … --out {path}`")
+        return run
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Every whole line of metrics.jsonl; a line that is being written is left for the next reader."""
+        if not self.metrics.is_file():
+            return []
+        lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Holds the run for one writer. Readers are never kept out. Raises `Mistake` where another process writes.
+
+        The lock is the kernel's (`flock`): it ends with the process, however that ends.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                owner = lock.read().strip() or "unknown"
+                raise Mistake(
+                    f"`{self.path}` is being written by process {owner}: wait for it, or choose another --out"
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from disk. Raises `Mistake` where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Mistake(f"`{path}` is missing: the run is not complete; train it again, or --resume it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Mistake(f"`{path}` is damaged ({error}): restore it, or train the run again") from None
+    if not isinstance(content, dict):
+        raise Mistake(f"`{path}` is damaged: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """JSON for people and programs: indented, sorted as given, whole or not at all."""
+    write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors from a safetensors file. Nothing is unpickled: a pickle, or anything else, is refused by `Mistake`."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise Mistake(f"`{path}` is missing: train the run (further) first") from None
+    except SafetensorError as error:
+        raise Mistake(f"`{path}` is no whole safetensors file ({error}): train the run again, or --resume it") from None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors to a safetensors file, whole or not at all; returns the bytes written."""
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    write_whole(path, content)
+    return content
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The file as a whole, or the old one: a sibling is written, synchronised and renamed over it."""
+    partial = path.with_name(f".{path.name}.partial")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            with suppress(FileNotFoundError):
+                partial.unlink()
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns a full or closed disk into one line that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
+            raise Mistake(f"the disk is full: `{path}` could not be written, {free:,} bytes are free; make room") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+            raise Mistake(f"`{path}` cannot be written ({error.strerror}): choose a place that is yours to write") from error
+        raise

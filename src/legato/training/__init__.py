@@ -1,0 +1,62 @@
+"""Training: `legato.train`, one loop for every recipe."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from legato.data import DataOptions
+from legato.devices import choose
+from legato.errors import Mistake
+from legato.latent_space import LatentSpace, load
+from legato.recipe import Sentence
+from legato.run import Run
+from legato.training.loop import Loop
+from legato.training.options import TrainingOptions
+from legato.training.setup import Job, begin, path_of, record, resume, warn_of
+from legato.training.stop import Stopped
+
+__all__ = ["Job", "Loop", "Stopped", "TrainingOptions", "begin", "execute", "record", "resume", "train", "warn_of"]
+
+
+def train(
+    recipe: str | Sentence,
+    data: Any = "mnist",
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    **chosen: Any,
+) -> LatentSpace:
+    """Trains a recipe, by name or a function of one's own, and gives back what people do with it.
+
+    `data`: a source by name or path, or an array (N, C, H, W) or (N, D). `out`: the RUN, `runs/RECIPE-n` if None. `chosen`:
+    options of the recipe (latent_dim=16), the shared words (net="conv"), of training (minutes=5), of the data (size=64).
+
+    Raises `Mistake` for what cannot be: an unknown name (with the nearest), an option out of range, an `out` that is taken.
+    """
+    options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
+    run = Run(path_of(out, recipe))
+    place = choose(device, threads)
+    with torch.random.fork_rng():
+        job = begin(run, recipe, data, data_options, options, chosen, place, overwrite)
+        with run.writing():
+            record(job, options, overwrite)
+            execute(job, options.checkpoint_minutes)
+    return load(run.path, device=device, module=recipe.__module__ if callable(recipe) else recipe.partition(":")[0])
+
+
+def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
+    """Runs a job to its end. Raises `Stopped` on Ctrl-C and SIGTERM, when everything is on disk."""
+    if int(job.state.get("step", 0)) >= job.plan.total and job.run.codes.is_file():
+        raise Mistake(f"`{job.run.path}` is finished: all {job.plan.total:,} steps are done; to train anew use --overwrite")
+    Loop(job, checkpoint_minutes).run()
+
+
+def _take(kind: Any, chosen: dict[str, Any]) -> Any:
+    """The fields of one dataclass of options, taken out of `chosen`."""
+    return kind(**{field.name: chosen.pop(field.name) for field in fields(kind) if field.name in chosen})

@@ -1,0 +1,23 @@
+"""The population of training codes, summed up: what to draw from where no prior was trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from legato.model import LatentVariableModel
+
+
+@torch.no_grad()
+def summarise(model: LatentVariableModel, batches: Iterable[Tensor]) -> dict[str, Tensor]:
+    """mean (d,) and covariance (d, d) of the aggregate posterior (1/N)Σ q(z|xₙ): Cov(μ) + diag(E σ²); and E σ², (d,).
+
+    With these, latent distances can be whitened, and an autoencoder sampled from a Gaussian fitted to its codes.
+    """
+    posteriors = [model.latent.posterior(x) for x in batches]
+    mu = torch.cat([q.mean.flatten(1) for q in posteriors]).double()
+    noise = torch.cat([q.stddev.flatten(1) for q in posteriors]).double().square().mean(0)
+    centred = mu - mu.mean(0)
+    return {"mean": mu.mean(0), "covariance": centred.T @ centred / len(mu) + torch.diag(noise), "noise": noise}

@@ -1,0 +1,52 @@
+"""Which gradients are taken: a step that is not finite, or insane, is skipped and counted; too many end the run."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from statistics import median
+from typing import Any
+
+from legato.errors import Mistake
+
+WINDOW = 101  # norms remembered
+ENOUGH = 20  # norms before a median means anything
+INSANE = 50.0  # times the running median
+RECENT, TOO_MANY = 100, 25  # skips among recent steps that mean the run has left the rails
+
+
+class Diverged(Mistake):
+    """Too many steps were skipped."""
+
+
+class Guard:
+    """Remembers the norms of recent gradients. A skipped norm is remembered too, so that a lasting change is accepted."""
+
+    def __init__(self) -> None:
+        self.norms: deque[float] = deque(maxlen=WINDOW)
+        self.outcomes: deque[int] = deque(maxlen=RECENT)  # 1: skipped
+        self.skipped = 0
+
+    def accepts(self, norm: float) -> bool:
+        """Whether a gradient of this norm may move the weights. Raises `Diverged` when too many may not."""
+        sane = math.isfinite(norm) and (len(self.norms) < ENOUGH or norm <= INSANE * median(self.norms))
+        if math.isfinite(norm):
+            self.norms.append(norm)
+        self.outcomes.append(int(not sane))
+        self.skipped += not sane
+        if sum(self.outcomes) > TOO_MANY:
+            raise Diverged(
+                f"{sum(self.outcomes)} of the last {len(self.outcomes)} steps had a gradient that is not finite or insane "
+                f"(over {INSANE:g} times the running median): lower --learning-rate"
+            )
+        return sane
+
+    def state(self) -> dict[str, Any]:
+        """For the checkpoint; floats survive JSON exactly."""
+        return {"norms": list(self.norms), "outcomes": list(self.outcomes), "skipped": self.skipped}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        self.norms.extend(state["norms"])
+        self.outcomes.extend(state["outcomes"])
+        self.skipped = state["skipped"]

@@ -1,0 +1,90 @@
+"""What is learnt and how: the weights, their moving average, the optimiser, and the one step of every recipe.
+
+A step is a function of (seed, step) and the state, so a stopped run goes on bit for bit. Not covered: when to stop, what to
+write, how to show it (loop.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from legato.recipe import Recipe
+from legato.training.guard import Guard
+from legato.training.options import Plan
+
+FUSED = ("cpu", "cuda")  # where one kernel updates all weights
+SPREAD = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: neighbouring (seed, step) give unrelated generators
+
+
+class Learner:
+    """A recipe under training. `model` moves; `average` is the exponential moving average that becomes the result."""
+
+    def __init__(self, recipe: Recipe, plan: Plan, device: torch.device) -> None:
+        self.plan, self.device, self.guard = plan, device, Guard()
+        self.model = recipe.model.to(device).train()
+        self.objective = recipe.objective.to(device).train()
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.parameters = [*self.model.parameters(), *self.objective.parameters()]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters,
+            lr=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            betas=(0.9, 0.99),
+            fused=device.type in FUSED,
+        )
+        self._averaged: list[Tensor] = list(self.average.parameters())
+        self._moving: list[Tensor] = list(self.model.parameters())
+        self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
+
+    def step(self, x: Tensor, step: int) -> Tensor | None:
+        """One step on x (B, *data): the parts of its loss, (terms,), nats per example; None where the step was skipped."""
+        torch.manual_seed(seed_of(self.plan.seed, step))
+        self.optimiser.param_groups[0]["lr"] = self.plan.rate(step)
+        loss = self.objective(self.model(x, self.objective.draws), self.objective.at(step, self.plan.total))
+        loss.total.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip, foreach=True).item()
+        sane = self.guard.accepts(norm)
+        if sane:
+            self.optimiser.step()
+            torch._foreach_lerp_(self._averaged, self._moving, 1 - self.plan.averaging(step))
+        self.optimiser.zero_grad(set_to_none=True)
+        return torch.stack(list(loss.parts.values())) if sane else None
+
+    @property
+    def names(self) -> list[str]:
+        """The loss parts, in the order in which `step` returns them."""
+        return [term.name for term in self.objective.terms if isinstance(term.name, str)]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that resuming needs, by name: weights, their average, the optimiser's moments."""
+        named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        named |= {f"objective.{name}": value for name, value in self.objective.state_dict().items()}
+        named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            named |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
+        return named
+
+    def restore(self, tensors: dict[str, Tensor], guard: dict[str, Any]) -> None:
+        """The inverse of `tensors` and of the guard's state."""
+        self.model.load_state_dict(_below("model.", tensors))
+        self.objective.load_state_dict(_below("objective.", tensors))
+        self.average.load_state_dict(_below("average.", tensors))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimiser.", tensors).items():
+            index, _, moment = name.partition(".")
+            moments.setdefault(int(index), {})[moment] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        self.guard.restore(guard)
+
+
+def seed_of(seed: int, step: int) -> int:
+    """A generator's seed for one step of one run: the high half of a 64-bit multiplication."""
+    return (((seed << 40) ^ (step + 1)) * SPREAD & 0xFFFFFFFFFFFFFFFF) >> 32
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,140 @@
+"""The loop: one for every recipe. It may be stopped after any step and goes on bit for bit.
+
+Covered: steps, metrics, validation, snapshots, checkpoints, signals. Not covered: what a step does (learner.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from legato import checkpoint
+from legato.checkpoint import Checkpoint
+from legato.errors import Mistake
+from legato.progress import Bar, progress
+from legato.run import disk_errors, write_tensors
+from legato.training.codes import summarise
+from legato.training.guard import Diverged
+from legato.training.setup import Job
+from legato.training.stop import Stop, Stopped
+
+
+class Loop:
+    """Runs a job to its end."""
+
+    def __init__(self, job: Job, checkpoint_minutes: float) -> None:
+        self.job, self.learner, self.plan = job, job.learner, job.plan
+        self.batches = job.batches()
+        self.every = checkpoint_minutes * 60
+        self.done = int(job.state.get("step", 0))
+        self.sums = torch.zeros(len(self.learner.names), dtype=torch.double, device=self.learner.device)
+        self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=torch.double, device=self.learner.device)
+        self.counted = int(job.state.get("counted", 0))
+        self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))  # by the processes before this one
+        self.began = self.saved = time.monotonic()
+        self.note = ""
+        self._rewind_metrics(int(job.state.get("metrics_bytes", 0)))
+
+    def run(self) -> None:
+        """To the last step. Raises `Stopped` on a signal (all is saved), `Mistake` when too many steps are skipped."""
+        title = f"training {self.job.definition.name}"
+        with Stop() as stop, progress(title, self.plan.total, start=self.done, unit="steps") as bar:
+            try:
+                self._steps(stop, bar)
+            except Diverged as error:
+                raise Mistake(f"{error}; {self._last_good()}") from error
+        if self.done < self.plan.total:
+            raise Stopped(stop.signal, self.done, self.plan.total, self.job.run.path)
+        self._finish()
+
+    def _steps(self, stop: Stop, bar: Bar) -> None:
+        validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
+        while self.done < self.plan.total and not stop:
+            x = torch.from_numpy(self.batches.at(self.done)).to(self.learner.device, non_blocking=True)
+            self._count(self.learner.step(x, self.done))
+            self.done += 1
+            if self.done % log_every == 0 or self.done == self.plan.total:
+                self._log_training(bar)
+            if self.done in validations:
+                self._log_validation()
+            if self.done in milestones:
+                self._snapshot()
+            if time.monotonic() - self.saved > self.every:
+                self.save()
+        self.save()
+
+    def save(self) -> None:
+        """A checkpoint of this very step, and the model as it is now for those who look in."""
+        self.metrics.flush()
+        os.fsync(self.metrics.fileno())
+        state = {
+            "guard": self.learner.guard.state(),
+            "sums": self.sums.tolist(),
+            "counted": self.counted,
+            "metrics_bytes": self.job.run.metrics.stat().st_size,
+            "clock": {"seconds": self._seconds()},
+        }
+        checkpoint.write(self.job.run.checkpoints, self.done, Checkpoint(self.learner.tensors(), state))
+        write_tensors(self.job.run.model, self.learner.average.state_dict())
+        self.saved = time.monotonic()
+
+    def _finish(self) -> None:
+        write_tensors(self.job.run.codes, summarise(self.learner.average, self.job.some("train", 10_000)))
+        self.metrics.close()
+
+    def _count(self, parts: Tensor | None) -> None:
+        if parts is not None:
+            self.sums += parts
+            self.counted += 1
+
+    def _log_training(self, bar: Bar) -> None:
+        means = (self.sums / max(self.counted, 1)).tolist() if self.counted else [None] * len(self.sums)
+        parts = dict(zip(self.learner.names, means, strict=True))
+        weights = dict(zip(self.learner.names, self.learner.objective.at(self.done - 1, self.plan.total), strict=True))
+        rate = self.plan.rate(self.done - 1)
+        self._write({"train": parts, "weights": weights, "learning_rate": rate, "skipped": self.learner.guard.skipped})
+        self.sums.zero_()
+        self.counted = 0
+        shown = " · ".join(f"{name} {value:.1f}" for name, value in parts.items() if value is not None)
+        bar(self.done, f"{shown}{self.note} nats")
+
+    def _log_validation(self) -> None:
+        found = self.job.validate()
+        self._write({"validation": found})
+        word, value = ("ELBO", found["elbo"]) if found["elbo"] is not None else ("distortion", found["distortion"])
+        self.note = f" · validation {word} {value:.1f}"
+
+    def _snapshot(self) -> None:
+        path = self.job.run.snapshots / f"step-{self.done:09d}.safetensors"
+        write_tensors(path, self.learner.average.state_dict())
+
+    def _write(self, found: dict[str, Any]) -> None:
+        line = {
+            "step": self.done,
+            "epoch": round(self.done / self.batches.per_epoch, 6),
+            **found,
+            "clock": {"seconds": round(self._seconds(), 3)},
+        }
+        with disk_errors(self.job.run.metrics):
+            self.metrics.write(json.dumps(line).encode() + b"\n")
+            self.metrics.flush()
+
+    def _seconds(self) -> float:
+        return self.spent + time.monotonic() - self.began
+
+    def _rewind_metrics(self, size: int) -> None:
+        """Cuts what a killed process wrote after its checkpoint: those steps are done, and written, again."""
+        path = self.job.run.metrics
+        path.touch()
+        self.metrics = open(path, "r+b")  # noqa: SIM115  (closed by _finish, or with the process)
+        self.metrics.truncate(size)
+        self.metrics.seek(size)
+
+    def _last_good(self) -> str:
+        saved = checkpoint.existing(self.job.run.checkpoints)
+        return f"the last good checkpoint is `{saved[-1]}`" if saved else "no checkpoint had been written yet"

@@ -1,0 +1,134 @@
+"""What a person chooses of training, and the plan that follows: everything in steps, nothing that reads a clock.
+
+No torch here: `legato train --help` reads this file.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from legato.errors import Mistake
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How long and how. One of `steps`, `epochs`, `minutes`; without any, 20 epochs."""
+
+    steps: int | None = None
+    """Train for this many steps."""
+    epochs: float | None = None
+    """Train for this many passes over the training images."""
+    minutes: float | None = None
+    """Train for about this long: a probe at the start turns it into a number of steps, once."""
+    batch_size: int = 128
+    """Images in a step."""
+    learning_rate: float = 1e-3
+    """AdamW's, at its peak; it warms up, then falls along a cosine."""
+    warmup_steps: int = 200
+    """Steps over which the learning rate rises (at most a tenth of the run)."""
+    weight_decay: float = 0.0
+    """AdamW's decoupled weight decay."""
+    clip: float = 200.0
+    """The gradient's norm is cut to this, nats per unit of weight."""
+    ema: float = 0.999
+    """The model is the exponential moving average of the weights with this decay."""
+    seed: int = 0
+    """Fixes the weights' start, the order of the data and every draw."""
+    snapshots: int = 12
+    """Weights kept along the way, spaced evenly in the logarithm of the step."""
+    checkpoint_minutes: float = 2.0
+    """A checkpoint this often, besides those at the end and on Ctrl-C."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The options made definite: what a resumed run must share with the one that was stopped. Kept in `training.json`."""
+
+    total: int  # steps
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    weight_decay: float
+    clip: float
+    ema: float
+    seed: int
+    snapshots: int
+
+    def rate(self, step: int) -> float:
+        """The learning rate of `step`: linear warm-up, then half a cosine down to a hundredth of the peak."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        share = (step - self.warmup_steps) / max(self.total - self.warmup_steps, 1)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+    def averaging(self, step: int) -> float:
+        """The EMA's decay at `step`: shorter at first, so that the starting weights are forgotten (as in TensorFlow's)."""
+        return min(self.ema, (1 + step) / (10 + step))
+
+    def milestones(self) -> set[int]:
+        """Steps (counted from 1) after which a snapshot is kept: even in the logarithm, the last one included."""
+        if not self.snapshots:
+            return set()
+        return {round(self.total ** (i / max(self.snapshots - 1, 1))) for i in range(self.snapshots)} | {self.total}
+
+    def validations(self) -> set[int]:
+        """Steps after which the validation images are scored: the milestones and twenty even ones."""
+        return self.milestones() | {round(self.total * i / 20) for i in range(1, 21)} - {0}
+
+    def log_every(self) -> int:
+        """Steps between lines of metrics: about 200 lines a run."""
+        return max(self.total // 200, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `training.json` keeps."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(stored: dict[str, Any]) -> Plan:
+        """The inverse of `to_json`; other keys are left alone."""
+        return Plan(**{field.name: stored[field.name] for field in fields(Plan)})
+
+
+def plan(options: TrainingOptions, total: int, batch_size: int) -> Plan:
+    """The plan for `total` steps of `batch_size`."""
+    return Plan(
+        total=total,
+        batch_size=batch_size,
+        learning_rate=options.learning_rate,
+        warmup_steps=min(options.warmup_steps, total // 10),
+        weight_decay=options.weight_decay,
+        clip=options.clip,
+        ema=options.ema,
+        seed=options.seed,
+        snapshots=options.snapshots,
+    )
+
+
+def check(options: TrainingOptions) -> None:
+    """Raises `Mistake` for a value that means nothing, naming the option, what was expected and what was got."""
+    lengths = {name: getattr(options, name) for name in ("steps", "epochs", "minutes")}
+    chosen = {name: value for name, value in lengths.items() if value is not None}
+    if len(chosen) > 1:
+        raise Mistake(f"give one of --steps, --epochs and --minutes, got {' and '.join('--' + name for name in chosen)}")
+    for name, value in chosen.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise Mistake(f"--{name} must be a positive number, got {value}")
+    for name, least, most in _RANGES:
+        value = getattr(options, name)
+        if not least <= value <= most:
+            raise Mistake(f"--{name.replace('_', '-')} must lie between {least:g} and {most:g}, got {value:g}")
+
+
+_RANGES = (
+    ("batch_size", 1, 1_000_000),
+    ("learning_rate", 1e-12, 10),
+    ("warmup_steps", 0, 1e9),
+    ("weight_decay", 0, 10),
+    ("clip", 1e-9, 1e30),
+    ("ema", 0, 1 - 1e-9),
+    ("seed", 0, 2**31 - 1),
+    ("snapshots", 0, 1000),
+    ("checkpoint_minutes", 1e-3, 1e6),
+)

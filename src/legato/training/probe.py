@@ -1,0 +1,31 @@
+"""Minutes turned into steps, once: a throw-away learner is timed, and the plan never reads a clock again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+SHARE, LEAST, MOST = 0.03, 1.0, 8.0  # of the budget; seconds
+WARM = 5  # steps that are not counted: the first ones allocate
+
+
+def steps_for(minutes: float, step: Callable[[int], object], validate: Callable[[], object], validations: int) -> int:
+    """How many steps fit into `minutes`, the probe's own time and `validations` validations taken off. At least 1.
+
+    `step(i)` and `validate()` do the real work on weights that are thrown away.
+    """
+    budget = minutes * 60
+    start = time.perf_counter()
+    for i in range(WARM):
+        step(i)
+    allowed = min(max(SHARE * budget, LEAST), MOST)
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < allowed or count < 3:
+        step(WARM + count)
+        count += 1
+    per_step = (time.perf_counter() - began) / count
+    before = time.perf_counter()
+    validate()
+    now = time.perf_counter()
+    left = budget - (now - start) - validations * (now - before)
+    return max(int(left / per_step), 1)
