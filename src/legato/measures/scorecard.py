@@ -1,0 +1,106 @@
+"""`legato evaluate`: every figure of one run on one split, each an estimate or null with a `why`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from legato.data.prepared import Prepared
+from legato.errors import Mistake
+from legato.families import Discretized
+from legato.latent_space import LatentSpace
+from legato.measures.estimate import Estimate, absent, mean_over
+from legato.measures.likelihood import Scores, score
+from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
+from legato.progress import progress
+
+BATCH = 100
+NO_POSTERIOR = "a point mass has no density: an autoencoder has a distortion, and neither rate nor likelihood"
+
+
+def evaluate(
+    space: LatentSpace, source: Any = None, *, split: str = "test", k: int = 1000, limit: int | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """elbo, rate, distortion, nll, bits_per_dim, ess, active_units, kl_per_dimension, data, run: JSON-ready.
+
+    On the `split` of the run's data, or of another `source` prepared alike; nll with exactly k importance draws per example.
+    `limit`: only the first so many examples (`data` says n). Intervals are over the examples; one seed, one trained model.
+    """
+    if k < 1:
+        raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
+    data = space.data(source)
+    numbers = data.split(split)[:limit]
+    if not len(numbers):
+        raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
+    found = score(space.model, _batches(space, data, numbers), k, seed)
+    return {
+        **_figures(space, found, k),
+        "data": _describe(data, split, numbers),
+        "run": {"path": str(space.run.path), **space.definition.to_json(), "k": k, "seed": seed, **_likelihood(space)},
+    }
+
+
+def _figures(space: LatentSpace, found: Scores, k: int) -> dict[str, Any]:
+    draws = f"mean of {k} draws of z per example"
+    distortion = mean_over(found.distortion, "nats", f"-log p(x|z), {draws if space.has_density else 'at the code'}")
+    if found.rate is None or found.log_px is None or found.ess is None:
+        none = absent(NO_POSTERIOR).to_json()
+        names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "kl_per_dimension")
+        active = {f"{threshold:g}": none for threshold in THRESHOLDS}
+        return dict.fromkeys(names, none) | {"distortion": distortion.to_json(), "active_units": active}
+    elbo = mean_over(-(found.distortion + found.rate), "nats", f"beta = 1, {draws}, KL in closed form")
+    nll = mean_over(-found.log_px, "nats", f"importance-weighted bound on -log p(x), k = {k}")
+    kl = kl_per_dimension(found.kl)
+    return {
+        "elbo": elbo.to_json(),
+        "rate": mean_over(found.rate, "nats", "KL(q(z|x) || p(z))").to_json(),
+        "distortion": distortion.to_json(),
+        "nll": nll.to_json(),
+        "bits_per_dim": _bits_per_dim(space, nll).to_json(),
+        "ess": mean_over(found.ess, "draws", f"(sum w)^2 / sum w^2 of {k} importance weights").to_json(),
+        "active_units": {f"{t:g}": active_units(found.mu, t).to_json() for t in THRESHOLDS},
+        "kl_per_dimension": [one.to_json() for one in kl] if isinstance(kl, list) else kl.to_json(),
+    }
+
+
+def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:
+    """nll/(D log 2), only for probabilities of 8-bit values: a density has no bits."""
+    unit = "bits per dimension"
+    if isinstance(space.model.likelihood.family, Discretized):
+        return nll.scaled(1 / (math.prod(space.shape) * math.log(2)), unit, f"nll / (D log 2); {nll.method}")
+    if space.preparation.binarise or space.preparation.kind == "binary":
+        return absent("the model is of binary values, not of 8-bit ones: its nll is in nats", unit)
+    return absent("the likelihood is a density, not a probability of 8-bit values: use discretized-logistic", unit)
+
+
+def _batches(space: LatentSpace, data: Prepared, numbers: Any) -> Iterator[Tensor]:
+    with progress("scoring", len(numbers), unit="examples") as bar:
+        done = 0
+        for x in data.batches(numbers, BATCH):
+            yield torch.from_numpy(x).to(space.device)
+            done += len(x)
+            bar(done)
+
+
+def _describe(data: Prepared, split: str, numbers: Any) -> dict[str, Any]:
+    binarised = data.preparation.binarise
+    return {
+        "source": data.dataset.source,
+        "split": split,
+        "n": len(numbers),
+        "shape": list(data.dataset.shape),
+        "fingerprint": data.dataset.fingerprint,
+        "binarisation": data.preparation.to_json()["evaluation_seed"] if binarised else None,
+        "checksum": data.preparation.checksum(np.asarray(data.dataset.rows), numbers) if binarised else None,
+    }
+
+
+def _likelihood(space: LatentSpace) -> dict[str, Any]:
+    """The scale of a Gaussian likelihood is part of every figure: it is printed."""
+    scale = getattr(space.model.likelihood.family, "scale", None)
+    return {"likelihood_scale": None if scale is None else np.asarray(scale.detach().cpu()).tolist()}
