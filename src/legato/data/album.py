@@ -18,7 +18,7 @@ import numpy as np
 from legato.data.dataset import Problem
 from legato.data.options import LARGEST, SMALLEST, DataOptions
 from legato.data.parallel import ordered
-from legato.data.pictures import Header, Payload, Picture, Preparation, Unreadable, decode, read_header
+from legato.data.pictures import Header, Payload, Picture, PictureForm, Unreadable, decode, read_header
 from legato.data.writer import Writer
 from legato.errors import Mistake
 from legato.progress import progress
@@ -64,8 +64,8 @@ def write_pictures(
         if wanted is None or options.size is None:
             grey = _look(items, total, options, name)
             wanted = wanted or (1 if grey else 3)
-        preparation = Preparation(wanted, options.size, options.crop, options.background)
-        return _write(writer, items, total, preparation, options, name)
+        form = PictureForm(wanted, options.size, options.crop, options.background)
+        return _write(writer, items, total, form, options, name)
 
 
 def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
@@ -105,10 +105,10 @@ def _suggested(side: int) -> int:
     return min(128, max(16, 1 << (max(side, 1).bit_length() - 1)))
 
 
-def _write(writer: Writer, items: Items, total: int, preparation: Preparation, options: DataOptions, name: str) -> Album:
+def _write(writer: Writer, items: Items, total: int, form: PictureForm, options: DataOptions, name: str) -> Album:
     def attempt(item: Item) -> tuple[str, Picture | Unreadable]:
         try:
-            return item[0], decode(item[1], preparation)
+            return item[0], decode(item[1], form)
         except Unreadable as error:
             return item[0], error
 
@@ -134,7 +134,7 @@ def _write(writer: Writer, items: Items, total: int, preparation: Preparation, o
     if not kept:
         raise _nothing_left(name, problems)
     positions = np.array(kept, np.int64) if problems else None
-    return Album(positions, tuple(problems), tuple(_said(counts, preparation.background)))
+    return Album(positions, tuple(problems), tuple(_said(counts, form.background)))
 
 
 def _nothing_left(name: str, problems: list[Problem]) -> Mistake:

@@ -17,20 +17,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
-from pyarrow import types
 
 from legato.data import arrays, store
 from legato.data.album import Item, write_pictures
+from legato.data.columns import choose, is_picture, is_vector
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import Labels, encode
 from legato.data.options import DataOptions
 from legato.data.rows import RowNumbers
 from legato.data.writer import Writer, writing
-from legato.errors import Mistake, unknown
+from legato.errors import Mistake
 
 LABELS = ("label", "labels", "class", "y")
-PICTURES = ("image", "img", "picture", "photo", "bytes")
 AT_ONCE = 256  # rows of pictures in memory; a batch of numbers takes more
 NUMBERS_AT_ONCE = 65_536
 
@@ -60,69 +59,18 @@ def _batches(file: pq.ParquetFile, rows: int, columns: list[str], path: Path) ->
 def _open(file: pq.ParquetFile, path: Path, options: DataOptions) -> Content:
     schema = file.schema_arrow
     label = options.labels if options.labels in schema.names else next((n for n in LABELS if n in schema.names), None)
-    columns = _columns(schema, label, options, path)
+    columns = choose(schema, label, options.column, path)
     if file.metadata.num_rows == 0:
         raise Mistake(f"`{path}` has no rows: expected a picture or numbers in each")
     digest = digest_files(["rows"], lambda _: str(path))
     key = fingerprint("parquet", digest, {"columns": columns, **options.pictures()})
-    build = _build_pictures if _is_picture(schema.field(columns[0]).type) else _build_numbers
+    build = _build_pictures if is_picture(schema.field(columns[0]).type) else _build_numbers
     content = store.entry(key, lambda writer: build(writer, file, path, columns, options))
     if label is None or (options.labels is not None and label != options.labels):
         return content
     codes, names = _labels(file, label, path)
     kept = codes if content.positions is None else codes[content.positions]
     return replace(content, labels=kept, label_names=names, labelled=True)
-
-
-def _is_picture(kind: pa.DataType) -> bool:
-    """Bytes, or Hugging Face's struct of bytes and path."""
-    if types.is_struct(kind):
-        names = [kind.field(i).name for i in range(kind.num_fields)]
-        return "bytes" in names and _is_picture(kind.field(names.index("bytes")).type)
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
-
-
-def _is_vector(kind: pa.DataType) -> bool:
-    listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    return bool(listed and _is_number(kind.value_type))
-
-
-def _columns(schema: pa.Schema, label: str | None, options: DataOptions, path: Path) -> list[str]:
-    """The column of pictures, the column of vectors, or the columns of numbers. Raises `Mistake`."""
-    kinds: dict[str, pa.DataType] = {field.name: field.type for field in schema}
-    if options.column is not None:
-        return _named([name.strip() for name in options.column.split(",")], kinds, path)
-    pictures = [name for name, kind in kinds.items() if _is_picture(kind)]
-    named = [name for name in PICTURES if name in pictures]
-    vectors = [name for name, kind in kinds.items() if _is_vector(kind)]
-    aside = {label, "id", "index", "__index_level_0__"}  # numbers that name a row and say nothing of it
-    numbers = [name for name, kind in kinds.items() if _is_number(kind) and name not in aside]
-    for choice in (named[:1], pictures, vectors, numbers):
-        if len(choice) == 1 or (choice and choice is numbers):
-            return choice
-        if choice:
-            raise Mistake(f"`{path}` has several columns of pictures or vectors, {', '.join(choice)}: say which by --column")
-    raise Mistake(
-        f"`{path}` has no column of pictures or numbers, only {', '.join(kinds)}: expected bytes of pictures, numbers, or "
-        "lists of numbers"
-    )
-
-
-def _named(names: list[str], kinds: dict[str, pa.DataType], path: Path) -> list[str]:
-    for name in names:
-        if name not in kinds:
-            raise unknown(f"column of `{path}`", name, kinds)
-        alone = len(names) == 1 and (_is_picture(kinds[name]) or _is_vector(kinds[name]))
-        if not alone and not _is_number(kinds[name]):
-            raise Mistake(
-                f"the column `{name}` of `{path}` holds {kinds[name]}: expected one column of pictures (bytes) or of lists "
-                "of numbers, or columns of numbers joined by commas"
-            )
-    return names
 
 
 def _build_pictures(writer: Writer, file: pq.ParquetFile, path: Path, columns: list[str], options: DataOptions) -> None:
@@ -145,7 +93,7 @@ def _build_numbers(writer: Writer, file: pq.ParquetFile, path: Path, columns: li
     """Through a scratch file of one matrix, because whether numbers are bytes or reals is known only at the end."""
     target, width = writer.scratch("numbers"), None
     kinds = [file.schema_arrow.field(name).type for name in columns]
-    dtype = np.result_type(*(np.dtype((k.value_type if _is_vector(k) else k).to_pandas_dtype()) for k in kinds))
+    dtype = np.result_type(*(np.dtype((k.value_type if is_vector(k) else k).to_pandas_dtype()) for k in kinds))
     rows = 0
     with open(target, "wb") as scratch:
         for batch in _batches(file, NUMBERS_AT_ONCE, columns, path):
@@ -166,7 +114,7 @@ def _refuse_gaps(batch: pa.RecordBatch, columns: list[str], before: int, path: P
     for name in columns:
         column = batch.column(columns.index(name))
         gone = column.is_null().to_numpy(zero_copy_only=False)
-        if _is_vector(column.type) and column.flatten().null_count:
+        if is_vector(column.type) and column.flatten().null_count:
             gone = gone | np.array([cell.is_valid and None in cell.as_py() for cell in column])
         if gone.any():
             first = before + int(np.flatnonzero(gone)[0])
@@ -175,7 +123,7 @@ def _refuse_gaps(batch: pa.RecordBatch, columns: list[str], before: int, path: P
 
 def _matrix(batch: pa.RecordBatch, columns: list[str], path: Path) -> np.ndarray:
     first = batch.column(0)
-    if not _is_vector(first.type):
+    if not is_vector(first.type):
         return np.stack([np.asarray(column.to_numpy(zero_copy_only=False)) for column in batch.columns], axis=1)
     lengths = np.unique(pa.compute.list_value_length(first).to_numpy(zero_copy_only=False))
     if len(lengths) > 1:

@@ -34,7 +34,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PictureForm:
     """What every picture of a source becomes: `channels` of 8 bits, and a square of `size` unless that is None."""
 
     channels: int
@@ -69,19 +69,19 @@ def read_header(payload: Payload, background: str = "white") -> Header:
         return Header((width, height), _is_grey(image) and not coloured_behind)
 
 
-def decode(payload: Payload, preparation: Preparation) -> Picture:
+def decode(payload: Payload, form: PictureForm) -> Picture:
     """A picture's pixels. Raises `Unreadable`."""
     with _opened(payload) as image:
         remarks = [word for word, true in _peculiarities(image) if true]
-        if preparation.size is not None:
+        if form.size is not None:
             # A JPEG can be decoded at an eighth to a half of its size, far quicker; twice the goal keeps it sharp.
-            image.draft(None, (2 * preparation.size, 2 * preparation.size))
+            image.draft(None, (2 * form.size, 2 * form.size))
         upright = ImageOps.exif_transpose(image)
         level = _eight_bits(upright)
-        flat = _without_alpha(level, preparation, remarks) if preparation.channels != 4 else level
-        coloured = not _is_grey(flat) and preparation.channels == 1
+        flat = _without_alpha(level, form, remarks) if form.channels != 4 else level
+        coloured = not _is_grey(flat) and form.channels == 1
         remarks += ["greyed"] if coloured else []
-        shown = _squared(flat.convert(MODES[preparation.channels]), preparation)
+        shown = _squared(flat.convert(MODES[form.channels]), form)
         pixels = np.asarray(shown)
         return Picture(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), tuple(remarks))
 
@@ -150,29 +150,29 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _without_alpha(image: Image.Image, preparation: Preparation, remarks: list[str]) -> Image.Image:
+def _without_alpha(image: Image.Image, form: PictureForm, remarks: list[str]) -> Image.Image:
     if not image.has_transparency_data:
         return image
     clear = image.convert("RGBA")
     lowest, _ = clear.getchannel("A").getextrema()
     if isinstance(lowest, int) and lowest < 255:
         remarks.append("transparent")
-    behind = Image.new("RGBA", clear.size, ImageColor.getrgb(preparation.background))
+    behind = Image.new("RGBA", clear.size, ImageColor.getrgb(form.background))
     flat = Image.alpha_composite(behind, clear).convert("RGB")
     # Grey laid on grey is grey still; saying so keeps it from being counted as colour that was lost.
-    return flat.convert("L") if _is_grey(image) and preparation.channels == 1 else flat
+    return flat.convert("L") if _is_grey(image) and form.channels == 1 else flat
 
 
-def _squared(image: Image.Image, preparation: Preparation) -> Image.Image:
+def _squared(image: Image.Image, form: PictureForm) -> Image.Image:
     """The picture, or its square of `size`: cut first and then resized, so that a very long picture costs nothing."""
-    size = preparation.size
+    size = form.size
     if size is None or image.size == (size, size):
         return image
     width, height = image.size
     side = min(width, height)
-    if preparation.crop and side == size:  # whole pixels, unresampled
+    if form.crop and side == size:  # whole pixels, unresampled
         left, top = (width - size) // 2, (height - size) // 2
         return image.crop((left, top, left + size, top + size))
-    x, y = ((width - side) / 2, (height - side) / 2) if preparation.crop else (0.0, 0.0)
+    x, y = ((width - side) / 2, (height - side) / 2) if form.crop else (0.0, 0.0)
     box = (x, y, width - x, height - y)
     return image.resize((size, size), Image.Resampling.LANCZOS, box=box)

@@ -56,11 +56,10 @@ class RowNumbers(Sequence[str]):
         before = 0
         for prefix, numbers in self.parts:
             tail = str(value).removeprefix(prefix)
-            number = int(tail) if tail.isascii() and tail.isdigit() else -1
-            if f"{prefix}{number}" == value:
-                at = int(np.searchsorted(numbers, number)) if isinstance(numbers, np.ndarray) else number
-                if at < len(numbers) and numbers[at] == number:
-                    return before + at
+            number = int(tail) if tail.isascii() and tail.isdigit() else 0
+            at = int(np.searchsorted(numbers, number)) if isinstance(numbers, np.ndarray) else number
+            if at < len(numbers) and f"{prefix}{numbers[at]}" == value:
+                return before + at
             before += len(numbers)
         raise ValueError(f"{value!r} is not among the rows")
 
