@@ -129,7 +129,10 @@ def _labels(
         return None, ()
     for array, count in zip(values, counts, strict=True):
         check_length(len(array) if array.ndim else 0, count, str(path))
-    return encode(np.concatenate([np.asarray(array) for array in values]), str(path))
+    # Keras has columns (N, 1); what has more of them is refused where labels are encoded.
+    flat = [np.asarray(array).reshape(-1) if array.size == len(array) else np.asarray(array) for array in values]
+    several = [array for array in flat if array.ndim > 1]
+    return encode(several[0] if several else np.concatenate(flat), str(path))
 
 
 def _ids(array: np.ndarray, rows: int, path: Path) -> list[str]:
