@@ -1,0 +1,218 @@
+"""Maps of a latent plane: where the codes lie, how wide their posteriors are, and what each place decodes to.
+
+Covered: two latent dimensions at axis scale, every panel with its own limits. A posterior's cloud is drawn as the ellipse of
+one standard deviation in the axes' own units, so that overlap on paper is overlap in latent space.
+Not covered: choosing a plane in more dimensions, densities, holes (the explorer's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+from legato.pictures import to_bytes
+from legato.report import style
+from legato.report.labels import classes_of, known, label_medians
+
+Floats = NDArray[np.floating[Any]]
+
+CLOUDS = 400  # posteriors drawn: more hide each other
+RINGS = (1, 2, 3)  # standard deviations of the prior
+BOX = 3.2  # inches, square
+WIDE = BOX + 0.1  # inches that a heading may take
+AXIS = "latent dimension {} (latent units)"
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """One model's codes: `mu` (N, 2), `sigma` (N, 2) or None for points, `labels` (N,) or None; `prior` draws its rings.
+
+    `label_names[k]` names class k; a negative label is no label.
+    """
+
+    title: str
+    mu: Floats
+    sigma: Floats | None = None
+    labels: NDArray[Any] | None = None
+    label_names: Sequence[str] | None = None
+    prior: bool = False
+
+
+@dataclass(frozen=True)
+class DecodedPlane:
+    """One model's decoded lattice: `images` (rows, columns, C, H, W) in [0, 1], decoded at even steps over `extent`.
+
+    `images[i, j]` is decoded at dimension 1 = x0 + j·(x1 − x0)/(columns − 1), dimension 2 = y0 + i·(y1 − y0)/(rows − 1) for
+    `extent` = (x0, x1, y0, y1): the first row is the lowest.
+    """
+
+    title: str
+    images: Floats
+    extent: tuple[float, float, float, float]
+    note: str = ""
+
+
+def latent_maps(panels: Sequence[LatentMap]) -> Figure:
+    """The maps side by side: all codes as dots, up to CLOUDS posteriors as 1σ ellipses, the prior's rings where it has one."""
+    style.counted(panels, "maps")
+    drawn = [_clouds(panel) for panel in panels]
+    halves = [_limits(panel, chosen) for panel, chosen in zip(panels, drawn, strict=True)]
+    notes = [_note(panel, chosen, half) for panel, chosen, (_, half) in zip(panels, drawn, halves, strict=True)]
+    top = style.heading_height([panel.title for panel in panels], notes, WIDE)
+    with style.styled():
+        figure, places = style.panel_grid(len(panels), (BOX, BOX), left=0.66, top=top)
+        for axes, panel, chosen, (centre, half), note in zip(places, panels, drawn, halves, notes, strict=True):
+            _frame(axes, centre, half)
+            style.heading(axes, panel.title, note, WIDE)
+            _draw_map(axes, panel, chosen, half)
+    return figure
+
+
+def decoded_planes(panels: Sequence[DecodedPlane]) -> Figure:
+    """The planes side by side, each decoded image standing where it was decoded, with ticks in latent units."""
+    style.counted(panels, "planes")
+    top = style.heading_height([panel.title for panel in panels], [panel.note for panel in panels], WIDE)
+    with style.styled():
+        figure, places = style.panel_grid(len(panels), (BOX, BOX), left=0.66, top=top)
+        for axes, panel in zip(places, panels, strict=True):
+            sheet, edges = _lattice(panel)
+            axes.imshow(sheet, extent=edges, cmap="gray", vmin=0, vmax=255, aspect="equal")
+            _name_axes(axes)
+            style.heading(axes, panel.title, panel.note, WIDE)
+    return figure
+
+
+def _clouds(panel: LatentMap) -> NDArray[np.intp]:
+    """Which posteriors are drawn: a seeded draw, the same whenever the panel is drawn."""
+    for name, values in (("mu", panel.mu), ("sigma", panel.sigma)):
+        if values is not None and (values.shape != (len(panel.mu), 2) or not len(values) or not np.isfinite(values).all()):
+            raise Mistake(f"the map of `{panel.title}` needs a finite `{name}` of shape (N, 2), got {values.shape}")
+    if panel.sigma is None:
+        return np.empty(0, np.intp)
+    return np.random.default_rng(0).permutation(len(panel.mu))[:CLOUDS]
+
+
+def _limits(panel: LatentMap, chosen: NDArray[np.intp]) -> tuple[tuple[float, float], float]:
+    """The centre and half the side of the smallest square around all that is drawn, with a margin."""
+    corners = [panel.mu]
+    if panel.sigma is not None:
+        corners += [panel.mu[chosen] - panel.sigma[chosen], panel.mu[chosen] + panel.sigma[chosen]]
+    if panel.prior:
+        corners.append(np.array([[-1.0, -1.0], [1.0, 1.0]]) * max(RINGS))
+    low, high = np.min([c.min(0) for c in corners], 0), np.max([c.max(0) for c in corners], 0)
+    half = float((high - low).max()) / 2
+    return (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2), (half or 1.0) * 1.05
+
+
+def _note(panel: LatentMap, chosen: NDArray[np.intp], half: float) -> str:
+    """What the panel shows, in words: counts, the scale, and where clouds are too small to be seen, how small."""
+    words = f"{len(panel.mu):,} codes · {style.plain(2 * half)} units across"
+    if panel.labels is not None and (rest := style.class_colours(panel.labels[known(panel.labels)])[1]):
+        words += f" · {rest} classes grey"
+    if panel.sigma is None:
+        return f"{words}\ncodes are points: there are no clouds"
+    median = f"median σ = {style.plain(float(np.median(panel.sigma)))}"
+    if _invisible(panel.sigma, half):
+        return f"{words}\n{median}: the clouds are smaller than a dot"
+    return f"{words}\n{len(chosen)} clouds of 1σ, {median}"
+
+
+def _dot(n: int) -> float:
+    """A dot's diameter in points: smaller where there are many."""
+    return float(np.interp(np.log10(n), [2, 3, 4], [4.5, 3.0, 1.9]))
+
+
+def _invisible(sigma: Floats, half: float) -> bool:
+    return float(np.median(sigma)) / half * BOX * 72 < _dot(len(sigma))
+
+
+def _frame(axes: Axes, centre: tuple[float, float], half: float) -> None:
+    axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half), aspect="equal")
+    axes.set_axisbelow(True)
+    axes.grid(color="#eeeeee", linewidth=0.6)
+    _name_axes(axes)
+
+
+def _name_axes(axes: Axes) -> None:
+    axes.set(xlabel=AXIS.format(1), ylabel=AXIS.format(2))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(7, steps=(1, 2, 5, 10)))
+        axis.set_major_formatter(FuncFormatter(style.plain))
+
+
+def _draw_map(axes: Axes, panel: LatentMap, chosen: NDArray[np.intp], half: float) -> None:
+    colours, classes = classes_of(panel.labels, panel.label_names, len(panel.mu))
+    clouds = panel.sigma is not None and not _invisible(panel.sigma, half)
+    # In a shuffled order, since the class drawn last would otherwise seem to lie over all others.
+    order = np.random.default_rng(1).permutation(len(panel.mu))
+    alpha = float(np.interp(np.log10(len(order)), [2, 4, 5], [0.9, 0.45, 0.15])) * (0.7 if clouds else 1.0)
+    dots = panel.mu[order]
+    axes.scatter(dots[:, 0], dots[:, 1], s=_dot(len(order)) ** 2, c=colours[order], alpha=alpha, linewidths=0, zorder=2)
+    if clouds and panel.sigma is not None:
+        _draw_clouds(axes, panel.mu[chosen], panel.sigma[chosen], colours[chosen, :3])
+    if panel.prior:
+        _draw_rings(axes, panel.mu)
+    label_medians(axes, panel.mu, panel.labels, classes)
+
+
+def _draw_clouds(axes: Axes, mu: Floats, sigma: Floats, colours: Floats) -> None:
+    """One standard deviation to either side: an ellipse is 2σ wide, in the data's units."""
+    # How many clouds lie over a typical place: where many do, each is fainter, or they would merge into one blot.
+    depth = max(1.0, float(sigma.prod(1).sum() / (4 * mu.std(0).prod() + 1e-12)))
+    axes.add_collection(
+        EllipseCollection(
+            2 * sigma[:, 0],
+            2 * sigma[:, 1],
+            np.zeros(len(mu)),
+            units="xy",
+            offsets=mu,
+            offset_transform=axes.transData,
+            facecolors=[(*colour, 0.22 / depth**0.6) for colour in colours],
+            edgecolors=[(*colour, 0.9 / depth**0.4) for colour in colours * 0.62],
+            linewidths=0.5,
+            zorder=3,
+        ),
+        autolim=False,
+    )
+
+
+def _draw_rings(axes: Axes, mu: Floats) -> None:
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    angle = _quiet_angle(mu)
+    for ring in RINGS:
+        axes.add_patch(Circle((0, 0), ring, fill=False, linestyle=(0, (4, 2.5)), linewidth=0.9, edgecolor=style.INK, zorder=4))
+        words = f"prior {ring}σ" if ring == max(RINGS) else f"{ring}σ"
+        place = (ring * np.cos(angle), ring * np.sin(angle))
+        axes.annotate(words, place, fontsize=style.NOTE, ha="center", va="center", path_effects=halo, zorder=5)
+
+
+def _quiet_angle(mu: Floats) -> float:
+    """The direction in which the rings' names cover the fewest codes. Near the diagonals, where the square has room."""
+    angles = np.deg2rad([quarter + turn for quarter in (45, 315, 135, 225) for turn in (0, -12, 12)])
+    places = np.stack([np.cos(angles), np.sin(angles)], -1)[:, None] * np.array(RINGS)[:, None]  # (angles, rings, 2)
+    covered = [[(np.abs(mu - place) < (0.35, 0.2)).all(1).sum() for place in line] for line in places]
+    return float(angles[int(np.argmin(np.sum(covered, axis=1)))])
+
+
+def _lattice(panel: DecodedPlane) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
+    """The images as one sheet, the first row lowest, and its edges: half a step beyond the outermost codes."""
+    rows, columns = panel.images.shape[:2]
+    tiles = to_bytes(panel.images.reshape(-1, *panel.images.shape[2:]))
+    height, width, channels = tiles.shape[1:]
+    sheet = tiles.reshape(rows, columns, height, width, channels)[::-1].transpose(0, 2, 1, 3, 4)
+    sheet = sheet.reshape(rows * height, columns * width, channels)
+    x0, x1, y0, y1 = panel.extent
+    half_x, half_y = (x1 - x0) / max(columns - 1, 1) / 2, (y1 - y0) / max(rows - 1, 1) / 2
+    edges = (x0 - half_x, x1 + half_x, y0 - half_y, y1 + half_y)
+    return sheet[..., 0] if channels == 1 else sheet, edges
