@@ -34,23 +34,25 @@ def split(
     if len(ids) < 3:
         raise Mistake(f"the source holds {len(ids)} rows: at least 3 are needed, for training, validation and test")
     codes = np.zeros(len(ids), np.uint8) if own is None else own.copy()
-    names = _groups(ids, group) if group else ids
+    keys = _keys(_groups(ids, group) if group else ids, seed)
     tenth = max(1, round(np.count_nonzero(codes == TRAIN) / 10))
     for part in (TEST, VALIDATION):
         if not (codes == part).any():
-            _draw(codes, names, seed, part, held if held is not None and part == VALIDATION else tenth)
+            _draw(codes, keys, part, held if held is not None and part == VALIDATION else tenth)
     return {name: np.flatnonzero(codes == code).astype(np.int64) for code, name in enumerate(NAMES)}
 
 
-def _draw(codes: np.ndarray, names: Sequence[str], seed: int, part: int, size: int) -> None:
+def _draw(codes: np.ndarray, keys: np.ndarray, part: int, size: int) -> None:
     """Moves whole groups with the smallest keys from training to `part` until it holds `size` rows."""
     rows = np.flatnonzero(codes == TRAIN)
     still_needed = 2 if part == TEST and not (codes == VALIDATION).any() else 1
-    keys = _keys(names, seed)[rows]
-    groups, member, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    groups, member, counts = np.unique(keys[rows], return_inverse=True, return_counts=True)
     most = len(groups) - still_needed
     if most < 1:
-        raise Mistake(f"only {len(groups)} groups of rows are left for training, validation and test: give another `group`")
+        raise Mistake(
+            f"only {len(groups)} rows or groups of rows are left to share out over training, validation and test: "
+            "bring more training rows, or give another `group`"
+        )
     taken = min(int(np.searchsorted(np.cumsum(counts), size)) + 1, most)
     codes[rows[member < taken]] = part
 
