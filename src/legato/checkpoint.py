@@ -18,7 +18,8 @@ from typing import Any
 from torch import Tensor
 
 from legato.errors import Mistake
-from legato.run import disk_errors, read_json, read_tensors, write_json, write_tensors
+from legato.files import disk_errors, read_json, write_json
+from legato.run import read_tensors, write_tensors
 
 KEPT = 2
 

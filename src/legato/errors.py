@@ -14,6 +14,14 @@ class Mistake(Exception):
     """What is wrong, what was expected, what to do: one line, shown without a traceback, exit code 2."""
 
 
+class Stopped(Exception):
+    """A signal ended a run between two steps; everything is on disk. `number` is the signal's."""
+
+    def __init__(self, line: str, number: int) -> None:
+        super().__init__(line)
+        self.number = number
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> Mistake:
     """The mistake of naming a `what` that does not exist, with the nearest name that does."""
     names = sorted(known)

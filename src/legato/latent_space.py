@@ -20,9 +20,10 @@ from legato.data.preparation import Floats, Preparation
 from legato.data.prepared import Prepared, reopen
 from legato.devices import choose
 from legato.errors import Mistake
+from legato.files import read_json
 from legato.model import LatentVariableModel
 from legato.recipe import Definition, Recipe
-from legato.run import Run, read_json, read_tensors
+from legato.run import Run, read_tensors
 from legato.setting import DataSpec
 
 BATCH = 500  # examples at a time: bounded memory, full speed

@@ -9,18 +9,16 @@
     snapshots/          about twelve, spaced evenly in the logarithm of the step
     metrics.jsonl       loss parts, validation, σ, Std μ and KL of each dimension
 
-Covered: paths, JSON, tensors, the lock. Not covered: what a checkpoint holds (checkpoint.py).
+Covered: paths, tensors, the lock. Not covered: what a checkpoint holds (checkpoint.py).
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from legato.errors import Mistake
+from legato.files import disk_errors, whole_file
 
 
 class Run:
@@ -64,7 +63,8 @@ class Run:
 
         The lock is the kernel's (`flock`): it ends with the process, however that ends.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / ".lock", "a+", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -80,24 +80,6 @@ class Run:
             yield
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from disk. Raises `Mistake` where it is missing or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Mistake(f"`{path}` is missing: the run is not complete; train it again, or --resume it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise Mistake(f"`{path}` is damaged ({error}): restore it, or train the run again") from None
-    if not isinstance(content, dict):
-        raise Mistake(f"`{path}` is damaged: expected a JSON object, got {type(content).__name__}")
-    return content
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """JSON for people and programs: indented, sorted as given, whole or not at all."""
-    write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors from a safetensors file. Nothing is unpickled: a pickle, or anything else, is refused by `Mistake`."""
     try:
@@ -111,35 +93,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> bytes:
     """Tensors to a safetensors file, whole or not at all; returns the bytes written."""
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    write_whole(path, content)
+    with whole_file(path) as file:
+        file.write(content)
     return content
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """The file as a whole, or the old one: a sibling is written, synchronised and renamed over it."""
-    partial = path.with_name(f".{path.name}.partial")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            with suppress(FileNotFoundError):
-                partial.unlink()
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full or closed disk into one line that names the place."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
-            raise Mistake(f"the disk is full: `{path}` could not be written, {free:,} bytes are free; make room") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
-            raise Mistake(f"`{path}` cannot be written ({error.strerror}): choose a place that is yours to write") from error
-        raise

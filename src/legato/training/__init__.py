@@ -17,9 +17,8 @@ from legato.run import Run
 from legato.training.loop import Loop
 from legato.training.options import TrainingOptions
 from legato.training.setup import Job, begin, path_of, record, resume, warn_of
-from legato.training.stop import Stopped
 
-__all__ = ["Job", "Loop", "Stopped", "TrainingOptions", "begin", "execute", "record", "resume", "train", "warn_of"]
+__all__ = ["Job", "Loop", "TrainingOptions", "begin", "execute", "record", "resume", "train", "warn_of"]
 
 
 def train(

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from legato import checkpoint
 from legato.checkpoint import Checkpoint
-from legato.errors import Mistake
+from legato.errors import Mistake, Stopped
+from legato.files import disk_errors
 from legato.progress import Bar, progress
-from legato.run import disk_errors, write_tensors
+from legato.run import write_tensors
 from legato.training.codes import summarise
 from legato.training.guard import Diverged
 from legato.training.setup import Job
-from legato.training.stop import Stop, Stopped
+from legato.training.stop import Stop
 
 
 class Loop:
@@ -49,7 +50,8 @@ class Loop:
             except Diverged as error:
                 raise Mistake(f"{error}; {self._last_good()}") from error
         if self.done < self.plan.total:
-            raise Stopped(stop.signal, self.done, self.plan.total, self.job.run.path)
+            line = f"stopped at step {self.done:,} of {self.plan.total:,}, all saved"
+            raise Stopped(f"{line}: go on with `legato train --resume --out {self.job.run.path}`", stop.signal)
         self._finish()
 
     def _steps(self, stop: Stop, bar: Bar) -> None:

@@ -22,8 +22,9 @@ from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, reopen
 from legato.data.sources import open_source
 from legato.errors import Mistake
+from legato.files import read_json, write_json
 from legato.recipe import Definition, Sentence, define, module_of
-from legato.run import Run, read_json, write_json
+from legato.run import Run
 from legato.training.learner import Learner
 from legato.training.options import Plan, TrainingOptions, check, plan
 from legato.training.probe import steps_for

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
-
-
-class Stopped(Exception):
-    """A signal ended the run; everything is on disk."""
-
-    def __init__(self, number: int, step: int, total: int, path: Path) -> None:
-        super().__init__(f"stopped at step {step:,} of {total:,}, all saved: go on with `legato train --resume --out {path}`")
-        self.number = number
 
 
 class Stop:

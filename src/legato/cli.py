@@ -1,0 +1,80 @@
+"""The `legato` command: which commands there are, and how their mistakes are told.
+
+Covered: the overview, dispatch, and exit codes (0 done; 2 a mistake, in one line; 128 + n a signal). Each command is a file
+of `legato.commands`, imported only when it is called, so that `legato --help` costs no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from cyclopts import App, CycloptsError
+
+from legato import __version__
+from legato.errors import Mistake, Stopped, unknown
+
+COMMANDS = {
+    "demo": "trains an autoencoder, one with noise, and a VAE on MNIST, and writes a report; 5 minutes",
+    "recipes": "every named model: sentence, paper, options",
+    "data": "what is in a source: count, shape, range, labels, problems, the likelihood that fits",
+    "train": "trains a recipe: legato train RECIPE --data SOURCE --out RUN",
+    "evaluate": "ELBO, rate, distortion, log-likelihood and more of a RUN, with intervals",
+    "sample": "a picture of decoded draws from the prior",
+    "reconstruct": "a picture of images above their reconstructions",
+    "interpolate": "a path through latent space between images",
+    "traverse": "what each latent dimension does, one row each",
+    "encode": "every image's code, mu and sigma, to Parquet or NPZ",
+    "score": "every image's log p(x), to Parquet, CSV or NPZ",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs `legato …`; the console script's entry."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code."""
+    name = arguments[0] if arguments else "--help"
+    try:
+        if name in COMMANDS:
+            _call(import_module(f"legato.commands.{name}").app, arguments[1:])
+        elif name.startswith("-"):
+            _call(_overview(), arguments)
+        else:
+            raise unknown("command", name, COMMANDS)
+    except (Mistake, CycloptsError) as error:
+        return _told(" ".join(str(error).split()), 2)
+    except KeyboardInterrupt:
+        return _told("interrupted before anything was written", 130)
+    except BrokenPipeError:
+        # `legato … | head`: the reader has seen enough. Python would complain again when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Stopped as stopped:
+        return _told(str(stopped), 128 + stopped.number)
+    return 0
+
+
+def _call(app: App, arguments: list[str]) -> None:
+    app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _told(line: str, code: int) -> int:
+    print(f"legato: {line}", file=sys.stderr)
+    return code
+
+
+def _overview() -> App:
+    """`legato --help`: the commands as stubs, since their own files may need torch."""
+    app = App(
+        name="legato",
+        version=__version__,
+        help="Variational autoencoders: train, measure, explore. `legato COMMAND --help` tells a command's options.",
+    )
+    for place, (name, line) in enumerate(COMMANDS.items()):
+        app.command(App(name=name, help=line, sort_key=place))
+    return app

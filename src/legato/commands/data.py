@@ -1,0 +1,66 @@
+"""`legato data SOURCE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from legato.commands.application import FLAG, FLAT, application
+from legato.commands.output import write_figures
+from legato.data import DataOptions, describe, open_source, purge
+from legato.errors import Mistake
+
+app = application("data")
+SHOWN = 12  # problems and labels listed before "and n more"
+
+
+@app.default
+def data(
+    source: str | None = None,
+    *,
+    options: Annotated[DataOptions, FLAT] = DataOptions(),  # noqa: B008  (frozen)
+    json: Annotated[Path | None, Parameter(help="Also write everything to this file (- for stdout).")] = None,
+    purge_store: Annotated[bool, Parameter(name="--purge"), FLAG] = False,
+) -> None:
+    """What is in a source: count, shape, range, labels, problems, splits, the likelihood that fits.
+
+    SOURCE is `mnist`, a folder of images, an .npy or .npz file, IDX (gzipped or not), or Parquet. --purge empties the store of
+    decoded data.
+    """
+    if purge_store:
+        entries, size = purge()
+        print(f"the store is empty: {entries} entries, {size:,} bytes removed")
+        return
+    if source is None:
+        raise Mistake("say which SOURCE to describe: mnist, a folder of images, .npy, .npz, IDX or Parquet (or --purge)")
+    found = describe(open_source(source, options))
+    if json is not None:
+        write_figures(found, json)
+    if json is None or str(json) != "-":
+        _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    store = found["store"]
+    lines = {
+        "source": found["source"],
+        "count": f"{found['count']:,}",
+        "shape": " × ".join(map(str, found["shape"])) + f" ({found['dtype']})",
+        "range": f"{found['range'][0]:g} … {found['range'][1]:g}",
+        "splits": ", ".join(f"{name} {n:,}" for name, n in found["splits"].items()),
+        "labels": _some([f"{name or 'none'} {n:,}" for name, n in (found["labels"] or {}).items()]) or "none",
+        "likelihood": f"{found['likelihood']}: {found['why']}",
+        "problems": _some([f"{p['id']} ({p['reason']})" for p in found["problems"]]) or "none",
+        "store": f"{store['path']} ({store['bytes']:,} bytes)" if store else "read in place",
+    }
+    for name, value in lines.items():
+        print(f"{name:<11} {value}")
+    for note in found["notes"]:
+        print(f"{'note':<11} {note}")
+
+
+def _some(items: list[str]) -> str:
+    more = f", and {len(items) - SHOWN} more (--json lists all)" if len(items) > SHOWN else ""
+    return f"{', '.join(items[:SHOWN])}{more}"

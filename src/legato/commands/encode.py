@@ -1,0 +1,39 @@
+"""`legato encode RUN`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from legato.commands.application import application
+from legato.commands.options import HERE, RunPath, Source, Split, Where
+from legato.commands.output import say
+from legato.commands.tables import Column, labels_of, write_table
+
+app = application("encode")
+
+
+@app.default
+def encode(
+    run: RunPath,
+    *,
+    data: Source = None,
+    split: Split = "all",
+    out: Annotated[Path | None, Parameter(help="A .parquet or .npz file; by default codes.parquet in the run.")] = None,
+    place: Where = HERE,
+) -> None:
+    """id, label, mu and sigma of every image, in order. An autoencoder's sigma is 0: a point has no spread."""
+    space = place.load(run)
+    opened = space.data(data)
+    numbers = opened.split(split)
+    path = out or space.run.path / "codes.parquet"
+
+    def some(rows: np.ndarray) -> dict[str, Column]:
+        mu, sigma = space.encode(opened.dataset.rows[rows], rows)
+        return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
+
+    write_table(path, numbers, some, (".parquet", ".npz"), "encoding")
+    say(f"wrote {path}: {len(numbers):,} codes of {space.latent_dim} dimensions")

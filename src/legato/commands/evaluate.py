@@ -1,0 +1,69 @@
+"""`legato evaluate RUN`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from legato.commands.application import application
+from legato.commands.options import HERE, RunPath, Seed, Source, Split, Where
+from legato.commands.output import write_figures
+from legato.measures import evaluate as evaluate_run
+
+app = application("evaluate")
+SINGLE = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess")
+
+
+@app.default
+def evaluate(
+    run: RunPath,
+    *,
+    data: Source = None,
+    split: Split = "test",
+    k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 1000,
+    limit: Annotated[int | None, Parameter(help="Only the first so many examples of the split.")] = None,
+    seed: Seed = 0,
+    json: Annotated[Path | None, Parameter(help="Also write every figure to this file (- for stdout).")] = None,
+    place: Where = HERE,
+) -> None:
+    """ELBO, rate, distortion, importance-weighted log-likelihood and more, each with its 95 % interval over the examples."""
+    found = evaluate_run(place.load(run), data, split=split, k=k, limit=limit, seed=seed)
+    if json is not None:
+        write_figures(found, json)
+    if json is None or str(json) != "-":
+        _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    about = found["data"]
+    table = Table("figure", "value", "95 % interval", "unit")
+    absent: dict[str, list[str]] = {}
+    rows = {name.replace("_", " "): found[name] for name in SINGLE}
+    rows |= {f"active units > {threshold}": one for threshold, one in found["active_units"].items()}
+    for name, one in rows.items():
+        if one["value"] is None:
+            absent.setdefault(one["why"], []).append(name)
+        else:
+            table.add_row(name, f"{one['value']:.3f}", _interval(one), one["unit"])
+    console, run = Console(), found["run"]
+    console.print(
+        f"{run['recipe']} at {run['path']}, {about['n']:,} examples of {about['source']} ({about['split']}), k = {run['k']}"
+    )
+    if about["checksum"]:
+        console.print(f"pixels drawn once from Bernoulli(x/255), seed {about['binarisation']}, checksum {about['checksum']}")
+    if run["likelihood_scale"] is not None:
+        console.print(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")
+    console.print(table)
+    for why, names in absent.items():
+        console.print(f"no {', '.join(names)}: {why}")
+    if isinstance(found["kl_per_dimension"], list):
+        kl = sorted((one["value"] for one in found["kl_per_dimension"]), reverse=True)
+        console.print("KL per dimension, sorted, nats: " + " ".join(f"{value:.2f}" for value in kl))
+
+
+def _interval(one: dict[str, Any]) -> str:
+    return "" if one["low"] is None else f"{one['low']:.3f} … {one['high']:.3f}"

@@ -1,0 +1,54 @@
+"""`legato interpolate RUN A B …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from legato.commands.application import FLAG, application
+from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
+from legato.commands.output import chosen_rows, say, write_path, write_rows
+
+app = application("interpolate")
+
+
+@app.default
+def interpolate(
+    run: RunPath,
+    *names: str,
+    data: Source = None,
+    split: Split = "test",
+    steps: Annotated[int, Parameter(help="Pictures from one stop to the next, both included.")] = 9,
+    spherical: Annotated[bool, Parameter(help="Along the great circle instead of the straight line."), FLAG] = False,
+    cross_fade: Annotated[bool, Parameter(help="Add a row that blends the pixels instead of the codes.")] = True,
+    gif: Annotated[Path | None, Parameter(help="Also write the path as an animation (24 frames from stop to stop).")] = None,
+    seed: Seed = 0,
+    out: Out = None,
+    place: Where = HERE,
+) -> None:
+    """A path through latent space. NAMES: two stops or more, ids or row numbers (without any, two drawn at random)."""
+    space = place.load(run)
+    opened = space.data(data)
+    rows = chosen_rows(opened, names, split, 2, seed)
+    stored = opened.dataset.rows[rows]
+    stops = space.encode(stored, rows)[0]
+    images = opened.preparation.restore(opened.rows(rows))
+    kind = "spherical" if spherical else "linear"
+    strips = [(kind, space.decode(space.interpolate(stops, steps=steps, spherical=spherical)))]
+    if cross_fade:
+        flat = space.interpolate(images.reshape(len(images), -1), steps=steps)
+        strips.append(("pixel cross-fade", flat.reshape(-1, *images.shape[1:])))
+    strips.insert(0, ("stops", _spread(images, steps)))
+    say(f"wrote {write_rows(strips, out or space.run.figures / 'interpolation', space)}")
+    if gif is not None:
+        say(f"wrote {write_path(space.decode(space.interpolate(stops, steps=24, spherical=spherical)), gif, space)}")
+
+
+def _spread(images: np.ndarray, steps: int) -> np.ndarray:
+    """The stops above their own places on the path, blank between."""
+    spread = np.ones(((len(images) - 1) * (steps - 1) + 1, *images.shape[1:]), images.dtype)
+    spread[:: steps - 1] = images
+    return spread

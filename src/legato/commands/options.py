@@ -1,0 +1,38 @@
+"""Options that the commands on a RUN share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from legato.commands.application import FLAT
+from legato.latent_space import LatentSpace, load
+
+RunPath = Annotated[Path, Parameter(help="A RUN: the folder that `legato train` made.")]
+Source = Annotated[str | None, Parameter(name="--data", help="SOURCE; by default the run's own data.")]
+Split = Annotated[str, Parameter(help="train, validation, test, or all.")]
+Out = Annotated[Path | None, Parameter(help="Where to write; by default in the run's figures/.")]
+Seed = Annotated[int, Parameter(help="Fixes every draw.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where to compute."""
+
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    threads: int | None = None
+    """Threads on the CPU; by default what torch chooses."""
+    module: str | None = None
+    """The module of a recipe of your own: names the code that may be imported."""
+
+    def load(self, run: Path, **more: Any) -> LatentSpace:
+        """The model of a run, here."""
+        return load(run, device=self.device, threads=self.threads, module=self.module, **more)
+
+
+Where = Annotated[Place, FLAT]
+HERE = Place()

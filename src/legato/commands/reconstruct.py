@@ -1,0 +1,36 @@
+"""`legato reconstruct RUN`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from legato.commands.application import application
+from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
+from legato.commands.output import chosen_rows, say, write_rows
+
+app = application("reconstruct")
+
+
+@app.default
+def reconstruct(
+    run: RunPath,
+    *names: str,
+    data: Source = None,
+    split: Split = "test",
+    n: Annotated[int, Parameter(name=["--n", "-n"], help="How many, drawn at random, where none are named.")] = 10,
+    seed: Seed = 0,
+    out: Out = None,
+    place: Where = HERE,
+) -> None:
+    """Images above their reconstructions: the decoded means of their codes' means. NAMES: ids or row numbers."""
+    space = place.load(run)
+    opened = space.data(data)
+    rows = chosen_rows(opened, names, split, n, seed)
+    seen = opened.rows(rows)
+    pairs = [
+        ("image", opened.preparation.restore(seen)),
+        ("reconstruction", space.reconstruct(opened.dataset.rows[rows], rows)),
+    ]
+    say(f"wrote {write_rows(pairs, out or space.run.figures / 'reconstructions', space)}")

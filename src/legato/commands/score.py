@@ -1,0 +1,47 @@
+"""`legato score RUN`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from legato.commands.application import application
+from legato.commands.options import HERE, RunPath, Seed, Source, Split, Where
+from legato.commands.output import say
+from legato.commands.tables import Column, labels_of, write_table
+
+app = application("score")
+
+
+@app.default
+def score(
+    run: RunPath,
+    *,
+    data: Source = None,
+    split: Split = "test",
+    k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 100,
+    seed: Seed = 0,
+    out: Annotated[Path | None, Parameter(help="A .parquet, .csv or .npz file; by default scores.csv in the run.")] = None,
+    place: Where = HERE,
+) -> None:
+    """id, label and log_px of every image: the importance-weighted log p(x), nats. Low ones are outliers.
+
+    An autoencoder has no p(x): it gets a column `distortion` instead, -log p(x|z) at its code.
+    """
+    space = place.load(run)
+    opened = space.data(data)
+    numbers = opened.split(split)
+    path = out or space.run.path / "scores.csv"
+
+    def some(rows: np.ndarray) -> dict[str, Column]:
+        stored = opened.dataset.rows[rows]
+        if not space.has_density:
+            return {**labels_of(opened, rows), "distortion": space.distortion(stored, rows)}
+        # A seed of its own for each block of rows, so that the draws of one block do not repeat in the next.
+        return {**labels_of(opened, rows), "log_px": space.score(stored, rows, k=k, seed=seed + int(rows[0]))}
+
+    write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "scoring")
+    say(f"wrote {path}: {len(numbers):,} rows, {'log_px' if space.has_density else 'distortion'} in nats")

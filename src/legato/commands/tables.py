@@ -1,0 +1,92 @@
+"""Columns of numbers to Parquet, CSV or NPZ, block by block: memory stays flat where the format allows it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from legato.data.prepared import Prepared
+from legato.errors import Mistake
+from legato.files import whole_file
+from legato.progress import progress
+
+Column = np.ndarray | Sequence[str | None]
+Columns = dict[str, Column]
+BLOCK = 5000
+
+
+def labels_of(data: Prepared, rows: np.ndarray) -> Columns:
+    """id and label (None where unknown) of these rows."""
+    known, names = data.dataset.labels, data.dataset.label_names
+    labels = [None] * len(rows) if known is None else [names[label] if label >= 0 else None for label in known[rows]]
+    return {"id": [data.dataset.ids[int(row)] for row in rows], "label": labels}
+
+
+def write_table(
+    path: Path, rows: np.ndarray, some: Callable[[np.ndarray], Columns], formats: Sequence[str], title: str
+) -> None:
+    """`some(rows)` for each block of rows, written whole or not at all. Raises `Mistake` for a format that is not offered."""
+    if path.suffix not in formats:
+        raise Mistake(f"`{path}` must end in {', '.join(formats)}: that says in which format to write")
+    if not len(rows):
+        raise Mistake("there are no rows to write: choose another --split (train, validation, test, all)")
+    {".parquet": _parquet, ".csv": _csv, ".npz": _npz}[path.suffix](path, _blocks(rows, some, title))
+
+
+def _blocks(rows: np.ndarray, some: Callable[[np.ndarray], Columns], title: str) -> Iterator[Columns]:
+    with progress(title, len(rows), unit="rows") as bar:
+        for start in range(0, len(rows), BLOCK):
+            yield some(rows[start : start + BLOCK])
+            bar(min(start + BLOCK, len(rows)))
+
+
+def _parquet(path: Path, blocks: Iterator[Columns]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    writer = None
+    with whole_file(path) as file:
+        for block in blocks:
+            table = pa.table({name: _arrow(name, column) for name, column in block.items()})
+            writer = writer or pq.ParquetWriter(file, table.schema)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def _arrow(name: str, column: Column) -> object:
+    import pyarrow as pa
+
+    if not isinstance(column, np.ndarray):
+        return pa.array(column, pa.string())
+    if column.ndim == 1:
+        return pa.array(column)
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(column).reshape(-1)), column.shape[1])
+
+
+def _csv(path: Path, blocks: Iterator[Columns]) -> None:
+    import csv
+
+    with whole_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        for index, block in enumerate(blocks):
+            if index == 0:
+                writer.writerow(block)
+            writer.writerows(zip(*(["" if v is None else v for v in column] for column in block.values()), strict=True))
+        text.detach()
+
+
+def _npz(path: Path, blocks: Iterator[Columns]) -> None:
+    """All codes at once: NPZ has no blocks. Strings without a label are empty, since None would need a pickle."""
+    found = list(blocks)
+    arrays = {name: np.concatenate([_plain(block[name]) for block in found]) for name in found[0]}
+    with whole_file(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def _plain(column: Column) -> np.ndarray:
+    return column if isinstance(column, np.ndarray) else np.array([value or "" for value in column])

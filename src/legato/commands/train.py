@@ -1,0 +1,194 @@
+"""`legato train`: a command for every recipe, its options read from the recipe's signature."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from cyclopts import App, Parameter
+
+import legato.recipes  # noqa: F401  (registers the named models)
+from legato.commands.application import FLAG, application
+from legato.commands.options import Place
+from legato.data import DataOptions
+from legato.devices import choose
+from legato.errors import Mistake
+from legato.files import read_json
+from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of, options_of
+from legato.run import Run
+from legato.setting import DataSpec, Words
+from legato.training import TrainingOptions, begin, execute, record, resume, warn_of
+from legato.training.setup import Job, path_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What to read and where to write."""
+
+    data: str | None = None
+    """SOURCE: mnist, a folder of images, .npy, .npz, IDX (gzipped or not), or Parquet."""
+    out: Path | None = None
+    """The RUN: a folder to make; by default the first free runs/RECIPE-n."""
+    resume: Annotated[bool, FLAG] = False
+    """Go on with the run at --out exactly where it was stopped."""
+    overwrite: Annotated[bool, FLAG] = False
+    """Replace the run at --out."""
+
+
+GROUPS: dict[str, tuple[type, str]] = {
+    "target": (Target, "Run"),
+    "words": (Words, "Words that every recipe takes"),
+    "training": (TrainingOptions, "Training"),
+    "preparation": (DataOptions, "Preparation of the data"),
+    "place": (Place, "Machine"),
+}
+
+
+def app(arguments: list[str], **how: Any) -> None:
+    """Parses `legato train …`. A recipe comes first; `--resume --out RUN` needs none."""
+    name = arguments[0] if arguments else "--help"
+    if ":" in name:
+        own = application(f"train {name}")
+        own.default(command(name, find(name, module_of(name))))
+        own(arguments[1:], **how)
+    elif name.startswith("-") and name not in ("--help", "-h"):
+        anonymous = application("train")
+        anonymous.default(command(None, _resumed))
+        anonymous(arguments, **how)
+    else:
+        if not name.startswith("-"):
+            find(name)  # a recipe that does not exist is refused with the nearest name
+        _listing()(arguments, **how)
+
+
+def command(name: str | None, sentence: Sentence) -> Callable[..., None]:
+    """The function behind `legato train NAME`: the recipe's own options, then those that all share."""
+
+    def execute_command(**given: Any) -> None:
+        groups = {group: given.pop(group, kind()) for group, (kind, _) in GROUPS.items()}  # absent: nothing of it was said
+        _train(name, given, **groups)
+
+    own = [_keyword(option, _type(p), p.default) for option, p in options_of(sentence).items()]
+    shared = [
+        _keyword(group, Annotated[kind, Parameter(name="*", group=title)], kind()) for group, (kind, title) in GROUPS.items()
+    ]
+    execute_command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    execute_command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
+    execute_command.__doc__ = inspect.getdoc(sentence)
+    return execute_command
+
+
+def _train(
+    name: str | None, own: dict[str, Any], target: Target, words: Words, training: TrainingOptions, preparation: DataOptions,
+    place: Place,
+) -> None:  # fmt: skip
+    device = choose(place.device, place.threads)
+    if target.resume:
+        _resume(name, own, target, words, training, place.module, device)
+        return
+    if name is None:
+        raise Mistake("say which RECIPE to train (`legato recipes` lists them), or what to go on with: --resume --out RUN")
+    if target.data is None:
+        raise Mistake(f"`legato train {name}` needs --data SOURCE: mnist, a folder of images, .npy, .npz, IDX or Parquet")
+    recipe: str | Sentence = find(name, module_of(name)) if ":" in name else name
+    run = Run(path_of(target.out, name))
+    job = begin(run, recipe, target.data, preparation, training, {**own, **_set(words)}, device, target.overwrite)
+    with run.writing():
+        record(job, training, target.overwrite)
+        _announce(job)
+        execute(job, training.checkpoint_minutes)
+    _finished(job)
+
+
+def _resume(
+    name: str | None, own: dict[str, Any], target: Target, words: Words, training: TrainingOptions, module: str | None,
+    device: torch.device,
+) -> None:  # fmt: skip
+    if target.out is None:
+        raise Mistake("--resume needs to know which run: --out RUN")
+    run = Run.existing(target.out)
+    _refuse_changes(run, name, {**own, **_set(words)}, training)
+    with run.writing():
+        job = resume(run, device, module)
+        print(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
+        execute(job, training.checkpoint_minutes)
+    _finished(job)
+
+
+def _refuse_changes(run: Run, name: str | None, chosen: dict[str, Any], training: TrainingOptions) -> None:
+    """Resuming goes on with what was stopped; a changed option would make it another run, so it is refused, not ignored."""
+    stored = Definition.from_json(read_json(run.recipe))
+    before = {**asdict(stored.words), **stored.options, **read_json(run.training)["asked"]}
+    if name is not None and name != stored.name:
+        raise Mistake(f"`{run.path}` is a run of `{stored.name}`, not of `{name}`: resume it without naming a recipe")
+    asked = {f.name: getattr(training, f.name) for f in fields(training) if f.name != "checkpoint_minutes"}
+    defaults = {**asdict(TrainingOptions()), **{o: p.default for o, p in _known(stored.name).items()}}
+    for option, value in {**chosen, **asked}.items():
+        if value != defaults.get(option) and value != before.get(option):
+            raise Mistake(
+                f"--{option.replace('_', '-')} is {before.get(option)} in `{run.path}` and cannot become {value}: "
+                "--resume goes on with what was stopped"
+            )
+
+
+def _known(name: str) -> dict[str, inspect.Parameter]:
+    return options_of(RECIPES[name]) if name in RECIPES else {}
+
+
+def _announce(job: Job) -> None:
+    words, plan = job.definition.words, job.plan
+    count = sum(p.numel() for p in job.learner.model.parameters())
+    print(
+        f"{job.definition.name} on {job.data.dataset.source}: {words.net} {words.width}×{words.depth}, {words.likelihood}, "
+        f"{count:,} weights, {plan.total:,} steps of {plan.batch_size} ({plan.total / job.batches().per_epoch:.1f} epochs)"
+    )
+    skipped = len(job.data.dataset.problems)
+    if skipped:
+        print(f"{skipped} unreadable items are left out (`legato data` lists them)")
+    if warning := warn_of(job.definition, job.data):
+        print(f"note: {warning}", file=sys.stderr)
+
+
+def _finished(job: Job) -> None:
+    last = next(m["validation"] for m in reversed(job.run.read_metrics()) if "validation" in m)
+    figures = ", ".join(f"{name} {last[name]:.2f}" for name in ("elbo", "distortion", "rate") if last[name] is not None)
+    print(f"{job.plan.total:,} steps done; validation {figures} nats per example (last weights, averaged)")
+    print(f"next: legato evaluate {job.run.path} · legato sample {job.run.path} · legato reconstruct {job.run.path}")
+
+
+def _listing() -> App:
+    listing = application("train")
+    listing.help = (
+        "Train a recipe on your data. `legato train RECIPE --help` tells its options; MODULE:FUNCTION is one of yours."
+    )
+    for name, sentence in RECIPES.items():
+        listing.command(command(name, sentence), name=name)
+    return listing
+
+
+def _resumed(data: DataSpec) -> Recipe:
+    """Go on with a run that was stopped: `legato train --resume --out RUN`."""
+    raise Mistake("a resumed run reads its recipe from the run")
+
+
+def _set(words: Words) -> dict[str, Any]:
+    """The words that were said: `auto` and None are left for the recipe to resolve."""
+    return {name: value for name, value in asdict(words).items() if value not in (None, "auto")}
+
+
+def _keyword(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _type(parameter: inspect.Parameter) -> Any:
+    """A recipe's option is of the type it says, or of its default's; text annotations are the builtin of that name."""
+    said = parameter.annotation
+    builtin = {"int": int, "float": float, "str": str, "bool": bool}
+    if isinstance(said, str) and said in builtin:
+        return Annotated[builtin[said], Parameter(show_default=True)]
+    return said if isinstance(said, type) and said is not inspect.Parameter.empty else type(parameter.default)

@@ -1,0 +1,41 @@
+"""`legato traverse RUN`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from legato.commands.application import application
+from legato.commands.options import HERE, Out, RunPath, Source, Where
+from legato.commands.output import say, write_rows
+
+app = application("traverse")
+
+
+@app.default
+def traverse(
+    run: RunPath,
+    name: str | None = None,
+    *,
+    data: Source = None,
+    dims: Annotated[
+        list[int] | None, Parameter(help="Dimensions to show; by default the most informative.", consume_multiple=True)
+    ] = None,
+    most: Annotated[int, Parameter(help="At most so many rows where no dimensions are named.")] = 16,
+    steps: Annotated[int, Parameter(help="Pictures in a row.")] = 11,
+    span: Annotated[float, Parameter(help="How far to each side, in standard deviations of the training codes.")] = 3.0,
+    out: Out = None,
+    place: Where = HERE,
+) -> None:
+    """One row for each latent dimension, most informative first. NAME: the image to start from (default: the mean code)."""
+    space = place.load(run)
+    anchor = None
+    if name is not None:
+        opened = space.data(data)
+        row = opened.dataset.find(name)
+        anchor = space.encode(opened.dataset.rows[[row]], np.array([row]))[0][0]
+    chosen, codes = space.traverse(anchor, dims=dims if dims else space.ranking()[:most], steps=steps, span=span)
+    rows = [(f"dimension {dim}", space.decode(line)) for dim, line in zip(chosen, codes, strict=True)]
+    say(f"wrote {write_rows(rows, out or space.run.figures / 'traversals', space)}")

@@ -1,0 +1,65 @@
+"""Files written whole or not at all, and what a disk refuses told in one line. No torch here."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from legato.errors import Mistake
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name only once it is complete and on disk; whatever fails leaves the old one."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # a sibling: a rename is atomic within one file system only
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            with suppress(FileNotFoundError):
+                partial.unlink()
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns a full or closed disk into one line that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
+            raise Mistake(f"the disk is full: `{path}` could not be written, {free:,} bytes are free; make room") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise Mistake(f"`{path}` cannot be written ({error.strerror}): choose a place that is yours to write") from error
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from disk. Raises `Mistake` where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Mistake(f"`{path}` is missing: the run is not complete; train it again, or --resume it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Mistake(f"`{path}` is damaged ({error}): restore it, or train the run again") from None
+    if not isinstance(content, dict):
+        raise Mistake(f"`{path}` is damaged: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """JSON for people and programs: indented, sorted as given, whole or not at all."""
+    with whole_file(path) as file:
+        file.write((json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
