@@ -28,9 +28,10 @@ def reconstruct(
     space = place.load(run)
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, n, seed)
-    seen = opened.rows(rows)
-    pairs = [
-        ("image", opened.preparation.restore(seen)),
-        ("reconstruction", space.reconstruct(opened.dataset.rows[rows], rows)),
-    ]
-    say(f"wrote {write_rows(pairs, out or space.run.figures / 'reconstructions', space)}")
+    stored = opened.dataset.rows[rows]
+    shown = [("reconstruction", space.reconstruct(stored, rows))]
+    if opened.preparation.binarise:
+        shown.insert(0, ("its pixels\ndrawn 0 or 1", opened.rows(rows)))
+    shown.insert(0, ("image", opened.preparation.original(stored)))
+    written = write_rows(shown, out or space.run.figures / "reconstructions", space)
+    say(f"wrote {written}")

@@ -36,7 +36,6 @@ def sample(
     space = place.load(run)
     drawn = space.sample(n, seed=seed, origin=origin, temperature=temperature)
     if origin == "auto" and not space.prior_was_trained:
-        say(
-            "this recipe was not charged for leaving the prior: drawn from a Gaussian fitted to its codes (--from prior for N(0, I))"
-        )
-    say(f"wrote {write_grid(drawn, out or space.run.figures / 'samples', space)}")
+        say("drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that")
+    written = write_grid(drawn, out or space.run.figures / "samples", space)
+    say(f"wrote {written}")
