@@ -35,7 +35,7 @@ def interpolate(
     rows = chosen_rows(opened, names, split, 2, seed)
     stored = opened.dataset.rows[rows]
     stops = space.encode(stored, rows)[0]
-    images = opened.preparation.restore(opened.rows(rows))
+    images = opened.preparation.original(stored)
     kind = "spherical" if spherical else "linear"
     strips = [(kind, space.decode(space.interpolate(stops, steps=steps, spherical=spherical)))]
     if cross_fade:

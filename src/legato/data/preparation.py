@@ -58,6 +58,10 @@ class Preparation:
         shift, scale = (np.asarray(v, np.float32) for v in (self.shift, self.scale))
         return np.asarray(x * scale + shift, np.float32)
 
+    def original(self, rows: NDArray[Any]) -> Floats:
+        """Rows as a person knows them: grey levels in [0, 1] even where the model sees drawn bits; reals in their own units."""
+        return np.asarray(rows / np.float32(255) if self.kind == "bytes" else rows, np.float32)
+
     def checksum(self, rows: NDArray[Any], numbers: NDArray[np.int64]) -> str:
         """BLAKE2b of the packed evaluation bits of these rows: two machines that print the same evaluate the same pixels."""
         digest = hashlib.blake2b(digest_size=16)
