@@ -69,10 +69,11 @@ def label_medians(axes: Axes, points: NDArray[np.floating[Any]], labels: NDArray
 def spread(places: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Boxes (n, 2) of `sizes` (n, 2), both in fractions of the axes, pushed apart until none overlap and all lie inside.
 
-    Two boxes part along the axis on which they overlap less, half the way each; a few dozen rounds settle ten boxes.
+    Two boxes part along the axis on which they overlap less, half the way each. Dozens of rounds settle ten boxes, hundreds
+    those that all lie in one corner.
     """
     places = places.copy()
-    for _ in range(100):
+    for _ in range(400):
         moved = False
         for i in range(len(places)):
             for j in range(i):

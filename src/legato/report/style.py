@@ -83,7 +83,7 @@ def counted(panels: Sequence[Any], what: str) -> int:
 
 
 def panel_grid(
-    count: int, box: tuple[float, float], *, left: float, right: float = 0.12, top: float = 0.6, bottom: float = 0.6
+    count: int, box: tuple[float, float], *, left: float, right: float = 0.12, top: float, bottom: float = 0.52
 ) -> tuple[Figure, list[Axes]]:
     """Axes of `box` inches each, in rows of at most three, each with its own margins in inches.
 
@@ -159,9 +159,10 @@ def ink_on(colour: str) -> str:
 
 
 def plain(value: float, _place: int | None = None) -> str:
-    """A number as people write it: 3 significant digits, no exponent between 0.001 and 100,000, a true minus sign."""
-    if value == 0 or 1e-3 <= abs(value) < 1e5:
+    """A number as people write it: 3 significant digits, no exponent between 0.0001 and 100,000, a true minus sign."""
+    if value == 0 or 1e-4 <= abs(value) < 1e5:
         text = f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     else:
-        text = f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+        digits, exponent = f"{value:.1e}".split("e")
+        text = f"{float(digits):g}e{int(exponent)}"
     return text.replace("-", "−")

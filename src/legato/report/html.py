@@ -1,0 +1,180 @@
+"""The report: words, figures and tables in one HTML file that needs no network, no script and no font of its own.
+
+Covered: encoding figures as small as they go, alternative texts, tables with scopes, a file that is whole or not at all.
+The page's look is `report.html.j2`. Not covered: what a report says (`demo`), live decoding in the page (the explorer's).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup, escape
+from PIL import Image
+
+from legato.errors import Mistake
+from legato.pictures import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Cell = str | int | float | None
+PER_INCH = 96  # CSS pixels: a figure's words then have the size on the screen that they have on paper
+READABLE = 80  # CSS pixels an inch below which a figure is scrolled rather than shrunk: its smallest words are 9 pixels high
+FLAT = 96  # CSS pixels an inch of a plain image, whose pixels are shown one for one
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells below `columns`; the first cell of a row names it. None is shown as a dash: it does not apply."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code; nothing else is markup."""
+
+    title: str
+    text: str = ""
+    figure: Figure | Image.Image | None = None
+    caption: str = ""
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page needs it: a data address, its natural size and its least readable width, in CSS pixels."""
+
+    source: str
+    width: int
+    height: int
+    least: int
+
+
+def write_report(
+    path: str | Path,
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    next_commands: Sequence[str | tuple[str, str]] = (),
+    facts: Mapping[str, str] | None = None,
+) -> int:
+    """Writes the report, whole or not at all, and returns its size in bytes.
+
+    `lead` is the answer in a few sentences; `facts` say how it came about (run, data, steps, seeds, date, machine);
+    `next_commands` are commands, alone or with what each is for.
+    """
+    for section in sections:
+        _check(section)
+    commands = [(entry, "") if isinstance(entry, str) else entry for entry in next_commands]
+    shown = [(anchor, each, _picture(each.figure)) for anchor, each in zip(_anchors(sections), sections, strict=True)]
+    page = _template().render(title=title, lead=lead, sections=shown, commands=commands, facts=dict(facts or {}))
+    written = page.encode()
+    with whole_file(path) as file:
+        file.write(written)
+    return len(written)
+
+
+def encoded(image: Image.Image) -> tuple[str, bytes]:
+    """The image's media type and bytes, without loss: as PNG or WebP, whichever is smaller."""
+    image = image if image.mode in ("L", "RGB") else _on_white(image)
+    candidates = []
+    for kind, options in (("png", {"optimize": True}), ("webp", {"lossless": True, "quality": 80, "method": 4})):
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        candidates.append((f"image/{kind}", buffer.getvalue()))
+    return min(candidates, key=lambda candidate: len(candidate[1]))
+
+
+def _check(section: Section) -> None:
+    if section.figure is not None and not section.caption:
+        raise Mistake(f"the figure of section `{section.title}` needs a caption: it is also what a screen reader reads")
+    if section.table and any(len(row) != len(section.table.columns) for row in section.table.rows):
+        wide = len(section.table.columns)
+        raise Mistake(f"every row of the table in section `{section.title}` needs {wide} cells, one per column")
+
+
+def _picture(figure: Figure | Image.Image | None) -> Picture | None:
+    if figure is None:
+        return None
+    if isinstance(figure, Image.Image):
+        image, inches = figure, figure.width / FLAT
+    else:
+        image, inches = _drawn(figure), float(figure.get_size_inches()[0])
+    kind, content = encoded(image)
+    width = round(inches * PER_INCH)
+    source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Picture(source, width, round(width * image.height / image.width), round(inches * READABLE))
+
+
+def _drawn(figure: Figure) -> Image.Image:
+    """The figure's pixels at its own resolution, at which its images stand pixel on pixel."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=figure.dpi)
+    return Image.open(buffer)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    image = image.convert("RGBA")
+    paper = Image.new("RGB", image.size, "white")
+    paper.paste(image, mask=image.getchannel("A"))
+    # Grey where it is grey: a third of the bytes.
+    red, green, blue = paper.split()
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else paper
+
+
+def _anchors(sections: Sequence[Section]) -> list[str]:
+    """An address for each section that a person can read in a link, and that none shares."""
+    anchors: list[str] = []
+    for i, section in enumerate(sections, 1):
+        words = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+        anchors.append(words if words and words not in anchors and words not in ("next", "top") else f"section-{i}")
+    return anchors
+
+
+def _template() -> Any:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(prose=_prose, cell=_cell, code=_code)
+    environment.tests["number"] = _is_number
+    return environment.from_string(resources.files("legato.report").joinpath("report.html.j2").read_text("utf-8"))
+
+
+def _prose(text: str) -> Markup:
+    """Paragraphs parted by blank lines."""
+    paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part]
+    return Markup("\n").join(Markup("<p>{}</p>").format(_code(part)) for part in paragraphs)
+
+
+def _code(text: str) -> Markup:
+    """The text, escaped, with `backticks` as code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its twin is only a backtick
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else escape(part) for i, part in enumerate(parts))
+
+
+def _cell(value: Cell) -> str:
+    """A cell as it is printed: four significant digits, thousands apart, a true minus sign, a dash where nothing applies."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return text.replace("-", "−")
+
+
+def _is_number(value: Cell) -> bool:
+    """Whether a cell is set like a number: at the right, in figures of one width."""
+    return value is None or not isinstance(value, str) or bool(re.match(r"\s*[-−+±<>≈≥≤~]?\s*\d", value))
