@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from legato.report import style
 
+Floats = NDArray[np.floating[Any]]
+
 UNLABELLED = "#0072B2"  # dots of data without labels
 NAME = 14  # characters of a class's name
 
@@ -30,9 +32,7 @@ class Class:
     colour: str
 
 
-def classes_of(
-    labels: NDArray[Any] | None, names: Sequence[str] | None, n: int
-) -> tuple[NDArray[np.floating[Any]], list[Class]]:
+def classes_of(labels: NDArray[Any] | None, names: Sequence[str] | None, n: int) -> tuple[Floats, list[Class]]:
     """The colour of each of n codes, (n, 4), and the classes that are named."""
     if labels is None:
         return np.tile(to_rgba(UNLABELLED), (n, 1)), []
@@ -49,24 +49,28 @@ def known(labels: NDArray[Any]) -> NDArray[np.bool_]:
     return labels >= 0 if np.issubdtype(labels.dtype, np.number) else np.ones(len(labels), bool)
 
 
-def label_medians(axes: Axes, points: NDArray[np.floating[Any]], labels: NDArray[Any] | None, classes: list[Class]) -> None:
-    """Each class's name in its colour at the median of its codes, moved aside where names would cover each other."""
+def label_medians(axes: Axes, points: Floats, labels: NDArray[Any] | None, classes: list[Class]) -> Floats:
+    """Each class's name in its colour at the median of its codes, moved aside where names would cover each other.
+
+    Returns where the names stand, (classes, 2).
+    """
     if labels is None or not classes:
-        return
+        return np.empty((0, 2))
     medians = np.array([np.median(points[labels == each.label], axis=0) for each in classes])
     (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
     corner, span = np.array([x0, y0]), np.array([x1 - x0, y1 - y0])
     sizes = np.array([[0.028 + 0.026 * len(each.name), 0.062] for each in classes])
-    places = spread((medians - corner) / span, sizes) * span + corner
+    places: Floats = spread((medians - corner) / span, sizes) * span + corner
     for each, (x, y) in zip(classes, places, strict=True):
         pill = {"boxstyle": "round,pad=0.22,rounding_size=0.5", "fc": each.colour, "ec": "white", "lw": 0.8}
         ink = style.ink_on(each.colour)
         axes.text(
             x, y, each.name, fontsize=style.NOTE, fontweight="bold", color=ink, ha="center", va="center", bbox=pill, zorder=6
         )
+    return places
 
 
-def spread(places: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def spread(places: Floats, sizes: Floats) -> Floats:
     """Boxes (n, 2) of `sizes` (n, 2), both in fractions of the axes, pushed apart until none overlap and all lie inside.
 
     Two boxes part along the axis on which they overlap less, half the way each. Dozens of rounds settle ten boxes, hundreds

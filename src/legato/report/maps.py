@@ -161,15 +161,16 @@ def _draw_map(axes: Axes, panel: LatentMap, chosen: NDArray[np.intp], half: floa
     axes.scatter(dots[:, 0], dots[:, 1], s=_dot(len(order)) ** 2, c=colours[order], alpha=alpha, linewidths=0, zorder=2)
     if clouds and panel.sigma is not None:
         _draw_clouds(axes, panel.mu[chosen], panel.sigma[chosen], colours[chosen, :3])
+    names = label_medians(axes, panel.mu, panel.labels, classes)
     if panel.prior:
-        _draw_rings(axes, panel.mu)
-    label_medians(axes, panel.mu, panel.labels, classes)
+        _draw_rings(axes, _quiet_angle(panel.mu, names, half))
 
 
 def _draw_clouds(axes: Axes, mu: Floats, sigma: Floats, colours: Floats) -> None:
     """One standard deviation to either side: an ellipse is 2σ wide, in the data's units."""
     # How many clouds lie over a typical place: where many do, each is fainter, or they would merge into one blot.
-    depth = max(1.0, float(sigma.prod(1).sum() / (4 * mu.std(0).prod() + 1e-12)))
+    spread = np.sqrt(mu.var(0) + (sigma**2).mean(0))
+    depth = max(1.0, float(sigma.prod(1).sum() / (4 * spread.prod() + 1e-12)))
     axes.add_collection(
         EllipseCollection(
             2 * sigma[:, 0],
@@ -187,9 +188,9 @@ def _draw_clouds(axes: Axes, mu: Floats, sigma: Floats, colours: Floats) -> None
     )
 
 
-def _draw_rings(axes: Axes, mu: Floats) -> None:
+def _draw_rings(axes: Axes, angle: float) -> None:
+    """The prior's rings, each named where it crosses the ray of that angle."""
     halo = [withStroke(linewidth=2.5, foreground="white")]
-    angle = _quiet_angle(mu)
     for ring in RINGS:
         axes.add_patch(Circle((0, 0), ring, fill=False, linestyle=(0, (4, 2.5)), linewidth=0.9, edgecolor=style.INK, zorder=4))
         words = f"prior {ring}σ" if ring == max(RINGS) else f"{ring}σ"
@@ -197,12 +198,19 @@ def _draw_rings(axes: Axes, mu: Floats) -> None:
         axes.annotate(words, place, fontsize=style.NOTE, ha="center", va="center", path_effects=halo, zorder=5)
 
 
-def _quiet_angle(mu: Floats) -> float:
-    """The direction in which the rings' names cover the fewest codes. Near the diagonals, where the square has room."""
+def _quiet_angle(mu: Floats, names: Floats, half: float) -> float:
+    """The direction in which the rings' names cover no class's name and the fewest codes.
+
+    Near the diagonals only, where the square has room for them.
+    """
     angles = np.deg2rad([quarter + turn for quarter in (45, 315, 135, 225) for turn in (0, -12, 12)])
     places = np.stack([np.cos(angles), np.sin(angles)], -1)[:, None] * np.array(RINGS)[:, None]  # (angles, rings, 2)
-    covered = [[(np.abs(mu - place) < (0.35, 0.2)).all(1).sum() for place in line] for line in places]
-    return float(angles[int(np.argmin(np.sum(covered, axis=1)))])
+
+    def covered(points: Floats, width: float, height: float) -> NDArray[np.intp]:
+        near = np.abs(points - places[:, :, None]) < (width * half, height * half)
+        return np.asarray(near.all(-1).sum(axis=(1, 2)), np.intp)
+
+    return float(angles[np.argmin(covered(mu, 0.11, 0.06) + len(mu) * covered(names, 0.22, 0.1))])
 
 
 def _lattice(panel: DecodedPlane) -> tuple[NDArray[np.uint8], tuple[float, float, float, float]]:
