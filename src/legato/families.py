@@ -14,9 +14,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as TorchBernoulli
-from torch.distributions import ContinuousBernoulli as TorchContinuousBernoulli
 from torch.distributions import Distribution, Independent, Normal
 
+from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from legato.distributions import DiscretizedLogistic, PointMass, SolvedNormal
 from legato.errors import Mistake
 
@@ -93,7 +93,7 @@ class ContinuousBernoulli(Family):
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event), logits -> independent densities on [0, 1]."""
-        return _independent(TorchContinuousBernoulli(logits=theta, validate_args=False), event)
+        return _independent(ContinuousBernoulliDistribution(theta), event)
 
 
 class Discretized(Family):

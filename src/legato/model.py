@@ -6,6 +6,7 @@ Not covered: training, data, pictures.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -70,4 +71,4 @@ class LatentVariableModel(nn.Module):
         Raises `Mistake` where the posterior is a point mass: an autoencoder has no likelihood of x.
         """
         log_w = torch.cat([trace.log_w for trace in self.chunks(x, k, chunk)])
-        return torch.logsumexp(log_w, 0) - torch.log(torch.tensor(float(k)))
+        return torch.logsumexp(log_w, 0) - math.log(k)

@@ -52,8 +52,8 @@ def prefers(likelihood: str) -> Callable[[Sentence], Sentence]:
 
     def mark(sentence: Sentence) -> Sentence:
         @functools.wraps(sentence)
-        def told(data: DataSpec, **options: Any) -> Recipe:
-            return sentence(replace(data, likelihood=likelihood), **options)
+        def told(data: DataSpec, *values: Any, **options: Any) -> Recipe:
+            return sentence(replace(data, likelihood=likelihood), *values, **options)
 
         told.prefers = likelihood  # type: ignore[attr-defined]
         return told

@@ -1,5 +1,6 @@
 """Distributions that torch lacks, and the table of closed-form divergences between those it has."""
 
+from legato.distributions.continuous_bernoulli import ContinuousBernoulli
 from legato.distributions.divergence import closed_form, kl_per_dimension, register_kl
 from legato.distributions.pixels import BIN, DiscretizedLogistic
 from legato.distributions.point import PointMass
@@ -7,6 +8,7 @@ from legato.distributions.solved import SolvedNormal
 
 __all__ = [
     "BIN",
+    "ContinuousBernoulli",
     "DiscretizedLogistic",
     "PointMass",
     "SolvedNormal",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Size, Tensor
 from torch.distributions import Distribution
-from torch.nn.functional import softplus
+from torch.nn.functional import logsigmoid
 
 LEVELS = 256
 BIN = 1 / (LEVELS - 1)  # the distance of neighbouring values on [0, 1]
@@ -46,13 +46,14 @@ class DiscretizedLogistic(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats per value; `value` lies on the grid k/255."""
         inverse = torch.exp(-self.log_scale)
-        centred = value - self.loc
-        upper, lower = (centred + BIN / 2) * inverse, (centred - BIN / 2) * inverse
+        # Edges from the level, not from x ± b/2: neighbours then share one edge to the last bit, and the sum telescopes to 1.
+        level = (value / BIN).round()
+        upper, lower = ((level + 0.5) * BIN - self.loc) * inverse, ((level - 0.5) * BIN - self.loc) * inverse
         log_width = torch.log(-torch.expm1(-BIN * inverse))
-        below = torch.where(value < BIN / 2, 0.0, softplus(lower))  # −log σ(−lower): nothing is below 0
-        above = torch.where(value > 1 - BIN / 2, 0.0, softplus(-upper))  # −log σ(upper): nothing is above 1
-        inside = (value >= BIN / 2) & (value <= 1 - BIN / 2)
-        return torch.where(inside, log_width, 0.0) - below - above
+        below = torch.where(level < 0.5, 0.0, logsigmoid(-lower))  # nothing is below 0
+        above = torch.where(level > LEVELS - 1.5, 0.0, logsigmoid(upper))  # nothing is above 1
+        inside = (level > 0.5) & (level < LEVELS - 1.5)
+        return torch.where(inside, log_width, 0.0) + below + above
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws on the grid k/255: a logistic draw rounded to its bin."""
