@@ -1,0 +1,67 @@
+"""The six runs of the demo: three recipes, one network, 2 latents for the pictures and 16 for the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from legato.data import DataOptions
+from legato.latent_space import LatentSpace, load
+from legato.run import Run
+from legato.training import TrainingOptions, begin, execute, record, resume
+
+RECIPES = ("autoencoder", "noisy_autoencoder", "vae")
+TITLES = {"autoencoder": "Autoencoder", "noisy_autoencoder": "Noise, no KL", "vae": "VAE"}
+SMALL, LARGE = 2, 16
+NETWORK = {"net": "mlp", "width": 512, "depth": 2}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained run."""
+
+    recipe: str
+    latent_dim: int
+    space: LatentSpace
+
+    @property
+    def title(self) -> str:
+        """In plain words."""
+        return TITLES[self.recipe]
+
+
+def train_members(out: Path, minutes: float, seed: int, device: torch.device, overwrite: bool) -> Iterator[Member]:
+    """Trains all six with equally many steps, probed once; finished ones are kept, stopped ones are resumed."""
+    steps: int | None = None
+    for latent_dim in (LARGE, SMALL):
+        for recipe in RECIPES:
+            run = Run(out / f"{recipe}-{latent_dim}")
+            options = TrainingOptions(
+                steps=steps,
+                minutes=None if steps else minutes / 6,
+                seed=seed,
+                snapshots=12 if latent_dim == SMALL else 0,  # the maps move with training; the numbers need no history
+            )
+            steps = _train(run, recipe, latent_dim, options, device, overwrite)
+            yield Member(recipe, latent_dim, load(run.path, device=str(device)))
+
+
+def _train(run: Run, recipe: str, latent_dim: int, options: TrainingOptions, device: torch.device, overwrite: bool) -> int:
+    with torch.random.fork_rng():
+        if run.codes.is_file() and not overwrite:
+            print(f"{run.path}: trained already, kept (--overwrite trains anew)")
+            return resume(run, device).plan.total
+        if run.training.is_file() and not overwrite:
+            with run.writing():
+                job = resume(run, device)
+                execute(job)
+            return job.plan.total
+        job = begin(run, recipe, "mnist", DataOptions(), options, {"latent_dim": latent_dim, **NETWORK}, device, overwrite)
+        with run.writing():
+            record(job, options, overwrite)
+            execute(job)
+    print(f"{run.path}: {job.plan.total:,} steps of {job.plan.batch_size}")
+    return job.plan.total

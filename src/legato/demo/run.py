@@ -1,0 +1,91 @@
+"""The demo from start to end: six runs, a table, figures, a report, and what to try next."""
+
+from __future__ import annotations
+
+import platform
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table as Shown
+
+from legato.demo.members import LARGE, SMALL, Member, train_members
+from legato.demo.numbers import measure, yardstick
+from legato.demo.story import lead, sections, table
+from legato.errors import Mistake
+from legato.progress import progress
+from legato.report.html import Section, Table, write_report
+
+TRAINING = 0.68  # of the minutes; the rest is measuring and drawing
+
+
+def demo(out: Path, minutes: float, seed: int, device: torch.device, overwrite: bool) -> Path:
+    """Trains, measures, draws; returns the report's path. Raises `Mistake` for a budget that is none."""
+    if not 0 < minutes <= 600:
+        raise Mistake(f"--minutes must lie between 0 and 600, got {minutes:g}")
+    began = time.monotonic()
+    members = sorted(train_members(out, minutes * TRAINING, seed, device, overwrite), key=lambda m: m.latent_dim)
+    data = members[0].space.data()
+    with progress("measuring", len(members) + 1, unit="models") as bar:
+        against = yardstick(data)
+        bar(1)
+        rows = []
+        for member in members:
+            rows.append(measure(member, data, against, seed))
+            bar(len(rows) + 1)
+    numbers = table(rows, against)
+    answer = lead(rows, against)
+    _show(numbers)
+    print(answer)
+    report = _write(out, members, sections(members, data, numbers), answer, seed)
+    print(f"\nwrote {report} in {time.monotonic() - began:.0f} s. What to try next:")
+    for command, why in _next(out):
+        print(f"  {command}\n      {why}")
+    return report
+
+
+def _write(out: Path, members: list[Member], story: list[Section], answer: str, seed: int) -> Path:
+    figures = out / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    for number, section in enumerate(story):
+        if section.figure is not None and not hasattr(section.figure, "mode"):
+            section.figure.savefig(figures / f"{number}-{section.title.lower().replace(' ', '-').replace(',', '')}.png")
+    path = out / "report.html"
+    write_report(path, "What the noise and the KL term do", answer, story, _next(out), _facts(members, seed))
+    return path
+
+
+def _facts(members: list[Member], seed: int) -> dict[str, str]:
+    from legato.files import read_json
+
+    plan = read_json(members[0].space.run.training)
+    words = members[0].space.definition.words
+    return {
+        "data": "MNIST, 55,000 training digits, pixels drawn from Bernoulli(x/255)",
+        "network": f"{words.net}, {words.depth} layers of {words.width}, the same for all",
+        "training": f"{plan['total']:,} steps of {plan['batch_size']}, seed {seed}",
+        "machine": f"{platform.machine()}, {plan['threads']} threads, {plan['device']}, torch {plan['torch']}",
+        "date": date.today().isoformat(),
+    }
+
+
+def _show(numbers: Table) -> None:
+    shown = Shown(*numbers.columns)
+    for row in numbers.rows:
+        shown.add_row(*("—" if cell is None else str(cell) for cell in row))
+    console = Console(width=max(Console().width, 100))  # narrower, the figures themselves would be cut
+    console.print(shown)
+    console.print(numbers.caption)
+
+
+def _next(out: Path) -> list[tuple[str, str]]:
+    vae = out / f"vae-{LARGE}"
+    return [
+        (f"legato evaluate {vae}", "ELBO, rate, distortion, log-likelihood and active units, with intervals"),
+        (f"legato interpolate {vae} test-0 test-1 test-2 --gif path.gif", "a path between digits of your choice"),
+        (f"legato traverse {vae}", "what each latent dimension does"),
+        (f"legato sample {out / f'autoencoder-{SMALL}'} --from prior", "what an autoencoder makes of N(0, I)"),
+        ("legato train vae --data FOLDER --size 32 --minutes 5 --out runs/mine", "the same on your own images"),
+    ]
