@@ -509,7 +509,7 @@ def test_bernoulli_reads_logits_and_its_means_cover_zero_to_one():
 @torch.no_grad()
 def test_gaussian_likelihood_is_scipys_normal(how):
     family = Homoscedastic(how).double().eval()
-    family.solve(0.7**2)
+    family.solve(torch.tensor(0.7**2))
     sigma = {"learned": 0.3, "solved": 0.7, 0.25: 0.25}[how]
     assert family.scale.item() == pytest.approx(sigma, rel=1e-6)
     mean, x = torch.randn(4, 6).double(), torch.randn(4, 6).double()
@@ -542,6 +542,14 @@ def test_solved_scale_is_the_maximiser_of_the_likelihood_and_its_gradient_is_the
     assert_close(gradients(best.sum(), [mean]), gradients(whole, [mean]))
 
 
+def test_a_table_solves_one_scale_for_each_column():
+    x, mean = torch.randn(50, 3) * torch.tensor([0.1, 1.0, 10.0]), torch.zeros(1, 50, 3)
+    solved = (x**2).mean(0).sqrt()
+    expected = torch.distributions.Normal(0.0, solved).log_prob(x).sum(-1)
+    found = Homoscedastic("solved", of=(3,)).train()(mean, (3,)).log_prob(x)[0]
+    torch.testing.assert_close(found, expected)
+
+
 def test_a_repeated_batch_leaves_a_solved_scale_unchanged_in_training():
     model, x = build("sigma_vae").model.train(), examples(4, (6,), "reals")
     noise = torch.randn(2, 4, 3, dtype=torch.float64)
@@ -554,7 +562,7 @@ def test_a_repeated_batch_leaves_a_solved_scale_unchanged_in_training():
 @torch.no_grad()
 def test_solve_freezes_the_scale_so_that_evaluation_does_not_read_the_batch():
     made, x = build("sigma_vae"), examples(4, (6,), "reals")
-    made.model.likelihood.family.solve(0.5**2)
+    made.model.likelihood.family.solve(torch.tensor(0.5**2))
     made.model.eval()
     code = torch.randn(1, 4, 3, dtype=torch.float64)
     whole = made.model.likelihood(code).log_prob(x)
@@ -852,7 +860,7 @@ def test_a_trace_computes_nothing_until_it_is_asked_and_then_once():
 def test_a_copy_and_a_stored_state_give_identical_outputs(name):
     model, x = build(name, (1, 8, 8), "bytes").model, examples(4, (1, 8, 8), "bytes")
     if model.likelihood.family.__class__ is Homoscedastic:
-        model.likelihood.family.solve(0.2**2)
+        model.likelihood.family.solve(torch.tensor(0.2**2))
     model(x).log_px.sum().backward()  # a graph that was used leaves nothing behind that cannot be copied
     torch.manual_seed(9)
     other = define(name, DataSpec((1, 8, 8), "bytes", FITS["bytes"]), latent_dim=3, width=8, depth=1).build(

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from legato.errors import Mistake
+from legato.files import whole_file
 from legato.pictures import (
     MARGIN,
     enlargement,
@@ -20,7 +21,6 @@ from legato.pictures import (
     strips,
     to_bytes,
     to_pillow,
-    whole_file,
 )
 
 

@@ -141,7 +141,7 @@ class Homoscedastic(Family):
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event), the mean -> N(theta, σ²)."""
         if self.how == "solved" and self.training:
-            return _independent(SolvedNormal(theta), event)
+            return _independent(SolvedNormal(theta, per_column=self.log_scale.ndim == 1), event)
         return _independent(Normal(theta, self.scale.expand_as(theta), validate_args=False), event)
 
     @property
@@ -149,10 +149,10 @@ class Homoscedastic(Family):
         """σ, in units of the prepared data, at least 10⁻⁴."""
         return self.log_scale.exp().clamp(min=MIN_SCALE)
 
-    def solve(self, mean_square: float) -> None:
-        """Freezes a solved scale at σ² = `mean_square`, the mean of (x − mean)² over training data."""
+    def solve(self, mean_square: Tensor) -> None:
+        """Freezes a solved scale at σ² = `mean_square`, the mean of (x − mean)² over training data, of σ's shape."""
         if self.how == "solved":
-            self.log_scale.fill_(0.5 * math.log(max(mean_square, MIN_SCALE**2)))
+            self.log_scale.copy_(0.5 * mean_square.clamp(min=MIN_SCALE**2).log())
 
 
 def _independent(base: Distribution, event: Shape) -> Distribution:

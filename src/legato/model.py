@@ -55,11 +55,14 @@ class LatentVariableModel(nn.Module):
         return self.decode(self.latent.posterior(x).mean)
 
     def chunks(self, x: Tensor, k: int, chunk: int = CHUNK) -> Iterator[Trace]:
-        """Traces whose draws add up to exactly k per example; the encoder runs once, memory holds `chunk` decoded examples."""
+        """Traces whose draws add up to exactly k per example; the encoder runs once.
+
+        Memory holds `chunk` decoded examples, or one draw of each of x where that is more.
+        """
         if k < 1:
             raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
         encoded = self.latent.encode(x)
-        most = max(chunk // len(x), 1)
+        most = max(chunk // max(len(x), 1), 1)
         for done in range(0, k, most):
             yield self.trace(x, encoded, min(most, k - done))
 
@@ -70,5 +73,10 @@ class LatentVariableModel(nn.Module):
         It rises with k towards log p(x). Burda et al. 2016, https://arxiv.org/abs/1509.00519, eq. 8.
         Raises `Mistake` where the posterior is a point mass: an autoencoder has no likelihood of x.
         """
-        log_w = torch.cat([trace.log_w for trace in self.chunks(x, k, chunk)])
+        training = self.training
+        self.eval()  # a scale that is solved from the batch in training is frozen here, else this were no likelihood
+        try:
+            log_w = torch.cat([trace.log_w for trace in self.chunks(x, k, chunk)])
+        finally:
+            self.train(training)
         return torch.logsumexp(log_w, 0) - math.log(k)

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from legato.errors import Mistake
+from legato.files import whole_file
 
 Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
@@ -136,24 +135,6 @@ def save_gif(frames: Sequence[Image.Image], path: str | Path, *, milliseconds: i
     with whole_file(path) as file:
         first.save(file, "GIF", save_all=True, append_images=rest, duration=[durations[i] for i in order], loop=0)
     return path
-
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only once it is complete: a crash, a full disk or Ctrl-C leaves the old one."""
-    path = Path(path)
-    # A sibling, since a rename is atomic within one file system only.
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    except OSError as error:
-        raise Mistake(f"cannot write `{path}`: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # where the folder itself could not be made, there is nothing to clear away
-            part.unlink()
 
 
 @lru_cache

@@ -85,7 +85,9 @@ class Definition:
     @staticmethod
     def from_json(stored: dict[str, Any]) -> Definition:
         """The inverse of `to_json`."""
-        words = {name: stored[name] for name in asdict(Words())}
+        words = {name: stored[name] for name in asdict(Words()) if name in stored}
+        if "recipe" not in stored:
+            raise Mistake("recipe.json names no recipe: it is not one that Legato wrote")
         options = {name: value for name, value in stored.items() if name not in words and name != "recipe"}
         return Definition(stored["recipe"], options, Words(**words))
 

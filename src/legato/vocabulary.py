@@ -25,7 +25,7 @@ LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]
     "continuous-bernoulli": (lambda data: ContinuousBernoulli(), ("bytes",), "it is a density on [0, 1] for 8-bit images"),
     "discretized-logistic": (lambda data: Discretized(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
     "gaussian": (lambda data: Homoscedastic("learned", _scales(data)), ANY, ""),
-    "optimal-gaussian": (lambda data: Homoscedastic("solved"), ANY, ""),
+    "optimal-gaussian": (lambda data: Homoscedastic("solved", _scales(data)), ANY, ""),
     "fixed-gaussian": (lambda data: Homoscedastic(_fixed(data.words)), ANY, ""),
 }
 

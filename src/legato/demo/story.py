@@ -37,11 +37,12 @@ def table(rows: Sequence[Row], against: Yardstick) -> Table:
         for row in rows
     ]
     caption = (
-        f"ELBO and distortion in nats per digit, over {TESTED:,} test digits. σ is the geometric mean over dimensions and digits, "
-        "alone and over the spread of the codes. The last two columns say how far decoded samples lie from real digits: the mean "
-        f"distance of {rows[0].from_prior.n:,} of them to the nearest training digit in 50 PCA features, drawn from N(0, I) and from "
-        f"a Gaussian fitted to the codes. Held-out real digits lie at {short(against.floor)}; the mean digit, which looks like none, "
-        f"at {short(against.mean_image)}. ± is half a 95 % interval over digits or samples; one training seed."
+        f"ELBO and distortion in nats per digit, over {TESTED:,} test digits. σ is the geometric mean over dimensions and "
+        "digits, alone and over the spread of the codes. The last two columns say how far decoded samples lie from real "
+        f"digits: the mean distance of {rows[0].from_prior.n:,} of them to the nearest training digit in 50 PCA features, "
+        f"drawn from N(0, I) and from a Gaussian fitted to the codes. Held-out real digits lie at {short(against.floor)}; "
+        f"the mean digit, which looks like none, at {short(against.mean_image)}. ± is half a 95 % interval over digits or "
+        "samples; one training seed."
     )
     return Table(columns, body, caption)
 

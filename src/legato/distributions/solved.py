@@ -13,7 +13,9 @@ MIN_VARIANCE = 1e-8  # a perfect reconstruction would otherwise have an infinite
 
 
 class SolvedNormal(Distribution):
-    """N(mean, σ*²I) with σ*² = mean over batch, draws and values of (x − mean)², the maximum-likelihood scale.
+    """N(mean, σ*²) with σ*² = mean over batch, draws and values of (x − mean)², the maximum-likelihood scale.
+
+    With `per_column` each column of a table has a σ* of its own (a mean over all axes but the last).
 
     log p = −(x − mean)²/2σ*² − ½log 2πσ*², elementwise. Only for training: the scale reads the very `x` it scores, so an
     evaluation with it would be no likelihood. At σ* the derivative of log p by σ is 0, so no gradient need flow through it.
@@ -23,8 +25,9 @@ class SolvedNormal(Distribution):
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012
 
-    def __init__(self, mean: Tensor) -> None:
+    def __init__(self, mean: Tensor, per_column: bool = False) -> None:
         self.loc = mean
+        self.per_column = per_column
         super().__init__(mean.shape, validate_args=False)
 
     @property
@@ -35,5 +38,10 @@ class SolvedNormal(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats per value, at the scale that is best for `value`."""
         square = (value - self.loc) ** 2
-        variance = square.detach().mean().clamp(min=MIN_VARIANCE)
+        variance = mean_square(square.detach(), self.per_column).clamp(min=MIN_VARIANCE)
         return -0.5 * (square / variance + torch.log(variance) + math.log(2 * math.pi))
+
+
+def mean_square(square: Tensor, per_column: bool) -> Tensor:
+    """The mean of squares (…, D): of all, (), or of each column, (D,)."""
+    return square.flatten(0, -2).mean(0) if per_column else square.mean()

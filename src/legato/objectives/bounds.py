@@ -64,7 +64,7 @@ class ImportanceWeighted(Term):
     """−log (1/k) Σᵢ p(x, zᵢ)/q(zᵢ|x), zᵢ ~ q(z|x): the negative of a bound on log p(x) that tightens as k grows.
 
     Reads `trace.log_w`, (k, B); returns (B,), nats per example. k = 1 is the negative ELBO with a sampled KL.
-    It holds distortion and rate, so it stands alone in an objective.
+    It holds distortion and rate: adding those too would count them twice.
     Burda, Grosse & Salakhutdinov 2016, https://arxiv.org/abs/1509.00519, eq. 8.
 
     Raises `Mistake` for a point mass, when the recipe is built.

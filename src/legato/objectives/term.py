@@ -6,6 +6,7 @@ Not covered: what a trace is (trace.py); the step that minimises (training.py).
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -27,16 +28,18 @@ class Weight:
 
     def steps(self, total: int) -> int:
         """After how many of `total` steps it rests."""
-        return round(self.length * total) if self.length < 1 else int(self.length)
+        return round(self.length * total) if self.length <= 1 else int(self.length)
 
 
 def anneal(start: float, end: float, length: float) -> Weight:
-    """From `start` linearly to `end` over `length` steps (or, below 1, that share of the run), then `end`.
+    """From `start` linearly to `end` over `length` steps (or, up to 1, that share of the run), then `end`.
 
     A schedule that outlives the run would leave another objective trained than the one that is named; training refuses it.
     """
-    if not length > 0:
-        raise Mistake(f"a schedule's length is a number of steps, or a share of the run between 0 and 1; got {length}")
+    if not (0 < length < math.inf):
+        raise Mistake(f"a schedule's length is a number of steps, or a share of the run up to 1; got {length}")
+    if min(start, end) < 0:
+        raise Mistake(f"a weight must be 0 or more, got a schedule from {start} to {end}: a negative one has no minimum")
 
     def value(step: int, total: int) -> float:
         until = weight.steps(total)
@@ -91,6 +94,12 @@ class Objective(nn.Module):
     def needs_density(self) -> bool:
         """Whether any term needs log q(z|x)."""
         return any(term.needs_density for term in self._terms())
+
+    @property
+    def charges_rate(self) -> bool:
+        """Whether the run ends with a positive weight on a term that compares q with the prior."""
+        end = 10**12  # past any schedule
+        return any(weight.value(end, end) > 0 and term.needs_density for weight, term in self._parts())
 
     def __add__(self, other: Term | Objective) -> Objective:
         more = weighed(1.0, other) if isinstance(other, Term) else other

@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from legato.errors import Mistake
-from legato.pictures import whole_file
+from legato.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

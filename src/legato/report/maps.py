@@ -124,7 +124,7 @@ def _note(panel: LatentMap, chosen: NDArray[np.intp], half: float) -> str:
         return f"{words}\ncodes are points: there are no clouds"
     median = f"median σ = {style.plain(float(np.median(panel.sigma)))}"
     if _invisible(panel.sigma, half):
-        return f"{words}\n{median}: the clouds are smaller than a dot"
+        return f"{words}\n{median}: clouds smaller than a dot"
     return f"{words}\n{len(chosen)} clouds of 1σ, {median}"
 
 
