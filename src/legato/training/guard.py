@@ -9,10 +9,10 @@ from typing import Any
 
 from legato.errors import Mistake
 
-WINDOW = 101  # norms remembered
 ENOUGH = 20  # norms before a median means anything
 INSANE = 50.0  # times the running median
 RECENT, TOO_MANY = 100, 25  # skips among recent steps that mean the run has left the rails
+WINDOW = 41  # norms remembered: a lasting change moves their median after 21 skips, which is not yet too many
 
 
 class Diverged(Mistake):
