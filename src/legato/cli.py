@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
     except (Mistake, CycloptsError) as error:
         return _told(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:
-        return _told("interrupted before anything was written", 130)
+        return _told("interrupted", 130)
     except BrokenPipeError:
         # `legato … | head`: the reader has seen enough. Python would complain again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

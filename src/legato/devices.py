@@ -22,6 +22,8 @@ def choose(device: str = "auto", threads: int | None = None) -> torch.device:
         chosen = torch.device(device)
     except RuntimeError:
         raise Mistake(f"no device is named `{device}`: expected auto, cpu, cuda or cuda:N") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise Mistake(f"`{device}` was asked for, and torch sees no GPU here: use --device cpu")
+    if chosen.type not in ("cpu", "cuda"):
+        raise Mistake(f"`{device}` is no device that Legato computes on: expected auto, cpu, cuda or cuda:N")
+    if chosen.type == "cuda" and (chosen.index or 0) >= (count := torch.cuda.device_count()):
+        raise Mistake(f"`{device}` was asked for, and torch sees {count or 'no'} GPU here: use --device cpu")
     return chosen

@@ -13,6 +13,17 @@ from typing import Any, BinaryIO
 
 from legato.errors import Mistake
 
+_NOT_YOURS = (
+    errno.EACCES,
+    errno.EROFS,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ENAMETOOLONG,
+)
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
@@ -41,7 +52,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
             raise Mistake(f"the disk is full: `{path}` could not be written, {free:,} bytes are free; make room") from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        if error.errno in _NOT_YOURS:
             raise Mistake(f"`{path}` cannot be written ({error.strerror}): choose a place that is yours to write") from error
         raise
 
@@ -51,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Mistake(f"`{path}` is missing: the run is not complete; train it again, or --resume it") from None
+        raise Mistake(f"`{path}` is missing: the run is not complete; train it again with --overwrite") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise Mistake(f"`{path}` is damaged ({error}): restore it, or train the run again") from None
     if not isinstance(content, dict):

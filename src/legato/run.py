@@ -20,14 +20,20 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from legato.errors import Mistake
-from legato.files import disk_errors, whole_file
+from legato.files import disk_errors, read_json, whole_file
+
+HOLDS = {  # the keys without which a file is none of ours
+    "recipe": "recipe net width depth likelihood scale",
+    "data": "source options fingerprint shape kind likelihood preparation",
+    "training": "total batch_size learning_rate warmup_steps weight_decay clip ema seed snapshots asked device threads",
+}
 
 
 class Run:
@@ -50,6 +56,14 @@ class Run:
             raise Mistake(f"`{path}` is no run: it has no recipe.json; expected a folder made by `legato train … --out {path}`")
         return run
 
+    def stored(self, what: Literal["recipe", "data", "training"]) -> dict[str, Any]:
+        """What recipe.json, data.json or training.json says. Raises `Mistake` where it is missing or not what was written."""
+        path = self.path / f"{what}.json"
+        content = read_json(path)
+        if lacking := [key for key in HOLDS[what].split() if key not in content]:
+            raise Mistake(f"`{path}` is damaged: it does not say `{lacking[0]}`; restore it, or train the run again")
+        return content
+
     def read_metrics(self) -> list[dict[str, Any]]:
         """Every whole line of metrics.jsonl; a line that is being written is left for the next reader."""
         if not self.metrics.is_file():
@@ -65,7 +79,8 @@ class Run:
         """
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "a+", encoding="utf-8") as lock:
+            lock = open(self.path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115  (the next line closes it)
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -67,9 +67,10 @@ class Prepared:
 
 def reopen(stored: dict[str, Any], source: str | Path | NDArray[Any] | None = None) -> Prepared:
     """The data of a run, or another `source` prepared in the same way. Raises `Mistake` where its shape is another."""
-    named = stored["source"] if source is None else source
-    if isinstance(named, str) and named.startswith("<"):
-        raise Mistake(f"the run was trained on an array in memory ({named}): say which data to use now (--data SOURCE)")
+    own: str = stored["source"]
+    if source is None and own.startswith("array of "):
+        raise Mistake(f"the run was trained on data in memory (an {own}): say which data to use now (--data SOURCE)")
+    named = own if source is None else source
     dataset = open_source(named, DataOptions(**stored["options"]))
     expected = tuple(stored["shape"])
     if dataset.shape != expected:
