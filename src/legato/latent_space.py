@@ -20,7 +20,6 @@ from legato.data.preparation import Floats, Preparation
 from legato.data.prepared import Prepared, reopen
 from legato.devices import choose
 from legato.errors import Mistake
-from legato.files import read_json
 from legato.model import LatentVariableModel
 from legato.recipe import Definition, Recipe
 from legato.run import Run, read_tensors
@@ -33,7 +32,8 @@ Origin = Literal["auto", "prior", "codes"]
 class LatentSpace:
     """A trained model and the preparation of its data.
 
-    x (N, *shape): as the source stores it (bytes 0 … 255, or real numbers); of 8-bit data, floats in [0, 1] count as prepared.
+    x (N, *shape): as the source stores it (bytes 0 … 255, or real numbers); of 8-bit data, floats in [0, 1] count as prepared
+    (0 and 1 where pixels are drawn: a grey level under a Bernoulli would give no likelihood).
     z (N, latent_dim). Decoded values are in [0, 1] for pictures, in the data's own units for real numbers.
     """
 
@@ -53,11 +53,11 @@ class LatentSpace:
     @property
     def prior_was_trained(self) -> bool:
         """Whether the objective charged for leaving the prior; else N(0, I) means nothing to the decoder."""
-        return self.recipe.objective.needs_density
+        return self.recipe.objective.charges_rate
 
     def data(self, source: Any = None) -> Prepared:
         """The run's own data, or another source, prepared as the run's were."""
-        return reopen(read_json(self.run.data), source)
+        return reopen(self.run.stored("data"), source)
 
     def encode(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> tuple[Floats, Floats]:
         """μ and σ of q(z|x), (N, latent_dim) each, in order; σ = 0 for a point mass.
@@ -106,21 +106,23 @@ class LatentSpace:
 
     def interpolate(self, stops: NDArray[Any], *, steps: int = 9, spherical: bool = False) -> Floats:
         """Codes from stop to stop, ((len(stops) − 1)·(steps − 1) + 1, latent_dim): linear, or along the great circle."""
-        stops = np.asarray(stops, np.float32)
+        stops = np.asarray(stops, np.float64)  # so that float32 ends come back exactly
         if len(stops) < 2 or steps < 2:
             raise Mistake(f"a path needs 2 stops and 2 steps or more, got {len(stops)} stops and {steps} steps")
         between = slerp if spherical else lerp
         alphas = np.linspace(0, 1, steps)
         legs = [np.stack([between(a, b, alpha) for alpha in alphas]) for a, b in pairwise(stops)]
-        return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
+        return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])]).astype(np.float32)
 
     def traverse(
         self, anchor: NDArray[Any] | None = None, *, dims: Sequence[int] | None = None, steps: int = 9, span: float = 3.0
     ) -> tuple[list[int], NDArray[Any]]:
         """Dimensions, most informative first, and codes (len(dims), steps, latent_dim) that move only that dimension.
 
-        It moves by ±`span` standard deviations of the training codes around `anchor` (default: their mean).
+        It sweeps the training codes' mean ± `span` of their standard deviations; others stay at `anchor` (default: their mean).
         """
+        if steps < 2:
+            raise Mistake(f"a traversal needs 2 steps or more, got {steps}")
         mean, covariance, _ = self.codes()
         chosen = list(self.ranking() if dims is None else dims)
         for dim in chosen:
@@ -153,7 +155,9 @@ class LatentSpace:
                 x = x[:, None]
             else:
                 raise Mistake(f"`x` must have shape (N, {', '.join(map(str, self.shape))}), got {x.shape}")
-        if self.preparation.kind != "reals" and np.issubdtype(x.dtype, np.floating):
+        ready = self.preparation.kind != "reals" and np.issubdtype(x.dtype, np.floating)
+        self.preparation.check(x, ready)
+        if ready:
             return np.asarray(x, np.float32)
         return self.preparation.evaluation(x, np.arange(len(x)) if rows is None else np.asarray(rows))
 
@@ -173,6 +177,8 @@ class LatentSpace:
     @torch.no_grad()
     def _over(self, function: Callable[[Tensor], Tensor], x: Floats, seed: int = 0, size: int = BATCH) -> Floats:
         """`function` over x in batches, in order; the global generator is left as it was."""
+        if not len(x):
+            raise Mistake(f"there are no examples: expected (N, {', '.join(map(str, x.shape[1:]))}) with N of 1 or more")
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed)
             parts = [function(torch.from_numpy(x[i : i + size]).to(self.device)).cpu() for i in range(0, len(x), size)]
@@ -185,7 +191,7 @@ def lerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
 
 
 def slerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
-    """sin((1−α)ω)/sin ω · a + sin(αω)/sin ω · b, ω the angle between a and b; linear where they are (anti)parallel.
+    """(sin((1−α)ω) a + sin(αω) b)/sin ω, ω the angle between a and b; linear where they are (anti)parallel.
 
     Keeps to the shell where a high-dimensional normal lives. White 2016, https://arxiv.org/abs/1609.04468.
     """
@@ -193,7 +199,7 @@ def slerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
     omega = np.arccos(np.clip(np.dot(a, b) / norms, -1, 1)) if norms > 0 else 0.0
     if np.sin(omega) < 1e-6:
         return lerp(a, b, alpha)
-    return np.asarray((np.sin((1 - alpha) * omega) * a + np.sin(alpha * omega) * b) / np.sin(omega), np.float32)
+    return np.asarray((np.sin((1 - alpha) * omega) * a + np.sin(alpha * omega) * b) / np.sin(omega))
 
 
 def load(
@@ -205,8 +211,8 @@ def load(
     Raises `Mistake` where there is no run, or its files are damaged.
     """
     place, found = choose(device, threads), Run.existing(run)
-    stored = read_json(found.data)
-    definition = Definition.from_json(read_json(found.recipe))
+    stored = found.stored("data")
+    definition = Definition.from_json(found.stored("recipe"))
     spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
     with torch.random.fork_rng():
         recipe = definition.build(spec, module)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.errors import Mistake
 from legato.setting import Kind
 
 Floats = NDArray[np.float32]
@@ -50,6 +51,20 @@ class Preparation:
             here = numbers // BLOCK == block
             drawn[here] = noise[numbers[here] % BLOCK]
         return np.asarray(drawn < rows, np.float32)
+
+    def check(self, x: NDArray[Any], prepared: bool) -> None:
+        """Raises `Mistake` for what cannot be such rows, or such rows `prepared`: NaN, grey levels beyond their range."""
+        low, high = x.min(initial=0), x.max(initial=0)
+        if not np.isfinite([low, high]).all():
+            raise Mistake("`x` holds NaN or infinite values: fill them in, or leave those examples out")
+        if self.kind == "reals":
+            return
+        two = self.kind == "binary" or (self.binarise and prepared)
+        most = 1 if prepared or self.kind == "binary" else 255
+        if low < 0 or high > most or (two and ((x != 0) & (x != 1)).any()):
+            expected = "0 and 1" if two else f"values from 0 to {most}"
+            hint = "" if self.kind == "binary" else ", or the bytes 0 … 255 as integers"
+            raise Mistake(f"`x` ({x.dtype}) lies between {low:g} and {high:g}: expected {expected}{hint}")
 
     def restore(self, x: NDArray[Any]) -> Floats:
         """The inverse of scaling: decoded values in the data's own units; pixels stay in [0, 1] (for pictures)."""
@@ -123,9 +138,11 @@ def _moments(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[NDArray[n
         count += len(block) if rows.ndim == 2 else block.size
         total = total + block.sum(axes)
         square = square + (block * block).sum(axes)
-    mean = total / count
-    deviation = np.sqrt(np.maximum(square / count - mean * mean, 0))
-    return np.atleast_1d(first + mean), np.atleast_1d(np.where(deviation > 0, deviation, 1.0))
+    shifted = total / count
+    deviation = np.sqrt(np.maximum(square / count - shifted * shifted, 0))
+    mean = first + shifted
+    constant = deviation <= 1e-12 * np.abs(mean)  # what rounding leaves of a constant is no scale
+    return np.atleast_1d(mean), np.atleast_1d(np.where(constant, 1.0, deviation))
 
 
 def _noise(block: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
