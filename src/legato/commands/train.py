@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from cyclopts import App, Parameter
 
 import legato.recipes  # noqa: F401  (registers the named models)
@@ -18,7 +17,6 @@ from legato.commands.options import Place
 from legato.data import DataOptions
 from legato.devices import choose
 from legato.errors import Mistake
-from legato.files import read_json
 from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of, options_of
 from legato.run import Run
 from legato.setting import DataSpec, Words
@@ -87,14 +85,14 @@ def _train(
     name: str | None, own: dict[str, Any], target: Target, words: Words, training: TrainingOptions, preparation: DataOptions,
     place: Place,
 ) -> None:  # fmt: skip
-    device = choose(place.device, place.threads)
     if target.resume:
-        _resume(name, own, target, words, training, place.module, device)
+        _resume(name, {**own, **_set(words), **asdict(training), **asdict(preparation)}, target, place)
         return
     if name is None:
         raise Mistake("say which RECIPE to train (`legato recipes` lists them), or what to go on with: --resume --out RUN")
     if target.data is None:
         raise Mistake(f"`legato train {name}` needs --data SOURCE: mnist, a folder of images, .npy, .npz, IDX or Parquet")
+    device = choose(place.device, place.threads)
     recipe: str | Sentence = find(name, module_of(name)) if ":" in name else name
     run = Run(path_of(target.out, name))
     job = begin(run, recipe, target.data, preparation, training, {**own, **_set(words)}, device, target.overwrite)
@@ -105,30 +103,30 @@ def _train(
     _finished(job)
 
 
-def _resume(
-    name: str | None, own: dict[str, Any], target: Target, words: Words, training: TrainingOptions, module: str | None,
-    device: torch.device,
-) -> None:  # fmt: skip
+def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place) -> None:
     if target.out is None:
         raise Mistake("--resume needs to know which run: --out RUN")
-    run = Run.existing(target.out)
-    _refuse_changes(run, name, {**own, **_set(words)}, training)
+    if target.overwrite:
+        raise Mistake("--resume goes on with a run and --overwrite replaces it: give one of them")
+    run, minutes = Run.existing(target.out), said.pop("checkpoint_minutes")
+    _refuse_changes(run, name, {**said, "data": target.data})
+    before = run.stored("training")  # the same device and threads again, or sums would be rounded in another order
+    device = choose(before["device"] if place.device == "auto" else place.device, place.threads or before["threads"])
     with run.writing():
-        job = resume(run, device, module)
+        job = resume(run, device, place.module or module_of(name or ""))
         print(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
-        execute(job, training.checkpoint_minutes)
+        execute(job, minutes)
     _finished(job)
 
 
-def _refuse_changes(run: Run, name: str | None, chosen: dict[str, Any], training: TrainingOptions) -> None:
+def _refuse_changes(run: Run, name: str | None, said: dict[str, Any]) -> None:
     """Resuming goes on with what was stopped; a changed option would make it another run, so it is refused, not ignored."""
-    stored = Definition.from_json(read_json(run.recipe))
-    before = {**asdict(stored.words), **stored.options, **read_json(run.training)["asked"]}
+    stored, data, training = Definition.from_json(run.stored("recipe")), run.stored("data"), run.stored("training")
     if name is not None and name != stored.name:
         raise Mistake(f"`{run.path}` is a run of `{stored.name}`, not of `{name}`: resume it without naming a recipe")
-    asked = {f.name: getattr(training, f.name) for f in fields(training) if f.name != "checkpoint_minutes"}
-    defaults = {**asdict(TrainingOptions()), **{o: p.default for o, p in _known(stored.name).items()}}
-    for option, value in {**chosen, **asked}.items():
+    before = asdict(stored.words) | stored.options | training["asked"] | data["options"] | {"data": data["source"]}
+    defaults = asdict(TrainingOptions()) | asdict(DataOptions()) | {o: p.default for o, p in _known(stored.name).items()}
+    for option, value in said.items():
         if value != defaults.get(option) and value != before.get(option):
             raise Mistake(
                 f"--{option.replace('_', '-')} is {before.get(option)} in `{run.path}` and cannot become {value}: "
@@ -158,7 +156,9 @@ def _finished(job: Job) -> None:
     last = next(m["validation"] for m in reversed(job.run.read_metrics()) if "validation" in m)
     figures = ", ".join(f"{name} {last[name]:.2f}" for name in ("elbo", "distortion", "rate") if last[name] is not None)
     print(f"{job.plan.total:,} steps done; validation {figures} nats per example (last weights, averaged)")
-    print(f"next: legato evaluate {job.run.path} · legato sample {job.run.path} · legato reconstruct {job.run.path}")
+    module = module_of(job.definition.name)
+    where = f"{job.run.path}{f' --module {module}' if module else ''}"
+    print(f"next: legato evaluate {where} · legato sample {where} · legato reconstruct {where}")
 
 
 def _listing() -> App:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from shlex import quote
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from legato.checkpoint import Checkpoint
 from legato.errors import Mistake, Stopped
 from legato.files import disk_errors
 from legato.progress import Bar, progress
+from legato.recipe import module_of
 from legato.run import write_tensors
 from legato.training.codes import summarise
 from legato.training.guard import Diverged
@@ -49,10 +51,11 @@ class Loop:
                 self._steps(stop, bar)
             except Diverged as error:
                 raise Mistake(f"{error}; {self._last_good()}") from error
-        if self.done < self.plan.total:
-            line = f"stopped at step {self.done:,} of {self.plan.total:,}, all saved"
-            raise Stopped(f"{line}: go on with `legato train --resume --out {self.job.run.path}`", stop.signal)
-        self._finish()
+            if self.done == self.plan.total:
+                self._finish()
+                return
+        line = f"stopped at step {self.done:,} of {self.plan.total:,}, all saved"
+        raise Stopped(f"{line}: go on with `{self._resumption()}`", stop.signal)
 
     def _steps(self, stop: Stop, bar: Bar) -> None:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
@@ -72,8 +75,8 @@ class Loop:
 
     def save(self) -> None:
         """A checkpoint of this very step, and the model as it is now for those who look in."""
-        self.metrics.flush()
-        os.fsync(self.metrics.fileno())
+        with disk_errors(self.job.run.metrics):
+            os.fsync(self.metrics.fileno())
         state = {
             "guard": self.learner.guard.state(),
             "sums": self.sums.tolist(),
@@ -122,8 +125,12 @@ class Loop:
             **found,
             "clock": {"seconds": round(self._seconds(), 3)},
         }
+        try:
+            text = json.dumps(line, allow_nan=False)
+        except ValueError as error:
+            raise Diverged(f"step {self.done:,} gave a figure that is not finite: lower --learning-rate") from error
         with disk_errors(self.job.run.metrics):
-            self.metrics.write(json.dumps(line).encode() + b"\n")
+            self.metrics.write(text.encode() + b"\n")
             self.metrics.flush()
 
     def _seconds(self) -> float:
@@ -132,10 +139,18 @@ class Loop:
     def _rewind_metrics(self, size: int) -> None:
         """Cuts what a killed process wrote after its checkpoint: those steps are done, and written, again."""
         path = self.job.run.metrics
-        path.touch()
-        self.metrics = open(path, "r+b")  # noqa: SIM115  (closed by _finish, or with the process)
+        with disk_errors(path):
+            path.touch()
+            self.metrics = open(path, "r+b")  # noqa: SIM115  (closed by _finish, or with the process)
+        if path.stat().st_size < size:  # truncating would fill the gap with zeros
+            raise Mistake(f"`{path}` has lost lines that the checkpoint knows of: restore it, or train again with --overwrite")
         self.metrics.truncate(size)
         self.metrics.seek(size)
+
+    def _resumption(self) -> str:
+        """The command that goes on; a recipe of one's own must be named again, for a folder may not choose what is imported."""
+        module = module_of(self.job.definition.name)
+        return f"legato train --resume --out {quote(str(self.job.run.path))}" + (f" --module {module}" if module else "")
 
     def _last_good(self) -> str:
         saved = checkpoint.existing(self.job.run.checkpoints)

@@ -22,7 +22,7 @@ from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, reopen
 from legato.data.sources import open_source
 from legato.errors import Mistake
-from legato.files import read_json, write_json
+from legato.files import write_json
 from legato.recipe import Definition, Sentence, define, module_of
 from legato.run import Run
 from legato.training.learner import Learner
@@ -78,7 +78,7 @@ def begin(
     data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"]))
     size = min(options.batch_size, len(data.split("train")))
     total = _total(options, definition, data, run, size, device)
-    return _job(run, plan(options, total, size), definition, data, device, {})
+    return _job(run, plan(options, total, size), definition, data, device, {}, module_of(definition.name))
 
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
@@ -91,9 +91,18 @@ def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
 
 
 def resume(run: Run, device: torch.device, module: str | None = None) -> Job:
-    """A run as it was stopped: at its newest whole checkpoint, or at its start where it has none yet."""
-    stored = Definition.from_json(read_json(run.recipe))
-    job = _job(run, Plan.from_json(read_json(run.training)), stored, reopen(read_json(run.data)), device, {}, module)
+    """A run as it was stopped: at its newest whole checkpoint, or at its start where it has none yet.
+
+    `module` allows the import of a recipe of one's own: a folder from elsewhere must not choose what code is run.
+    """
+    definition, made = Definition.from_json(run.stored("recipe")), Plan.from_json(run.stored("training"))
+    stored = run.stored("data")
+    data = reopen(stored)
+    if data.dataset.fingerprint != stored["fingerprint"]:
+        raise Mistake(
+            f"`{data.dataset.source}` is not what `{run.path}` was trained on: bring the old data back, or train anew"
+        )
+    job = _job(run, made, definition, data, device, {}, module)
     found = checkpoint.read_newest(run.checkpoints)
     if found is None:
         return job
@@ -125,15 +134,14 @@ def warn_of(definition: Definition, data: Prepared) -> str | None:
 
 def _job(
     run: Run, made: Plan, definition: Definition, data: Prepared, device: torch.device, state: dict[str, Any],
-    module: str | None = None,
+    module: str | None,
 ) -> Job:  # fmt: skip
     return Job(run, made, definition, data, _learner(made, definition, data, device, module), state)
 
 
-def _learner(made: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None = None) -> Learner:
+def _learner(made: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None) -> Learner:
     torch.manual_seed(made.seed)
-    built = definition.build(data.spec, module or module_of(definition.name))
-    return Learner(built, made, device)
+    return Learner(definition.build(data.spec, module), made, device)
 
 
 def _total(options: TrainingOptions, definition: Definition, data: Prepared, run: Run, size: int, device: torch.device) -> int:
@@ -142,8 +150,8 @@ def _total(options: TrainingOptions, definition: Definition, data: Prepared, run
     if options.minutes is None:
         epochs = 20.0 if options.epochs is None else options.epochs
         return max(round(epochs * (len(data.split("train")) // size)), 1)
-    guess = plan(options, 10_000, size)
-    trial = _job(run, guess, definition, data, device, {})
+    guess = plan(options, 10**9, size)  # so long that no schedule outlives it; the true plan is checked later
+    trial = _job(run, guess, definition, data, device, {}, module_of(definition.name))
     batches = trial.batches()
 
     def step(i: int) -> None:
@@ -153,8 +161,8 @@ def _total(options: TrainingOptions, definition: Definition, data: Prepared, run
 
 
 def _clear(run: Run) -> None:
-    """Drops what a replaced run left; the lock stays, for it is held."""
-    for path in run.path.iterdir():
+    """Drops what a replaced run left; the lock stays, for it is held. recipe.json goes last: until then it is a run."""
+    for path in sorted(run.path.iterdir(), key=lambda path: path == run.recipe):
         if path.is_dir():
             shutil.rmtree(path)
         elif path.name != ".lock":
