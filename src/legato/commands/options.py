@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from legato.commands.application import FLAT
 from legato.latent_space import LatentSpace, load
@@ -15,7 +16,7 @@ RunPath = Annotated[Path, Parameter(help="A RUN: the folder that `legato train` 
 Source = Annotated[str | None, Parameter(name="--data", help="SOURCE; by default the run's own data.")]
 Split = Annotated[str, Parameter(help="train, validation, test, or all.")]
 Out = Annotated[Path | None, Parameter(help="Where to write; by default in the run's figures/.")]
-Seed = Annotated[int, Parameter(help="Fixes every draw.")]
+Seed = Annotated[int, Parameter(help="Fixes every draw.", validator=Number(gte=0, lt=2**31))]
 
 
 @dataclass(frozen=True, kw_only=True)

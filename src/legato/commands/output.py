@@ -67,6 +67,8 @@ def write_path(images: Floats, path: Path, space: LatentSpace) -> Path:
 
 def _array(values: Floats, path: Path) -> Path:
     path = _named(path, ".npy")
+    if path.suffix != ".npy":
+        raise Mistake(f"`{path}` must end in .npy: the run is of a table, whose rows are no pictures")
     with whole_file(path) as file:
         np.save(file, values, allow_pickle=False)
     return path

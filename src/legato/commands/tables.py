@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -83,9 +84,9 @@ def _csv(path: Path, blocks: Iterator[Columns]) -> None:
 def _npz(path: Path, blocks: Iterator[Columns]) -> None:
     """All codes at once: NPZ has no blocks. Strings without a label are empty, since None would need a pickle."""
     found = list(blocks)
-    arrays = {name: np.concatenate([_plain(block[name]) for block in found]) for name in found[0]}
+    arrays: dict[str, Any] = {name: np.concatenate([_plain(block[name]) for block in found]) for name in found[0]}
     with whole_file(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **arrays)
 
 
 def _plain(column: Column) -> np.ndarray:

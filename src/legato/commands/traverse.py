@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from legato.commands.application import application
 from legato.commands.options import HERE, Out, RunPath, Source, Where
@@ -23,7 +24,7 @@ def traverse(
     dims: Annotated[
         list[int] | None, Parameter(help="Dimensions to show; by default the most informative.", consume_multiple=True)
     ] = None,
-    most: Annotated[int, Parameter(help="At most so many rows where no dimensions are named.")] = 16,
+    most: Annotated[int, Parameter(help="At most so many rows where no dimensions are named.", validator=Number(gte=1))] = 16,
     steps: Annotated[int, Parameter(help="Pictures in a row.")] = 11,
     span: Annotated[float, Parameter(help="How far to each side, in standard deviations of the training codes.")] = 3.0,
     out: Out = None,

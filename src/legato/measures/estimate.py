@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.errors import Mistake
+
 NORMAL_95 = 1.959964
 
 
@@ -56,11 +58,11 @@ def absent(why: str, unit: str = "", method: str = "") -> Estimate:
 def mean_over(values: NDArray[Any], unit: str, method: str) -> Estimate:
     """The mean of values (n,) with its normal 95 % interval: mean ± 1.96 s/√n, s with n − 1.
 
-    Raises ValueError on a value that is not finite: NaN never passes silently.
+    Raises `Mistake` on a value that is not finite: NaN never passes silently.
     """
     values = np.asarray(values, np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{np.sum(~np.isfinite(values))} of {len(values)} values are not finite ({method})")
+    if broken := int(np.sum(~np.isfinite(values))):
+        raise Mistake(f"{broken} of {len(values)} examples have no finite value of `{method}`: the run diverged, train it anew")
     n, mean = len(values), float(values.mean())
     half = NORMAL_95 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     text = f"{method}; normal 95 % interval over {n} examples"

@@ -31,8 +31,9 @@ def evaluate(
     On the `split` of the run's data, or of another `source` prepared alike; nll with exactly k importance draws per example.
     `limit`: only the first so many examples (`data` says n). Intervals are over the examples; one seed, one trained model.
     """
-    if k < 1:
-        raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
+    for name, number in {"k": k, "limit": limit}.items():
+        if number is not None and number < 1:
+            raise Mistake(f"`{name}` must be 1 or more, got {number}")
     data = space.data(source)
     numbers = data.split(split)[:limit]
     if not len(numbers):
