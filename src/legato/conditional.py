@@ -28,6 +28,7 @@ class Conditional(nn.Module):
     def forward(self, x: Tensor) -> Distribution:
         """x (*lead, *given) -> a distribution of batch shape `lead`."""
         lead = x.shape[: x.ndim - len(self.given)]
-        theta: Tensor = self.net(x.reshape(-1, *self.given))
+        # Under mixed precision a net gives 8 bits of mantissa; what is summed over hundreds of dimensions needs 24.
+        theta: Tensor = self.net(x.reshape(-1, *self.given)).to(x.dtype)
         distribution: Distribution = self.family(theta.reshape(*lead, *self.family.shape(self.event)), self.event)
         return distribution

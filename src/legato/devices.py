@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from legato.errors import Mistake
+
+
+def native_precision(device: torch.device) -> str:
+    """bfloat16 where the device multiplies it natively (twice as fast here, the same nats), else float32."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if torch.backends.cpu.get_cpu_capability() == "AVX512" and _multiplies_bfloat16() else "float32"
+
+
+def _multiplies_bfloat16() -> bool:
+    """AVX-512 BF16 or AMX, without which bfloat16 is emulated and slower than float32."""
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text(encoding="utf-8").split()))
 
 
 def choose(device: str = "auto", threads: int | None = None) -> torch.device:

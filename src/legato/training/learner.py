@@ -44,7 +44,8 @@ class Learner:
         """One step on x (B, *data): the parts of its loss, (terms,), nats per example; None where the step was skipped."""
         torch.manual_seed(seed_of(self.plan.seed, step))
         self.optimiser.param_groups[0]["lr"] = self.plan.rate(step)
-        loss = self.objective(self.model(x, self.objective.draws), self.objective.at(step, self.plan.total))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
+            loss = self.objective(self.model(x, self.objective.draws), self.objective.at(step, self.plan.total))
         loss.total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip, foreach=True).item()
         sane = self.guard.accepts(norm)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from legato.errors import Mistake
 
@@ -34,6 +34,8 @@ class TrainingOptions:
     """The gradient's norm is cut to this, nats per unit of weight."""
     ema: float = 0.999
     """The model is the exponential moving average of the weights with this decay."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the networks' products in training; all else, and every evaluation, is float32. auto: bfloat16 where the chip has it."""
     seed: int = 0
     """Fixes the weights' start, the order of the data and every draw."""
     snapshots: int = 12
@@ -55,6 +57,7 @@ class Plan:
     ema: float
     seed: int
     snapshots: int
+    precision: str = "float32"  # of the networks' products
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`: linear warm-up, then half a cosine down to a hundredth of the peak."""
@@ -69,13 +72,14 @@ class Plan:
 
     def milestones(self) -> set[int]:
         """Steps (counted from 1) after which a snapshot is kept: even in the logarithm, the last one included."""
-        if not self.snapshots:
-            return set()
-        return {round(self.total ** (i / max(self.snapshots - 1, 1))) for i in range(self.snapshots)} | {self.total}
+        return self._even_in_log(self.snapshots)
 
     def validations(self) -> set[int]:
-        """Steps after which the validation images are scored: the milestones and twenty even ones."""
-        return self.milestones() | {round(self.total * i / 20) for i in range(1, 21)} - {0}
+        """Steps after which the validation images are scored: some twelve even in the logarithm, ten even ones."""
+        return self._even_in_log(12) | {round(self.total * i / 10) for i in range(1, 11)} - {0}
+
+    def _even_in_log(self, count: int) -> set[int]:
+        return {round(self.total ** (i / (count - 1))) for i in range(count)} if count > 1 else {self.total} if count else set()
 
     def log_every(self) -> int:
         """Steps between lines of metrics: about 200 lines a run."""
@@ -88,11 +92,11 @@ class Plan:
     @staticmethod
     def from_json(stored: dict[str, Any]) -> Plan:
         """The inverse of `to_json`; other keys are left alone."""
-        return Plan(**{field.name: stored[field.name] for field in fields(Plan)})
+        return Plan(**{field.name: stored[field.name] for field in fields(Plan) if field.name in stored})
 
 
-def plan(options: TrainingOptions, total: int, batch_size: int) -> Plan:
-    """The plan for `total` steps of `batch_size`."""
+def plan(options: TrainingOptions, total: int, batch_size: int, precision: str = "float32") -> Plan:
+    """The plan for `total` steps of `batch_size`; `precision` is what `auto` comes to on this machine."""
     return Plan(
         total=total,
         batch_size=batch_size,
@@ -101,6 +105,7 @@ def plan(options: TrainingOptions, total: int, batch_size: int) -> Plan:
         weight_decay=options.weight_decay,
         clip=options.clip,
         ema=options.ema,
+        precision=precision if options.precision == "auto" else options.precision,
         seed=options.seed,
         snapshots=options.snapshots,
     )

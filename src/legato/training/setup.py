@@ -21,6 +21,7 @@ from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, reopen
 from legato.data.sources import open_source
+from legato.devices import native_precision
 from legato.errors import Mistake
 from legato.files import write_json
 from legato.recipe import Definition, Sentence, define, module_of
@@ -78,7 +79,9 @@ def begin(
     data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"]))
     size = min(options.batch_size, len(data.split("train")))
     total = _total(options, definition, data, run, size, device)
-    return _job(run, plan(options, total, size), definition, data, device, {}, module_of(definition.name))
+    return _job(
+        run, plan(options, total, size, native_precision(device)), definition, data, device, {}, module_of(definition.name)
+    )
 
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
@@ -150,7 +153,9 @@ def _total(options: TrainingOptions, definition: Definition, data: Prepared, run
     if options.minutes is None:
         epochs = 20.0 if options.epochs is None else options.epochs
         return max(round(epochs * (len(data.split("train")) // size)), 1)
-    guess = plan(options, 10**9, size)  # so long that no schedule outlives it; the true plan is checked later
+    guess = plan(
+        options, 10**9, size, native_precision(device)
+    )  # so long that no schedule outlives it; the true plan is checked later
     trial = _job(run, guess, definition, data, device, {}, module_of(definition.name))
     batches = trial.batches()
 
