@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from shlex import quote
 from typing import Any
 
@@ -51,6 +52,9 @@ class Loop:
                 self._steps(stop, bar)
             except Diverged as error:
                 raise Mistake(f"{error}; {self._last_good()}") from error
+            finally:
+                with suppress(OSError):  # a full disk was told of when the line was written that is still in the buffer
+                    self.metrics.close()
             if self.done == self.plan.total:
                 self._finish()
                 return
@@ -90,7 +94,6 @@ class Loop:
 
     def _finish(self) -> None:
         write_tensors(self.job.run.codes, summarise(self.learner.average, self.job.some("train", 10_000)))
-        self.metrics.close()
 
     def _count(self, parts: Tensor | None) -> None:
         if parts is not None:
@@ -141,7 +144,7 @@ class Loop:
         path = self.job.run.metrics
         with disk_errors(path):
             path.touch()
-            self.metrics = open(path, "r+b")  # noqa: SIM115  (closed by _finish, or with the process)
+            self.metrics = open(path, "r+b")  # noqa: SIM115  (closed when `run` ends)
         if path.stat().st_size < size:  # truncating would fill the gap with zeros
             raise Mistake(f"`{path}` has lost lines that the checkpoint knows of: restore it, or train again with --overwrite")
         self.metrics.truncate(size)
