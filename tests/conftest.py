@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+import made_runs
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,3 +29,15 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "fresh-cache"
     monkeypatch.setenv("LEGATO_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small file of each kind of data."""
+    return made_runs.write_sources(tmp_path_factory.mktemp("sources"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory, sources: dict[str, Path]) -> Mapping[str, Path]:
+    """A trained RUN of each name in `made_runs.RUNS`, made when first asked for. Tests read it and write elsewhere."""
+    return made_runs.Runs(tmp_path_factory.mktemp("runs"), sources)
