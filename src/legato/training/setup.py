@@ -79,9 +79,8 @@ def begin(
     data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"]))
     size = min(options.batch_size, len(data.split("train")))
     total = _total(options, definition, data, run, size, device)
-    return _job(
-        run, plan(options, total, size, native_precision(device)), definition, data, device, {}, module_of(definition.name)
-    )
+    made = plan(options, total, size, native_precision(device))
+    return _job(run, made, definition, data, device, {}, module_of(definition.name))
 
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
@@ -153,9 +152,8 @@ def _total(options: TrainingOptions, definition: Definition, data: Prepared, run
     if options.minutes is None:
         epochs = 20.0 if options.epochs is None else options.epochs
         return max(round(epochs * (len(data.split("train")) // size)), 1)
-    guess = plan(
-        options, 10**9, size, native_precision(device)
-    )  # so long that no schedule outlives it; the true plan is checked later
+    # So long that no schedule outlives it; the true plan is checked later.
+    guess = plan(options, 10**9, size, native_precision(device))
     trial = _job(run, guess, definition, data, device, {}, module_of(definition.name))
     batches = trial.batches()
 
