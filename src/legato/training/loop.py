@@ -144,9 +144,9 @@ class Loop:
         path = self.job.run.metrics
         with disk_errors(path):
             path.touch()
+            if path.stat().st_size < size:  # truncating would fill the gap with zeros
+                raise Mistake(f"`{path}` has lost lines that the checkpoint knows of: restore it, or train with --overwrite")
             self.metrics = open(path, "r+b")  # noqa: SIM115  (closed when `run` ends)
-        if path.stat().st_size < size:  # truncating would fill the gap with zeros
-            raise Mistake(f"`{path}` has lost lines that the checkpoint knows of: restore it, or train again with --overwrite")
         self.metrics.truncate(size)
         self.metrics.seek(size)
 
