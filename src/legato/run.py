@@ -92,7 +92,15 @@ class Run:
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Drops what a killed writer left half written; a reader's tables in the folder have other names."""
+        own = (self.recipe, self.data, self.training, self.model, self.codes)
+        left = [path for file in own for path in self.path.glob(f".{file.name}.*.partial")]
+        for path in (*left, *self.snapshots.glob(".*.partial")):
+            path.unlink()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
