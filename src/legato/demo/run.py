@@ -8,7 +8,9 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.table import Column
 from rich.table import Table as Shown
 
 from legato.demo.members import LARGE, SMALL, Member, train_members
@@ -72,10 +74,10 @@ def _facts(members: list[Member], seed: int) -> dict[str, str]:
 
 
 def _show(numbers: Table) -> None:
-    shown = Shown(*numbers.columns)
+    shown = Shown(*(Column(name, no_wrap=True) for name in numbers.columns), box=SIMPLE_HEAD)
     for row in numbers.rows:
         shown.add_row(*("—" if cell is None else str(cell) for cell in row))
-    console = Console(width=max(Console().width, 100))  # narrower, the figures themselves would be cut
+    console = Console(width=max(Console().width, 104))  # narrower, the figures themselves would be cut
     console.print(shown)
     console.print(numbers.caption)
 

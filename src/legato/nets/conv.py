@@ -19,8 +19,10 @@ SMALLEST, LARGEST = 8, 256
 WIDEST = 4  # channels stop growing at WIDEST × width: memory and time would otherwise go to 4×4 maps
 
 
-def conv(given: Shape, out: Shape, *, width: int = 32, depth: int = 1) -> nn.Module:
+def conv(given: Shape, out: Shape, *, width: int = 24, depth: int = 1) -> nn.Module:
     """Halve the image until its shorter side is at most 4, `depth` residual blocks at each size; or the same upside down.
+
+    There are none at full size, where they would cost as much as all the others together and see the least.
 
     `width` is the number of channels at full size; it doubles with each halving up to 4 × `width`.
     Raises `Mistake` where neither side is an image, or a side is not in 8 … 256.
@@ -48,11 +50,10 @@ def halvings(size: tuple[int, int]) -> list[tuple[int, int]]:
 def _down(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
     parts: list[nn.Module] = [nn.Conv2d(given[-3], channels[0], 3, padding=1)]
     for here, below in pairwise(channels):
-        parts += [*_blocks(here, depth), nn.Conv2d(here, below, 3, stride=2, padding=1)]
+        parts += [nn.SiLU(), nn.Conv2d(here, below, 3, stride=2, padding=1), *_blocks(below, depth)]
     last = channels[-1]
     return [
         *parts,
-        *_blocks(last, depth),
         _norm(last),
         nn.SiLU(),
         nn.Flatten(1),
@@ -70,7 +71,7 @@ def _up(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[i
         *_blocks(last, depth),
     ]
     for (here, above), size in zip(pairwise(reversed(channels)), reversed(sizes[:-1]), strict=True):
-        parts += [Enlarge(here, above, size), *_blocks(above, depth)]
+        parts += [Enlarge(here, above, size), *(_blocks(above, depth) if size != sizes[0] else ())]
     planes = prod(out[:-2])
     return [*parts, _norm(channels[0]), nn.SiLU(), nn.Conv2d(channels[0], planes, 3, padding=1), Planes(out)]
 

@@ -1,0 +1,33 @@
+"""The README's tree is the house as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_readmes_tree_names_every_file_and_no_other():
+    tree = re.search(r"```\nsrc/legato/\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    assert tree is not None
+    named, folder = set(), ""
+    for line in tree[1].splitlines():
+        name = line.split()[0]
+        if not line.startswith("    "):
+            folder = name if name.endswith("/") else ""
+        named.add((folder if line.startswith("    ") else "") + name.rstrip("/" if line.startswith("  ") else ""))
+    source = ROOT / "src" / "legato"
+    files = [path for path in source.rglob("*") if path.suffix in (".py", ".j2") and path != source / "__init__.py"]
+    there = {str(path.relative_to(source)) for path in files if path.name != "__init__.py"}
+    there |= {str(path.parent.relative_to(source)) for path in files if path.name == "__init__.py"} | {
+        "__init__.py",
+        "data/mnist",
+    }
+    assert named == there
+
+
+def test_the_readme_points_only_at_what_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(((?!http)[^)#]+)", text):
+        assert (ROOT / target).exists(), target
