@@ -21,6 +21,7 @@ SMALL: dict[str, Any] = {
     "depth": 1,
     "batch_size": 32,
     "steps": 40,
+    "learning_rate": 0.01,
     "device": "cpu",
     "threads": 1,
 }

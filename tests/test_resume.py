@@ -166,7 +166,7 @@ def test_data_that_changed_are_refused(sources, tmp_path):
     ("words", "said"),
     [
         (["--steps", "50"], ["--steps is 40", "cannot become 50"]),
-        (["--learning-rate", "0.1"], ["--learning-rate is 0.001", "0.1"]),
+        (["--learning-rate", "0.1"], ["--learning-rate is 0.01", "0.1"]),
         (["--width", "12"], ["--width is 24", "12"]),
         (["--likelihood", "gaussian"], ["--likelihood is discretized-logistic", "gaussian"]),
         (["--data", "mnist"], ["--data is", "mnist"]),
