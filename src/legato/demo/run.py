@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import time
 from datetime import date
 from pathlib import Path
@@ -53,7 +54,8 @@ def _write(out: Path, members: list[Member], story: list[Section], answer: str, 
     figures.mkdir(parents=True, exist_ok=True)
     for number, section in enumerate(story):
         if section.figure is not None and not hasattr(section.figure, "mode"):
-            section.figure.savefig(figures / f"{number}-{section.title.lower().replace(' ', '-').replace(',', '')}.png")
+            name = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+            section.figure.savefig(figures / f"{number}-{name}.png")
     path = out / "report.html"
     write_report(path, "What the noise and the KL term do", answer, story, _next(out), _facts(members, seed))
     return path

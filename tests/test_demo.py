@@ -1,0 +1,58 @@
+"""The demo keeps its promises at any budget: six runs alike but for their words, a table with yardsticks, one-file report."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from legato import cli
+from legato.demo.members import LARGE, RECIPES, SMALL, train_members
+from legato.files import read_json
+from legato.measures.samples import NearestReal
+
+DIMS = (SMALL, LARGE)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The demo at the least budget there is; its folder."""
+    out = tmp_path_factory.mktemp("demo") / "runs"
+    assert cli.run(["demo", "--minutes", "0.01", "--out", str(out), "--seed", "3"]) == 0
+    return out
+
+
+def test_six_runs_differ_in_recipe_and_latents_and_in_nothing_else(shown):
+    recipes = {path.name: read_json(path / "recipe.json") for path in shown.glob("*-*") if (path / "recipe.json").is_file()}
+    assert set(recipes) == {f"{recipe}-{dim}" for recipe in RECIPES for dim in DIMS}
+    plans = [read_json(shown / name / "training.json") for name in recipes]
+    for key in ("total", "batch_size", "learning_rate", "warmup_steps", "ema", "seed", "precision"):
+        assert len({plan[key] for plan in plans}) == 1, key
+    shared = [{k: r[k] for k in ("net", "width", "depth", "likelihood")} for r in recipes.values()]
+    assert all(words == shared[0] for words in shared)
+
+
+def test_the_report_is_one_file_with_every_figure_and_no_network(shown):
+    page = (shown / "report.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 8
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    assert len(page) < 3_000_000
+    assert len(list((shown / "figures").glob("*.png"))) == 8
+    assert all(command in page for command in ("legato evaluate", "legato interpolate", "legato train vae --data"))
+
+
+def test_what_is_trained_is_kept(shown, capsys):
+    before = (shown / "vae-2" / "model.safetensors").read_bytes()
+    assert len(list(train_members(shown, 0.01, 3, torch.device("cpu"), overwrite=False))) == 6
+    assert capsys.readouterr().out.count("trained already, kept") == 6
+    assert (shown / "vae-2" / "model.safetensors").read_bytes() == before
+
+
+def test_nearest_distances_are_euclidean_where_all_components_are_kept():
+    rng = np.random.default_rng(0)
+    real, images = rng.normal(size=(40, 6)), rng.normal(size=(9, 6))
+    brute = np.linalg.norm(images[:, None] - real[None], axis=2).min(1)
+    np.testing.assert_allclose(NearestReal(real, components=6).distances(images), brute, rtol=1e-4)
+    assert NearestReal(real).distances(real) == pytest.approx(np.zeros(40), abs=1e-3)
