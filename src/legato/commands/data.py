@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from legato.commands.application import FLAG, FLAT, application
+from legato.commands.options import Json
 from legato.commands.output import write_figures
 from legato.data import DataOptions, describe, open_source, purge
 from legato.errors import Mistake
@@ -21,7 +21,7 @@ def data(
     source: str | None = None,
     *,
     options: Annotated[DataOptions, FLAT] = DataOptions(),  # noqa: B008  (frozen)
-    json: Annotated[Path | None, Parameter(help="Also write everything to this file (- for stdout).")] = None,
+    json: Json = None,
     purge_store: Annotated[bool, Parameter(name="--purge"), FLAG] = False,
 ) -> None:
     """What is in a source: count, shape, range, labels, problems, splits, the likelihood that fits.

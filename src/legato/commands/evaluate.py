@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from legato.commands.application import application
-from legato.commands.options import HERE, RunPath, Seed, Source, Split, Where
+from legato.commands.options import HERE, Json, RunPath, Seed, Source, Split, Where
 from legato.commands.output import write_figures
 from legato.measures import evaluate as evaluate_run
 
@@ -27,7 +26,7 @@ def evaluate(
     k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 1000,
     limit: Annotated[int | None, Parameter(help="Only the first so many examples of the split.")] = None,
     seed: Seed = 0,
-    json: Annotated[Path | None, Parameter(help="Also write every figure to this file (- for stdout).")] = None,
+    json: Json = None,
     place: Where = HERE,
 ) -> None:
     """ELBO, rate, distortion, importance-weighted log-likelihood and more, each with its 95 % interval over the examples."""

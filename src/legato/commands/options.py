@@ -19,6 +19,18 @@ Out = Annotated[Path | None, Parameter(help="Where to write; by default in the r
 Seed = Annotated[int, Parameter(help="Fixes every draw.", validator=Number(gte=0, lt=2**31))]
 
 
+def _named(kind: Any, path: Path | None) -> None:
+    """Lets `-` through, and no option that stands where a file's name was forgotten."""
+    if path is not None and str(path).startswith("-") and str(path) != "-":
+        raise ValueError("Expected a file, or - for stdout.")
+
+
+Json = Annotated[
+    Path | None,
+    Parameter(help="Also write every figure to this file (- for stdout).", allow_leading_hyphen=True, validator=_named),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where to compute."""
