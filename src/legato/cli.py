@@ -46,6 +46,7 @@ def run(arguments: list[str]) -> int:
             _call(_overview(), arguments)
         else:
             raise unknown("command", name, COMMANDS)
+        sys.stdout.flush()
     except (Mistake, CycloptsError) as error:
         return _told(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:

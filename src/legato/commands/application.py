@@ -9,5 +9,5 @@ FLAG = Parameter(negative=())  # a flag without its --no- form
 
 
 def application(name: str) -> App:
-    """A command's app; its function is registered with `@app.default`."""
-    return App(name=f"legato {name}", version_flags=())
+    """A command's app; its function is registered with `@app.default`. An interruption is left for `legato.cli` to tell."""
+    return App(name=f"legato {name}", version_flags=(), suppress_keyboard_interrupt=False)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from legato.commands.application import FLAG, application
 from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
-from legato.commands.output import chosen_rows, say, write_path, write_rows
+from legato.commands.output import check_animation, chosen_rows, say, write_path, write_rows
 
 app = application("interpolate")
 
@@ -31,6 +31,7 @@ def interpolate(
 ) -> None:
     """A path through latent space. NAMES: two stops or more, ids or row numbers (without any, two drawn at random)."""
     space = place.load(run)
+    check_animation(gif, space)
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, 2, seed)
     stored = opened.dataset.rows[rows]

@@ -57,10 +57,16 @@ def write_rows(rows: Sequence[tuple[str, Floats]], path: Path, space: LatentSpac
     return save_png(strips(rows), _named(path, ".png"))
 
 
+def check_animation(path: Path | None, space: LatentSpace) -> None:
+    """Refuses an animation that could not be written, before anything else is."""
+    if path is not None and len(space.shape) == 1:
+        raise Mistake("an animation needs images, and this run is of a table: leave out --gif")
+    if path is not None and _named(path, ".gif").suffix.lower() != ".gif":
+        raise Mistake(f"`{path}` must end in .gif: --gif writes an animation")
+
+
 def write_path(images: Floats, path: Path, space: LatentSpace) -> Path:
     """An animation there and back."""
-    if len(space.shape) == 1:
-        raise Mistake("an animation needs images, and this run is of a table: leave out --gif")
     scale = max(1, 256 // max(space.shape[-2:]))
     return save_gif(to_pillow(images, scale=scale), _named(path, ".gif"))
 
