@@ -365,11 +365,11 @@ def test_an_interruption_is_one_line_and_130(name, runs, sources, tmp_path, caps
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("unbuffered", [False, True])
-def test_a_reader_that_has_seen_enough_is_no_error(unbuffered, sources):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(unbuffered, sources, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     code = f"from legato.cli import main; main(['data', {str(sources['grey'])!r}])"
-    words = [sys.executable, *(["-u"] if unbuffered else []), "-c", code]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         child.stdout.close()
         assert child.stderr.read() == b""
     assert child.returncode == 0

@@ -151,6 +151,18 @@ def test_a_dimension_at_the_threshold_is_uncertain():
     assert (found.low, found.high) == (0, 1)
 
 
+def test_the_interval_of_active_units_counts_those_of_resampled_images(monkeypatch):
+    mu = np.random.default_rng(0).normal(size=(9, 5)) * np.linspace(0.2, 1.5, 5) + 3
+    statistics = []
+    monkeypatch.setattr("legato.measures.rate.bootstrap", lambda statistic, *_: statistics.append(statistic))
+    active_units(mu, 0.5)
+    resampled = np.random.default_rng(1).integers(0, 9, (200, 9))
+    weights = np.stack([np.bincount(rows, minlength=9) / 9 for rows in resampled])
+    by_hand = [sum(mu[rows].var(0) > 0.5) for rows in resampled]
+    assert list(statistics[0](weights)) == by_hand
+    assert len(set(by_hand)) > 2
+
+
 def test_kl_per_dimension_is_each_columns_mean():
     kl = np.random.default_rng(0).random((50, 3))
     found = kl_per_dimension(kl)

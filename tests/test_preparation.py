@@ -63,6 +63,14 @@ def test_black_is_never_drawn_white_and_white_always(seed: int, shape: list[int]
     assert (drawn < 255).all()
 
 
+@pytest.mark.parametrize("value", [0, 1, 254, 255])
+def test_training_pixels_have_the_probability_of_their_grey_level_to_the_last_bit(value: int):
+    """A comparison that is off by one is off by 1/255: here that is 30 standard errors and more."""
+    rows, p = np.full((1000, 1000), value, np.uint8), value / 255
+    drawn = DRAWN.training(rows, generator(value)).mean(dtype=np.float64)
+    assert abs(drawn - p) <= 5 * math.sqrt(p * (1 - p) / 10**6)
+
+
 def test_coins_are_a_function_of_the_generator():
     assert np.array_equal(coins(generator(4), (3, 5)), coins(generator(4), (3, 5)))
     rng = generator(4)
