@@ -9,6 +9,11 @@ import copy
 import functools
 import logging
 import math
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -25,12 +30,19 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.testing import assert_close
 
 import legato.objectives
-from legato import nets
+import made_runs
+import made_sources
+import stopped_runs
+from legato import checkpoint, nets
 from legato.conditional import Conditional
+from legato.data.batches import TrainingBatches
+from legato.data.preparation import prepare
+from legato.data.prepared import Prepared
 from legato.distributions import BIN, DiscretizedLogistic, PointMass, SolvedNormal, kl_per_dimension
 from legato.distributions.divergence import _TABLE
 from legato.errors import Mistake
 from legato.families import Bernoulli, ContinuousBernoulli, Gaussian, Homoscedastic, Point
+from legato.latent_space import load
 from legato.latents import Flat
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
@@ -40,6 +52,7 @@ from legato.priors import StandardNormal
 from legato.recipe import RECIPES, Recipe, define, find
 from legato.setting import DataSpec
 from legato.trace import Given, Rung, Trace
+from made_sources import COLOUR, GREY
 
 find("vae")  # fills RECIPES, which the tables below read
 
@@ -885,3 +898,119 @@ def test_encoding_and_reconstructing_are_deterministic_and_in_order(name):
     assert_close(model.reconstruct(x[order]), first[order])
     assert_close(model.latent.posterior(x[order]).mean, model.latent.posterior(x).mean[order])
     assert model.sample(4).shape == (4, 6)
+
+
+# ------------------------------------------------------------------------------------------------ a run and its data
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_encoding_with_a_run_is_deterministic_in_order_complete_and_without_a_graph(name, runs):
+    space = load(runs[name], device="cpu")
+    rows = np.arange(310)[::-1]
+    x, modes = np.asarray(space.data().dataset.rows), []
+    space.model.latent.register_forward_hook(lambda *_: modes.append(torch.is_grad_enabled()))
+    space.model.latent.q.register_forward_hook(lambda *_: modes.append(torch.is_grad_enabled()))
+    mu, sigma = space.encode(x)
+    for again, first in zip(space.encode(x), (mu, sigma), strict=True):
+        assert np.array_equal(again, first)
+    assert np.allclose(space.encode(x[rows], rows)[0], mu[rows], rtol=1e-5, atol=1e-5)
+    assert mu.shape == sigma.shape == (310, 3)
+    assert set(modes) == {False}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_save_then_load_gives_identical_outputs(name, runs, sources, tmp_path):
+    kept, loaded = (made_runs.train(name, sources, tmp_path / "r"), load(tmp_path / "r", device="cpu"))
+    x = np.asarray(loaded.data().dataset.rows[:40])
+    newest = checkpoint.read(checkpoint.existing(tmp_path / "r" / "checkpoint")[-1])
+    for key, value in loaded.model.state_dict().items():
+        assert torch.equal(value, newest.tensors[f"average.{key}"])
+    for space in (kept, load(runs[name], device="cpu")):
+        for use in (lambda s: s.encode(x)[0], lambda s: s.reconstruct(x), lambda s: s.sample(5), lambda s: s.distortion(x)):
+            assert np.array_equal(use(space), use(loaded))
+
+
+class Executed:
+    """What a hostile file holds: unpickled, it makes a file."""
+
+    def __init__(self, witness):
+        self.witness = witness
+
+    def __reduce__(self):
+        return type(self.witness).touch, (self.witness,)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+@pytest.mark.parametrize("name", ["model.safetensors", "codes.safetensors"])
+def test_loading_never_unpickles(save, name, runs, tmp_path):
+    shutil.copytree(runs["autoencoder"], tmp_path / "r")
+    save({"weight": Executed(tmp_path / "witness")}, tmp_path / "r" / name)
+    with pytest.raises(Mistake, match=name):
+        load(tmp_path / "r", device="cpu").codes()
+    assert not (tmp_path / "witness").exists()
+
+
+KILLED = """
+import os, signal, sys
+from legato import cli
+from legato.training.learner import Learner
+step = Learner.step
+Learner.step = lambda self, x, at: os.kill(os.getpid(), signal.SIGKILL) if at == int(sys.argv[1]) else step(self, x, at)
+cli.run(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("name", ["vae"])
+def test_a_run_killed_at_random_steps_and_resumed_is_bit_for_bit_the_run_that_never_was(name, sources, tmp_path):
+    out, how = tmp_path / "r", {"steps": 400, "checkpoint_minutes": 0.001}
+    words = made_runs.arguments(name, sources["grey"], out, **how)
+    for step in sorted(np.random.default_rng(1).integers(100, 400, 2)):
+        child = subprocess.run([sys.executable, "-c", KILLED, str(step), *words], capture_output=True, timeout=100, check=False)
+        assert child.returncode == -signal.SIGKILL, child.stderr
+        words = ["train", "--resume", "--out", str(out), "--checkpoint-minutes", "0.001"]
+    assert checkpoint.existing(out / "checkpoint"), "the children were killed before they had saved anything"
+    assert stopped_runs.resume(out) == 0
+    made_runs.train(name, sources, tmp_path / "whole", **how)
+    stopped_runs.assert_same(out, tmp_path / "whole")
+
+
+REALS = np.random.default_rng(0).normal(size=(6, 3)) * [1, 100, 1e-3] + [0, -5, 1]
+
+
+def _a_folder(path):
+    return made_sources.folder_of(path / "f", {f"{i}.png": image for i, image in enumerate(GREY)})
+
+
+# what is written -> its values, (N, C, H, W) or (N, D)
+SOURCES = {
+    "npy": (lambda p: made_sources.npy(p / "a.npy", GREY), GREY[:, None]),
+    "npz": (lambda p: made_sources.npz(p / "a.npz", images=GREY), GREY[:, None]),
+    "npy, channels last": (lambda p: made_sources.npy(p / "a.npy", COLOUR.transpose(0, 2, 3, 1)), COLOUR),
+    "IDX": (lambda p: made_sources.write(p / "a-images-idx3-ubyte", made_sources.idx(GREY)), GREY[:, None]),
+    "IDX, gzipped": (lambda p: made_sources.write(p / "a-images-idx3-ubyte.gz", made_sources.idx(GREY)), GREY[:, None]),
+    "folder": (_a_folder, GREY[:, None]),
+    "Parquet of pictures": (
+        lambda p: made_sources.table(p / "a.parquet", {"image": [made_sources.png(image) for image in COLOUR]}),
+        COLOUR,
+    ),
+    "Parquet of columns": (
+        lambda p: made_sources.table(p / "a.parquet", {"a": REALS[:, 0], "b": REALS[:, 1], "c": REALS[:, 2]}),
+        REALS,
+    ),
+    "npy of reals": (lambda p: made_sources.npy(p / "a.npy", REALS), REALS),
+    "array in memory": (lambda p: GREY, GREY[:, None]),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_batch_cut_from_every_unresized_source_equals_the_sources_values(name, tmp_path):
+    """Undone: the division of bytes by 255, the standardising of real numbers."""
+    make, values = SOURCES[name]
+    data = made_sources.opened(make(tmp_path))
+    prepared = Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
+    order, scale = np.array([4, 0, 5, 1, 2, 3]), 255 if data.kind == "bytes" else 1
+    batch = prepared.rows(order)
+    assert batch.dtype == np.float32
+    assert np.allclose(prepared.preparation.restore(batch) * scale, values[order], rtol=1e-6, atol=1e-5)
+    seen = [TrainingBatches(data.rows, np.array([i]), prepared.preparation, 1, seed=0).at(i)[0] for i in range(6)]
+    assert np.allclose(prepared.preparation.restore(np.stack(seen)) * scale, values, rtol=1e-6, atol=1e-5)

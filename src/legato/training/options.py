@@ -22,7 +22,7 @@ class TrainingOptions:
     """Train for this many passes over the training images."""
     minutes: float | None = None
     """Train for about this long: a probe at the start turns it into a number of steps, once."""
-    batch_size: int = 128
+    batch_size: int = 256
     """Images in a step."""
     learning_rate: float = 1e-3
     """AdamW's, at its peak; it warms up, then falls along a cosine."""
