@@ -305,7 +305,7 @@ def test_a_signal_ends_a_run_within_seconds_with_a_line_that_says_how_to_go_on(n
     assert_same(out, long)
 
 
-@pytest.mark.parametrize("trial", range(4))
+@pytest.mark.parametrize("trial", range(3))
 def test_kill_9_at_a_random_moment_loses_nothing_that_a_resume_does_not_make_again(trial, long, sources, tmp_path):
     """A checkpoint every 60 ms, so that many a kill falls into the writing of one; the last trial kills the resumed run too."""
     out, rng = tmp_path / "r", random.Random(trial)
@@ -316,7 +316,7 @@ def test_kill_9_at_a_random_moment_loses_nothing_that_a_resume_does_not_make_aga
             child.wait_for(lambda: len(checkpoint.existing(out / "checkpoint")) > 0)
             time.sleep(rng.uniform(0, 0.6))
         assert child.end(signal.SIGKILL)[0] == -signal.SIGKILL
-    if trial == 3:
+    if trial == 2:
         words = ["train", "--resume", "--out", str(out), "--checkpoint-minutes", "0.001"]
         before = [path.name for path in checkpoint.existing(out / "checkpoint")]
         with Child(words) as child:
