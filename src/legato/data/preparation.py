@@ -140,9 +140,7 @@ def _moments(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[NDArray[n
         square = square + (block * block).sum(axes)
     shifted = total / count
     deviation = np.sqrt(np.maximum(square / count - shifted * shifted, 0))
-    mean = first + shifted
-    constant = deviation <= 1e-12 * np.abs(mean)  # what rounding leaves of a constant is no scale
-    return np.atleast_1d(mean), np.atleast_1d(np.where(constant, 1.0, deviation))
+    return np.atleast_1d(first + shifted), np.atleast_1d(np.where(deviation > 0, deviation, 1.0))
 
 
 def _noise(block: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
