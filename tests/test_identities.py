@@ -1014,3 +1014,11 @@ def test_a_batch_cut_from_every_unresized_source_equals_the_sources_values(name,
     assert np.allclose(prepared.preparation.restore(batch) * scale, values[order], rtol=1e-6, atol=1e-5)
     seen = [TrainingBatches(data.rows, np.array([i]), prepared.preparation, 1, seed=0).at(i)[0] for i in range(6)]
     assert np.allclose(prepared.preparation.restore(np.stack(seen)) * scale, values, rtol=1e-6, atol=1e-5)
+
+
+def test_a_posterior_far_from_the_data_still_has_a_finite_density():
+    theta = torch.tensor([[[0.5, -3.0], [-300.0, 300.0]]])
+    q = Gaussian()(theta, (2,))
+    assert torch.isfinite(q.log_prob(q.rsample((3,)))).all()
+    assert torch.isfinite(q.base_dist.scale).all()
+    assert (q.base_dist.scale > 0).all()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import torch
 
 from legato.errors import Mistake
+
+_C_LIBRARY = ctypes.CDLL(None)
 
 
 def native_precision(device: torch.device) -> str:
@@ -20,6 +23,17 @@ def _multiplies_bfloat16() -> bool:
     """AVX-512 BF16 or AMX, without which bfloat16 is emulated and slower than float32."""
     flags = Path("/proc/cpuinfo")
     return flags.is_file() and bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text(encoding="utf-8").split()))
+
+
+def release_memory() -> None:
+    """Gives freed memory back to the system where the C library is glibc; elsewhere nothing.
+
+    A step frees and takes tensors of many sizes, between which glibc's heap fragments: under bfloat16 a run of an MLP grew by
+    2 MB a step, to 7 GB in 3,500 steps, all of it free (malloc_trim brought it back to its start).
+    """
+    trim = getattr(_C_LIBRARY, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def choose(device: str = "auto", threads: int | None = None) -> torch.device:

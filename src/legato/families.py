@@ -21,6 +21,7 @@ from legato.distributions import DiscretizedLogistic, PointMass, SolvedNormal
 from legato.errors import Mistake
 
 Shape = tuple[int, ...]
+FINITE = 80.0  # of |log σ|: e⁻⁸⁰ is still a normal float32, so that log q of an outlier is a number
 MIN_SCALE = 1e-4  # of a likelihood's σ: a constant pixel or column would else drive a density to infinity
 
 
@@ -41,7 +42,8 @@ class Family(nn.Module):
 class Gaussian(Family):
     """N(μ, diag σ²), θ = (μ, log σ), both from the network: the posterior of a VAE.
 
-    theta (*lead, 2, *event). log σ is taken as it is: a clamp would fake a floor where σ shrinks for lack of a rate.
+    theta (*lead, 2, *event). log σ is taken as it is, but for the range in which float32 holds σ: any clamp that training
+    could meet would fake a floor where σ shrinks for lack of a rate. Far from the data an encoder says e⁻³⁰⁰ all the same.
     Kingma & Welling 2013, https://arxiv.org/abs/1312.6114, eq. 9.
     """
 
@@ -52,7 +54,7 @@ class Gaussian(Family):
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, 2, *event) -> N(μ, diag σ²)."""
         mu, log_sigma = theta.unbind(-1 - len(event))
-        return _independent(Normal(mu, log_sigma.exp(), validate_args=False), event)
+        return _independent(Normal(mu, log_sigma.clamp(-FINITE, FINITE).exp(), validate_args=False), event)
 
 
 class Point(Family):

@@ -26,8 +26,9 @@ class Row:
     distortion: Estimate
     sigma: float | None  # geometric mean of σ over dimensions and images
     relative: float | None  # the same over the spread of the means: what a decoder notices
-    from_prior: Estimate
-    from_codes: Estimate
+    reconstructed: Estimate  # distances to real digits: of reconstructions,
+    from_prior: Estimate  # of samples from N(0, I),
+    from_codes: Estimate  # and from a Gaussian fitted to the codes
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Yardstick:
 
     nearest: NearestReal
     floor: Estimate  # held-out real digits
-    mean_image: Estimate  # the mean digit: near to all, like none
+    mean_image: Estimate  # the mean digit: how much the distance likes blur
 
 
 def yardstick(data: Prepared) -> Yardstick:
@@ -61,6 +62,7 @@ def measure(member: Member, data: Prepared, against: Yardstick, seed: int) -> Ro
         mean_over(found.distortion, "nats", "-log p(x|z)"),
         width,
         None if width is None else float(np.exp((np.log(sigma) - np.log(mu.std(0))).mean())),
+        against.nearest.estimate(space.reconstruct(np.asarray(data.dataset.rows)[tested[:SAMPLES]], tested[:SAMPLES])),
         against.nearest.estimate(space.sample(SAMPLES, seed=seed, origin="prior")),
         against.nearest.estimate(space.sample(SAMPLES, seed=seed, origin="codes")),
     )

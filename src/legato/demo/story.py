@@ -22,7 +22,7 @@ MAPPED, SHOWN, LATTICE, STEPS = 5000, 36, 17, 11
 
 def table(rows: Sequence[Row], against: Yardstick) -> Table:
     """The numbers, 95 % intervals in brackets."""
-    columns = ("model", "latents", "ELBO", "distortion", "σ", "σ / spread", "from N(0, I)", "from a fit")
+    columns = ("model", "dims", "ELBO", "distortion", "σ", "σ / spread", "reconstructed", "from N(0, I)", "from a fit")
     body = [
         (
             row.member.title,
@@ -31,6 +31,7 @@ def table(rows: Sequence[Row], against: Yardstick) -> Table:
             short(row.distortion),
             None if row.sigma is None else f"{row.sigma:.2g}",
             None if row.relative is None else f"{row.relative:.2g}",
+            short(row.reconstructed),
             short(row.from_prior),
             short(row.from_codes),
         )
@@ -38,11 +39,11 @@ def table(rows: Sequence[Row], against: Yardstick) -> Table:
     ]
     caption = (
         f"ELBO and distortion in nats per digit, over {TESTED:,} test digits. σ is the geometric mean over dimensions and "
-        "digits, alone and over the spread of the codes. The last two columns say how far decoded samples lie from real "
-        f"digits: the mean distance of {rows[0].from_prior.n:,} of them to the nearest training digit in 50 PCA features, "
-        f"drawn from N(0, I) and from a Gaussian fitted to the codes. Held-out real digits lie at {short(against.floor)}; "
-        f"the mean digit, which looks like none, at {short(against.mean_image)}. ± is half a 95 % interval over digits or "
-        "samples; one training seed."
+        "digits, alone and over the spread of the codes. The last three columns say how far decoded pictures lie from real "
+        f"digits: the mean distance of {rows[0].from_prior.n:,} of them to the nearest training digit, all scaled to length "
+        "1, in 50 PCA features; of reconstructions, of draws from N(0, I), and of draws from a Gaussian fitted to the codes. "
+        f"Held-out real digits lie at {short(against.floor)}. The distance likes blur: the mean of all digits, which looks "
+        f"like none, lies at {short(against.mean_image)}. ± is half a 95 % interval over digits or samples; one training seed."
     )
     return Table(columns, body, caption)
 
@@ -111,7 +112,7 @@ def sections(members: Sequence[Member], data: Prepared, numbers: Table) -> list[
         Section(
             "The noise over training",
             "Without a KL term nothing pays for certainty: σ shrinks, or the codes spread instead, which is the same to a "
-            "decoder; the lower curves divide one by the other.",
+            "decoder; the right panel divides one by the other.",
             _sigmas(large),
             f"Mean σ of each of {LARGE} dimensions over validation digits: geometric mean and range over dimensions.",
         ),

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from legato import checkpoint
 from legato.checkpoint import Checkpoint
+from legato.devices import release_memory
 from legato.errors import Mistake, Stopped
 from legato.files import disk_errors
 from legato.progress import Bar, progress
@@ -106,6 +107,7 @@ class Loop:
         weights = dict(zip(self.learner.names, self.learner.objective.at(self.done - 1, self.plan.total), strict=True))
         rate = self.plan.rate(self.done - 1)
         self._write({"train": parts, "weights": weights, "learning_rate": rate, "skipped": self.learner.guard.skipped})
+        release_memory()
         self.sums.zero_()
         self.counted = 0
         shown = " · ".join(f"{name} {value:.1f}" for name, value in parts.items() if value is not None)
