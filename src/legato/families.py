@@ -21,7 +21,7 @@ from legato.distributions import DiscretizedLogistic, PointMass, SolvedNormal
 from legato.errors import Mistake
 
 Shape = tuple[int, ...]
-FINITE = 80.0  # of |log σ|: e⁻⁸⁰ is still a normal float32, so that log q of an outlier is a number
+FINITE = 40.0  # of |log σ|: the square of e⁻⁴⁰ is still a normal float32, so that log q of an outlier is a number
 MIN_SCALE = 1e-4  # of a likelihood's σ: a constant pixel or column would else drive a density to infinity
 
 
