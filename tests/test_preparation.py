@@ -283,5 +283,8 @@ def test_values_that_cannot_be_such_rows_are_refused(preparation, values, words)
         (Preparation("reals"), np.array([[-1e30, 1e30]])),
     ],
 )
-def test_values_that_can_be_such_rows_are_taken(preparation, values):
-    preparation.check(values, prepared=values.dtype.kind == "f")
+def test_values_that_can_be_such_rows_are_taken_as_they_are(preparation, values):
+    before = values.copy()
+    preparation.check(values, prepared=values.dtype.kind == "f")  # raises where it refuses
+    np.testing.assert_array_equal(values, before)
+    assert values.dtype == before.dtype
