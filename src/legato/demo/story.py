@@ -129,7 +129,7 @@ def short(estimate: Estimate) -> str:
     """value ± half its interval, with sensible digits."""
     if estimate.value is None:
         return "—"
-    digits = 1 if abs(estimate.value) >= 20 else 2
+    digits = 1 if abs(estimate.value) >= 20 else 2 if abs(estimate.value) >= 1 else 3
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.{digits}f}"
     return f"{estimate.value:.{digits}f} ± {(estimate.high - estimate.low) / 2:.{digits}f}"
