@@ -128,13 +128,13 @@ def _note(panel: LatentMap, chosen: NDArray[np.intp], half: float) -> str:
     return f"{words}\n{len(chosen)} clouds of 1σ, {median}"
 
 
-def _dot(n: int) -> float:
-    """A dot's diameter in points: smaller where there are many."""
-    return float(np.interp(np.log10(n), [2, 3, 4], [4.5, 3.0, 1.9]))
+def _dot(n: int, clouds: bool) -> float:
+    """A dot's diameter in points: smaller where there are many, and where it must not hide its own cloud."""
+    return float(np.interp(np.log10(n), [2, 3, 4], [4.5, 3.0, 1.9])) * (0.6 if clouds else 1.0)
 
 
 def _invisible(sigma: Floats, half: float) -> bool:
-    return float(np.median(sigma)) / half * BOX * 72 < _dot(len(sigma))
+    return float(np.median(sigma)) / half * BOX * 72 < _dot(len(sigma), clouds=True)
 
 
 def _frame(axes: Axes, centre: tuple[float, float], half: float) -> None:
@@ -156,9 +156,9 @@ def _draw_map(axes: Axes, panel: LatentMap, chosen: NDArray[np.intp], half: floa
     clouds = panel.sigma is not None and not _invisible(panel.sigma, half)
     # In a shuffled order, since the class drawn last would otherwise seem to lie over all others.
     order = np.random.default_rng(1).permutation(len(panel.mu))
-    alpha = float(np.interp(np.log10(len(order)), [2, 4, 5], [0.9, 0.45, 0.15])) * (0.7 if clouds else 1.0)
+    alpha = float(np.interp(np.log10(len(order)), [2, 4, 5], [0.9, 0.45, 0.15]))
     dots = panel.mu[order]
-    axes.scatter(dots[:, 0], dots[:, 1], s=_dot(len(order)) ** 2, c=colours[order], alpha=alpha, linewidths=0, zorder=2)
+    axes.scatter(dots[:, 0], dots[:, 1], s=_dot(len(order), clouds) ** 2, c=colours[order], alpha=alpha, linewidths=0, zorder=2)
     if clouds and panel.sigma is not None:
         _draw_clouds(axes, panel.mu[chosen], panel.sigma[chosen], colours[chosen, :3])
     names = label_medians(axes, panel.mu, panel.labels, classes)
