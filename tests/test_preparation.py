@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from legato.data import open_source
-from legato.data.batches import TrainingBatches, evaluation_batches
+from legato.data.batches import TrainingBatches
 from legato.data.preparation import BLOCK, EVALUATION_SEED, Preparation, coins, prepare
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
@@ -122,7 +123,7 @@ def test_evaluation_batches_hold_the_rows_in_order_each_once_whatever_their_size
     rows = blobs(50)[0][:, None]
     chosen = np.array([3, 49, 7, 8, 20])
     straight = DRAWN.evaluation(rows, np.arange(50))[chosen]
-    assert np.array_equal(np.concatenate(list(evaluation_batches(rows, chosen, DRAWN, size))), straight)
+    assert np.array_equal(np.concatenate(list(Prepared(SimpleNamespace(rows=rows), DRAWN).batches(chosen, size))), straight)
 
 
 def test_the_evaluation_draw_of_the_mnist_test_set_is_the_published_one():

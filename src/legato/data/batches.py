@@ -6,7 +6,6 @@ of the order need be stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,16 +35,6 @@ class TrainingBatches:
             self._order = self.chosen[_generator(self.seed, ORDER, epoch).permutation(len(self.chosen))]
         some = self._order[place * self.batch_size : (place + 1) * self.batch_size]
         return self.preparation.training(self.rows[some], _generator(self.seed, PIXELS, step))
-
-
-def evaluation_batches(
-    rows: NDArray[Any], chosen: NDArray[np.int64], preparation: Preparation, batch_size: int
-) -> Iterator[Floats]:
-    """The chosen rows in their order, each once, each with its one evaluation draw."""
-    rows = np.asarray(rows)
-    for start in range(0, len(chosen), batch_size):
-        some = chosen[start : start + batch_size]
-        yield preparation.evaluation(rows[some], some)
 
 
 def _generator(*key: int) -> np.random.Generator:
