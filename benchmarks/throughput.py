@@ -1,25 +1,35 @@
 """How fast Legato is: ratios within one run, beside Pythae, a plain PyTorch loop, and the machine's own limit.
 
-    python benchmarks/throughput.py [--rounds 30] [--json FILE]
+    python benchmarks/throughput.py [--rounds 15] [--json FILE]
 
-One network (784-512-20-512-784, ReLU, Bernoulli), float32, the same threads. In every round each contestant takes a turn
-of a few steps, in a shuffled order, so that a machine that slows down slows all; the ratio is the median over rounds.
+One network (784-512-20-512-784, ReLU, Bernoulli), the same threads, float32 unless a row says otherwise. Every contestant has
+a process of its own, as a user would run it, so that none inherits another's memory; in every round each takes a turn of a
+fifth of a second, in a shuffled order, so that a machine that slows down slows all. The ratio is the median over rounds, with
+the range that holds its middle half.
 
-The floor counts this step's matrix products alone, into preallocated outputs: forward 4, backward 7 (no gradient by the input).
-`floor + optimiser` adds one fused AdamW pass over the weights. A ratio of 1 would mean that all else is free.
+The floor counts the step's matrix products alone, into preallocated outputs: forward 4, backward 7 (no gradient by the input).
+`products + optimiser` adds one fused AdamW pass over the weights. A ratio of 1 would mean that all else is free.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
-import platform
+import multiprocessing
+import os
 import random
 import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -28,6 +38,7 @@ from legato.data import open_source
 from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
+from legato.devices import choose, native_precision
 from legato.measures.likelihood import score
 from legato.recipe import define
 from legato.training.learner import Learner
@@ -37,23 +48,26 @@ WIDTH, LATENT, PIXELS = 512, 20, 784
 Turn = Callable[[], object]
 
 
-def legato_learner(batch: int) -> tuple[Learner, TrainingBatches, Prepared]:
-    """The shipped learner on the shipped batches, in float32."""
+def legato_learner(batch: int, precision: str = "float32") -> tuple[Learner, TrainingBatches, Prepared]:
+    """The shipped learner on the shipped batches."""
     data = open_source("mnist")
     prepared = Prepared(data, prepare(data.kind, "bernoulli", data.rows, data.splits["train"]))
     definition = define("vae", prepared.spec, latent_dim=LATENT, net="mlp", width=WIDTH, depth=1)
-    options = plan(TrainingOptions(batch_size=batch, precision="float32"), 100_000, batch)
-    learner = Learner(definition.build(prepared.spec), options, torch.device("cpu"))
+    options = plan(TrainingOptions(batch_size=batch, precision=precision), 100_000, batch)
+    learner = Learner(definition.build(prepared.spec), options, choose("cpu"))
     return learner, TrainingBatches(data.rows, data.splits["train"], prepared.preparation, batch, 0), prepared
 
 
-def legato_training(batch: int) -> Turn:
-    learner, batches, _ = legato_learner(batch)
-    step = 0
+def legato_training(batch: int, precision: str = "float32") -> Turn:
+    """What `legato train` does in a step, the sums of its metrics included."""
+    learner, batches, _ = legato_learner(batch, precision)
+    step, sums = 0, torch.zeros(len(learner.names), dtype=torch.double)
 
     def turn() -> None:
-        nonlocal step
-        learner.step(torch.from_numpy(batches.at(step)), step)
+        nonlocal step, sums
+        parts = learner.step(torch.from_numpy(batches.at(step)), step)
+        if parts is not None:
+            sums += parts
         step += 1
 
     return turn
@@ -130,30 +144,22 @@ def pythae_model():  # type: ignore[no-untyped-def]
 
 
 def pythae_training(batch: int) -> Turn:
-    """Pythae's own trainer: its data set, its loader and the body of its `train_step`, one batch a turn."""
-    import tempfile
-
+    """Pythae's own `train_step`, which runs an epoch; here over a training set of 20 batches, so that a turn is one of them."""
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     data = open_source("mnist")
-    images = torch.from_numpy(data.rows[data.splits["train"]] / 255).float()
+    images = torch.from_numpy(data.rows[data.splits["train"]][: 20 * batch] / 255).float()
     config = BaseTrainerConfig(
         output_dir=tempfile.mkdtemp(), per_device_train_batch_size=batch, num_epochs=1, learning_rate=1e-3, no_cuda=True
     )
     trainer = BaseTrainer(pythae_model(), BaseDataset(images, torch.zeros(len(images))), training_config=config)
     trainer.prepare_training()
-    trainer.model.train()
-    stream = endless(trainer.train_loader)
 
     def turn() -> None:
-        inputs = trainer._set_inputs_to_device(next(stream))
-        with trainer.amp_context:
-            output = trainer.model(inputs, epoch=1, dataset_size=len(images), uses_ddp=False)
-        trainer._optimizers_step(output)
-        output.loss.item()
-        trainer.model.update()
+        trainer.train_step(epoch=1)
 
+    turn.repeats = 20  # type: ignore[attr-defined]
     return turn
 
 
@@ -183,7 +189,7 @@ def training_floor(batch: int, optimise: bool) -> Turn:
     return turn
 
 
-IMAGES, DRAWS = 50, 200
+IMAGES, DRAWS, ROWS = 50, 200, 2000
 
 
 def legato_nll() -> Turn:
@@ -193,14 +199,15 @@ def legato_nll() -> Turn:
     return lambda: score(model, [x], DRAWS)
 
 
-def pythae_nll() -> Turn:
+def pythae_nll(rows: int) -> Turn:
+    """`get_nll` with `batch_size=rows`: 100 is its default, all draws at once is its best."""
     data = open_source("mnist")
     x = torch.from_numpy(data.rows[data.splits["test"]][:IMAGES] / 255).float()
     model = pythae_model().eval()
 
     def turn() -> None:
         with torch.no_grad():
-            model.get_nll(x, n_samples=DRAWS, batch_size=DRAWS)
+            model.get_nll(x, n_samples=DRAWS, batch_size=rows)
 
     return turn
 
@@ -219,104 +226,166 @@ def nll_floor() -> Turn:
     return turn
 
 
-def decode_turns() -> dict[str, Turn]:
-    """Encoding and sampling 2,000 images, beside their products."""
+def encode() -> Turn:
     learner, _, prepared = legato_learner(128)
-    model = learner.average
-    rows = prepared.rows(prepared.split("test")[:2000])
-    x = torch.from_numpy(rows)
-    flat, z = x.reshape(-1, PIXELS), torch.randn(2000, LATENT)
-    w1, w2 = torch.randn(PIXELS, WIDTH), torch.randn(WIDTH, 2 * LATENT)
-    v1, v2 = torch.randn(LATENT, WIDTH), torch.randn(WIDTH, PIXELS)
-
-    def encode() -> None:
-        with torch.no_grad():
-            model.latent.posterior(x)
-
-    def sample() -> None:
-        with torch.no_grad():
-            model.sample(2000)
-
-    return {
-        "encode": encode,
-        "encode floor": lambda: (flat @ w1) @ w2,
-        "sample": sample,
-        "sample floor": lambda: (z @ v1) @ v2,
-    }
+    x = torch.from_numpy(prepared.rows(prepared.split("test")[:ROWS]))
+    return torch.no_grad()(lambda: learner.average.latent.posterior(x))
 
 
-def interleaved(turns: dict[str, Turn], rounds: int, steps: int) -> dict[str, list[float]]:
-    """Seconds per turn of each contestant in each round, in a shuffled order."""
-    order, times = list(turns), {name: [] for name in turns}
-    for turn in turns.values():
-        for _ in range(5):
+def sample() -> Turn:
+    learner, _, _ = legato_learner(128)
+    return torch.no_grad()(lambda: learner.average.sample(ROWS))
+
+
+def chain(*sizes: int) -> Turn:
+    """The products of a forward pass over `ROWS` examples, preallocated."""
+    weights = [torch.randn(a, b) * 0.05 for a, b in pairwise(sizes)]
+    values = [torch.randn(ROWS, size) for size in sizes]
+
+    def turn() -> None:
+        for x, w, y in zip(values, weights, values[1:], strict=False):
+            torch.mm(x, w, out=y)
+
+    return turn
+
+
+# ------------------------------------------------------------------------------------------------- turns
+
+
+def serve(make: Callable[[], Turn], pipe: Connection) -> None:
+    """A contestant's process: answers each request for about `seconds` of work with the seconds of one unit of it."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # Pythae tells of every epoch
+        os.dup2(silence, stream)
+    turn = make()
+    repeats = getattr(turn, "repeats", 1)
+    for _ in range(30 // repeats + 3):
+        turn()
+    pipe.send(None)
+    pace = 1e-3
+    while seconds := pipe.recv():
+        turn()  # refills the caches that another's turn emptied
+        times = max(round(seconds / pace), 1)
+        start = time.perf_counter()
+        for _ in range(times):
             turn()
-    for _ in range(rounds):
-        random.shuffle(order)
-        for name in order:
-            turns[name]()  # the first after another's turn refills the caches
-            start = time.perf_counter()
-            for _ in range(steps):
-                turns[name]()
-            times[name].append((time.perf_counter() - start) / steps)
-    return times
+        pace = (time.perf_counter() - start) / times
+        pipe.send(pace / repeats)
 
 
-def ratio(times: dict[str, list[float]], other: str, ours: str) -> float:
-    """Median over rounds of other/ours: how many times ours fits into the other's time."""
-    return statistics.median(b / a for a, b in zip(times[ours], times[other], strict=True))
+def interleaved(contestants: dict[str, Callable[[], Turn]], rounds: int, seconds: float = 0.2) -> dict[str, list[float]]:
+    """Seconds per unit of work of each contestant in each round, in a shuffled order; the first two rounds only warm up."""
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    for name, make in contestants.items():
+        pipes[name], theirs = context.Pipe()
+        context.Process(target=serve, args=(make, theirs), daemon=True).start()
+        pipes[name].recv()
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds + 2):
+        for name in random.sample(list(pipes), len(pipes)):
+            time.sleep(0.05)  # the threads of the one before stop waiting for work
+            pipes[name].send(seconds)
+            times[name].append(pipes[name].recv())
+    for pipe in pipes.values():
+        pipe.send(0)
+    return {name: found[2:] for name, found in times.items()}
 
 
-def optional(turns: dict[str, Turn], name: str, make: Callable[[], Turn]) -> None:
-    try:
-        turns[name] = make()
-    except ImportError:
-        print(f"{name}: not installed (pip install 'legato-vae[bench]'), left out", file=sys.stderr)
+# ------------------------------------------------------------------------------------------------- table
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ratio`: how many times ours fits into the other's time."""
+
+    what: str
+    beside: str
+    ratio: float
+    low: float
+    high: float
+    ours_ms: float
+    theirs_ms: float
+    least: float | None = None
+    aim: float | None = None
+
+    def __str__(self) -> str:
+        goal = "" if self.least is None else f"{self.least:g} / {self.aim:g}"
+        numbers = f"{self.ratio:>5.2f} [{self.low:.2f}, {self.high:.2f}]   {goal:<11}"
+        return f"{self.what:<28} {self.beside:<24} {numbers} {self.ours_ms:.2f} / {self.theirs_ms:.2f}"
+
+
+GOALS = {
+    ("training, batch 128", "products"): (0.65, 0.80),
+    ("training, batch 512", "products"): (0.80, 0.90),
+    ("training, batch 128", "Pythae"): (3.0, 4.0),
+    ("NLL", "Pythae"): (3.0, 5.0),
+}
+
+
+def compare(what: str, contestants: dict[str, Callable[[], Turn]], rounds: int) -> Iterator[Row]:
+    """A row for every contestant beside each that is called legato."""
+    times = interleaved(contestants, rounds)
+    for ours in [name for name in times if name.startswith("legato")]:
+        label = what + ours.removeprefix("legato")
+        for other in [name for name in times if not name.startswith("legato")]:
+            ratios = [b / a for a, b in zip(times[ours], times[other], strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            mine, theirs = (statistics.median(times[name]) * 1e3 for name in (ours, other))
+            yield Row(label, other, middle, low, high, mine, theirs, *GOALS.get((label, other), ()))
+
+
+def training(batch: int, peer: bool) -> dict[str, Callable[[], Turn]]:
+    native = native_precision(torch.device("cpu"))
+    found = {
+        "legato": partial(legato_training, batch),
+        **({} if native == "float32" else {f"legato, {native}": partial(legato_training, batch, native)}),
+        "products": partial(training_floor, batch, False),
+        "products + optimiser": partial(training_floor, batch, True),
+        "plain loop": partial(plain_training, batch),
+    }
+    return found | ({"Pythae": partial(pythae_training, batch)} if peer else {})
+
+
+def likelihood(peer: bool) -> dict[str, Callable[[], Turn]]:
+    found = {"legato": legato_nll, "products": nll_floor}
+    more = {"Pythae": partial(pythae_nll, 100), "Pythae, all draws at once": partial(pythae_nll, DRAWS)}
+    return found | (more if peer else {})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--json")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
+    peer = importlib.util.find_spec("pythae") is not None
+    if not peer:
+        print("Pythae is not installed (`make bench` does that), left out", file=sys.stderr)
+    print(f"{date.today()}, {processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{'what':<28} {'beside':<24} ratio [middle half]  least / aim ms: ours / theirs")
+    groups = [
+        ("training, batch 128", training(128, peer)),
+        ("training, batch 512", training(512, peer)),
+        ("NLL", likelihood(peer)),
+        ("encode", {"legato": encode, "products": partial(chain, PIXELS, WIDTH, 2 * LATENT)}),
+        ("sample", {"legato": sample, "products": partial(chain, LATENT, WIDTH, PIXELS)}),
+    ]
     rows = []
-    for batch in (128, 512):
-        turns: dict[str, Turn] = {
-            "legato": legato_training(batch),
-            "products": training_floor(batch, False),
-            "products + optimiser": training_floor(batch, True),
-            "plain loop": plain_training(batch),
-        }
-        optional(turns, "pythae", lambda batch=batch: pythae_training(batch))
-        times = interleaved(turns, chosen.rounds, 8)
-        rows += [
-            (f"training, batch {batch}", other, ratio(times, other, "legato"), times) for other in turns if other != "legato"
-        ]
-    turns = {"legato": legato_nll(), "products": nll_floor()}
-    optional(turns, "pythae", pythae_nll)
-    times = interleaved(turns, max(chosen.rounds // 5, 3), 1)
-    rows += [(f"NLL, k = {DRAWS}", other, ratio(times, other, "legato"), times) for other in turns if other != "legato"]
-    times = interleaved(decode_turns(), chosen.rounds, 4)
-    rows += [(name, f"{name} floor", ratio(times, f"{name} floor", name), times) for name in ("encode", "sample")]
-    report(rows, chosen.json)
+    for what, contestants in groups:
+        for row in compare(what, contestants, chosen.rounds):
+            print(row, flush=True)
+            rows.append(row)
+    if chosen.json:
+        found = {"date": str(date.today()), "machine": processor(), "threads": torch.get_num_threads()}
+        found |= {"torch": torch.__version__, "rows": [asdict(row) for row in rows]}
+        chosen.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def report(rows: list[tuple[str, str, float, dict[str, list[float]]]], path: str | None) -> None:
-    print(f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"{'what':<22} {'beside':<22} {'ratio':>7}   ms: ours / theirs")
-    found = []
-    for what, other, value, times in rows:
-        ours = "legato" if "legato" in times else what
-        mine, theirs = (statistics.median(times[name]) * 1e3 for name in (ours, other))
-        print(f"{what:<22} {other:<22} {value:>7.2f}   {mine:.2f} / {theirs:.2f}")
-        found.append({"what": what, "beside": other, "ratio": value, "ours_ms": mine, "theirs_ms": theirs})
-    if path:
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(
-                {"date": str(date.today()), "threads": torch.get_num_threads(), "torch": torch.__version__, "rows": found},
-                file,
-                indent=2,
-            )
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown processor")
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ def test_gradients_are_cut_to_the_norm_and_keep_their_direction(monkeypatch):
     for clip in (1e9, 2.0):
         learnt = learner(made=Plan(**{**PLAN.to_json(), "clip": clip}))
         gradient = lambda: torch.cat([p.grad.flatten() for p in learnt.parameters])  # noqa: B023, E731
-        monkeypatch.setattr(learnt.optimiser, "step", lambda: found.update({clip: gradient()}))  # noqa: B023
+        monkeypatch.setattr(learnt.optimiser, "step", lambda rate: found.update({clip: gradient()}))  # noqa: B023
         learnt.step(images(), 0)
     assert found[1e9].norm() > 20
     assert found[2.0].norm() == pytest.approx(2.0, rel=1e-4)

@@ -13,11 +13,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent, Normal
 
+from legato.distributions import Coins, DiscretizedLogistic, PointMass, SolvedNormal
 from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
-from legato.distributions import DiscretizedLogistic, PointMass, SolvedNormal
 from legato.errors import Mistake
 
 Shape = tuple[int, ...]
@@ -80,7 +79,7 @@ class Bernoulli(Family):
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event), logits -> independent coins."""
-        return _independent(TorchBernoulli(logits=theta, validate_args=False), event)
+        return Coins(theta, len(event))
 
 
 class ContinuousBernoulli(Family):

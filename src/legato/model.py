@@ -18,7 +18,7 @@ from legato.errors import Mistake
 from legato.latents import Latent
 from legato.trace import Given, Trace
 
-CHUNK = 4096  # decoded examples at a time in an estimate: tens of MB for small images, and large enough for full speed
+CHUNK = 2048  # decoded examples at a time in an estimate: few enough that small images stay near the cache
 
 
 class LatentVariableModel(nn.Module):

@@ -6,6 +6,7 @@ of the order need be stored.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from legato.data.preparation import Floats, Preparation
 
 ORDER, PIXELS = 1, 2  # streams of one seed: the data's order, and the coins of its pixels
+BLOCK = 4 << 20  # bytes of prepared batches that are cut at once: few enough for the cache, and Python is paid once for all
 
 
 class TrainingBatches:
@@ -25,16 +27,26 @@ class TrainingBatches:
         self.rows, self.chosen, self.preparation, self.seed = np.asarray(rows), chosen, preparation, seed
         self.batch_size = min(batch_size, len(chosen))
         self.per_epoch = len(chosen) // self.batch_size
+        example = prod(self.rows.shape[1:]) * np.dtype(np.float32).itemsize
+        self._together = min(max(BLOCK // (self.batch_size * example), 1), self.per_epoch)  # batches in a block
         self._epoch, self._order = -1, chosen
+        self._block, self._prepared = (-1, -1), np.empty(0, np.float32)
 
     def at(self, step: int) -> Floats:
-        """The batch of this step, (B, *data)."""
+        """The batch of this step, (B, *data): read-only."""
         epoch, place = divmod(step, self.per_epoch)
+        block, within = divmod(place, self._together)
+        if (epoch, block) != self._block:
+            self._block, self._prepared = (epoch, block), self._cut(epoch, block)
+        return self._prepared[within * self.batch_size : (within + 1) * self.batch_size]
+
+    def _cut(self, epoch: int, block: int) -> Floats:
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = self.chosen[_generator(self.seed, ORDER, epoch).permutation(len(self.chosen))]
-        some = self._order[place * self.batch_size : (place + 1) * self.batch_size]
-        return self.preparation.training(self.rows[some], _generator(self.seed, PIXELS, step))
+        first, last = block * self._together, min((block + 1) * self._together, self.per_epoch)
+        some = self._order[first * self.batch_size : last * self.batch_size]
+        return self.preparation.training(self.rows[some], _generator(self.seed, PIXELS, epoch, block))
 
 
 def _generator(*key: int) -> np.random.Generator:

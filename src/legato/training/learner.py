@@ -10,13 +10,14 @@ import copy
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from legato.devices import seed
 from legato.recipe import Recipe
+from legato.training.adamw import AdamW
 from legato.training.guard import Guard
 from legato.training.options import Plan
 
-FUSED = ("cpu", "cuda")  # where one kernel updates all weights
 SPREAD = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: neighbouring (seed, step) give unrelated generators
 
 
@@ -29,31 +30,32 @@ class Learner:
         self.objective = recipe.objective.to(device).train()
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.parameters = [*self.model.parameters(), *self.objective.parameters()]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters,
-            lr=plan.learning_rate,
-            weight_decay=plan.weight_decay,
-            betas=(0.9, 0.99),
-            fused=device.type in FUSED,
-        )
+        self.optimiser = AdamW(self.parameters, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
         self._averaged: list[Tensor] = list(self.average.parameters())
         self._moving: list[Tensor] = list(self.model.parameters())
         self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
 
     def step(self, x: Tensor, step: int) -> Tensor | None:
         """One step on x (B, *data): the parts of its loss, (terms,), nats per example; None where the step was skipped."""
-        torch.manual_seed(seed_of(self.plan.seed, step))
-        self.optimiser.param_groups[0]["lr"] = self.plan.rate(step)
+        seed(self.device, seed_of(self.plan.seed, step))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
             loss = self.objective(self.model(x, self.objective.draws), self.objective.at(step, self.plan.total))
         loss.total.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.clip, foreach=True).item()
-        sane = self.guard.accepts(norm)
+        sane = self.guard.accepts(self._clipped())
         if sane:
-            self.optimiser.step()
+            self.optimiser.step(self.plan.rate(step))
             torch._foreach_lerp_(self._averaged, self._moving, 1 - self.plan.averaging(step))
-        self.optimiser.zero_grad(set_to_none=True)
+        for weight in self.parameters:
+            weight.grad = None
         return torch.stack(list(loss.parts.values())) if sane else None
+
+    def _clipped(self) -> float:
+        """Cuts the gradient to the plan's norm, and returns the norm that it had."""
+        gradients = [weight.grad for weight in self.parameters if weight.grad is not None]
+        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        if norm > self.plan.clip:  # rarely: a pass over all gradients that most steps need not pay
+            torch._foreach_mul_(gradients, self.plan.clip / norm)
+        return norm
 
     @property
     def names(self) -> list[str]:
@@ -65,20 +67,14 @@ class Learner:
         named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         named |= {f"objective.{name}": value for name, value in self.objective.state_dict().items()}
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for index, moments in self.optimiser.state_dict()["state"].items():
-            named |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
-        return named
+        return named | {f"optimiser.{name}": value for name, value in self.optimiser.tensors().items()}
 
     def restore(self, tensors: dict[str, Tensor], guard: dict[str, Any]) -> None:
         """The inverse of `tensors` and of the guard's state."""
         self.model.load_state_dict(_below("model.", tensors))
         self.objective.load_state_dict(_below("objective.", tensors))
         self.average.load_state_dict(_below("average.", tensors))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("optimiser.", tensors).items():
-            index, _, moment = name.partition(".")
-            moments.setdefault(int(index), {})[moment] = value
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": moments})
+        self.optimiser.restore(_below("optimiser.", tensors))
         self.guard.restore(guard)
 
 
