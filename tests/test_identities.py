@@ -38,7 +38,7 @@ from legato.conditional import Conditional
 from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
-from legato.distributions import BIN, DiscretizedLogistic, PointMass, SolvedNormal, kl_per_dimension
+from legato.distributions import BIN, Coins, DiscretizedLogistic, PointMass, SolvedNormal, kl_per_dimension
 from legato.distributions.divergence import _TABLE
 from legato.errors import Mistake
 from legato.families import Bernoulli, ContinuousBernoulli, Gaussian, Homoscedastic, Point
@@ -355,14 +355,14 @@ def linear_gaussian(features: int, d: int) -> LatentVariableModel:
 
 def evidence(model: LatentVariableModel, x: Tensor) -> Tensor:
     """log N(x; b, WWᵀ + σ²I), (B,): what no bound may exceed."""
-    affine = model.likelihood.net[1]
+    affine = model.likelihood.net.layers[0]
     covariance = affine.weight @ affine.weight.T + model.likelihood.family.scale**2 * torch.eye(x.shape[1], dtype=x.dtype)
     return MultivariateNormal(affine.bias, covariance).log_prob(x).detach()
 
 
 def exact_posterior(model: LatentVariableModel, x: Tensor) -> MultivariateNormal:
     """p(z|x) = N(M⁻¹Wᵀ(x − b), σ²M⁻¹), M = WᵀW + σ²I. Tipping & Bishop 1999, eq. 7."""
-    affine, variance = model.likelihood.net[1], model.likelihood.family.scale**2
+    affine, variance = model.likelihood.net.layers[0], model.likelihood.family.scale**2
     m = affine.weight.T @ affine.weight + variance * torch.eye(affine.weight.shape[1], dtype=x.dtype)
     return MultivariateNormal((x - affine.bias) @ affine.weight @ m.inverse(), variance * m.inverse())
 
@@ -423,7 +423,9 @@ def test_importance_weighted_estimate_is_the_models_own_exact_evidence_with_its_
     model, k = linear_gaussian(6, 2), 50_000
     x = 0.5 * torch.randn(12, 6, dtype=torch.float64)
     with torch.no_grad():
-        model.likelihood.family.log_scale.fill_(math.log(0.8))  # q, about as wide as the prior, covers the posterior
+        model.likelihood.family.log_scale.fill_(math.log(0.8))
+        for parameter in model.latent.q.net.layers[0].parameters():
+            parameter[2:] = 0.0  # log σ: q is as wide as the prior, so it covers the posterior
     exact = evidence(model, x)
     log_w = model(x, k).log_w.detach()
     weights = torch.softmax(log_w, 0)
@@ -516,6 +518,41 @@ def test_bernoulli_reads_logits_and_its_means_cover_zero_to_one():
     assert likelihood.mean.max() > 1 - 1e-12
     for value, sign in ((0.0, -1), (1.0, 1)):
         assert_close(likelihood.log_prob(torch.full((1,), value).double()).numpy(), log_expit(sign * logits.numpy()))
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 784, 786])  # with and without a divisor to take products of
+def test_log_probability_of_many_coins_and_its_gradient_are_the_sums_of_scipys(size):
+    rng = np.random.default_rng(size)
+    logits, x = rng.normal(0, 8, (3, 5, size)), rng.integers(0, 2, (5, size)).astype(float)
+    expected = log_expit(np.where(x == 1, logits, -logits)).sum(-1)
+    for dtype, error in ((torch.float64, 1e-11), (torch.float32, 1e-6 * size)):
+        given = torch.tensor(logits, dtype=dtype, requires_grad=True)
+        found = Coins(given, 1).log_prob(torch.tensor(x, dtype=dtype))
+        assert np.abs(found.detach().double().numpy() - expected).max() < error
+        weight = torch.randn(3, 5, dtype=dtype)
+        (weight * found).sum().backward()
+        slope = torch.tensor(x, dtype=dtype) - torch.sigmoid(given.detach())
+        assert_close(given.grad, weight[..., None] * slope, rtol=1e-5, atol=1e-7)
+
+
+def test_coins_have_no_clamp_and_their_rounding_has_no_sign():
+    logits = torch.tensor([[-300.0, 300.0, 300.0, 0.0]])
+    assert Coins(logits, 1).log_prob(torch.tensor([1.0, 1.0, 0.0, 1.0])).item() == pytest.approx(-600 - math.log(2))
+    many = 6 * torch.randn(4000, 784)
+    x = torch.bernoulli(torch.sigmoid(many))
+    exact = torch.nn.functional.logsigmoid(many.double() * (2 * x - 1)).sum(1)
+    error = Coins(many, 1).log_prob(x).double() - exact
+    assert error.abs().max() < 1e-4
+    assert abs(error.mean()) < 5e-6
+
+
+def test_coins_read_an_event_of_any_shape_and_fall_as_their_means_say():
+    logits, x = torch.randn(2, 3, 4, 5), torch.randint(2, (3, 4, 5)).float()
+    assert_close(Coins(logits, 2).log_prob(x), Coins(logits.flatten(2), 1).log_prob(x.flatten(1)))
+    assert Coins(logits, 2).batch_shape == (2, 3)
+    drawn = Coins(logits, 3).sample((20_000,))
+    assert drawn.shape == (20_000, 2, 3, 4, 5)
+    assert ((drawn.mean(0) - torch.sigmoid(logits)).abs() < 5 * Coins(logits, 3).stddev / 20_000**0.5).all()
 
 
 @pytest.mark.parametrize("how", ["learned", "solved", 0.25])
@@ -815,7 +852,8 @@ def test_any_vector_goes_through_the_dense_nets(size, out, name, depth):
 
 def test_an_mlp_without_hidden_layers_is_one_affine_map():
     net, x = nets.build("mlp", (5,), (2, 3), depth=0), torch.randn(4, 5)
-    assert_close(net(x), (x @ net[1].weight.T + net[1].bias).view(4, 2, 3))
+    (affine,) = net.layers
+    assert_close(net(x), (x @ affine.weight.T + affine.bias).view(4, 2, 3))
 
 
 @pytest.mark.parametrize(

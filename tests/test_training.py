@@ -26,6 +26,7 @@ from legato.recipe import define
 from legato.run import Run, read_tensors
 from legato.setting import DataSpec
 from legato.training import TrainingOptions, begin, execute, loop, probe, record, setup
+from legato.training.adamw import AdamW
 from legato.training.guard import ENOUGH, INSANE, RECENT, TOO_MANY, WINDOW, Diverged, Guard
 from legato.training.learner import Learner, seed_of
 from legato.training.options import Plan, check, plan
@@ -265,6 +266,28 @@ def test_one_step_is_that_of_torchs_unfused_adamw_with_betas_0_9_and_0_99():
         assert_close(found, expected, rtol=1e-5, atol=1e-8)
 
 
+def test_adamw_is_torchs_own_bit_for_bit_and_leaves_a_weight_without_a_gradient():
+    ours = [torch.nn.Parameter(torch.randn(7, 3)), torch.nn.Parameter(torch.randn(5)), torch.nn.Parameter(torch.randn(2))]
+    theirs = [torch.nn.Parameter(w.detach().clone()) for w in ours]
+    mine = AdamW(ours, betas=(0.9, 0.99), weight_decay=0.1)
+    plain = torch.optim.AdamW(theirs, betas=(0.9, 0.99), weight_decay=0.1, fused=True)
+    for step in range(5):
+        for index in range(3 if step % 2 else 2):
+            ours[index].grad = torch.randn_like(ours[index])
+            theirs[index].grad = ours[index].grad.clone()
+        plain.param_groups[0]["lr"] = rate = 0.1 / (step + 1)
+        mine.step(rate)
+        plain.step()
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.equal(a, b)
+            a.grad = b.grad = None
+    assert [int(step) for step in mine.steps] == [5, 5, 2]
+    other = AdamW(ours, betas=(0.9, 0.99), weight_decay=0.1)
+    other.restore({name: value.clone() for name, value in mine.tensors().items()})
+    for name, value in other.tensors().items():
+        assert torch.equal(value, mine.tensors()[name])
+
+
 def test_gradients_are_cut_to_the_norm_and_keep_their_direction(monkeypatch):
     found: dict[float, Tensor] = {}
     for clip in (1e9, 2.0):
@@ -281,7 +304,17 @@ def test_the_average_starts_short_and_ends_at_its_decay():
     made = Plan(**{**PLAN.to_json(), "ema": 0.999})
     assert made.averaging(0) == pytest.approx(0.1)
     assert made.averaging(90) == pytest.approx(0.91)
-    assert made.averaging(10**6) == 0.999
+
+
+def test_the_average_moves_every_step_at_first_and_then_once_in_eight_by_as_much():
+    made = Plan(**{**PLAN.to_json(), "ema": 0.999, "total": 100_003})
+    assert all(made.averaging(step) is not None for step in range(96))
+    assert [made.averaging(step) is None for step in range(96, 112)] == [*[True] * 7, False] * 2
+    assert made.averaging(100_000 - 1) == pytest.approx(0.999**8)
+    assert made.averaging(made.total - 1) == pytest.approx(0.999**3)  # the last step is never left waiting
+    every = math.prod(min(0.999, (1 + step) / (10 + step)) for step in range(made.total))
+    found = math.prod(decay for step in range(made.total) if (decay := made.averaging(step)) is not None)
+    assert found == pytest.approx(every)
 
 
 def test_neighbouring_seeds_and_steps_have_unrelated_generators():

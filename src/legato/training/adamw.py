@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.optim.adamw import adamw
 
 
 class AdamW:
@@ -33,14 +32,14 @@ class AdamW:
         live = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
         if not live:
             return
-        adamw(
+        torch._foreach_add_([self.steps[i] for i in live], 1)
+        torch._fused_adamw_(
             [self.weights[i] for i in live],
             [grad for weight in self.weights if (grad := weight.grad) is not None],
             [self.means[i] for i in live],
             [self.squares[i] for i in live],
             [],
             [self.steps[i] for i in live],
-            fused=True,
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.betas[1],

@@ -44,7 +44,8 @@ class Learner:
         sane = self.guard.accepts(self._clipped())
         if sane:
             self.optimiser.step(self.plan.rate(step))
-            torch._foreach_lerp_(self._averaged, self._moving, 1 - self.plan.averaging(step))
+            if (decay := self.plan.averaging(step)) is not None:
+                torch._foreach_lerp_(self._averaged, self._moving, 1 - decay)
         for weight in self.parameters:
             weight.grad = None
         return torch.stack(list(loss.parts.values())) if sane else None

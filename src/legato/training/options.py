@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from legato.errors import Mistake
 
+AVERAGE_EVERY, AVERAGED_SINGLY = 8, 96  # steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -66,9 +68,17 @@ class Plan:
         share = (step - self.warmup_steps) / max(self.total - self.warmup_steps, 1)
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
-    def averaging(self, step: int) -> float:
-        """The EMA's decay at `step`: shorter at first, so that the starting weights are forgotten (as in TensorFlow's)."""
-        return min(self.ema, (1 + step) / (10 + step))
+    def averaging(self, step: int) -> float | None:
+        """The EMA's decay after `step`: shorter at first, so that the starting weights are forgotten (as in TensorFlow's).
+
+        From step 96 on the average moves once in 8 steps, by 8 steps' decay; None in between. Weights hardly differ within
+        8 steps, and a pass over all of them each step was a twentieth of its time.
+        """
+        waits = step >= AVERAGED_SINGLY
+        if waits and (step + 1) % AVERAGE_EVERY and step + 1 < self.total:
+            return None
+        steps = range(step - step % AVERAGE_EVERY, step + 1) if waits else (step,)
+        return math.prod(min(self.ema, (1 + s) / (10 + s)) for s in steps)
 
     def milestones(self) -> set[int]:
         """Steps (counted from 1) after which a snapshot is kept: even in the logarithm, the last one included."""
