@@ -25,8 +25,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: install  ## speed beside peers and the machine's limit
-	$(BIN)/python benchmarks/throughput.py
+bench: .venv/peers/installed  ## speed beside peers and the machine's limit
+	PYTHONPATH=.venv/peers $(BIN)/python benchmarks/throughput.py
+
+.venv/peers/installed: .venv/installed benchmarks/peers.txt
+	$(PIP) install --upgrade --no-deps --target .venv/peers -r benchmarks/peers.txt
+	@touch $@
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

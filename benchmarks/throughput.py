@@ -20,6 +20,7 @@ import multiprocessing
 import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -375,10 +376,26 @@ def main() -> None:
         for row in compare(what, contestants, chosen.rounds):
             print(row, flush=True)
             rows.append(row)
+    starts = {
+        "legato --help": start(str(Path(sys.executable).with_name("legato")), "--help"),
+        "import legato": start(sys.executable, "-c", "import legato"),
+        "python alone": start(sys.executable, "-c", ""),
+    }
+    print("seconds from start to end: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in starts.items()))
     if chosen.json:
         found = {"date": str(date.today()), "machine": processor(), "threads": torch.get_num_threads()}
-        found |= {"torch": torch.__version__, "rows": [asdict(row) for row in rows]}
+        found |= {"torch": torch.__version__, "starts": starts, "rows": [asdict(row) for row in rows]}
         chosen.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def start(*command: str) -> float:
+    """Median seconds of a whole process, over 7."""
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
 
 
 def processor() -> str:

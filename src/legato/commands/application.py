@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from cyclopts import App, Parameter
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, get_args
+
+from cyclopts import App, CoercionError, Parameter, Token, convert
 
 FLAT = Parameter(name="*")  # a dataclass's fields become options of their own
 FLAG = Parameter(negative=())  # a flag without its --no- form
@@ -10,4 +14,16 @@ FLAG = Parameter(negative=())  # a flag without its --no- form
 
 def application(name: str) -> App:
     """A command's app; its function is registered with `@app.default`. An interruption is left for `legato.cli` to tell."""
-    return App(name=f"legato {name}", version_flags=(), suppress_keyboard_interrupt=False)
+    exact = Parameter(converter=_exact)
+    return App(name=f"legato {name}", version_flags=(), suppress_keyboard_interrupt=False, default_parameter=exact)
+
+
+def _exact(kind: Any, tokens: Sequence[Token]) -> Any:
+    """cyclopts' own conversion, but a whole number is not made of 3.5 by rounding."""
+    kinds = get_args(kind) or (kind,)
+    if int in kinds and float not in kinds:
+        for token in tokens:
+            with suppress(ValueError):
+                if not float(token.value).is_integer():
+                    raise CoercionError(token=token, target_type=int)
+    return convert(kind, tokens)
