@@ -90,6 +90,29 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(runs, sources, tm
     assert_same(tmp_path / "r", runs["vae"])
 
 
+def test_a_run_killed_while_its_first_file_was_written_does_not_keep_its_place(runs, sources, tmp_path):
+    out = tmp_path / "r"
+    out.mkdir()
+    (out / ".lock").write_text("1")
+    (out / ".recipe.json.1.partial").write_bytes(b"half")
+    assert resume(out) == 2
+    assert cli.run(arguments("vae", sources["grey"], out)) == 0
+    assert [path.name for path in out.rglob(".*")] == [".lock"]
+    assert_same(out, runs["vae"])
+
+
+def test_a_run_killed_while_an_old_checkpoint_was_deleted_keeps_two(runs, tmp_path):
+    """After its last step too, when no further checkpoint is written."""
+    out = tmp_path / "r"
+    shutil.copytree(runs["vae"], out)
+    shutil.copytree(checkpoint.existing(out / "checkpoint")[-1], out / "checkpoint" / "step-000000020")
+    (out / "checkpoint" / "step-000000010").mkdir()
+    (out / "codes.safetensors").unlink()
+    assert resume(out) == 0
+    assert [path.name for path in checkpoint.existing(out / "checkpoint")] == ["step-000000020", "step-000000040"]
+    assert_same(out, runs["vae"])
+
+
 @pytest.mark.parametrize("missing", [["codes.safetensors"], ["codes.safetensors", "model.safetensors"]])
 def test_a_run_killed_after_its_last_step_is_finished(missing, runs, tmp_path):
     shutil.copytree(runs["vae"], tmp_path / "r")

@@ -38,20 +38,23 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     A checkpoint of this step that is there already holds the same (training is deterministic) and stays.
     """
     whole, partial = folder / f"step-{step:09d}", folder / f".step-{step:09d}.partial"
-    if whole.exists():
-        return whole
+    if not whole.exists():
+        _write(whole, partial, step, checkpoint)
+    for old in existing(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return whole
+
+
+def _write(whole: Path, partial: Path, step: int, checkpoint: Checkpoint) -> None:
     with disk_errors(whole):
-        _drop_partial(folder)
+        _drop_partial(whole.parent)
         try:
             content = write_tensors(partial / "tensors.safetensors", checkpoint.tensors)
             write_json(partial / "state.json", {**checkpoint.state, "step": step, "checksum": _checksum(content)})
             os.rename(partial, whole)
-            _synchronise(folder)
+            _synchronise(whole.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    for old in existing(folder)[:-KEPT]:
-        shutil.rmtree(old)
-    return whole
 
 
 def existing(folder: Path) -> list[Path]:

@@ -117,7 +117,8 @@ def refuse_existing(run: Run, overwrite: bool) -> None:
     """Raises `Mistake` where something lies at --out that would be lost."""
     if run.path.exists() and not run.path.is_dir():
         raise Mistake(f"`{run.path}` is a file: --out names a folder")
-    if not run.path.exists() or not any(p.name != ".lock" for p in run.path.iterdir()):
+    nothing = {".lock", *(p.name for p in run.path.glob(f".{run.recipe.name}.*.partial"))}  # of a run killed at its first file
+    if not run.path.exists() or not any(p.name not in nothing for p in run.path.iterdir()):
         return
     if not run.recipe.is_file():
         raise Mistake(f"`{run.path}` holds files that are no run of Legato's: choose another --out")
