@@ -262,8 +262,10 @@ def serve(make: Callable[[], Turn], pipe: Connection) -> None:
     repeats = getattr(turn, "repeats", 1)
     for _ in range(30 // repeats + 3):
         turn()
+    start = time.perf_counter()
+    turn()
+    pace = time.perf_counter() - start
     pipe.send(None)
-    pace = 1e-3
     while seconds := pipe.recv():
         turn()  # refills the caches that another's turn emptied
         times = max(round(seconds / pace), 1)
