@@ -120,7 +120,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_the_old_checkpoints_whole(tm
     assert newest.state["step"] == 2
 
 
-@pytest.mark.parametrize("failing", ["write_json", "os.rename", "_synchronise"])
+@pytest.mark.parametrize("failing", ["write_json", "os.rename", "synchronise"])
 def test_a_crash_between_its_files_leaves_no_half_that_a_reader_would_meet(tmp_path, monkeypatch, failing):
     checkpoint.write(tmp_path, 1, made(1))
 
@@ -134,9 +134,9 @@ def test_a_crash_between_its_files_leaves_no_half_that_a_reader_would_meet(tmp_p
     monkeypatch.undo()
     newest = checkpoint.read_newest(tmp_path)
     assert newest is not None
-    assert newest.state["step"] == (2 if failing == "_synchronise" else 1)
+    assert newest.state["step"] == (2 if failing == "synchronise" else 1)
     checkpoint.write(tmp_path, 3, made(3))
-    expected = [2, 3] if failing == "_synchronise" else [1, 3]
+    expected = [2, 3] if failing == "synchronise" else [1, 3]
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"step-{step:09d}" for step in expected]
 
 

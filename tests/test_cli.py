@@ -365,6 +365,27 @@ def test_an_interruption_is_one_line_and_130(name, runs, sources, tmp_path, caps
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interruption_while_python_still_imports_is_one_line_too():
+    code = """
+import sys
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cyclopts":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Impatient())
+from legato.__main__ import main
+main()
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (told.returncode, told.stderr) == (130, "legato: interrupted\n")
+
+
+def test_the_package_runs_as_a_module_as_the_command_does():
+    told = subprocess.run([sys.executable, "-m", "legato", "evalute"], capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 2
+    assert told.stderr.startswith("legato: ")
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_has_seen_enough_is_no_error(unbuffered, sources, monkeypatch):
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)

@@ -54,6 +54,7 @@ LAYERS = {
     "legato.explorer": 8,
     "legato.demo": 8,
     "legato.cli": 9,
+    "legato.__main__": 9,
     "legato.commands": 9,
 }
 

@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from legato.errors import Mistake
-from legato.files import disk_errors, read_json, write_json
+from legato.files import disk_errors, read_json, synchronise, write_json
 from legato.run import read_tensors, write_tensors
 
 KEPT = 2
@@ -52,7 +52,7 @@ def _write(whole: Path, partial: Path, step: int, checkpoint: Checkpoint) -> Non
             content = write_tensors(partial / "tensors.safetensors", checkpoint.tensors)
             write_json(partial / "state.json", {**checkpoint.state, "step": step, "checksum": _checksum(content)})
             os.rename(partial, whole)
-            _synchronise(whole.parent)
+            synchronise(whole.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -92,12 +92,3 @@ def _drop_partial(folder: Path) -> None:
     if folder.is_dir():
         for left in folder.glob(".step-*.partial"):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _synchronise(folder: Path) -> None:
-    """A rename is durable only once its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -38,9 +38,20 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
+            synchronise(path.parent)
         finally:
             with suppress(FileNotFoundError):
                 partial.unlink()
+
+
+def synchronise(folder: Path) -> None:
+    """Brings a folder's names to disk: a rename is durable only then. Where a file system has no such thing, nothing."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
