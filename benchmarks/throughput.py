@@ -8,7 +8,8 @@ fifth of a second, in a shuffled order, so that a machine that slows down slows 
 the range that holds its middle half.
 
 The floor counts the step's matrix products alone, into preallocated outputs: forward 4, backward 7 (no gradient by the input).
-`products + optimiser` adds one fused AdamW pass over the weights. A ratio of 1 would mean that all else is free.
+`products + optimiser` adds one fused AdamW pass over the weights. A ratio of 1 would mean that all else is free; `by hand` is
+how near to that torch's own operations can come.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+from by_hand import turns
 from torch import nn
 
 from legato.data import open_source
@@ -162,6 +164,12 @@ def pythae_training(batch: int) -> Turn:
 
     turn.repeats = 20  # type: ignore[attr-defined]
     return turn
+
+
+def by_hand(batch: int) -> Turn:
+    """Our batches, and a step without autograd or the allocator (by_hand.py): the least that torch's operations allow."""
+    _, batches, _ = legato_learner(batch)
+    return turns(lambda step: torch.from_numpy(batches.at(step)), batch, (PIXELS, WIDTH, LATENT))
 
 
 def training_floor(batch: int, optimise: bool) -> Turn:
@@ -345,6 +353,7 @@ def training(batch: int, peer: bool) -> dict[str, Callable[[], Turn]]:
         **({} if native == "float32" else {f"legato, {native}": partial(legato_training, batch, native)}),
         "products": partial(training_floor, batch, False),
         "products + optimiser": partial(training_floor, batch, True),
+        "by hand": partial(by_hand, batch),
         "plain loop": partial(plain_training, batch),
     }
     return found | ({"Pythae": partial(pythae_training, batch)} if peer else {})

@@ -26,7 +26,7 @@ from legato.recipe import define
 from legato.run import Run, read_tensors
 from legato.setting import DataSpec
 from legato.training import TrainingOptions, begin, execute, loop, probe, record, setup
-from legato.training.adamw import AdamW
+from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import ENOUGH, INSANE, RECENT, TOO_MANY, WINDOW, Diverged, Guard
 from legato.training.learner import Learner, seed_of
 from legato.training.options import Plan, check, plan
@@ -286,6 +286,21 @@ def test_adamw_is_torchs_own_bit_for_bit_and_leaves_a_weight_without_a_gradient(
     other.restore({name: value.clone() for name, value in mine.tensors().items()})
     for name, value in other.tensors().items():
         assert torch.equal(value, mine.tensors()[name])
+
+
+def test_a_sweep_clears_what_would_decay_below_the_normal_numbers_and_nothing_else():
+    learnt = learner()
+    weight = learnt.optimiser.weights[0]
+    for step in range(800):
+        weight.grad = torch.full_like(weight, float(step < 2)) + torch.eye(*weight.shape)
+        learnt.optimiser.step(1e-3)
+        if step % SWEEP_EVERY == 0:
+            learnt.optimiser.sweep()
+        mean, square = learnt.optimiser.means[0], learnt.optimiser.squares[0]
+        tiny = torch.finfo(torch.float32).tiny
+        assert not any(((value != 0) & (value.abs() < tiny)).any() for value in (mean, square)), step
+    assert (mean == 0).any()
+    assert_close(mean.diagonal(), torch.ones(min(weight.shape)))
 
 
 def test_gradients_are_cut_to_the_norm_and_keep_their_direction(monkeypatch):

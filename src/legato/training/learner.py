@@ -14,7 +14,7 @@ from torch import Tensor
 
 from legato.devices import seed
 from legato.recipe import Recipe
-from legato.training.adamw import AdamW
+from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import Guard
 from legato.training.options import Plan
 
@@ -44,6 +44,8 @@ class Learner:
         sane = self.guard.accepts(self._clipped())
         if sane:
             self.optimiser.step(self.plan.rate(step))
+            if step % SWEEP_EVERY == 0:
+                self.optimiser.sweep()
             if (decay := self.plan.averaging(step)) is not None:
                 torch._foreach_lerp_(self._averaged, self._moving, 1 - decay)
         for weight in self.parameters:
