@@ -16,6 +16,7 @@ from legato.errors import Mistake
 from legato.families import Homoscedastic
 from legato.latents import Flat
 from legato.nets import NETS
+from legato.objectives import MeanRate
 from legato.recipe import RECIPES, Definition, Recipe, define, find, options_of
 from legato.setting import DataSpec, LikelihoodName, NetName, Words
 from legato.vocabulary import LIKELIHOODS
@@ -144,7 +145,8 @@ def test_by_default_no_likelihood_has_a_fixed_scale():
 def test_autoencoder_and_vae_differ_by_a_point_and_a_rate_alone():
     made = {name: define(name, DATA["binary"], **TINY).build(DATA["binary"]) for name in RECIPES}
     terms = {name: [term.name for term in each.objective.terms] for name, each in made.items()}
-    assert terms["autoencoder"] == terms["noisy_autoencoder"] == ["distortion"]
+    assert terms["autoencoder"] == terms["noisy_autoencoder"] == terms["fixed_noise_autoencoder"] == ["distortion"]
+    assert terms["mean_only_vae"] == ["distortion", "rate of the mean"]
     assert terms["vae"] == terms["beta_vae"] == terms["warmup_vae"] == terms["sigma_vae"] == ["distortion", "rate"]
     assert [name for name, each in made.items() if not each.model.latent.has_density] == ["autoencoder"]
     assert made["vae"].objective.at(0, 10) == made["sigma_vae"].objective.at(0, 10) == [1.0, 1.0]
@@ -280,3 +282,21 @@ def test_a_sentence_that_is_not_there_is_refused_with_one_line(name, sentence):
     with pytest.raises(Mistake, match=sentence) as refusal:
         define(name, DATA["reals"])
     assert "\n" not in str(refusal.value)
+
+
+def test_the_rate_of_the_mean_is_what_the_kl_charges_for_the_mean_and_its_gradient_by_sigma_is_zero():
+    made, x = define("mean_only_vae", DATA["binary"], **TINY).build(DATA["binary"]), examples("binary")
+    trace = made.model(x)
+    q = trace.rungs[0].q
+    sigma = q.stddev
+    assert torch.allclose(MeanRate()(trace), trace.kl - 0.5 * (sigma**2 - 1 - 2 * sigma.log()).sum(1), atol=1e-5)
+    by_mean, by_sigma = torch.autograd.grad(MeanRate()(trace).sum(), [q.base_dist.loc, q.base_dist.scale], allow_unused=True)
+    assert torch.allclose(by_mean, q.mean)
+    assert by_sigma is None
+
+
+def test_noise_that_is_fixed_is_that_noise_in_training_and_in_evaluation():
+    made, x = define("fixed_noise_autoencoder", DATA["binary"], **TINY, noise=0.7).build(DATA["binary"]), examples("binary")
+    assert not made.objective.charges_rate
+    for model in (made.model.train(), made.model.eval()):
+        assert torch.equal(model.latent.posterior(x).stddev, torch.full((len(x), 2), 0.7))

@@ -26,6 +26,7 @@ _PUBLIC = {
     "Objective": "legato.objectives",
     "Distortion": "legato.objectives",
     "Rate": "legato.objectives",
+    "MeanRate": "legato.objectives",
     "ImportanceWeighted": "legato.objectives",
     "anneal": "legato.objectives",
     "Recipe": "legato.recipes",

@@ -5,13 +5,24 @@ Options are the signature; the shared words (net, width, depth, likelihood) come
 
 from __future__ import annotations
 
-from legato.families import Point
-from legato.objectives import Distortion, Rate, anneal
+from legato.families import Homoscedastic, Point
+from legato.objectives import Distortion, MeanRate, Rate, anneal
 from legato.recipe import Recipe, prefers, recipe
 from legato.setting import DataSpec
 from legato.vocabulary import flat
 
-__all__ = ["Recipe", "autoencoder", "beta_vae", "noisy_autoencoder", "recipe", "sigma_vae", "vae", "warmup_vae"]
+__all__ = [
+    "Recipe",
+    "autoencoder",
+    "beta_vae",
+    "fixed_noise_autoencoder",
+    "mean_only_vae",
+    "noisy_autoencoder",
+    "recipe",
+    "sigma_vae",
+    "vae",
+    "warmup_vae",
+]
 
 
 @recipe
@@ -48,6 +59,24 @@ def noisy_autoencoder(data: DataSpec, latent_dim: int = 32) -> Recipe:
     The control that shows what the rate does: `vae` with the KL term removed.
     """
     return Recipe(flat(data, latent_dim), 1.0 * Distortion())
+
+
+@recipe
+def mean_only_vae(data: DataSpec, latent_dim: int = 32, beta: float = 1.0) -> Recipe:
+    """A Gaussian cloud for each image, charged for the distance of its mean from the origin, not for its width.
+
+    A control: the KL's μ² without its σ² − log σ². Ghosh et al. 2020, https://arxiv.org/abs/1903.12436, regularise codes so.
+    """
+    return Recipe(flat(data, latent_dim), Distortion() + beta * MeanRate())
+
+
+@recipe
+def fixed_noise_autoencoder(data: DataSpec, latent_dim: int = 32, noise: float = 1.0) -> Recipe:
+    """An autoencoder whose code is drawn from N(μ, noise²) and pays no rate: it can flee the noise by growing its codes.
+
+    A control: noise that cannot shrink, without the KL. Poole, Sohl-Dickstein & Ganguli 2014, https://arxiv.org/abs/1406.1831
+    """
+    return Recipe(flat(data, latent_dim, posterior=Homoscedastic(noise)), 1.0 * Distortion())
 
 
 @recipe

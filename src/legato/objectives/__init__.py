@@ -1,12 +1,13 @@
 """Objectives: weighted sums of terms, each a function of one trace, in nats per example."""
 
-from legato.objectives.bounds import Distortion, ImportanceWeighted, Rate, importance_weighted_bound
+from legato.objectives.bounds import Distortion, ImportanceWeighted, MeanRate, Rate, importance_weighted_bound
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 
 __all__ = [
     "Distortion",
     "ImportanceWeighted",
     "Loss",
+    "MeanRate",
     "Objective",
     "Rate",
     "Term",

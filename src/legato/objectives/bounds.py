@@ -9,7 +9,7 @@ from torch import Tensor
 
 from legato.errors import Mistake
 from legato.objectives.term import Term
-from legato.trace import Trace
+from legato.trace import Rung, Trace
 
 
 class Distortion(Term):
@@ -55,6 +55,22 @@ class Rate(Term):
         return torch.where(free, self.free_bits, per_dimension).sum(1)
 
 
+class MeanRate(Term):
+    """½ Σ_j ((μ_j − m_j)/s_j)²: what of KL(N(μ, σ²) ‖ N(m, s²)) charges the mean alone, (B,), nats per example.
+
+    Its gradient by σ is 0: nothing keeps the noise from shrinking. For experiments that take the KL apart.
+
+    Raises `Mistake` for a point mass, when the recipe is built.
+    """
+
+    name = "rate of the mean"
+    needs_density = True
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        return torch.stack([_of_the_mean(rung) for rung in trace.rungs]).sum(0)
+
+
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
     """log (1/k) Σᵢ wᵢ over the first axis: log_w (k, B) -> (B,), nats. k = 1 is the ELBO with a sampled KL."""
     return torch.logsumexp(log_w, 0) - math.log(len(log_w))
@@ -82,3 +98,8 @@ class ImportanceWeighted(Term):
     def forward(self, trace: Trace) -> Tensor:
         """(B,). Uses exactly k draws even where another term wanted more."""
         return -importance_weighted_bound(trace.log_w[: self.draws])
+
+
+def _of_the_mean(rung: Rung) -> Tensor:
+    shift = (rung.q.mean - rung.p.mean) / rung.p.stddev
+    return 0.5 * (shift * shift).flatten(1).sum(1)
