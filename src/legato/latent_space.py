@@ -64,22 +64,32 @@ class LatentSpace:
 
         `rows`: the examples' row numbers, which fix their one evaluation draw where pixels are binarised (default 0, 1, …).
         """
+        return self.posterior(self.prepare(x, rows))
+
+    def posterior(self, prepared: Floats) -> tuple[Floats, Floats]:
+        """μ and σ of q(z|x), (N, latent_dim) each, of rows as the model sees them (`prepare`)."""
 
         def both(batch: Tensor) -> Tensor:
             q = self.model.latent.posterior(batch)
             return torch.stack([q.mean.flatten(1), q.stddev.flatten(1)], 1)
 
-        codes = self._over(both, self.prepare(x, rows))
+        codes = self._over(both, prepared)
         return codes[:, 0], codes[:, 1]
 
     def decode(self, z: NDArray[Any]) -> Floats:
-        """The mean of p(x|z), (N, *shape)."""
+        """The mean of p(x|z), (N, *shape), in the data's own units."""
+        return self.preparation.restore(self.decode_prepared(z))
+
+    def decode_prepared(self, z: NDArray[Any]) -> Floats:
+        """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""
         z = np.asarray(z, np.float32)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise Mistake(f"`z` must have shape (N, {self.latent_dim}), got {z.shape}")
-        return self.preparation.restore(
-            self._over(lambda batch: self.model.decode(batch.reshape(-1, *self.model.latent.event)), z)
-        )
+        return self._over(self.decoder, z)
+
+    def decoder(self, z: Tensor) -> Tensor:
+        """The same as a function of tensors, (N, latent_dim) -> (N, *shape): it may be differentiated."""
+        return self.model.decode(z.reshape(-1, *self.model.latent.event))
 
     def reconstruct(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
         """The decoded mean of the posterior's mean, (N, *shape)."""

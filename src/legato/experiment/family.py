@@ -1,0 +1,78 @@
+"""Training the family: equally many steps for everyone, set by one probe; finished members are kept, stopped ones resumed.
+
+Covered: one member, and the probe. Not covered: who they are (members.py), side by side (run.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from legato.data import DataOptions
+from legato.errors import Mistake
+from legato.experiment.members import Member
+from legato.nets import suited
+from legato.run import Run
+from legato.training import TrainingOptions, begin, execute, record, resume
+
+SNAPSHOTS = 12  # σ over training is read from the metrics; the weights on the way are for the maps
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What every member shares."""
+
+    source: str
+    data: DataOptions
+    minutes: float  # for one member, in which the probe counts the steps
+    device: str = "auto"
+    module: str | None = None
+
+    def words(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """One architecture: convolutions for large images, else the plain multi-layer perceptron of the first VAEs."""
+        return {"net": "conv"} if suited(shape) == "conv" else {"net": "mlp", "width": 512, "depth": 2}
+
+
+def probe(member: Member, protocol: Protocol, shape: tuple[int, ...], out: Path, device: torch.device) -> int:
+    """How many steps of this member fit into the protocol's minutes, on this machine, now. Nothing is written."""
+    options = TrainingOptions(minutes=protocol.minutes, seed=member.seed)
+    with torch.random.fork_rng():
+        run = Run(out / "probe")
+        job = begin(run, member.recipe, protocol.source, protocol.data, options, _chosen(member, protocol, shape), device)
+    return job.plan.total
+
+
+def train_member(
+    member: Member, protocol: Protocol, shape: tuple[int, ...], steps: int, out: Path, device: torch.device
+) -> None:
+    """Trains one member to its end, or goes on where it was stopped, or leaves it where it is finished.
+
+    Raises `Mistake` where the folder holds a member that was trained for another number of steps.
+    """
+    run = Run(member.path(out))
+    options = TrainingOptions(steps=steps, seed=member.seed, snapshots=SNAPSHOTS)
+    with torch.random.fork_rng():
+        if run.training.is_file():
+            _finish(run, steps, device)
+            return
+        chosen = _chosen(member, protocol, shape)
+        job = begin(run, member.recipe, protocol.source, protocol.data, options, chosen, device)
+        with run.writing():
+            record(job, options, overwrite=False)
+            execute(job)
+
+
+def _finish(run: Run, steps: int, device: torch.device) -> None:
+    had = int(run.stored("training")["total"])
+    if had != steps:
+        raise Mistake(f"`{run.path}` was trained for {had:,} steps, the others for {steps:,}: choose another --out")
+    if not run.codes.is_file():
+        with run.writing():
+            execute(resume(run, device))
+
+
+def _chosen(member: Member, protocol: Protocol, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {**member.options, **protocol.words(shape)}

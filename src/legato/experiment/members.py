@@ -1,0 +1,79 @@
+"""Who takes part: the family that is trained, with one word changed at a time, and what each is called.
+
+Covered: names, recipes, seeds, the quick and the full family. Not covered: training them (family.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from legato.claims import AE, HIGH, LOW, NOISE
+
+LARGE, SMALL = 16, 2  # latents: for truth, and for pictures
+QUICK_BETAS, BETAS = (0.1, 1.0, 4.0), (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+
+TITLES = {
+    AE: "Autoencoder",
+    NOISE: "Noise, no KL",
+    "mean-only": "KL on μ only",
+    "fixed-noise": "Fixed noise, no KL",
+    "untrained": "Untrained",
+    "pca": "PCA",
+    "cross-fade": "Cross-fade",
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model to train: a sentence, its number of latents, its seed."""
+
+    name: str
+    recipe: str
+    latent_dim: int
+    seed: int
+    beta: float | None = None  # None where β is no word of the sentence
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the recipe is told."""
+        return {"latent_dim": self.latent_dim, **({} if self.beta is None else {"beta": self.beta})}
+
+    @property
+    def title(self) -> str:
+        """In plain words."""
+        return title_of(self.name)
+
+    def path(self, out: Path) -> Path:
+        """Its RUN below the experiment's folder."""
+        return out / "runs" / f"{self.name}-{self.latent_dim}-seed{self.seed}"
+
+
+def title_of(name: str) -> str:
+    """A member's or a control's name in plain words."""
+    return TITLES.get(name, f"VAE, β = {name.removeprefix('beta-')}" if name.startswith("beta-") else name)
+
+
+def beta_name(beta: float) -> str:
+    """1.0 -> beta-1, 0.01 -> beta-0.01."""
+    return f"beta-{beta:g}"
+
+
+def family(quick: bool, seeds: int) -> list[Member]:
+    """Everyone, the large ones first: with `quick` five at 16 latents and three at 2, else ten and five."""
+    betas = QUICK_BETAS if quick else BETAS
+    sentences: list[tuple[str, str, float | None]] = [(AE, "autoencoder", None), (NOISE, "noisy_autoencoder", None)]
+    if not quick:
+        sentences += [("mean-only", "mean_only_vae", None), ("fixed-noise", "fixed_noise_autoencoder", None)]
+    sentences += [(beta_name(beta), "vae", beta) for beta in betas]
+    shown = (AE, NOISE, "beta-1") if quick else (AE, NOISE, "mean-only", "beta-1", beta_name(max(betas)))
+    large = [Member(name, recipe, LARGE, seed, beta) for seed in range(seeds) for name, recipe, beta in sentences]
+    return large + [Member(name, recipe, SMALL, 0, beta) for name, recipe, beta in sentences if name in shown]
+
+
+def aliases(members: Sequence[Member]) -> dict[str, str]:
+    """The rules' `beta-low` and `beta-high` -> the smallest and the largest β that was trained."""
+    betas = sorted({member.beta for member in members if member.beta is not None})
+    return {LOW: beta_name(betas[0]), HIGH: beta_name(betas[-1])}

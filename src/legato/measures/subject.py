@@ -1,0 +1,86 @@
+"""What a measure needs of any model: encode to a distribution, decode, a prior to sample.
+
+Covered: a trained RUN, and PCA as a null. Not covered: the measures, which take arrays and functions and know no model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from legato.data.preparation import Floats
+from legato.latent_space import LatentSpace
+
+
+class Subject(ABC):
+    """A model under measurement. x (N, *shape): as the model sees it; z (N, latent_dim); images: x in the data's own units."""
+
+    latent_dim: int
+    decoder: Callable[[Tensor], Tensor] | None = None  # z -> decoded mean in units of x, differentiable; None: a plain function
+    space: LatentSpace | None = None  # where there is a likelihood of Legato's own
+
+    @abstractmethod
+    def encode(self, x: Floats) -> tuple[Floats, Floats | None]:
+        """μ (N, latent_dim), and σ alike; None for points."""
+
+    @abstractmethod
+    def decode(self, z: Floats) -> Floats:
+        """Decoded means, in the data's units."""
+
+    @abstractmethod
+    def cycle(self, z: Floats) -> Floats:
+        """The mean of the code of what z decodes to, (N, latent_dim)."""
+
+    def prior(self, n: int, seed: int) -> Floats:
+        """n draws from N(0, I), (n, latent_dim)."""
+        return np.random.default_rng(seed).standard_normal((n, self.latent_dim), dtype=np.float32)
+
+
+class Trained(Subject):
+    """A RUN."""
+
+    def __init__(self, space: LatentSpace) -> None:
+        self.space, self.latent_dim = space, space.latent_dim
+        self.decoder = space.decoder
+        self._space = space
+
+    def encode(self, x: Floats) -> tuple[Floats, Floats | None]:
+        """The posterior's mean and standard deviation."""
+        mu, sigma = self._space.posterior(x)
+        return mu, sigma if self._space.has_density else None
+
+    def decode(self, z: Floats) -> Floats:
+        """The likelihood's mean."""
+        return self._space.decode(z)
+
+    def cycle(self, z: Floats) -> Floats:
+        """encode(decode(z))."""
+        return self._space.posterior(self._space.decode_prepared(z))[0]
+
+
+class PrincipalComponents(Subject):
+    """PCA of the prepared training data: the linear autoencoder, as a null. Codes are not whitened."""
+
+    def __init__(self, train: Floats, latent_dim: int, restore: Callable[[NDArray[Any]], Floats]) -> None:
+        self.shape, self._restore = train.shape[1:], restore
+        flat = train.reshape(len(train), -1)
+        self.latent_dim = min(latent_dim, *flat.shape)
+        self._pca = PCA(self.latent_dim, svd_solver="randomized", random_state=0).fit(flat)
+
+    def encode(self, x: Floats) -> tuple[Floats, None]:
+        """The components' scores."""
+        return np.asarray(self._pca.transform(x.reshape(len(x), -1)), np.float32), None
+
+    def decode(self, z: Floats) -> Floats:
+        """The linear reconstruction."""
+        return self._restore(np.asarray(self._pca.inverse_transform(z), np.float32).reshape(-1, *self.shape))
+
+    def cycle(self, z: Floats) -> Floats:
+        """z itself, up to rounding: a projection."""
+        return self.encode(np.asarray(self._pca.inverse_transform(z), np.float32))[0]
