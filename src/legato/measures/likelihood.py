@@ -1,11 +1,13 @@
 """What a model gives of each image: distortion, rate, and log p(x) by importance weighting, in nats per example.
 
 Exactly the k draws asked for; the encoder runs once per batch; memory holds one chunk of decoded draws and k × batch weights.
+Covered: scores at one k, and the bound's curve over k with how far its weights are to be trusted. Not covered: annealing
+(annealed.py), which takes over where they are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.errors import Mistake
+from legato.measures.estimate import Estimate, mean_over
+from legato.measures.posterior import still
+from legato.measures.tails import pareto_k
 from legato.model import CHUNK, LatentVariableModel
 
 Doubles = NDArray[np.float64]
+KS = (1, 10, 100, 1000, 5000)
 
 
 @dataclass(frozen=True)
@@ -57,9 +64,64 @@ def _score_batch(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> d
         "mu": rung.q.mean.flatten(1),
         "rate": trace.kl,
         "log_px": log_sum - float(np.log(k)),
-        "ess": torch.exp(2 * log_sum - torch.logsumexp(2 * weights, 0)),
+        "ess": effective_sample_size(weights),
     }
 
 
-def _join(parts: list[Tensor]) -> Doubles:
-    return np.asarray(torch.cat(parts).double().cpu().numpy())
+def _join(parts: Iterable[Tensor]) -> Doubles:
+    return np.asarray(torch.cat(list(parts)).double().cpu().numpy())
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The importance-weighted bound over k, one row per example, all from one set of max(k) draws."""
+
+    ks: tuple[int, ...]  # rising
+    bounds: Doubles  # log p(x) from below, (n, len(ks)), nats
+    ess: Doubles  # (Σw)²/Σw² of all draws, (n,)
+    k_hat: Doubles | None  # Pareto k̂ of all draws, (n,): above 0.7 not to be trusted
+
+    def estimates(self) -> dict[int, Estimate]:
+        """k -> the mean bound with its interval over examples."""
+        method = "importance-weighted bound on log p(x)"
+        return {k: mean_over(row, "nats", f"{method}, k = {k}") for k, row in zip(self.ks, self.bounds.T, strict=True)}
+
+
+@torch.no_grad()
+def importance_curve(
+    model: LatentVariableModel, batches: Iterable[Tensor], ks: Sequence[int] = KS, seed: int = 0, chunk: int = CHUNK
+) -> Curve:
+    """The bound at each k for every example of `batches` (in order), from exactly max(k) draws each.
+
+    Burda et al. 2016, https://arxiv.org/abs/1509.00519. Raises `Mistake` for a point mass: it has no weights.
+    """
+    ks = tuple(sorted(set(ks)))
+    with still(model, seed):
+        weights = (torch.cat([t.log_w for t in model.chunks(x, ks[-1], chunk)]) for x in batches)
+        rows = [(bounds(log_w, ks), effective_sample_size(log_w), pareto_k(log_w.cpu().numpy())) for log_w in weights]
+    found, ess, k_hat = zip(*rows, strict=True)
+    tails = [tail for tail in k_hat if tail is not None]
+    return Curve(ks, _join(found), _join(ess), np.concatenate(tails) if tails else None)
+
+
+def bounds(log_w: Tensor, ks: Sequence[int]) -> Tensor:
+    """log (1/k) Σ w for each k of `ks` from weights log_w (K, n), K ≥ max(ks): (n, len(ks)), float64, nats.
+
+    Below K it is averaged over the ⌊K/k⌋ disjoint groups of k draws: the mean of independent estimates at that very k, where
+    the first k draws alone would throw the others away, and overlapping groups would be correlated.
+    """
+    if not ks or min(ks) < 1 or max(ks) > len(log_w):
+        raise Mistake(f"`ks` are numbers of draws, 1 to {len(log_w)}; got {tuple(ks)}")
+    log_w = log_w.double()
+    return torch.stack([_bound(log_w, k) for k in ks], 1)
+
+
+def _bound(log_w: Tensor, k: int) -> Tensor:
+    groups = log_w[: len(log_w) // k * k].reshape(-1, k, log_w.shape[1])
+    return torch.logsumexp(groups, 1).mean(0) - float(np.log(k))
+
+
+def effective_sample_size(log_w: Tensor) -> Tensor:
+    """(Σw)²/Σw² over the draws, log_w (k, n) -> (n,), between 1 and k. Kong 1992."""
+    log_w = log_w.double()
+    return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))

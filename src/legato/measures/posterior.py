@@ -1,0 +1,66 @@
+"""What a measure asks of a `LatentVariableModel`: its Gaussian posteriors, log p(x, z), and that it stands still meanwhile.
+
+Covered: one group of latents of shape (d,) with a Gaussian posterior. Not covered: ladders, codebooks, flows; points have no
+density. Each is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from legato.errors import Mistake
+from legato.latents import Flat
+from legato.model import LatentVariableModel
+from legato.trace import Given
+
+Density = Callable[[Tensor], Tensor]  # z (C, B, d) -> (C, B), nats
+
+
+@contextmanager
+def still(model: LatentVariableModel, seed: int) -> Iterator[torch.device]:
+    """The model in evaluation mode and torch's generator at `seed`; both are as they were afterwards.
+
+    A likelihood's scale that is solved from each batch in training is frozen here: else p(x|z) would be no density of x.
+    """
+    device, training = next(model.parameters()).device, model.training
+    model.eval()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield device
+    finally:
+        model.train(training)
+
+
+def gaussian_posterior(model: LatentVariableModel, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(μ, σ) of q(z|x), each (B, d). Raises `Mistake` where q is no diagonal Gaussian over a vector."""
+    q = model.latent.posterior(x)
+    base = q.base_dist if isinstance(q, Independent) else q
+    if not isinstance(base, Normal) or base.loc.ndim != 2:
+        raise Mistake("this measure needs a Gaussian posterior over a vector, N(mu, diag sigma^2): a point has no density")
+    return base.loc, base.scale
+
+
+def log_joint(model: LatentVariableModel, x: Tensor) -> Density:
+    """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data)."""
+    prior = prior_of(model)
+
+    def density(z: Tensor) -> Tensor:
+        likelihood: Distribution = model.likelihood(z)
+        log_px: Tensor = likelihood.log_prob(x)
+        return log_px + prior.log_prob(z)
+
+    return density
+
+
+def prior_of(model: LatentVariableModel) -> Distribution:
+    """p(z). Raises `Mistake` where the latent is no single group."""
+    if not isinstance(model.latent, Flat):
+        raise Mistake("this measure needs one group of latents with a posterior and a prior")
+    prior: Distribution = model.latent.p(Given(infer=model.latent.posterior))
+    return prior
