@@ -6,6 +6,7 @@ Covered: one member, and the probe. Not covered: who they are (members.py), side
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import torch
 from legato.data import DataOptions
 from legato.errors import Mistake
 from legato.experiment.members import Member
-from legato.nets import suited
+from legato.nets import is_image
 from legato.run import Run
 from legato.training import TrainingOptions, begin, execute, record, resume
 
+DENSE_LIMIT = 4096  # values; on two cores a budget of minutes is many more steps of a perceptron than of convolutions
 SNAPSHOTS = 12  # σ over training is read from the metrics; the weights on the way are for the maps
 
 
@@ -32,8 +34,8 @@ class Protocol:
     module: str | None = None
 
     def words(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """One architecture: convolutions for large images, else the plain multi-layer perceptron of the first VAEs."""
-        return {"net": "conv"} if suited(shape) == "conv" else {"net": "mlp", "width": 512, "depth": 2}
+        """One architecture: the perceptron of the first VAEs, and convolutions for images that are too large for it."""
+        return {"net": "conv"} if prod(shape) > DENSE_LIMIT and is_image(shape) else {"net": "mlp", "width": 512, "depth": 2}
 
 
 def probe(member: Member, protocol: Protocol, shape: tuple[int, ...], out: Path, device: torch.device) -> int:

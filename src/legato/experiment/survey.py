@@ -1,0 +1,52 @@
+"""A member measured, once: what was found lies in OUT/evidence/ and is not measured again by the same effort."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from legato.data.options import DataOptions
+from legato.data.preparation import prepare
+from legato.data.prepared import Prepared
+from legato.data.sources import open_source
+from legato.experiment.family import Protocol
+from legato.experiment.members import Member
+from legato.files import read_json, write_json
+from legato.latent_space import load
+from legato.survey import FULL, QUICK, Survey, survey
+from legato.survey.material import Material, material
+from legato.survey.subject import Trained
+
+
+def evidence_path(out: Path, name: str, latent_dim: int, seed: int) -> Path:
+    """Where what was measured of a member or a control lies."""
+    return out / "evidence" / f"{name.replace(' ', '-')}-{latent_dim}-seed{seed}.json"
+
+
+def survey_member(member: Member, protocol: Protocol, out: Path, quick: bool) -> None:
+    """Measures a trained member with the quick or the full effort, unless that has been done."""
+    effort = QUICK if quick else FULL
+    path = evidence_path(out, member.name, member.latent_dim, member.seed)
+    if path.is_file() and read_json(path).get("effort") == effort.to_json():
+        return
+    space = load(member.path(out), device=protocol.device)
+    shared = shared_material(protocol.source, protocol.data, quick)
+    write_survey(path, survey(Trained(space), shared, effort, seed=member.seed))
+
+
+def write_survey(path: Path, found: Survey) -> None:
+    """As JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, found.to_json())
+
+
+@cache
+def shared_material(source: str, options: DataOptions, quick: bool) -> Material:
+    """The images that all are measured on; opened once in a process.
+
+    Every member has the likelihood that fits the data, so all see them prepared alike.
+    """
+    effort = QUICK if quick else FULL
+    data = open_source(source, options)
+    prepared = Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
+    return material(prepared, effort.train, effort.test)

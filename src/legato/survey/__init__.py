@@ -1,0 +1,46 @@
+"""A survey: everything that is measured of one model, each figure by name, and the curves that figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from legato.measures.estimate import Estimate, absent
+from legato.survey.chapters import CHAPTERS
+from legato.survey.effort import FULL, QUICK, Effort
+from legato.survey.material import Material
+from legato.survey.subject import Subject
+from legato.survey.visit import Visit
+
+__all__ = ["FULL", "QUICK", "Effort", "Material", "Subject", "Survey", "survey"]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`figures`: measure -> estimate over images. `curves`: name -> numbers. `effort`: how much was measured."""
+
+    effort: Effort
+    figures: dict[str, Estimate] = field(default_factory=dict)
+    curves: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        figures = {name: one.to_json() for name, one in self.figures.items()}
+        return {"effort": self.effort.to_json(), "figures": figures, "curves": self.curves}
+
+
+def survey(
+    subject: Subject, shared: Material, effort: Effort = FULL, *, seed: int = 0, told: Callable[[str], object] = lambda _: None
+) -> Survey:
+    """Measures `subject` on `shared`, chapter by chapter; `told` hears the title of each. What does not apply says why."""
+    found, visit = Survey(effort), Visit(subject, shared, effort, seed)
+    for chapter in CHAPTERS:
+        told(chapter.title)
+        if reason := chapter.lacks(visit):
+            found.figures.update(dict.fromkeys(chapter.measures, absent(reason)))
+            continue
+        figures, curves = chapter.measure(visit)
+        found.figures.update(figures)
+        found.curves.update(curves)
+    return found

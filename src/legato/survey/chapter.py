@@ -1,0 +1,46 @@
+"""A chapter of a survey: what it measures, what it needs, how it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from legato.measures.estimate import Estimate
+from legato.survey.visit import Visit
+
+Need = Literal["labels", "noise", "likelihood", "derivatives", "pictures", "classifier"]
+Found = tuple[dict[str, Estimate], dict[str, Any]]  # figures, curves
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """`measures` are the names of its figures; where a need is not met each of them says so."""
+
+    title: str
+    measures: tuple[str, ...]
+    measure: Callable[[Visit], Found]
+    needs: tuple[Need, ...] = ()
+
+    def lacks(self, visit: Visit) -> str | None:
+        """Why it cannot be measured, or None."""
+        return next((_WHY[need] for need in self.needs if not _MET[need](visit)), None)
+
+
+_WHY: dict[Need, str] = {
+    "labels": "needs labels",
+    "noise": "the posterior is a point: it has no width",
+    "likelihood": "needs a likelihood",
+    "derivatives": "needs a decoder that can be differentiated",
+    "pictures": "needs pictures",
+    "classifier": "needs a classifier of these images",
+}
+
+_MET: dict[Need, Callable[[Visit], bool]] = {
+    "labels": lambda visit: visit.shared.test.labels is not None,
+    "noise": lambda visit: visit.test.sigma is not None,
+    "likelihood": lambda visit: visit.subject.space is not None,
+    "derivatives": lambda visit: visit.subject.decoder is not None,
+    "pictures": lambda visit: visit.shared.pictures,
+    "classifier": lambda visit: visit.shared.digits,
+}

@@ -1,0 +1,68 @@
+"""The images that a survey measures on: the same rows, in the same order, with the same drawn pixels, for every model.
+
+Covered: training and test rows as the model sees them (`x`) and as a person knows them (`images`), labels, pairs.
+Not covered: opening data (data/), what is measured (survey.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.data.preparation import Floats
+from legato.data.prepared import Prepared
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of one split: x (n, *shape), images (n, *shape), labels (n,) or None."""
+
+    x: Floats
+    images: Floats
+    labels: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Material:
+    """`train` is what measures refer to (neighbours, probes, exact sums over posteriors); `test` is what is measured."""
+
+    train: Rows
+    test: Rows
+    pictures: bool  # images (C, H, W) rather than rows of a table
+    digits: bool = False  # MNIST, for which there is a classifier
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return self.test.images.shape[1:]
+
+    def pairs(self, n: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """n pairs of different test rows, the ends of paths."""
+        rng = np.random.default_rng(seed)
+        first = rng.integers(0, len(self.test), n)
+        return first, (first + rng.integers(1, len(self.test), n)) % len(self.test)
+
+
+def material(data: Prepared, train: int, test: int) -> Material:
+    """Up to `train` training rows and `test` test rows, drawn once with seed 0 and kept in the data's order.
+
+    A few pictures have a small test set: validation rows then join it, since no choice has been made on them here.
+    """
+    held_out = data.split("test")
+    if len(held_out) < test:
+        held_out = np.concatenate([held_out, data.split("validation")])
+    mnist = data.dataset.source == "mnist"
+    return Material(_rows(data, data.split("train"), train), _rows(data, held_out, test), len(data.dataset.shape) == 3, mnist)
+
+
+def _rows(data: Prepared, numbers: NDArray[np.int64], most: int) -> Rows:
+    if len(numbers) > most:
+        numbers = np.sort(np.random.default_rng(0).choice(numbers, most, replace=False))
+    raw = np.asarray(data.dataset.rows)[numbers]
+    labels = data.dataset.labels
+    return Rows(data.rows(numbers), data.preparation.original(raw), None if labels is None else np.asarray(labels)[numbers])

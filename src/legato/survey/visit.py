@@ -1,0 +1,102 @@
+"""One visit to one model: what several chapters need of it, computed once when first asked for.
+
+Covered: codes of training and test rows, draws from posteriors, decoded reconstructions and samples of the ladder, whitening.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from legato.data.preparation import Floats
+from legato.lazy import lazy
+from legato.survey.effort import Effort
+from legato.survey.material import Material
+from legato.survey.subject import Subject
+
+COMPONENTS, FITTED = 10, 10_000  # of the mixture fitted to codes, and to how many of them
+
+
+@dataclass(frozen=True)
+class Codes:
+    """μ (n, d) and σ (n, d); None for points."""
+
+    mu: Floats
+    sigma: Floats | None
+
+    def draw(self, seed: int) -> Floats:
+        """One draw of each posterior, (n, d); a point is its own draw."""
+        if self.sigma is None:
+            return self.mu
+        noise = np.random.default_rng(seed).standard_normal(self.mu.shape, dtype=np.float32)
+        return np.asarray(self.mu + self.sigma * noise, np.float32)
+
+    @property
+    def widths(self) -> Floats:
+        """σ, zeros for points."""
+        return np.zeros_like(self.mu) if self.sigma is None else self.sigma
+
+
+class Visit:
+    """A subject, the material, the effort, and what is computed of them."""
+
+    def __init__(self, subject: Subject, shared: Material, effort: Effort, seed: int) -> None:
+        self.subject, self.shared, self.effort, self.seed = subject, shared, effort, seed
+
+    @lazy
+    def train(self) -> Codes:
+        """Codes of the training rows."""
+        return Codes(*self.subject.encode(self.shared.train.x))
+
+    @lazy
+    def test(self) -> Codes:
+        """Codes of the test rows."""
+        return Codes(*self.subject.encode(self.shared.test.x))
+
+    @lazy
+    def reconstructions(self) -> Floats:
+        """Decoded posterior means of test rows."""
+        return self.subject.decode(self.test.mu)
+
+    @lazy
+    def ladder(self) -> dict[str, Floats]:
+        """Codes on each step between the population and the prior: a mixture fitted to training codes, a Gaussian, N(0, I)."""
+        n, codes = self.effort.samples, self.train.draw(self.seed)
+        return {
+            "mixture": _mixture(codes, n, self.seed),
+            "gaussian": _gaussian(codes, n, self.seed),
+            "prior": self.subject.prior(n, self.seed),
+        }
+
+    @lazy
+    def samples(self) -> dict[str, Floats]:
+        """What the ladder's codes decode to."""
+        return {name: self.subject.decode(codes) for name, codes in self.ladder.items()}
+
+    @lazy
+    def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the test set that paths join: the same for every model."""
+        return self.shared.pairs(self.effort.paths)
+
+
+def _mixture(codes: Floats, n: int, seed: int) -> Floats:
+    """n draws from a mixture of ten Gaussians fitted to codes, in a random order."""
+    some = codes[np.random.default_rng(seed).permutation(len(codes))[:FITTED]].astype(np.float64)
+    fitted = GaussianMixture(COMPONENTS, reg_covar=1e-6 * float(some.var()), random_state=seed, max_iter=50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is a rung of a ladder, no estimate
+        drawn, _ = fitted.fit(some).sample(n)
+    return np.asarray(np.random.default_rng(seed).permutation(drawn), np.float32)
+
+
+def _gaussian(codes: Floats, n: int, seed: int) -> Floats:
+    """n draws from the Gaussian with the mean and covariance of codes."""
+    wide = codes.astype(np.float64)
+    covariance = np.cov(wide.T).reshape(wide.shape[1], -1)
+    drawn = np.random.default_rng(seed).multivariate_normal(wide.mean(0), covariance, n, method="eigh")
+    return np.asarray(drawn, np.float32)
