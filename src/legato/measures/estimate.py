@@ -1,18 +1,20 @@
 """An estimate: a value with an interval, a sample size, a unit and a method; never a bare float.
 
-Covered: means over images by the central limit theorem, any statistic by the bootstrap. Not covered: variation over training
-seeds, which is another interval and is given beside, never mixed in.
+Covered: means, quantiles and paired differences over images; any statistic by the bootstrap, or by subsampling where copies
+of an image would distort it; t-intervals over training seeds, which are another interval, given beside and never mixed in;
+what many comparisons cost (Holm) and when two values count as the same (equivalence). Not covered: what is measured.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtrik, ndtri, stdtrit  # scipy.stats has these too, and takes a second to import
 
 from legato.errors import Mistake
 
@@ -60,9 +62,7 @@ def mean_over(values: NDArray[Any], unit: str, method: str) -> Estimate:
 
     Raises `Mistake` on a value that is not finite: NaN never passes silently.
     """
-    values = np.asarray(values, np.float64)
-    if broken := int(np.sum(~np.isfinite(values))):
-        raise Mistake(f"{broken} of {len(values)} examples have no finite value of `{method}`: the run diverged, train it anew")
+    values = _finite(values, method)
     n, mean = len(values), float(values.mean())
     half = NORMAL_95 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     text = f"{method}; normal 95 % interval over {n} examples"
@@ -89,3 +89,140 @@ def bootstrap(
     low, high = np.quantile(statistic(weights), [0.025, 0.975])
     text = f"{method}; percentile bootstrap over {n} examples, {draws} draws"
     return Estimate(value, float(low), float(high), n, unit, text)
+
+
+def quantile_over(values: NDArray[Any], q: float, unit: str, method: str) -> Estimate:
+    """The q-quantile of values (n,), with the interval between two of them that needs no density.
+
+    The number of values below the true quantile is binomial(n, q), which fixes the ranks. Near an end there may be no value
+    far enough out: then the interval ends with the last one, and covers less; the method says so.
+    """
+    values = np.sort(_finite(values, method))
+    n = len(values)
+    low, high = (math.ceil(bdtrik(p, n, q)) for p in (0.025, 0.975))
+    short = "" if low >= 1 and high < n else "; too few values to cover 95 %"
+    text = f"{method}; {q:.0%} quantile of {n} examples, interval by order statistics{short}"
+    return Estimate(
+        float(np.quantile(values, q)), float(values[max(low - 1, 0)]), float(values[min(high, n - 1)]), n, unit, text
+    )
+
+
+def paired_difference(a: NDArray[Any], b: NDArray[Any], unit: str, method: str) -> Estimate:
+    """The mean of a − b over the same n examples, each (n,): what they share cancels, as it does not between two intervals."""
+    return mean_over(_alike(a, b, np.subtract), unit, f"{method}; paired difference")
+
+
+def log_ratio(a: NDArray[Any], b: NDArray[Any], method: str) -> Estimate:
+    """The mean of log a/b over the same n examples, each (n,) and above 0; its exponential is the ratio of geometric means."""
+    if not (np.asarray(a) > 0).all() or not (np.asarray(b) > 0).all():
+        raise Mistake(f"a ratio needs values above 0, got others of `{method}`")
+    return mean_over(np.log(_alike(a, b, np.divide)), "log ratio", f"{method}; paired, mean of log(a / b)")
+
+
+def ratio_of_means(a: NDArray[Any], b: NDArray[Any], unit: str, method: str) -> Estimate:
+    """E a / E b of two independent samples above 0, (n,) and (m,): a normal interval for its logarithm (the delta method)."""
+    a, b = _finite(a, method), _finite(b, method)
+    if a.mean() <= 0 or b.mean() <= 0:
+        raise Mistake(f"a ratio needs means above 0, got {a.mean():g} and {b.mean():g} of `{method}`")
+    value, n = float(a.mean() / b.mean()), min(len(a), len(b))
+    if n < 2:
+        return Estimate(value, None, None, n, unit, f"{method}; one example has no interval")
+    half = NORMAL_95 * math.sqrt(sum(float(v.var(ddof=1)) / len(v) / float(v.mean()) ** 2 for v in (a, b)))
+    text = f"{method}; ratio of means of {len(a)} and {len(b)} examples, normal 95 % interval of its logarithm"
+    return Estimate(value, value * math.exp(-half), value * math.exp(half), n, unit, text)
+
+
+def subsampled(
+    statistic: Callable[[NDArray[np.int64]], float],
+    n: int,
+    m: int,
+    unit: str,
+    method: str,
+    value: float | None = None,
+    draws: int = 50,
+    seed: int = 0,
+) -> Estimate:
+    """A statistic of n examples with an interval from `draws` subsets of m of them, drawn without replacement.
+
+    `statistic` maps row numbers to a figure; `value` is that of all n, where it is known. For what counts neighbours, or is
+    biased by ties, the bootstrap fails: its copies are their own nearest neighbours. The spread over subsets is rescaled by
+    √(m/(n − m)) to that over samples of n: the delete-d jackknife, Shao & Wu 1989, https://doi.org/10.1214/aos/1176347263.
+    It is centred on the subsets' own mean, so that a bias that depends on the size is no part of the spread.
+    """
+    if not 1 < m < n:
+        raise Mistake(f"a subset must be smaller than the sample and larger than 1: m = {m}, n = {n}")
+    rng = np.random.default_rng(seed)
+    found = _finite([statistic(np.sort(rng.permutation(n)[:m])) for _ in range(draws)], method)
+    value = float(statistic(np.arange(n))) if value is None else value
+    half = NORMAL_95 * float(found.std(ddof=1)) * math.sqrt(m / (n - m))
+    text = f"{method}; {draws} subsets of {m} of {n} examples without replacement, rescaled"
+    return Estimate(value, value - half, value + half, n, unit, text)
+
+
+def over_seeds(values: Sequence[float], unit: str, method: str) -> Estimate:
+    """The mean over seeds with its t-interval, n − 1 degrees of freedom; one seed has none."""
+    return pooled_over_seeds([values], unit, method)[0]
+
+
+def pooled_over_seeds(table: Sequence[Sequence[float]], unit: str, method: str) -> list[Estimate]:
+    """One estimate for each row of `table`, members × seeds: their means, and t-intervals with one pooled variance.
+
+    s² = ΣΣ (x − x̄ of its member)²/ν, ν = Σ (seeds − 1), half = t(0.975, ν) s/√seeds: with two seeds alone t is 12.7. It assumes
+    that members differ in their level, not in how much a seed moves them: take logarithms of scales first.
+    """
+    rows = [_finite(row, method) for row in table]
+    freedom = sum(len(row) - 1 for row in rows)
+    squares = sum(float(((row - row.mean()) ** 2).sum()) for row in rows)
+    return [_over_seeds(row, squares, freedom, unit, method) for row in rows]
+
+
+def _over_seeds(row: NDArray[np.float64], squares: float, freedom: int, unit: str, method: str) -> Estimate:
+    n, mean = len(row), float(row.mean())
+    if not freedom:
+        return Estimate(mean, None, None, n, unit, f"{method}; one seed has no interval")
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(squares / freedom / n)
+    text = f"{method}; mean over {n} seeds, 95 % t-interval with {freedom} degrees of freedom"
+    return Estimate(mean, mean - half, mean + half, n, unit, text)
+
+
+def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+    """p-values adjusted for their number, in their order: max over smaller ones of (m − rank) p, at most 1. Holm 1979."""
+    p = _finite(p_values, "p-values")
+    order, m = np.argsort(p, kind="stable"), len(p)
+    adjusted = np.empty(m)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (m - np.arange(m))), 1)
+    return adjusted
+
+
+def equivalent(difference: Estimate, margin: float, freedom: int | None = None) -> bool | None:
+    """Whether a difference is shown to lie within ±margin at 5 %: two one-sided tests, that is, by the 90 % interval.
+
+    Schuirmann 1987, https://doi.org/10.1007/BF01068419. None where there is no interval. The 95 % interval is narrowed to 90 %,
+    each end for itself, as a normal one, or as Student's with `freedom` degrees. A t-interval taken as normal stays too wide:
+    that errs on the side of "not shown".
+    """
+    if margin <= 0:
+        raise Mistake(f"`margin` must be above 0, got {margin}")
+    if difference.value is None or difference.low is None or difference.high is None:
+        return None
+    narrow, wide = (float(ndtri(p) if freedom is None else stdtrit(freedom, p)) for p in (0.95, 0.975))
+    ends = (difference.value + (end - difference.value) * narrow / wide for end in (difference.low, difference.high))
+    return all(-margin < end < margin for end in ends)
+
+
+def _alike(a: NDArray[Any], b: NDArray[Any], pair: Callable[..., Any]) -> NDArray[np.float64]:
+    """pair(a, b) in double precision; broadcasting would pair one example with all."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape or a.ndim != 1:
+        raise Mistake(f"paired values belong to the same examples: expected two of shape (n,), got {a.shape} and {b.shape}")
+    return np.asarray(pair(a, b))
+
+
+def _finite(values: Any, method: str) -> NDArray[np.float64]:
+    """(n,) in double precision; NaN never passes silently."""
+    found = np.asarray(values, np.float64)
+    if not len(found):
+        raise Mistake(f"there are no values of `{method}`")
+    if broken := int(np.sum(~np.isfinite(found))):
+        raise Mistake(f"{broken} of {len(found)} examples have no finite value of `{method}`: the run diverged, train it anew")
+    return found
