@@ -26,15 +26,15 @@ def data(
 ) -> None:
     """What is in a source: count, shape, range, labels, problems, splits, the likelihood that fits.
 
-    SOURCE is `mnist`, a folder of images, an .npy or .npz file, IDX (gzipped or not), or Parquet. --purge empties the store of
-    decoded data.
+    SOURCE is `mnist`, `factors` (shapes that Legato draws, their factors known), a folder of images, an .npy or .npz file, IDX
+    (gzipped or not), or Parquet. --purge empties the store of decoded data.
     """
     if purge_store:
         entries, size = purge()
         print(f"the store is empty: {entries} entries, {size:,} bytes removed")
         return
     if source is None:
-        raise Mistake("say which SOURCE to describe: mnist, a folder of images, .npy, .npz, IDX or Parquet (or --purge)")
+        raise Mistake("say which SOURCE to describe: mnist, factors, a folder of images, .npy, .npz, IDX, Parquet (or --purge)")
     found = describe(open_source(source, options))
     if json is not None:
         write_figures(found, json)

@@ -1,7 +1,7 @@
 """From what a person names to a `Dataset`: recognised, read, labelled, split.
 
-Covered: `mnist`, folders, .npy/.npz, IDX, Parquet and arrays in memory, told apart by their first bytes rather than by
-their names. Not covered: URLs, archives, databases.
+Covered: `mnist`, `factors`, folders, .npy/.npz, IDX, Parquet and arrays in memory, told apart by their first bytes rather
+than by their names. Not covered: URLs, archives, databases.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from legato.data.options import DataOptions
 from legato.data.splits import split
 from legato.errors import Mistake
 
-MNIST = "mnist"
+MNIST, FACTORS = "mnist", "factors"
 MNIST_VALIDATION = 5_000
-EXPECTED = "`mnist`, a folder of pictures, or a .npy, .npz, IDX (gzipped or not) or Parquet file"
+EXPECTED = "`mnist`, `factors`, a folder of pictures, or a .npy, .npz, IDX (gzipped or not) or Parquet file"
 DEFAULTS = DataOptions()
 
 
@@ -37,6 +37,10 @@ def open_source(source: str | Path | np.ndarray, options: DataOptions = DEFAULTS
         from legato.data.pairs import open_mnist
 
         return _finish(MNIST, options, open_mnist(options), likelihood="bernoulli", held=MNIST_VALIDATION)
+    if str(source) == FACTORS:
+        from legato.data.factors import HELD_OUT, open_factors
+
+        return _finish(FACTORS, options, open_factors(options), held=HELD_OUT)
     return _finish(str(source), options, _read(Path(source).expanduser(), options))
 
 
@@ -83,8 +87,8 @@ def _read(path: Path, options: DataOptions) -> Content:
 
 def _missing(path: Path) -> Mistake:
     beside = [entry.name for entry in path.parent.iterdir()][:10_000] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, [MNIST, *beside], n=1, cutoff=0.6)
-    found = near and (near[0] if near[0] == MNIST else str(path.parent / near[0]))
+    near = difflib.get_close_matches(path.name, [MNIST, FACTORS, *beside], n=1, cutoff=0.6)
+    found = near and (near[0] if near[0] in (MNIST, FACTORS) else str(path.parent / near[0]))
     hint = f"did you mean `{found}`? " if found else ""
     return Mistake(f"no source is at `{path}`: {hint}expected {EXPECTED}")
 
