@@ -44,7 +44,7 @@ def test_a_picture_is_the_area_that_its_shape_covers_of_each_pixel(shape, size):
     for combination, picture in zip(some, draw(some, size)[:, 0], strict=True):
         error = np.abs(picture - supersampled(combination, size)) / 255
         assert error.max() < 0.27  # at a corner; along an edge at 45° it is below 0.07
-        assert error[picture > 0].mean() < 0.03
+        assert error[picture > 0].mean() < 0.04
 
 
 def test_shapes_of_one_size_have_one_area():
