@@ -1,0 +1,124 @@
+"""Prior holes: how much of the prior's mass lies where no image is encoded.
+
+Covered: Gaussian posteriors, whose aggregate is a density; point masses by a kernel density estimate, and the same estimate for
+a VAE's means, so that both can be compared. Not covered: what is decoded there (samples.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from legato.errors import Mistake
+from legato.measures.aggregate import Doubles, Floats, as_points, log_aggregate, sample_posteriors
+from legato.measures.estimate import Estimate
+
+LEVELS = (0.01, 0.05)
+DRAWS = 10_000  # of the prior, and of held-out posteriors
+BANDWIDTHS = (1e-3, 3.0)  # whitened units: codes that repeat exactly would drive the bandwidth to 0
+
+
+def hole_fraction(held_out: Doubles, prior: Doubles, level: float, seed: int = 0, resamples: int = 2000) -> Estimate:
+    """H_a = P_{z~p}[log q̂(z) < t_a], with t_a the a-quantile of log q̂ at codes of held-out images; a = `level`.
+
+    `held_out` (n,) and `prior` (m,) are log q̂ at z ~ q(z|x), x held out, and at z ~ p. A perfect match gives H_a = a at any N
+    and d; H_a = a does not prove a match. t_a is the k-th of the sorted values, k = a(n + 1), whose expected rank is a exactly.
+
+    The interval is a percentile bootstrap over both samples, each without sorting again: the k-th of n values resampled is the
+    ⌈nU⌉-th of the original, U ~ Beta(k, n + 1 − k); the count of a resample below t is binomial.
+    Raises `Mistake` on NaN, and where fewer than 1/a images are held out.
+    """
+    if np.isnan(held_out).any() or np.isnan(prior).any():
+        raise Mistake("log densities must not be NaN: the run diverged, train it anew")
+    n, m = len(held_out), len(prior)
+    k = round(level * (n + 1))
+    if k < 1 or not m:
+        raise Mistake(f"a quantile of {level:g} needs at least {math.ceil(1 / level)} held-out codes; got {n}")
+    codes, draws = np.sort(held_out), np.sort(prior)
+    rng = np.random.default_rng(seed)
+    ranks = np.ceil(n * rng.beta(k, n + 1 - k, resamples)).astype(np.int64).clip(1, n)
+    below = np.searchsorted(draws, codes[ranks - 1]) / m
+    low, high = np.quantile(rng.binomial(m, below) / m, [0.025, 0.975])
+    value = float(np.searchsorted(draws, codes[k - 1]) / m)
+    method = f"P[log q^(z) < t], z ~ p, t the {level:.0%} quantile of {n} held-out codes; percentile bootstrap over both"
+    return Estimate(value, float(low), float(high), m, "share of prior draws", method)
+
+
+def prior_holes(
+    mu: Floats,
+    sigma: Floats,
+    held_out: tuple[Floats, Floats],
+    prior: Floats | None = None,
+    levels: Sequence[float] = LEVELS,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[float, Estimate]:
+    """H_a for each a of `levels`, exactly: q̂ is the sum over all training posteriors N(mu, diag sigma²), (N, d).
+
+    `held_out`: (μ, σ) of images that were not trained on; q̂ at their means alone would be higher than at their codes, and find
+    holes where there are none. `prior`: draws (m, d); None draws from N(0, I). Raises `Mistake` as `log_aggregate` does.
+    """
+    codes, _ = sample_posteriors(*held_out, max(draws, len(held_out[0])), seed)
+    prior = standard_normal(draws, codes.shape[1], seed + 1) if prior is None else prior
+    log_codes, log_prior = (log_aggregate(z, mu, sigma) for z in (codes, prior))
+    return {level: hole_fraction(log_codes, log_prior, level, seed) for level in levels}
+
+
+def kde_holes(
+    codes: Floats, held_out: Floats, prior: Floats, levels: Sequence[float] = LEVELS, seed: int = 0
+) -> dict[float, Estimate]:
+    """H_a where codes are points: q̂ is a Gaussian kernel estimate from `codes` (N, d), at its leave-one-out bandwidth.
+
+    codes, held_out (n, d) and prior (m, d) are whitened alike: one bandwidth then serves all dimensions, and one prior all
+    scales. A kernel estimate is smoother than the codes are, so holes are understated; a VAE's means put through the same
+    function are comparable, its exact `prior_holes` are not.
+    """
+    codes = as_points(codes, np.asarray(codes).shape[-1])
+    width = np.full(codes.shape, kde_bandwidth(codes, seed=seed))
+    log_codes, log_prior = (log_aggregate(z, codes, width) for z in (held_out, prior))
+    return {level: hole_fraction(log_codes, log_prior, level, seed) for level in levels}
+
+
+def kde_bandwidth(codes: Floats, of: int = 500, seed: int = 0) -> float:
+    """The h that maximises Σ_i log 1/(N − 1) Σ_{i' ≠ i} N(z_i; z_i', h² I), over `of` of the N codes (N, d), whitened.
+
+    Every one of these is left out of all N, so the bandwidth is the one for N codes. Habbema, Hermans & van den Broek 1974;
+    Duin 1976, https://doi.org/10.1109/TC.1976.1674577.
+    """
+    codes = as_points(codes, np.asarray(codes).shape[-1])
+    if len(codes) < 2:
+        raise Mistake("a bandwidth needs two codes or more")
+    chosen = np.random.default_rng(seed).permutation(len(codes))[:of]
+    halves = _half_squares(codes, chosen)
+    nearest = halves.amin(1, keepdim=True)
+    above = halves - nearest  # (of, N), above 0 but at the nearest
+
+    def loss(log_h: float) -> float:
+        precision = math.exp(-2 * log_h)
+        shares = (above * -precision).clamp_min_(-60.0).exp_().sum(1)  # the floor: as in aggregate.py, for speed
+        return float(codes.shape[1] * log_h - (shares.log().double() - precision * nearest[:, 0].double()).mean())
+
+    found = minimize_scalar(loss, bounds=tuple(np.log(BANDWIDTHS)), method="bounded", options={"xatol": 0.01})
+    return float(math.exp(found.x))
+
+
+def standard_normal(n: int, d: int, seed: int = 0) -> Doubles:
+    """n draws from N(0, I), (n, d)."""
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+def _half_squares(codes: Doubles, chosen: NDArray[np.int64]) -> torch.Tensor:
+    """½‖z_i − z_i'‖², (chosen, N), single precision; a code is at no distance from itself that counts."""
+    all_codes = torch.from_numpy(codes)
+    squares = 0.5 * all_codes.square().sum(1)
+    indices = torch.from_numpy(chosen)
+    blocks = torch.split(indices, 64)
+    rows = [(squares[i][:, None] + squares - all_codes[i] @ all_codes.T).float() for i in blocks]
+    found = torch.cat(rows).clamp_min_(0)
+    found[torch.arange(len(chosen)), indices] = math.inf
+    return found
