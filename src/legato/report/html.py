@@ -1,6 +1,7 @@
 """The report: words, figures and tables in one HTML file that needs no network, no script and no font of its own.
 
-Covered: encoding figures as small as they go, alternative texts, tables with scopes, a file that is whole or not at all.
+Covered: encoding figures as small as they go, alternative texts, tables with scopes, words in coloured badges that read as
+well in black and white, a file that is whole or not at all.
 The page's look is `report.html.j2`. Not covered: what a report says (`demo`), live decoding in the page (the explorer's).
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
@@ -25,30 +26,59 @@ from legato.files import whole_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Cell = str | int | float | None
+Tone = Literal["good", "part", "bad", "unknown"]
+MARKS: dict[str, str] = {"good": "✓", "part": "◐", "bad": "✗", "unknown": "?"}
 PER_INCH = 96  # CSS pixels: a figure's words then have the size on the screen that they have on paper
 READABLE = 80  # CSS pixels an inch below which a figure is scrolled rather than shrunk: its smallest words are 9 pixels high
 FLAT = 96  # CSS pixels an inch of a plain image, whose pixels are shown one for one
 
 
 @dataclass(frozen=True)
+class Badge:
+    """A word on a coloured ground behind a mark of its tone: colour is never the only way to tell two badges apart."""
+
+    word: str
+    tone: Tone
+
+    @property
+    def mark(self) -> str:
+        """✓, ◐, ✗ or ?."""
+        return MARKS[self.tone]
+
+    def __str__(self) -> str:
+        return self.word
+
+
+Cell = str | int | float | Badge | None
+
+
+@dataclass(frozen=True)
 class Table:
-    """Rows of cells below `columns`; the first cell of a row names it. None is shown as a dash: it does not apply."""
+    """Rows of cells below `columns`; the first cell of a row names it. None is shown as a dash: it does not apply.
+
+    A table of sentences is `stacked`: on a phone its cells stand below each other, each with its column's name, where a
+    table of numbers is scrolled.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code; nothing else is markup."""
+    """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code; nothing else is markup.
+
+    `parts` follow it, each under a smaller heading; they stand in no list of contents, and have no parts of their own.
+    """
 
     title: str
     text: str = ""
     figure: Figure | Image.Image | None = None
     caption: str = ""
     table: Table | None = None
+    parts: Sequence[Section] = ()
 
 
 @dataclass(frozen=True)
@@ -77,8 +107,10 @@ def write_report(
     for section in sections:
         _check(section)
     commands = [(entry, "") if isinstance(entry, str) else entry for entry in next_commands]
-    shown = [(anchor, each, _picture(each.figure)) for anchor, each in zip(_anchors(sections), sections, strict=True)]
-    page = _template().render(title=title, lead=lead, sections=shown, commands=commands, facts=dict(facts or {}))
+    shown = list(zip(_anchors(sections), sections, strict=True))
+    page = _template().render(
+        title=title, lead=lead, sections=shown, commands=commands, facts=dict(facts or {}), picture=_picture
+    )
     written = page.encode()
     with whole_file(path) as file:
         file.write(written)
@@ -102,6 +134,10 @@ def _check(section: Section) -> None:
     if section.table and any(len(row) != len(section.table.columns) for row in section.table.rows):
         wide = len(section.table.columns)
         raise Mistake(f"every row of the table in section `{section.title}` needs {wide} cells, one per column")
+    for part in section.parts:
+        if part.parts:
+            raise Mistake(f"the part `{part.title}` of section `{section.title}` has parts of its own: make it a section")
+        _check(part)
 
 
 def _picture(figure: Figure | Image.Image | None) -> Picture | None:
@@ -145,7 +181,7 @@ def _anchors(sections: Sequence[Section]) -> list[str]:
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(prose=_prose, cell=_cell, code=_code)
-    environment.tests["number"] = _is_number
+    environment.tests.update(number=_is_number, badge=lambda value: isinstance(value, Badge))
     return environment.from_string(resources.files("legato.report").joinpath("report.html.j2").read_text("utf-8"))
 
 
@@ -167,8 +203,8 @@ def _cell(value: Cell) -> str:
     """A cell as it is printed: four significant digits, thousands apart, a true minus sign, a dash where nothing applies."""
     if value is None:
         return "–"
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | Badge):
+        return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
@@ -177,4 +213,6 @@ def _cell(value: Cell) -> str:
 
 def _is_number(value: Cell) -> bool:
     """Whether a cell is set like a number: at the right, in figures of one width."""
+    if isinstance(value, Badge):
+        return False
     return value is None or not isinstance(value, str) or bool(re.match(r"\s*[-−+±<>≈≥≤~]?\s*\d", value))

@@ -38,7 +38,7 @@ AXIS = "latent dimension {} (latent units)"
 class LatentMap:
     """One model's codes: `mu` (N, 2), `sigma` (N, 2) or None for points, `labels` (N,) or None; `prior` draws its rings.
 
-    `label_names[k]` names class k; a negative label is no label.
+    `label_names[k]` names class k; a negative label is no label. `dims` are the dimensions' numbers beside the axes.
     """
 
     title: str
@@ -47,6 +47,7 @@ class LatentMap:
     labels: NDArray[Any] | None = None
     label_names: Sequence[str] | None = None
     prior: bool = False
+    dims: tuple[int, int] = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class DecodedPlane:
     images: Floats
     extent: tuple[float, float, float, float]
     note: str = ""
+    dims: tuple[int, int] = (1, 2)
 
 
 def latent_maps(panels: Sequence[LatentMap]) -> Figure:
@@ -73,7 +75,7 @@ def latent_maps(panels: Sequence[LatentMap]) -> Figure:
     with style.styled():
         figure, places = style.panel_grid(len(panels), (BOX, BOX), left=0.66, top=top)
         for axes, panel, chosen, (centre, half), note in zip(places, panels, drawn, halves, notes, strict=True):
-            _frame(axes, centre, half)
+            square_frame(axes, centre, half, panel.dims)
             style.heading(axes, panel.title, note, WIDE)
             _draw_map(axes, panel, chosen, half)
     return figure
@@ -88,7 +90,7 @@ def decoded_planes(panels: Sequence[DecodedPlane]) -> Figure:
         for axes, panel in zip(places, panels, strict=True):
             sheet, edges = _lattice(panel)
             axes.imshow(sheet, extent=edges, cmap="gray", vmin=0, vmax=255, aspect="equal")
-            _name_axes(axes)
+            name_axes(axes, panel.dims)
             style.heading(axes, panel.title, panel.note, WIDE)
     return figure
 
@@ -137,18 +139,31 @@ def _invisible(sigma: Floats, half: float) -> bool:
     return float(np.median(sigma)) / half * BOX * 72 < _dot(len(sigma), clouds=True)
 
 
-def _frame(axes: Axes, centre: tuple[float, float], half: float) -> None:
+def square_frame(axes: Axes, centre: tuple[float, float], half: float, dims: tuple[int, int] = (1, 2)) -> None:
+    """A square of latent space, with a faint grid behind all that is drawn."""
     axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half), aspect="equal")
     axes.set_axisbelow(True)
     axes.grid(color="#eeeeee", linewidth=0.6)
-    _name_axes(axes)
+    name_axes(axes, dims)
 
 
-def _name_axes(axes: Axes) -> None:
-    axes.set(xlabel=AXIS.format(1), ylabel=AXIS.format(2))
+def name_axes(axes: Axes, dims: tuple[int, int] = (1, 2)) -> None:
+    """The dimensions' numbers and units, and few ticks."""
+    axes.set(xlabel=AXIS.format(dims[0]), ylabel=AXIS.format(dims[1]))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(7, steps=(1, 2, 5, 10)))
         axis.set_major_formatter(FuncFormatter(style.plain))
+
+
+def draw_rings(axes: Axes, mu: Floats, names: Floats, half: float) -> None:
+    """The prior's rings, each named where it crosses a ray on which it hides neither codes `mu` nor classes' `names`."""
+    angle = _quiet_angle(mu, names, half)
+    halo = [withStroke(linewidth=2.5, foreground="white")]
+    for ring in RINGS:
+        axes.add_patch(Circle((0, 0), ring, fill=False, linestyle=(0, (4, 2.5)), linewidth=0.9, edgecolor=style.INK, zorder=4))
+        words = f"prior {ring}σ" if ring == max(RINGS) else f"{ring}σ"
+        place = (ring * np.cos(angle), ring * np.sin(angle))
+        axes.annotate(words, place, fontsize=style.NOTE, ha="center", va="center", path_effects=halo, zorder=5)
 
 
 def _draw_map(axes: Axes, panel: LatentMap, chosen: NDArray[np.intp], half: float) -> None:
@@ -163,7 +178,7 @@ def _draw_map(axes: Axes, panel: LatentMap, chosen: NDArray[np.intp], half: floa
         _draw_clouds(axes, panel.mu[chosen], panel.sigma[chosen], colours[chosen, :3])
     names = label_medians(axes, panel.mu, panel.labels, classes)
     if panel.prior:
-        _draw_rings(axes, _quiet_angle(panel.mu, names, half))
+        draw_rings(axes, panel.mu, names, half)
 
 
 def _draw_clouds(axes: Axes, mu: Floats, sigma: Floats, colours: Floats) -> None:
@@ -186,16 +201,6 @@ def _draw_clouds(axes: Axes, mu: Floats, sigma: Floats, colours: Floats) -> None
         ),
         autolim=False,
     )
-
-
-def _draw_rings(axes: Axes, angle: float) -> None:
-    """The prior's rings, each named where it crosses the ray of that angle."""
-    halo = [withStroke(linewidth=2.5, foreground="white")]
-    for ring in RINGS:
-        axes.add_patch(Circle((0, 0), ring, fill=False, linestyle=(0, (4, 2.5)), linewidth=0.9, edgecolor=style.INK, zorder=4))
-        words = f"prior {ring}σ" if ring == max(RINGS) else f"{ring}σ"
-        place = (ring * np.cos(angle), ring * np.sin(angle))
-        axes.annotate(words, place, fontsize=style.NOTE, ha="center", va="center", path_effects=halo, zorder=5)
 
 
 def _quiet_angle(mu: Floats, names: Floats, half: float) -> float:

@@ -1,0 +1,35 @@
+"""An estimate in a few letters: its value and its interval, with the digits that the interval leaves it.
+
+Covered: cells of a table and names in a legend. Not covered: intervals that are drawn (`forest`).
+"""
+
+from __future__ import annotations
+
+import math
+
+from legato.measures.estimate import Estimate
+
+
+def bracketed(estimate: Estimate) -> str:
+    """`1.83 [1.79, 1.87]`, with a true minus sign; a dash where there is no value, no brackets where there is no interval."""
+    if estimate.value is None:
+        return "–"
+    digits = _digits(estimate)
+    if estimate.low is None or estimate.high is None:
+        return _number(estimate.value, digits)
+    low, high = _number(estimate.low, digits), _number(estimate.high, digits)
+    return f"{_number(estimate.value, digits)} [{low}, {high}]"
+
+
+def _digits(estimate: Estimate) -> int:
+    """Decimals: two digits of half the interval's width, else three of the value; 0 to 6 of them."""
+    assert estimate.value is not None
+    width = 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
+    size, wanted = (width, 2) if width > 0 else (abs(estimate.value), 3)
+    # Rounded first: a half-width of 0.1 computed as 0.0999… has no digit more.
+    return 2 if size == 0 else min(max(wanted - 1 - math.floor(math.log10(float(f"{size:.2e}"))), 0), 6)
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) != 0 else text.replace("-", "")
