@@ -48,14 +48,19 @@ def gaussian_posterior(model: LatentVariableModel, x: Tensor) -> tuple[Tensor, T
 
 def log_joint(model: LatentVariableModel, x: Tensor) -> Density:
     """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data)."""
-    prior = prior_of(model)
+    prior, cost = prior_of(model), distortion(model, x)
+    return lambda z: prior.log_prob(z) - cost(z)
 
-    def density(z: Tensor) -> Tensor:
+
+def distortion(model: LatentVariableModel, x: Tensor) -> Density:
+    """z (C, B, d) ↦ −log p(x|z), (C, B), nats."""
+
+    def cost(z: Tensor) -> Tensor:
         likelihood: Distribution = model.likelihood(z)
         log_px: Tensor = likelihood.log_prob(x)
-        return log_px + prior.log_prob(z)
+        return -log_px
 
-    return density
+    return cost
 
 
 def prior_of(model: LatentVariableModel) -> Distribution:

@@ -1,0 +1,71 @@
+"""What z = μ + σ⊙ε is distributed as: N(μ, σ²), the posterior, and not the standard normal that ε is.
+
+Covered: Kolmogorov-Smirnov distances of draws to either. They are distances, with a margin to be set beforehand: with enough
+draws a test of "no difference at all" rejects any generator of random numbers in single precision.
+Not covered: dependence between the dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from torch import Tensor
+
+from legato.errors import Mistake
+from legato.measures.estimate import Estimate, mean_over
+from legato.measures.posterior import gaussian_posterior, still
+from legato.model import LatentVariableModel
+from legato.trace import Given
+
+Floats = NDArray[np.floating[Any]]
+Doubles = NDArray[np.float64]
+Drawn = tuple[Doubles, Doubles, Doubles]  # z (S, n, d), μ (n, d), σ (n, d)
+
+
+def distance_to_normal(z: Floats) -> Doubles:
+    """sup |F_S − Φ| of the S draws in each column of z (S, *columns): (*columns). For N(0, 1) itself about 0.87/√S."""
+    z = np.asarray(z, np.float64)
+    if not np.isfinite(z).all():
+        raise Mistake("draws that are not finite have no distribution: the run diverged, train it anew")
+    phi = ndtr(np.sort(z, 0))
+    below = np.arange(len(z)).reshape(-1, *[1] * (z.ndim - 1)) / len(z)
+    return np.asarray(np.maximum((phi - below).max(0), (below + 1 / len(z) - phi).max(0)))
+
+
+def distance_to_own(z: Floats, mu: Floats, sigma: Floats) -> Estimate:
+    """The distance of (z − μ)/σ to N(0, 1): of draws z (S, n, d) to their own N(μ, σ²), mu and sigma (n, d), all pooled.
+
+    The interval is that of Dvoretzky, Kiefer & Wolfowitz (with Massart's constant 1990): ± √(log(2/0.05)/2N), at any N.
+    """
+    standardised = (np.asarray(z, np.float64) - mu) / sigma
+    distance, n = float(distance_to_normal(standardised.reshape(-1))), standardised.size
+    half = math.sqrt(math.log(2 / 0.05) / (2 * n))
+    method = "Kolmogorov-Smirnov distance of (z - mu)/sigma to N(0, 1), pooled; DKW 95 % interval"
+    return Estimate(distance, max(distance - half, 0.0), min(distance + half, 1.0), n, "probability", method)
+
+
+def distance_to_standard(z: Floats) -> Estimate:
+    """The contrast: the distance of each image's raw draws, z (S, n, d), to N(0, 1), its mean over dimensions and images.
+
+    Image by image: pooled over images the draws are near N(0, 1), for that is what the KL term asks of the population.
+    """
+    method = f"Kolmogorov-Smirnov distance of one image's {len(z):,} draws of z_j to N(0, 1), mean over dimensions"
+    return mean_over(distance_to_normal(z).mean(1), "probability", method)
+
+
+@torch.no_grad()
+def posterior_draws(model: LatentVariableModel, x: Tensor, draws: int = 1000, seed: int = 0) -> Drawn:
+    """z (draws, n, d) as the model itself draws it, and the μ and σ (n, d) of its posteriors of x (n, *data)."""
+    with still(model, seed):
+        mu, sigma = gaussian_posterior(model, x)
+        z, _ = model.latent.draw(model.latent.encode(x), draws, Given())
+    return _numpy(z), _numpy(mu), _numpy(sigma)
+
+
+def _numpy(part: Tensor) -> Doubles:
+    return np.asarray(part.double().cpu().numpy())
