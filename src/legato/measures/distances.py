@@ -1,0 +1,73 @@
+"""Distances between images, or their features, row by row.
+
+Covered: Euclidean distances of decoded means, and what they are compared with: an unrelated image. Not covered: distances to
+the nearest of many (samples.py), between distributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+
+Doubles = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
+PARTNERS = 4  # unrelated images that each is compared with
+
+Map = Callable[[Floats], Floats]  # codes -> images, or images -> features, row by row
+
+
+def euclidean(a: NDArray[Any], b: NDArray[Any]) -> Doubles:
+    """‖a − b‖ of rows, (n, *data) each: (n,), in double precision. Raises `Mistake` on NaN and on unequal shapes."""
+    if a.shape != b.shape:
+        raise Mistake(f"a distance needs rows of one shape, got {a.shape} and {b.shape}")
+    found = np.linalg.norm((np.asarray(a, np.float64) - b).reshape(len(a), -1), axis=1)
+    if broken := int((~np.isfinite(found)).sum()):
+        raise Mistake(f"{broken} of {len(found)} distances are not finite: the run diverged, train it anew")
+    return np.asarray(found)
+
+
+def partners(n: int, seed: int) -> NDArray[np.int64]:
+    """For each of n rows up to four others, (k, n): the next ones on a random circle. Each row is as often partner as any."""
+    circle = random_stream(seed, "partners").permutation(n)
+    found = np.empty((min(PARTNERS, n - 1), n), np.int64)
+    for k, row in enumerate(found, 1):
+        row[circle] = np.roll(circle, k)
+    return found
+
+
+def at_both_ends(found: Doubles, others: NDArray[np.int64]) -> Doubles:
+    """The mean distance of each row to all that it met, (n,), from distances (k, n) to `others` (k, n)."""
+    ends = found.sum(0) + np.bincount(others.ravel(), found.ravel(), found.shape[1])
+    return np.asarray(ends / (2 * len(found)))
+
+
+def apart(images: NDArray[Any], seed: int = 0) -> Doubles:
+    """The mean distance of each image to four others, (n,): what `relative` divides by."""
+    others = partners(len(images), seed)
+    return at_both_ends(np.stack([euclidean(images, images[row]) for row in others]), others)
+
+
+def relative(moved: Doubles, whole: Doubles, weights: Doubles) -> Doubles:
+    """E moved/E whole under weights (draws, n) of the rows, (draws,); `whole` as of `at_both_ends`.
+
+    A distance has two ends, both of which are resampled: its mean is a U-statistic of order 2, and moves twice as much with the
+    weights as one that counts each row once (Hoeffding's projection). Counted once, intervals would be too narrow.
+    """
+    return np.asarray((weights @ moved) / (2 * (weights @ whole) - whole.mean()))
+
+
+def random_stream(seed: int, purpose: str) -> np.random.Generator:
+    """A generator of its own for each purpose. With the bare seed, a direction drawn here would be that of a code drawn
+    elsewhere: all disturbances radial.
+    """
+    return np.random.default_rng([seed, *purpose.encode()])
+
+
+def pixels(images: Floats) -> Floats:
+    """Images as their own features."""
+    return images

@@ -1,0 +1,51 @@
+"""Whether what lies in the middle of a path looks real, and whether its code is where codes are.
+
+Covered: distance to the nearest real image beside that of held-out images, a classifier's confidence, norms of midpoints beside
+the shell of codes. Not covered: Fréchet distance of midpoints (samples), which sees what a classifier's confidence does not: an
+image far from all data may be classified with certainty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.measures.distances import Doubles, Floats
+from legato.measures.estimate import Estimate, absent, mean_over, ratio_of_means
+from legato.measures.whitening import Whitening
+
+
+def nearest_ratio(distance: Callable[[Floats], Doubles], images: Floats, held_out: Floats) -> tuple[Estimate, Doubles]:
+    """E d(image, nearest real)/E d(held-out image, nearest real): 1 is as near as real images are. And the images' own, (n,).
+
+    `distance` gives each image's distance to the nearest of the training images: `NearestReal(train).distances`, in PCA
+    features of pixels scaled to length 1, or a search in features. A copier of training images would be at 0.
+    """
+    found, real = distance(images), distance(held_out)
+    method = "distance to the nearest real image, over that of held-out images"
+    if not real.any():
+        return absent("the held-out images are copies of training images", "ratio", method), found
+    if not found.any():
+        return Estimate(0.0, 0.0, 0.0, len(found), "ratio", f"{method}; every one is a copy"), found
+    return ratio_of_means(found, real, "ratio", method), found / real.mean()
+
+
+def confidence(probabilities: NDArray[Any]) -> tuple[Estimate, Doubles]:
+    """max_y p(y|image), its mean and each image's, from probabilities (n, classes)."""
+    found = np.asarray(probabilities, np.float64).max(1)
+    return mean_over(found, "probability", "largest class probability of a classifier"), found
+
+
+def shell(midpoints: NDArray[Any], codes: NDArray[Any], whitening: Whitening) -> dict[str, Estimate]:
+    """Where midpoints (n, d) lie beside codes (m, d) as they are drawn, by norm in whitened space.
+
+    `norm`: E‖S^{-½}(z_½ − m)‖/E‖S^{-½}(z − m)‖, 1/√2 in high dimension for independent ends and near 1 in two; `inside`: the
+    share of midpoints with a smaller norm than 99 % of codes have, 1 % if they were codes themselves.
+    """
+    middle, typical = (np.linalg.norm(whitening.apply(z), axis=1) for z in (midpoints, codes))
+    cut = float(np.quantile(typical, 0.01))
+    inside = mean_over((middle < cut).astype(np.float64), "share", "midpoints inside the shell of 99 % of codes")
+    return {"norm": ratio_of_means(middle, typical, "ratio", "norm of midpoints over that of codes"), "inside": inside}
