@@ -101,6 +101,11 @@ class Objective(nn.Module):
         end = 10**12  # past any schedule
         return any(weight.value(end, end) > 0 and term.needs_density for weight, term in self._parts())
 
+    def final_weight(self, name: str) -> float:
+        """The weight that the run ends with on the term of that name; 0 where there is none."""
+        end = 10**12  # past any schedule
+        return sum(weight.value(end, end) for weight, term in self._parts() if term.name == name)
+
     def __add__(self, other: Term | Objective) -> Objective:
         more = weighed(1.0, other) if isinstance(other, Term) else other
         return Objective([*self._parts(), *more._parts()])

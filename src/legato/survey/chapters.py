@@ -4,5 +4,24 @@ from __future__ import annotations
 
 from legato.survey.chapter import Chapter
 from legato.survey.likelihood import BOUNDS, WIDTHS
+from legato.survey.meaning import LABELS
+from legato.survey.mechanics import BALANCE, DRAWN, GRADIENTS
+from legato.survey.paths import PATHS
+from legato.survey.population import HOLES, RATE, SHAPE
+from legato.survey.robustness import CYCLE, NOISE, STRETCH
 
-CHAPTERS: tuple[Chapter, ...] = (BOUNDS, WIDTHS)
+CHAPTERS: tuple[Chapter, ...] = (
+    BOUNDS,
+    WIDTHS,
+    BALANCE,
+    GRADIENTS,
+    DRAWN,
+    RATE,
+    SHAPE,
+    HOLES,
+    LABELS,
+    PATHS,
+    NOISE,
+    CYCLE,
+    STRETCH,
+)

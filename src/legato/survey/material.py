@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
+from legato.lazy import lazy
+from legato.survey.eyes import Eyes, eyes_for
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Material:
     def shape(self) -> tuple[int, ...]:
         """Of one example."""
         return self.test.images.shape[1:]
+
+    @lazy
+    def eyes(self) -> Eyes:
+        """With what these images are looked at."""
+        return eyes_for(self.train.images)
 
     def pairs(self, n: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """n pairs of different test rows, the ends of paths."""

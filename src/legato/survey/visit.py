@@ -15,11 +15,13 @@ from sklearn.mixture import GaussianMixture
 
 from legato.data.preparation import Floats
 from legato.lazy import lazy
+from legato.measures.whitening import Whitening
 from legato.survey.effort import Effort
+from legato.survey.eyes import Eyes
 from legato.survey.material import Material
 from legato.survey.subject import Subject
 
-COMPONENTS, FITTED = 10, 10_000  # of the mixture fitted to codes, and to how many of them
+COMPONENTS, FITTED = 10, 5000  # of the mixture fitted to codes, and to how many of them
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,22 @@ class Visit:
         return Codes(*self.subject.encode(self.shared.test.x))
 
     @lazy
+    def whitening(self) -> Whitening:
+        """Of the training population, noise included: every latent distance is measured in its units."""
+        return Whitening.fit(self.train.mu, self.train.sigma)
+
+    @property
+    def eyes(self) -> Eyes:
+        """With what images are looked at."""
+        return self.shared.eyes
+
+    @property
+    def beta(self) -> float:
+        """What the model was charged for each nat of rate; 0 where nothing."""
+        space = self.subject.space
+        return 0.0 if space is None else space.recipe.objective.final_weight("rate")
+
+    @lazy
     def reconstructions(self) -> Floats:
         """Decoded posterior means of test rows."""
         return self.subject.decode(self.test.mu)
@@ -87,7 +105,7 @@ class Visit:
 def _mixture(codes: Floats, n: int, seed: int) -> Floats:
     """n draws from a mixture of ten Gaussians fitted to codes, in a random order."""
     some = codes[np.random.default_rng(seed).permutation(len(codes))[:FITTED]].astype(np.float64)
-    fitted = GaussianMixture(COMPONENTS, reg_covar=1e-6 * float(some.var()), random_state=seed, max_iter=50)
+    fitted = GaussianMixture(COMPONENTS, reg_covar=1e-6 * float(some.var()), random_state=seed, max_iter=30)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is a rung of a ladder, no estimate
         drawn, _ = fitted.fit(some).sample(n)

@@ -1,0 +1,83 @@
+"""How far decoded images are from real ones: the ladder from reconstructions to the raw prior, and midpoints of paths.
+
+All decoded images are means, compared with grey test images in the features of `Eyes`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from legato.data.preparation import Floats
+from legato.measures.estimate import Estimate, absent
+from legato.measures.fidelity import frechet, kid
+from legato.measures.interpolation import Path, cross_fade, decoded, midpoints
+from legato.measures.manifold import manifold
+from legato.survey.chapter import Chapter, Found
+from legato.survey.visit import Visit
+
+CROWDS = ("reconstruction", "mixture", "prior")  # sets whose every member is looked for among real ones
+
+
+def ladder(visit: Visit) -> Found:
+    """Reconstructions, then samples from a mixture and a Gaussian fitted to training codes, then from N(0, I)."""
+    figures: dict[str, Estimate] = {}
+    for name, images in {"reconstruction": visit.reconstructions, **visit.samples}.items():
+        figures |= compared(visit, name, images, crowd=name in CROWDS)
+    prior, rebuilt = figures["frechet prior"], figures["frechet reconstruction"]
+    figures["frechet gap"] = _difference(prior, rebuilt)
+    return figures, {}
+
+
+def compared(visit: Visit, name: str, images: Floats, crowd: bool) -> dict[str, Estimate]:
+    """Fréchet distance and KID of one set of images; with `crowd` density, coverage, precision and realism too."""
+    eyes = visit.eyes
+    seen = eyes.features(images)
+    figures = {
+        f"frechet {name}": frechet(eyes.real.features, seen, seed=visit.seed),
+        f"kid {name}": kid(eyes.real.features, seen, seed=visit.seed),
+    }
+    if crowd:
+        found = manifold(eyes.real.cloud, seen, seed=visit.seed)
+        figures |= {f"density {name}": found.density, f"coverage {name}": found.coverage, f"precision {name}": found.precision}
+        among = f"{found.precision.method}; over that of training images"
+        figures[f"realism {name}"] = found.precision.scaled(1 / eyes.real.precision, "share, real = 1", among)
+    if eyes.confidence is not None:
+        figures[f"confidence {name}"] = eyes.confidence(images)
+    return figures
+
+
+def between(visit: Visit) -> Found:
+    """Images half way between the codes of test images."""
+    first, second = visit.shared.pairs(visit.effort.samples, 1)
+    path = decoded(visit.subject.decode, visit.test.mu[first], visit.test.mu[second])
+    return _middle(visit, path, len(first))
+
+
+def faded(visit: Visit) -> Found:
+    """Images half way between the pixels of test images: the control."""
+    first, second = visit.shared.pairs(visit.effort.samples, 1)
+    images = visit.shared.test.images
+    return _middle(visit, cross_fade(images[first], images[second]), len(first))
+
+
+def _middle(visit: Visit, path: Path, n: int) -> Found:
+    return compared(visit, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True), {}
+
+
+def _difference(a: Estimate, b: Estimate) -> Estimate:
+    """a − b of two sets that are not paired: their half widths added in squares."""
+    if a.value is None or b.value is None or a.low is None or a.high is None or b.low is None or b.high is None:
+        return absent("one of the two distances is missing")
+    half = float(np.hypot(a.high - a.low, b.high - b.low)) / 2
+    value = a.value - b.value
+    return Estimate(value, value - half, value + half, a.n, a.unit, "Fréchet distance of prior samples less that of reconstructions")
+
+
+def _names(kind: str, crowd: bool) -> tuple[str, ...]:
+    more = ("density", "coverage", "precision", "realism") if crowd else ()
+    return tuple(f"{measure} {kind}" for measure in ("frechet", "kid", *more, "confidence"))
+
+
+_LADDER = [name for kind in ("reconstruction", "mixture", "gaussian", "prior") for name in _names(kind, kind in CROWDS)]
+LADDER = Chapter("fidelity", (*_LADDER, "frechet gap"), ladder)
+MIDPOINTS = Chapter("midpoints", _names("midpoint", True), between)

@@ -1,0 +1,73 @@
+"""How training works inside: the balance of forces that sets σ, the way of the gradients, what a draw is distributed as."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from legato.measures.balance import ACTIVE, force_balance
+from legato.measures.draws import distance_to_own, distance_to_standard, posterior_draws
+from legato.measures.estimate import absent
+from legato.measures.gradients import bias, model_detach_test, model_estimators, signal_to_noise, variance_ratio
+from legato.model import LatentVariableModel
+from legato.survey.chapter import Chapter, Found
+from legato.survey.visit import Visit
+
+IMAGES, DRAWS = 50, 400  # of the gradient's estimators
+SPREAD, SHOWN = 100, 1000  # test rows whose draws are looked at, and draws of each
+
+
+def balance(visit: Visit) -> Found:
+    """log σ as 1 + [JᵀWJ]/β says it must be, beside what the encoder says, within each active dimension."""
+    beta = visit.beta
+    if not beta:
+        reason = absent("no KL is charged: nothing holds sigma up")
+        return {"force balance": reason, "force balance fitted": reason}, {}
+    found = force_balance(_model(visit), _some(visit, visit.effort.places), beta, seed=visit.seed)
+    shown = {"predicted": found.predicted[:, found.active], "learnt": found.learnt[:, found.active]}
+    curves = {name: values[:100].round(4).tolist() for name, values in shown.items()}
+    return {"force balance": found.r2(visit.seed), "force balance fitted": found.fitted_r2(visit.seed)}, {"balance": curves}
+
+
+def gradients(visit: Visit) -> Found:
+    """The reconstruction's gradient by the encoder with and without the trick, and beside the score function's."""
+    model, x = _model(visit), _some(visit, IMAGES)
+    active = visit.test.mu.var(0) > ACTIVE
+    found = model_estimators(model, x, DRAWS, visit.seed)["mu"]
+    return {
+        "detached gradient": model_detach_test(model, x, visit.seed),
+        "variance ratio": variance_ratio(found, found.baseline, active, visit.seed),
+        "variance ratio without baseline": variance_ratio(found, found.score, active, visit.seed),
+        "bias of the score function": bias(found, found.baseline),
+        "signal to noise, pathwise": signal_to_noise(found, found.pathwise),
+        "signal to noise, score function": signal_to_noise(found, found.baseline),
+    }, {}
+
+
+def draws(visit: Visit) -> Found:
+    """Draws of z beside their own N(μ, σ²), and beside N(0, 1)."""
+    z, mu, sigma = posterior_draws(_model(visit), _some(visit, SPREAD), SHOWN, visit.seed)
+    return {"distance to own": distance_to_own(z, mu, sigma), "distance to standard": distance_to_standard(z)}, {}
+
+
+def _model(visit: Visit) -> LatentVariableModel:
+    assert visit.subject.space is not None
+    return visit.subject.space.model
+
+
+def _some(visit: Visit, n: int) -> Tensor:
+    assert visit.subject.space is not None
+    return torch.from_numpy(visit.shared.test.x[:n]).to(visit.subject.space.device)
+
+
+_GRADIENTS = (
+    "detached gradient",
+    "variance ratio",
+    "variance ratio without baseline",
+    "bias of the score function",
+    "signal to noise, pathwise",
+    "signal to noise, score function",
+)
+BALANCE = Chapter("balance of forces", ("force balance", "force balance fitted"), balance, ("likelihood", "noise"))
+GRADIENTS = Chapter("gradients", _GRADIENTS, gradients, ("likelihood", "noise"))
+DRAWN = Chapter("draws", ("distance to own", "distance to standard"), draws, ("likelihood", "noise"))

@@ -1,0 +1,78 @@
+"""The population of codes: what the rate is spent on, whether clouds overlap, its shape beside the prior, the prior's holes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from legato.data.preparation import Floats
+from legato.measures.decomposition import decomposition
+from legato.measures.estimate import Estimate
+from legato.measures.holes import kde_holes, prior_holes
+from legato.measures.overlap import confusion_rate, nearest_overlap
+from legato.measures.shape import marginal_distances, norm_distance, two_sample_accuracy
+from legato.survey.chapter import Chapter, Found
+from legato.survey.visit import Visit
+
+POINTS = 10_000  # codes of a kernel estimate: its sum over pairs is quadratic, and its bandwidth hardly moves beyond
+
+
+def rate_spent(visit: Visit) -> Found:
+    """Mutual information, total correlation and the rest, by exact sums over all training posteriors; confusion; overlap."""
+    mu, sigma = visit.train.mu, visit.train.widths
+    parts = decomposition(mu, sigma, outer=visit.effort.outer, seed=visit.seed)
+    figures = {
+        "mutual information": parts.mutual_information,
+        "marginal KL": parts.marginal_kl,
+        "total correlation": parts.total_correlation,
+        "dimension-wise KL": parts.dimension_wise_kl,
+        "confusion": confusion_rate(parts.draws),
+        "overlap": nearest_overlap(mu, sigma, visit.effort.places, visit.seed),
+    }
+    return figures, {"log N": parts.log_n}
+
+
+def shape(visit: Visit) -> Found:
+    """Draws of the held-out population beside N(0, I): norms, marginals, second moments, and whether a classifier sees it."""
+    z = visit.test.draw(visit.seed)
+    some = z[: visit.effort.judged]
+    marginals = [one.value or 0.0 for one in marginal_distances(z)]
+    moments = visit.test.mu.var(0) + (visit.test.widths**2).mean(0)
+    figures = {
+        "norm distance": norm_distance(z),
+        "two-sample accuracy": two_sample_accuracy(some, visit.subject.prior(len(some), visit.seed + 1), visit.seed),
+    }
+    curves = {"marginal distances": marginals, "second moments": moments.tolist()}
+    return figures, curves | {"squared norms": _histogram((z**2).sum(1))}
+
+
+def holes(visit: Visit) -> Found:
+    """H_1% and H_5%, exactly where there are clouds, and by one kernel estimate on whitened codes for every kind of code."""
+    prior = visit.subject.prior(visit.effort.samples, visit.seed + 2)
+    figures: dict[str, Estimate] = {}
+    if visit.train.sigma is not None and visit.test.sigma is not None:
+        held_out = (visit.test.mu, visit.test.sigma)
+        found = prior_holes(visit.train.mu, visit.train.sigma, held_out, prior, draws=visit.effort.outer, seed=visit.seed)
+        figures = {f"hole {level:.0%}": one for level, one in found.items()}
+    kernel = _kernel(visit, visit.train.draw(visit.seed), visit.test.draw(visit.seed), prior, "kernel hole")
+    means = _kernel(visit, visit.train.mu, visit.test.mu, prior, "kernel hole of means")
+    return figures | kernel | means, {}
+
+
+def _kernel(visit: Visit, train: Floats, test: Floats, prior: Floats, name: str) -> dict[str, Estimate]:
+    """One kernel estimate on whitened codes, the same for clouds (of which one draw each is taken) and for points."""
+    white = visit.whitening.apply
+    found = kde_holes(white(train[:POINTS]), white(test), white(prior), seed=visit.seed)
+    return {f"{name} {level:.0%}": one for level, one in found.items()}
+
+
+def _histogram(values: np.ndarray, bins: int = 60) -> dict[str, list[float]]:
+    """Densities between even edges, up to the 99.5 % quantile: what a figure needs."""
+    density, edges = np.histogram(values, bins, (0, float(np.quantile(values, 0.995))), density=True)
+    return {"density": density.tolist(), "edges": edges.tolist()}
+
+
+_RATE = ("mutual information", "marginal KL", "total correlation", "dimension-wise KL", "confusion", "overlap")
+_HOLES = tuple(f"{kind} {level}" for kind in ("hole", "kernel hole", "kernel hole of means") for level in ("1%", "5%"))
+RATE = Chapter("what the rate is spent on", _RATE, rate_spent, ("noise",))
+SHAPE = Chapter("shape of the population", ("norm distance", "two-sample accuracy"), shape)
+HOLES = Chapter("holes of the prior", _HOLES, holes)

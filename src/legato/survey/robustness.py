@@ -1,0 +1,74 @@
+"""What small moves in latent space do: perturbation curves, the decoder's stretch at three places, encode(decode(z))."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from legato.data.preparation import Floats
+from legato.measures.cycle import code_cycle
+from legato.measures.estimate import Estimate
+from legato.measures.geometry import stretch
+from legato.measures.perturbation import Curve, perturb
+from legato.survey.chapter import Chapter, Found
+from legato.survey.visit import Visit
+
+
+def disturbed(visit: Visit) -> Found:
+    """C(r) around posterior means of test rows, in pixels, in features, and as changes of class; r50 of each."""
+    codes = visit.test.mu[: visit.effort.noisy]
+    eyes = visit.eyes
+    found = perturb(
+        visit.subject.decode, codes, visit.whitening, features=eyes.features, classify=eyes.classify, seed=visit.seed
+    )
+    kinds = {"r50": found.pixels, "r50 in features": found.features, "flip50": found.flips}
+    figures = {name: curve.half() for name, curve in kinds.items() if curve is not None}
+    curves = {f"curve of {name}": _curve(curve) for name, curve in kinds.items() if curve is not None}
+    return figures, curves
+
+
+def cycle(visit: Visit) -> Found:
+    """encode(decode(z)) beside z, at codes of test rows and at the prior's draws."""
+    figures = {}
+    for place, codes in {"posterior": visit.test.draw(visit.seed), "prior": visit.ladder["prior"]}.items():
+        some = codes[: visit.effort.noisy]
+        figures[f"cycle {place}"] = code_cycle(some, visit.subject.cycle(some), visit.whitening)
+    return figures, {}
+
+
+def stretched(visit: Visit) -> Found:
+    """The largest singular value of J S^½ at draws of posteriors, of the prior, and at midpoints of test means."""
+    decoder = visit.subject.decoder
+    assert decoder is not None
+    first, second = (visit.test.mu[rows[: visit.effort.places]] for rows in visit.ends)
+    places = {
+        "posterior": visit.test.draw(visit.seed)[: visit.effort.places],
+        "prior": visit.ladder["prior"][: visit.effort.places],
+        "midpoint": 0.5 * (first + second),
+    }
+    figures: dict[str, Estimate] = {}
+    for place, codes in places.items():
+        found = stretch(decoder, _tensor(visit, codes), visit.whitening, seed=visit.seed).estimates()
+        figures |= {f"stretch {place}": found["median"], f"stretch {place} p99": found["p99"]}
+        figures[f"stretch {place} unevenness"] = found["unevenness"]
+    return figures, {}
+
+
+def _tensor(visit: Visit, codes: Floats) -> Tensor:
+    device = visit.subject.space.device if visit.subject.space is not None else "cpu"
+    return torch.from_numpy(np.asarray(codes, np.float32)).to(device)
+
+
+def _curve(curve: Curve) -> dict[str, list[float | None]]:
+    """C at every radius with its interval."""
+    found = curve.estimates()
+    ends = {"value": [e.value for e in found], "low": [e.low for e in found], "high": [e.high for e in found]}
+    return {"radii": [float(r) for r in curve.radii], **ends}
+
+
+_PLACES = ("posterior", "prior", "midpoint")
+_STRETCH = tuple(f"stretch {place}{what}" for place in _PLACES for what in ("", " p99", " unevenness"))
+NOISE = Chapter("robustness", ("r50", "r50 in features", "flip50"), disturbed)
+CYCLE = Chapter("cycle", ("cycle posterior", "cycle prior"), cycle)
+STRETCH = Chapter("stretch", _STRETCH, stretched, ("derivatives",))
