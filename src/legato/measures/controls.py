@@ -1,0 +1,104 @@
+"""Controls: images from no model, or from one that learned nothing, which every measure of images is run on too.
+
+Covered: the mean image, the copier of the nearest training image, a decoder that was never trained, the cross-fade of pixels,
+training images as if they were generated (the floor), and the sentence to print where a measure prefers one to the model.
+Not covered: the measures. A measure that ranks the copier above a model does not see memorising; one that ranks the mean
+image above it likes blur. Either is no fault of the model's, and belongs beside its figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+from legato.measures.estimate import Estimate
+from legato.measures.features import Floats
+from legato.measures.neighbours import blocks
+
+
+def mean_image(train: NDArray[Any], n: int) -> Floats:
+    """The mean of train (N, *shape), n times: (n, *shape)."""
+    return np.repeat(np.asarray(train.mean(0, dtype=np.float64), np.float32)[None], n, 0)
+
+
+def nearest_copies(train: NDArray[Any], images: NDArray[Any]) -> NDArray[np.int64]:
+    """The row of train (N, *shape) whose pixels are nearest to each of images (n, *shape): (n,), Euclidean."""
+    flat, others = (torch.from_numpy(np.asarray(x, np.float32).reshape(len(x), -1)) for x in (images, train))
+    found = np.empty(len(flat), np.int64)
+    for rows, squares in blocks(flat, others):
+        found[rows] = squares.argmin(1).numpy()
+    return found
+
+
+def copier(train: NDArray[Any], images: NDArray[Any]) -> NDArray[Any]:
+    """The nearest training image of each image (n, *shape): perfect pictures, nothing new."""
+    return np.asarray(train[nearest_copies(train, images)])
+
+
+def from_noise(decode: Callable[[Floats], Floats], n: int, latent_dim: int, seed: int = 0) -> Floats:
+    """What `decode`, z (n, latent_dim) -> (n, *shape), makes of N(0, I): of an untrained decoder, the control."""
+    return decode(np.random.default_rng(seed).standard_normal((n, latent_dim), dtype=np.float32))
+
+
+def cross_fade(first: NDArray[Any], second: NDArray[Any], steps: int = 33) -> Floats:
+    """(1 − α)x + αx′ in pixels for pairs (P, *shape), α from 0 to 1: (P, steps, *shape). Perfectly smooth, and unreal."""
+    if first.shape != second.shape or steps < 2:
+        raise Mistake(f"a cross-fade needs pairs of one shape and 2 steps or more, got {first.shape}, {second.shape}, {steps}")
+    alpha = np.linspace(0, 1, steps, dtype=np.float32).reshape(1, steps, *[1] * (first.ndim - 1))
+    return np.asarray((1 - alpha) * first[:, None] + alpha * second[:, None], np.float32)
+
+
+def real_again(train: NDArray[Any], n: int, seed: int = 0) -> NDArray[Any]:
+    """n different training images (n, *shape) in place of samples: against test images they give a measure's floor."""
+    if n > len(train):
+        raise Mistake(f"the floor needs {n:,} training images, and there are {len(train):,}")
+    return np.asarray(train[np.sort(np.random.default_rng(seed).choice(len(train), n, replace=False))])
+
+
+BLINDNESS = {
+    "copier": "it does not see memorising",
+    "mean image": "it likes blur",
+    "untrained decoder": "it does not see what training gives",
+    "cross-fade": "it asks for smoothness, not for realism",
+}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One measure of a model beside the same measure of its controls, by name. `higher_is_better` says which way it counts."""
+
+    measure: str
+    model: Estimate
+    controls: Mapping[str, Estimate]
+    higher_is_better: bool
+
+    def above(self) -> list[str]:
+        """The controls that the measure puts above the model, best first. Absent figures rank nowhere."""
+        if self.model.value is None:
+            return []
+        sign = 1 if self.higher_is_better else -1
+        known = {name: sign * one.value for name, one in self.controls.items() if one.value is not None}
+        ahead = [name for name, value in known.items() if value > sign * self.model.value]
+        return sorted(ahead, key=lambda name: -known[name])
+
+    def warnings(self) -> list[str]:
+        """One sentence for each control above the model; whether the intervals keep them apart is part of it."""
+        return [self._sentence(name) for name in self.above()]
+
+    def _sentence(self, name: str) -> str:
+        apart = "" if disjoint(self.model, self.controls[name]) else ", though their intervals overlap"
+        why = f": {BLINDNESS[name]}" if name in BLINDNESS else ""
+        return f"{self.measure} ranks the {name} ({self.controls[name]}) above the model ({self.model}){apart}{why}"
+
+
+def disjoint(first: Estimate, second: Estimate) -> bool:
+    """Whether two intervals share no point; False where one is unknown."""
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        return False
+    return first.low > second.high or second.low > first.high
