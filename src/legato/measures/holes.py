@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from legato.errors import Mistake
-from legato.measures.aggregate import Doubles, Floats, as_points, log_aggregate, sample_posteriors
+from legato.measures.aggregate import LEAST, Doubles, Floats, as_points, log_aggregate, sample_posteriors
 from legato.measures.estimate import Estimate
 
 LEVELS = (0.01, 0.05)
@@ -96,11 +96,12 @@ def kde_bandwidth(codes: Floats, of: int = 500, seed: int = 0) -> float:
     chosen = np.random.default_rng(seed).permutation(len(codes))[:of]
     halves = _half_squares(codes, chosen)
     nearest = halves.amin(1, keepdim=True)
-    above = halves - nearest  # (of, N), above 0 but at the nearest
+    above = halves.sub_(nearest)  # (of, N), above 0 but at the nearest
 
     def loss(log_h: float) -> float:
         precision = math.exp(-2 * log_h)
-        shares = (above * -precision).clamp_min_(-60.0).exp_().sum(1)  # the floor: as in aggregate.py, for speed
+        # Row by row in the cache, and with a floor for speed, as in aggregate.py.
+        shares = torch.stack([(row * -precision).clamp_min_(LEAST).exp_().sum() for row in above])
         return float(codes.shape[1] * log_h - (shares.log().double() - precision * nearest[:, 0].double()).mean())
 
     found = minimize_scalar(loss, bounds=tuple(np.log(BANDWIDTHS)), method="bounded", options={"xatol": 0.01})
