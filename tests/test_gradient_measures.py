@@ -30,6 +30,7 @@ from legato.measures.gradients import (
     model_estimators,
     signal_to_noise,
     variance_ratio,
+    variance_ratios,
 )
 from legato.measures.information import information_of, logistic_information
 from legato.model import LatentVariableModel
@@ -76,12 +77,13 @@ def toy(d: int, draws: int, n: int = 1) -> dict[str, Estimators]:
 )
 def test_the_toy_of_the_claims_has_its_variance_ratios(d, plain, baseline, n):
     """In closed form by Gaussian moments: 22 and 16,000 without a baseline, 11 and 230 with one."""
-    found = toy(d, 4000, n)["mu"]
+    found = toy(d, 20_000, n)["mu"]
     assert variance_ratio(found, found.score).value == pytest.approx(plain, rel=0.03)
     with_one = variance_ratio(found, found.baseline)
     assert with_one.value == pytest.approx(baseline, rel=0.03)
     assert with_one.low < with_one.value < with_one.high
-    assert with_one.n == 4000
+    assert with_one.n == 20_000
+    assert "20000 draws" in with_one.method
 
 
 def test_the_closed_form_of_the_toy_is_that_of_gaussian_moments():
@@ -99,6 +101,17 @@ def test_the_closed_form_of_the_toy_is_that_of_gaussian_moments():
         cross = moment(2, 2) + others
         assert (noisy - 16) / 4 == plain
         assert (noisy - 2 * mean * cross + mean**2 - 16) / 4 == with_baseline
+
+
+def test_the_interval_of_a_variance_ratio_holds_its_value_and_mostly_the_truth():
+    inside = 0
+    for seed in range(100):
+        found = estimators(quadratic, torch.full((20, 1), 2.0).double(), torch.ones(20, 1).double(), 1000, seed)["mu"]
+        one = variance_ratio(found, found.baseline)
+        assert one.low < one.value < one.high
+        inside += one.low < 42 / 4 < one.high
+    assert inside >= 85  # ε⁶ has heavy tails: a little below 95 of 100
+    assert variance_ratios(found, found.score) == pytest.approx(found.score.var(0) / found.pathwise.var(0))
 
 
 def test_every_estimator_has_the_closed_forms_mean():
@@ -135,6 +148,7 @@ def test_a_dimension_that_nothing_reads_is_left_out_of_the_ratio():
     found = estimators(lambda z: z[..., 0] ** 2, mu, torch.ones_like(mu), 4000)["mu"]
     assert (found.pathwise[..., 1] == 0).all()
     assert variance_ratio(found, found.score).value == pytest.approx(87 / 4, rel=0.1)
+    assert np.isnan(variance_ratios(found, found.score)[:, 1]).all()
     assert variance_ratio(found, found.score, np.array([True, False])).value == pytest.approx(87 / 4, rel=0.1)
     assert variance_ratio(found, found.score, np.array([False, True])).why
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.errors import Mistake
-from legato.measures.estimate import Estimate, absent, bootstrap, mean_over
+from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.posterior import distortion, gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.trace import Given
@@ -69,7 +69,7 @@ class Estimators:
     baseline: Doubles  # the score function with a leave-one-out baseline
 
 
-def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 400, seed: int = 0) -> dict[str, Estimators]:
+def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 1000, seed: int = 0) -> dict[str, Estimators]:
     """Per-draw gradients of E_q f by `mu` and by `log_sigma`, for n posteriors with mu and sigma (n, d).
 
     f maps z (S, n, d) to (S, n), each entry from its own z. The baseline is over all `draws`.
@@ -104,7 +104,7 @@ def _with_slopes(f: Function, z: Tensor) -> tuple[Tensor, Tensor]:
     return torch.cat(values), torch.cat(slopes)
 
 
-def model_estimators(model: LatentVariableModel, x: Tensor, draws: int = 400, seed: int = 0) -> dict[str, Estimators]:
+def model_estimators(model: LatentVariableModel, x: Tensor, draws: int = 1000, seed: int = 0) -> dict[str, Estimators]:
     """The same of a model's distortion, f(z) = −log p(x|z), at its posteriors of x (n, *data)."""
     with still(model, seed), torch.no_grad():
         mu, sigma = gaussian_posterior(model, x)
@@ -132,27 +132,42 @@ def bias(found: Estimators, other: Doubles) -> Estimate:
     )
 
 
-def variance_ratio(found: Estimators, other: Doubles, active: Bools | None = None, seed: int = 0) -> Estimate:
-    """Var(other)/Var(pathwise): the geometric mean over images and dimensions, its interval a bootstrap over draws.
+def variance_ratios(found: Estimators, other: Doubles) -> Doubles:
+    """Var(other)/Var(pathwise) of each image and dimension, (n, d); NaN where the pathwise gradient does not vary at all."""
+    path = found.pathwise.var(0)
+    return np.where(path > 0, other.var(0) / np.where(path > 0, path, 1.0), np.nan)
+
+
+def variance_ratio(found: Estimators, other: Doubles, active: Bools | None = None) -> Estimate:
+    """The geometric mean of `variance_ratios` over images and dimensions, its interval over draws.
 
     `active` (d,) keeps the dimensions that the decoder reads: in the others the pathwise variance is near 0, and so the ratio
     near infinite, without anything to be learned there. A variance of exactly 0 is left out always.
+
+    Each draw is given its influence on log Var, (g − ḡ)²/Var − 1, whose mean has a normal interval (the delta method). The
+    percentile bootstrap would miss its own value: a resample repeats draws, and the logarithm of its variance is lower still.
     """
-    path, other = (part if active is None else part[:, :, active] for part in (found.pathwise, other))
-    path, other = (part.reshape(len(part), -1) for part in (path, other))
-    keep = path.var(0) > 0
-    method = "geometric mean over images and dimensions of Var(score function)/Var(pathwise)"
+    keep = (found.pathwise.var(0) > 0) & (True if active is None else active)
+    method = f"geometric mean of Var(score function)/Var(pathwise) over {keep.sum():,} images x dimensions"
     if not keep.any():
         return absent("no dimension has a pathwise gradient that varies", "times the variance", method)
-    path, other = (part[:, keep] - part[:, keep].mean(0) for part in (path, other))
+    log = mean_over(_log_variance(other[:, keep]) - _log_variance(found.pathwise[:, keep]), "", method)
+    if log.value is None or log.low is None or log.high is None:
+        return absent("one draw has no variance", "times the variance", method)
+    text = log.method.replace("examples", "draws")
+    return Estimate(math.exp(log.value), math.exp(log.low), math.exp(log.high), log.n, "times the variance", text)
 
-    def statistic(weights: Doubles) -> Doubles:
-        logs = [np.log(weights @ part**2 - (weights @ part) ** 2).mean(1) for part in (other, path)]
-        return np.asarray(np.exp(logs[0] - logs[1]))
 
-    draws = len(path)
-    value = float(statistic(np.full((1, draws), 1 / draws))[0])
-    return bootstrap(statistic, value, draws, "times the variance", f"{method} ({keep.sum():,})", seed=seed)
+def _log_variance(part: Doubles) -> Doubles:
+    """Numbers (S,) whose mean is that of log Var over the columns of (S, m), and whose spread is each draw's part in it.
+
+    The logarithm of an estimated variance is too low by half its squared relative error, however many columns are averaged:
+    7 % for a score function of 400 draws. That much is put back.
+    """
+    variance = part.var(0)
+    influence = (part - part.mean(0)) ** 2 / variance - 1
+    level = np.log(variance) + (influence**2).mean(0) / (2 * len(part))
+    return np.asarray(level.mean() + influence.mean(1))
 
 
 def signal_to_noise(found: Estimators, other: Doubles) -> Estimate:

@@ -19,7 +19,7 @@ from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family,
 
 Quadratic = Callable[[Tensor], Tensor]  # a change of theta (B, *shape) -> ½ of it is the KL it makes, (B,), nats
 Information = Callable[[Tensor], Quadratic]  # theta (B, *shape) -> the quadratic form there
-BLOCK = 16_384  # values whose 257 edges are held at a time: 100 MB
+BLOCK = 4096  # values whose 256 probabilities are held at a time: 8 MB for each of some ten arrays
 
 
 def information_of(family: Family, event_dims: int) -> Information:
