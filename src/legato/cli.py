@@ -22,6 +22,8 @@ COMMANDS = {
     "data": "what is in a source: count, shape, range, labels, problems, the likelihood that fits",
     "train": "trains a recipe: legato train RECIPE --data SOURCE --out RUN",
     "evaluate": "ELBO, rate, distortion, log-likelihood and more of a RUN, with intervals",
+    "compare": "two RUNs or more: paired differences of ELBO, distortion, rate and log-likelihood",
+    "report": "one HTML file of a RUN: curves, samples, map, measures with intervals",
     "sample": "a picture of decoded draws from the prior",
     "reconstruct": "a picture of images above their reconstructions",
     "interpolate": "a path through latent space between images",

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from matplotlib.figure import Figure
-
 from legato.data.prepared import Prepared
 from legato.demo.members import LARGE, SMALL, Member
 from legato.demo.numbers import TESTED, Row, Yardstick
-from legato.latent_space import Origin
 from legato.measures.estimate import Estimate
-from legato.report.curves import Curve, SigmaSeries, TrainingSeries, sigma_curves, training_curves
 from legato.report.html import Section, Table
-from legato.report.maps import DecodedPlane, LatentMap, decoded_planes, latent_maps
-from legato.report.panels import ImageRow, SamplePanel, interpolation_panel, reconstruction_panel, sample_panels
-
-MAPPED, SHOWN, LATTICE, STEPS = 5000, 36, 17, 11
+from legato.report.trained.images import SAMPLES as SHOWN
+from legato.report.trained.images import interpolation_figure, reconstruction_figure, sample_figure
+from legato.report.trained.planes import LATTICE, MAPPED, map_figure, plane_figure
+from legato.report.trained.training import loss_figure, sigma_figure
 
 
 def table(rows: Sequence[Row], against: Yardstick) -> Table:
@@ -76,50 +71,50 @@ def sections(members: Sequence[Member], data: Prepared, numbers: Table) -> list[
             "Each dot is the code of a test digit, coloured by its class. An autoencoder puts codes wherever reconstruction "
             "likes them: clusters, and between them places where the decoder has never been. A VAE gives each digit a cloud "
             "(the ellipse of one standard deviation) and pays for leaving N(0, I) (the dashed rings at 1, 2 and 3).",
-            _maps(small, data),
+            map_figure(small, data),
             f"Codes of {MAPPED:,} test digits with 2 latents. Clouds are drawn at axis scale; each panel has its own scale.",
         ),
         Section(
             "What each place decodes to",
             "The plane of codes, decoded at even steps. In the VAE's plane every place inside the rings should be some digit.",
-            _planes(small, data),
+            plane_figure(small, data),
             f"{LATTICE} × {LATTICE} decoded means: the VAE over ±3, the others over the middle 98 % of their codes.",
         ),
         Section(
             "Samples from N(0, I)",
             "The same draws for every model. Only the VAE was asked to keep its codes where these draws fall.",
-            _samples(large, data, "prior"),
+            sample_figure(large, data, "prior", "Real digits"),
             f"Decoded means of the first {SHOWN} draws of seed 0, {LARGE} latents, not picked; real test digits beside them.",
         ),
         Section(
             "Samples from a Gaussian fitted to the codes",
             "A fairer question to an autoencoder: draw where its codes are. The fit still covers the holes between them.",
-            _samples(large, data, "codes"),
+            sample_figure(large, data, "codes", "Real digits"),
             f"Decoded means of {SHOWN} draws of seed 0 from N(mean, covariance) of the training codes, {LARGE} latents.",
         ),
         Section(
             "From one digit to another",
             "Straight lines between two codes, decoded. The cross-fade blends pixels instead: smooth, and no digit in between.",
-            _interpolation(large, data),
+            interpolation_figure(large, data),
             f"The first two test digits of different classes, {LARGE} latents.",
         ),
         Section(
             "Reconstructions",
             "What the noise and the KL cost: the same digits through each model.",
-            _reconstructions(large, data),
+            reconstruction_figure(large, data),
             f"Decoded means of the codes of the first 10 test digits, {LARGE} latents; the models see pixels drawn 0 or 1.",
         ),
         Section(
             "The noise over training",
             "Without a KL term nothing pays for certainty: σ shrinks, or the codes spread instead, which is the same to a "
             "decoder; the right panel divides one by the other.",
-            _sigmas(large),
+            sigma_figure(large),
             f"Mean σ of each of {LARGE} dimensions over validation digits: geometric mean and range over dimensions.",
         ),
         Section(
             "Training",
             "Validation is always at β = 1 on the averaged weights; an autoencoder has a distortion and no ELBO.",
-            _curves(large),
+            loss_figure(large),
             "Loss parts over training, nats per digit.",
         ),
     ]
@@ -139,96 +134,3 @@ def _ratio(one: Estimate, other: Estimate) -> float:
     assert one.value is not None
     assert other.value is not None
     return one.value / other.value
-
-
-def _maps(members: Sequence[Member], data: Prepared) -> Figure:
-    rows = data.split("test")[:MAPPED]
-    stored, known = np.asarray(data.dataset.rows)[rows], data.dataset.labels
-    panels = []
-    for member in members:
-        mu, sigma = member.space.encode(stored, rows)
-        clouds = sigma if member.space.has_density else None
-        labels = None if known is None else known[rows]
-        panels.append(LatentMap(member.title, mu, clouds, labels, data.dataset.label_names, member.space.prior_was_trained))
-    return latent_maps(panels)
-
-
-def _planes(members: Sequence[Member], data: Prepared) -> Figure:
-    rows = data.split("test")[:MAPPED]
-    panels = []
-    for member in members:
-        x0, x1, y0, y1 = extent = _extent(member, np.asarray(data.dataset.rows)[rows], rows)
-        grid = np.stack(np.meshgrid(np.linspace(x0, x1, LATTICE), np.linspace(y0, y1, LATTICE)), -1)
-        images = member.space.decode(grid.reshape(-1, 2)).reshape(LATTICE, LATTICE, *member.space.shape)
-        panels.append(DecodedPlane(member.title, images, extent))
-    return decoded_planes(panels)
-
-
-def _extent(member: Member, stored: np.ndarray, rows: np.ndarray) -> tuple[float, float, float, float]:
-    """±3 where the prior was trained for, else a square around the middle 98 % of the codes."""
-    if member.space.prior_was_trained:
-        return (-3.0, 3.0, -3.0, 3.0)
-    low, high = np.quantile(member.space.encode(stored, rows)[0], [0.01, 0.99], axis=0)
-    centre, half = (low + high) / 2, float((high - low).max()) / 2
-    return (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
-
-
-def _samples(members: Sequence[Member], data: Prepared, origin: Origin) -> Figure:
-    real = data.preparation.original(np.asarray(data.dataset.rows)[data.split("test")[:SHOWN]])
-    drawn = [SamplePanel(m.title, m.space.sample(SHOWN, seed=0, origin=origin)) for m in members]
-    return sample_panels([*drawn, SamplePanel("Real digits", real)])
-
-
-def _interpolation(members: Sequence[Member], data: Prepared) -> Figure:
-    rows = _two(data)
-    stored = np.asarray(data.dataset.rows)[rows]
-    lines = []
-    for member in members:
-        path = member.space.interpolate(member.space.encode(stored, rows)[0], steps=STEPS)
-        lines.append(ImageRow(member.title, member.space.decode(path)))
-    images = data.preparation.original(stored)
-    alphas = np.linspace(0, 1, STEPS).reshape(-1, 1, 1, 1)
-    lines.append(ImageRow("Pixel cross-fade", (1 - alphas) * images[:1] + alphas * images[1:]))
-    return interpolation_panel(lines)
-
-
-def _two(data: Prepared) -> np.ndarray:
-    """The first two test digits of different classes."""
-    test, labels = data.split("test"), data.dataset.labels
-    assert labels is not None
-    other = next(row for row in test if labels[row] != labels[test[0]])
-    return np.array([test[0], other])
-
-
-def _reconstructions(members: Sequence[Member], data: Prepared) -> Figure:
-    rows = data.split("test")[:10]
-    stored = np.asarray(data.dataset.rows)[rows]
-    lines = [ImageRow(m.title, m.space.reconstruct(stored, rows)) for m in members]
-    return reconstruction_panel(data.preparation.original(stored), lines)
-
-
-def _sigmas(members: Sequence[Member]) -> Figure:
-    series = []
-    for member in members:
-        found = [(m["step"], m["validation"]) for m in member.space.run.read_metrics() if "validation" in m]
-        if member.space.has_density:
-            sigma, spread = (np.array([v[name] for _, v in found]) for name in ("sigma", "std_mu"))
-            series.append(SigmaSeries(member.title, np.array([step for step, _ in found]), sigma, spread))
-    return sigma_curves(series)
-
-
-def _curves(members: Sequence[Member]) -> Figure:
-    series = []
-    for member in members:
-        lines = member.space.run.read_metrics()
-        parts = [name for name in ("distortion", "rate") if name in lines[0].get("train", {"distortion": 0})]
-        train = {name: _curve(lines, "train", name) for name in parts}
-        validation = {name: _curve(lines, "validation", name) for name in parts}
-        series.append(TrainingSeries(member.title, train, validation))
-    return training_curves(series)
-
-
-def _curve(lines: Sequence[dict[str, object]], kind: str, name: str) -> Curve:
-    found = [(line["step"], line[kind]) for line in lines if kind in line]
-    kept = [(step, part[name]) for step, part in found if isinstance(part, dict) and part.get(name) is not None]
-    return Curve(np.array([step for step, _ in kept]), np.array([value for _, value in kept], float))

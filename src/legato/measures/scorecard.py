@@ -38,10 +38,10 @@ def evaluate(
     numbers = data.split(split)[:limit]
     if not len(numbers):
         raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
-    found = score(space.model, _batches(space, data, numbers), k, seed)
+    found = score(space.model, batches(space, data, numbers), k, seed)
     return {
         **_figures(space, found, k),
-        "data": _describe(data, split, numbers),
+        "data": describe(data, split, numbers),
         "run": {"path": str(space.run.path), **space.definition.to_json(), "k": k, "seed": seed, **_likelihood(space)},
     }
 
@@ -79,7 +79,8 @@ def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:
     return absent("the likelihood is a density, not a probability of 8-bit values: use discretized-logistic", unit)
 
 
-def _batches(space: LatentSpace, data: Prepared, numbers: Any) -> Iterator[Tensor]:
+def batches(space: LatentSpace, data: Prepared, numbers: Any) -> Iterator[Tensor]:
+    """These rows as the model sees them, on its device, with a bar."""
     with progress("scoring", len(numbers), unit="examples") as bar:
         done = 0
         for x in data.batches(numbers, BATCH):
@@ -88,7 +89,8 @@ def _batches(space: LatentSpace, data: Prepared, numbers: Any) -> Iterator[Tenso
             bar(done)
 
 
-def _describe(data: Prepared, split: str, numbers: Any) -> dict[str, Any]:
+def describe(data: Prepared, split: str, numbers: Any) -> dict[str, Any]:
+    """What was measured on, so that another can measure on the same."""
     binarised = data.preparation.binarise
     return {
         "source": data.dataset.source,

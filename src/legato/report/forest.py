@@ -55,11 +55,17 @@ class Reference:
 
 
 def estimates_plot(
-    rows: Sequence[EstimateRow], unit: str, title: str = "", references: Sequence[Reference] = (), *, log: bool = False
+    rows: Sequence[EstimateRow],
+    unit: str,
+    title: str = "",
+    references: Sequence[Reference] = (),
+    *,
+    log: bool = False,
+    least: float | None = None,
 ) -> Figure:
     """A dot and intervals for each row, `unit` below them, the numbers at the right.
 
-    `log` needs values above 0; an end of an interval at or below 0 then reaches to the edge.
+    The axis begins at `least` where that is given (0 for what is read as a share of a whole). `log` needs values above 0; an end of an interval at or below 0 then reaches to the edge.
     """
     _check(rows, references, log)
     names = [style.wrapped(row.title, NAMES, style.TEXT) for row in rows]
@@ -73,6 +79,8 @@ def estimates_plot(
         figure = style.blank(width, height)
         axes = figure.add_axes((left / width, bottom / height, WIDE / width, tall / height))
         _scale(axes, rows, references, log)
+        if least is not None:
+            axes.set_xlim(left=least)
         for place, row in enumerate(rows):
             _draw_row(axes, place, row, numbers[place])
         for number, reference in enumerate(references):

@@ -22,8 +22,10 @@ def bracketed(estimate: Estimate) -> str:
 
 
 def _digits(estimate: Estimate) -> int:
-    """Decimals: two digits of half the interval's width, else three of the value; 0 to 6 of them."""
+    """Decimals: two digits of half the interval's width, else three of the value; 0 to 6 of them, none of whole numbers."""
     assert estimate.value is not None
+    if all(end is None or float(end).is_integer() for end in (estimate.value, estimate.low, estimate.high)):
+        return 0  # a count
     width = 0.0 if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
     size, wanted = (width, 2) if width > 0 else (abs(estimate.value), 3)
     # Rounded first: a half-width of 0.1 computed as 0.0999… has no digit more.

@@ -74,6 +74,14 @@ def interpolation_panel(rows: Sequence[ImageRow], alphas: Sequence[float] | None
     return _lines(rows, [style.plain(round(float(value), 3)) for value in values], "α, from the one image to the other")
 
 
+def traversal_panel(rows: Sequence[ImageRow], spans: Floats) -> Figure:
+    """Paths that move one dimension each, `spans` standard deviations of the training codes from their mean."""
+    if not rows or any(len(row.images) != len(spans) for row in rows):
+        raise Mistake(f"a traversal of {len(spans)} steps needs as many images a row, got {[len(row.images) for row in rows]}")
+    ticks = [style.plain(round(float(span), 2)) for span in spans]
+    return _lines(rows, ticks, "standard deviations of the training codes")
+
+
 def reconstruction_panel(originals: Floats, rows: Sequence[ImageRow]) -> Figure:
     """The originals above each model's reconstruction of them."""
     if any(row.images.shape[0] != len(originals) for row in rows):

@@ -1,0 +1,71 @@
+"""`legato compare RUN RUN…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from legato.commands.application import application
+from legato.commands.options import HERE, Json, Seed, Source, Split, Where
+from legato.commands.output import write_figures
+from legato.measures.comparison import compare as compare_runs
+from legato.measures.estimate import Estimate
+from legato.report.interval import bracketed
+
+app = application("compare")
+LESS = "The ELBO is better higher, distortion and nll lower. Each interval is a 95 % one of its own, over the examples."
+
+
+@app.default
+def compare(
+    *runs: Annotated[Path, Parameter(help="Two RUNs or more; the first is the reference.")],
+    data: Source = None,
+    split: Split = "test",
+    k: Annotated[int, Parameter(help="Importance draws per example, exactly, the same for all.")] = 100,
+    limit: Annotated[int | None, Parameter(help="Only the first so many examples of the split.")] = None,
+    seed: Seed = 0,
+    json: Json = None,
+    place: Where = HERE,
+) -> None:
+    """Paired differences between runs, with 95 % intervals, on the same images and the same binarisation."""
+    found = compare_runs([place.load(run) for run in runs], data, split=split, k=k, limit=limit, seed=seed)
+    if json is not None:
+        write_figures(found, json)
+    if json is None or str(json) != "-":
+        _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    console, about = Console(), found["data"]
+    reference, *others = found["runs"]
+    of = f"{about['n']:,} examples of {about['source']} ({about['split']})"
+    console.print(f"nats per example, {of}, k = {found['k']}; reference: {reference['recipe']} at {reference['path']}")
+    for run in others:
+        console.print(_table(reference, run))
+    console.print(f"{LESS} The interval over training seeds is {found['seeds']}.")
+
+
+def _table(reference: dict[str, Any], run: dict[str, Any]) -> Table:
+    table = Table("figure", "reference", "this run", "difference [95 %]", title=f"{run['recipe']} at {run['path']}")
+    for name, difference in run["differences"].items():
+        figures = [_short(one["figures"][name]) for one in (reference, run)]
+        table.add_row(name, *figures, _signed(_estimate(difference)))
+    return table
+
+
+def _short(figure: dict[str, Any]) -> str:
+    return "–" if figure["value"] is None else f"{figure['value']:.2f}".replace("-", "−")
+
+
+def _signed(difference: Estimate) -> str:
+    """With its sign written out: a difference without one is easily read as a value."""
+    sign = "+" if difference.value is not None and difference.value > 0 else ""
+    return f"{sign}{bracketed(difference)}"
+
+
+def _estimate(figure: dict[str, Any]) -> Estimate:
+    return Estimate(**{"why": None, **figure})

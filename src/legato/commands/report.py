@@ -1,0 +1,35 @@
+"""`legato report RUN…`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from legato.commands.application import application
+from legato.commands.options import HERE, Seed, Source, Where
+from legato.commands.output import say
+from legato.errors import Mistake
+from legato.report.trained import write_run_report
+
+app = application("report")
+
+
+@app.default
+def report(
+    *runs: Annotated[Path, Parameter(help="A RUN, or several of the same data: side by side.")],
+    data: Source = None,
+    k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 50,
+    limit: Annotated[int, Parameter(help="The figures are over the first so many examples of the test split.")] = 2000,
+    seed: Seed = 0,
+    out: Annotated[Path | None, Parameter(help="The file; by default report.html in the (first) RUN.")] = None,
+    place: Where = HERE,
+) -> None:
+    """One HTML file of what was trained, what it makes, and what was measured of it. It needs no network."""
+    if not runs:
+        raise Mistake("a report needs a RUN: legato report RUN")
+    spaces = [place.load(run) for run in runs]
+    path = spaces[0].run.report if out is None else out
+    size = write_run_report(spaces, path, data, k=k, limit=limit, seed=seed)
+    say(f"wrote {path}, {size / 1e6:.1f} MB")

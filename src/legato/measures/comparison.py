@@ -1,0 +1,140 @@
+"""Runs compared: paired differences, on the same images, the same binarisation, equally many draws.
+
+Covered: refusing runs whose nats do not compare. A difference is taken image by image, so that what all runs share (hard and
+easy images) cancels: its interval is often ten times narrower than those of the two means suggest.
+Not covered: variation over training seeds. Each run is one trained model, and another seed of the same recipe may differ by
+more than the interval; that other interval is said to be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+from legato.families import Bernoulli, Discretized
+from legato.latent_space import LatentSpace
+from legato.measures.estimate import Estimate, absent, mean_over
+from legato.measures.likelihood import Scores, score
+from legato.measures.scorecard import NO_POSTERIOR, batches, describe
+
+Doubles = NDArray[np.float64]
+
+FIGURES = ("elbo", "distortion", "rate", "nll")
+SEEDS = (
+    "missing: each run is one trained model, so that these intervals say nothing of other training seeds; train each recipe "
+    "with several --seed to learn how much those differ"
+)
+
+
+def compare(
+    spaces: Sequence[LatentSpace],
+    source: Any = None,
+    *,
+    split: str = "test",
+    k: int = 100,
+    limit: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Each run beside the first: `runs`, each with its `figures` and its `differences` (run − first); `data`, `seeds`, k.
+
+    All nats per example, nll at the same k. Raises `Mistake` for runs of other data, another binarisation or other units.
+    """
+    if len(spaces) < 2:
+        raise Mistake("a comparison needs two runs or more: legato compare RUN RUN")
+    if k < 1 or (limit is not None and limit < 1):
+        raise Mistake(f"`k` and `limit` must be 1 or more, got {k} and {limit}")
+    check_same_data(spaces, given=source is not None)
+    check_same_units(spaces)
+    data = spaces[0].data(source)
+    numbers = data.split(split)[:limit]
+    if not len(numbers):
+        raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
+    found = [per_example(score(space.model, batches(space, data, numbers), k, seed)) for space in spaces]
+    return {
+        "data": describe(data, split, numbers),
+        "k": k,
+        "seed": seed,
+        "seeds": SEEDS,
+        "runs": [_run(space, one, found[0], k) for space, one in zip(spaces, found, strict=True)],
+    }
+
+
+def per_example(scores: Scores) -> dict[str, Doubles]:
+    """ELBO at β = 1, distortion, rate and nll of each example, (n,), nats: those that the model has."""
+    if scores.rate is None or scores.log_px is None:
+        return {"distortion": scores.distortion}
+    elbo = -(scores.distortion + scores.rate)
+    return {"elbo": elbo, "distortion": scores.distortion, "rate": scores.rate, "nll": -scores.log_px}
+
+
+def paired_difference(values: Doubles, reference: Doubles, unit: str, method: str) -> Estimate:
+    """The mean of `values` − `reference`, (n,) each in the same order, with its normal 95 % interval over the examples."""
+    if np.shape(values) != np.shape(reference):
+        raise Mistake(f"a paired difference needs the same examples, got {np.shape(values)} and {np.shape(reference)}")
+    return mean_over(np.asarray(values, np.float64) - np.asarray(reference, np.float64), unit, f"paired difference: {method}")
+
+
+def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> None:
+    """Raises `Mistake` where runs are of other shapes, values or data; `given` data replace the runs' own."""
+    first, *others = [(space.run.path, space.run.stored("data")) for space in spaces]
+    for path, stored in others:
+        for key, what in (("shape", "shape"), ("kind", "values")):
+            if stored[key] != first[1][key]:
+                had = f"{first[1][key]} and {stored[key]}"
+                raise Mistake(f"`{first[0]}` and `{path}` are runs of another {what} ({had}): compare runs of the same data")
+        if not given and stored["fingerprint"] != first[1]["fingerprint"]:
+            names = f"`{first[1]['source']}` and `{stored['source']}`"
+            raise Mistake(
+                f"`{first[0]}` and `{path}` were trained on other data ({names}): name data for both with --data SOURCE"
+            )
+        if stored["options"] != first[1]["options"]:
+            raise Mistake(f"`{first[0]}` and `{path}` read their data with other options, so that their test images differ")
+
+
+def check_same_units(spaces: Sequence[LatentSpace]) -> None:
+    """Raises `Mistake` where the nats of two runs have another zero: drawn bits or grey levels, probability or density."""
+    first, *others = spaces
+    for other in others:
+        pair = f"`{first.run.path}` and `{other.run.path}`"
+        if first.preparation != other.preparation:
+            raise Mistake(f"{pair} see the data differently (drawn bits, or another scale): their nats do not compare")
+        if _of_mass(first) != _of_mass(other):
+            raise Mistake(f"of {pair} one gives a probability, the other a density: their nats do not compare")
+
+
+def _of_mass(space: LatentSpace) -> bool:
+    return isinstance(space.model.likelihood.family, Bernoulli | Discretized)
+
+
+def _run(space: LatentSpace, values: dict[str, Doubles], reference: dict[str, Doubles], k: int) -> dict[str, Any]:
+    methods = _methods(space, k)
+    return {
+        "path": str(space.run.path),
+        **space.definition.to_json(),
+        "figures": {name: _figure(values.get(name), methods[name]) for name in FIGURES},
+        "differences": {name: _difference(values.get(name), reference.get(name), methods[name]) for name in FIGURES},
+    }
+
+
+def _methods(space: LatentSpace, k: int) -> dict[str, str]:
+    draws = f"mean of {k} draws of z per example"
+    return {
+        "elbo": f"beta = 1, {draws}",
+        "distortion": f"-log p(x|z), {draws if space.has_density else 'at the code'}",
+        "rate": "KL(q(z|x) || p(z))",
+        "nll": f"importance-weighted bound on -log p(x), k = {k}",
+    }
+
+
+def _figure(values: Doubles | None, method: str) -> dict[str, Any]:
+    return (absent(NO_POSTERIOR, "nats") if values is None else mean_over(values, "nats", method)).to_json()
+
+
+def _difference(values: Doubles | None, reference: Doubles | None, method: str) -> dict[str, Any]:
+    if values is None or reference is None:
+        return absent(f"one of the two has none: {NO_POSTERIOR}", "nats").to_json()
+    return paired_difference(values, reference, "nats", method).to_json()

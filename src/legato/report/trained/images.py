@@ -1,0 +1,67 @@
+"""What runs make of images: samples, reconstructions, paths, traversals; the same draws and the same images for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from legato.data.prepared import Prepared
+from legato.latent_space import Origin
+from legato.report.panels import (
+    ImageRow,
+    SamplePanel,
+    interpolation_panel,
+    reconstruction_panel,
+    sample_panels,
+    traversal_panel,
+)
+from legato.report.trained.subjects import Subject, shown_rows, stored
+
+SAMPLES, RECONSTRUCTED, STEPS, TRAVERSED, SPAN = 36, 10, 11, 10, 3.0
+
+
+def sample_figure(subjects: Sequence[Subject], data: Prepared, origin: Origin, real: str = "Real images") -> Figure:
+    """The first draws of seed 0 through every model, and real test images beside them."""
+    originals = data.preparation.original(stored(data, shown_rows(data)[:SAMPLES]))
+    drawn = [SamplePanel(each.title, each.space.sample(SAMPLES, seed=0, origin=origin)) for each in subjects]
+    return sample_panels([*drawn, SamplePanel(real, originals)])
+
+
+def reconstruction_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
+    """The first test images above each model's reconstructions of them."""
+    rows = shown_rows(data)[:RECONSTRUCTED]
+    images = stored(data, rows)
+    lines = [ImageRow(each.title, each.space.reconstruct(images, rows)) for each in subjects]
+    return reconstruction_panel(data.preparation.original(images), lines)
+
+
+def interpolation_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
+    """Straight lines between the codes of two test images, decoded, and the cross-fade of their pixels."""
+    rows = two_rows(data)
+    images = stored(data, rows)
+    lines = []
+    for each in subjects:
+        path = each.space.interpolate(each.space.encode(images, rows)[0], steps=STEPS)
+        lines.append(ImageRow(each.title, each.space.decode(path)))
+    ends = data.preparation.original(images)
+    alphas = np.linspace(0, 1, STEPS).reshape(-1, 1, 1, 1)
+    lines.append(ImageRow("Pixel cross-fade", (1 - alphas) * ends[:1] + alphas * ends[1:]))
+    return interpolation_panel(lines)
+
+
+def traversal_figure(subject: Subject) -> Figure:
+    """A row for each of the most informative dimensions, moved over the training codes' mean ± 3 standard deviations."""
+    space = subject.space
+    dims, codes = space.traverse(dims=space.ranking()[:TRAVERSED], steps=STEPS, span=SPAN)
+    rows = [ImageRow(f"dimension {dim}", space.decode(line)) for dim, line in zip(dims, codes, strict=True)]
+    return traversal_panel(rows, np.linspace(-SPAN, SPAN, STEPS))
+
+
+def two_rows(data: Prepared) -> NDArray[np.int64]:
+    """The first test image, and the first of another class, or the second where no class differs."""
+    rows, labels = shown_rows(data), data.dataset.labels
+    others = rows[1:] if labels is None else [row for row in rows if labels[row] != labels[rows[0]]]
+    return np.array([rows[0], others[0] if len(others) else rows[min(1, len(rows) - 1)]])

@@ -1,0 +1,74 @@
+"""What `legato evaluate` gives, as tables and a chart: every figure with its interval, and why a figure is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from legato.measures.estimate import Estimate
+from legato.report.forest import EstimateRow, estimates_plot
+from legato.report.html import Table
+from legato.report.interval import bracketed
+from legato.report.trained.subjects import Subject
+
+Found = Mapping[str, Any]
+
+SINGLE = {
+    "elbo": "ELBO",
+    "distortion": "distortion",
+    "rate": "rate",
+    "nll": "−log p(x), at most",
+    "bits_per_dim": "bits per dimension",
+    "ess": "effective sample size",
+}
+DIMENSIONS = 20  # rows of the chart of KLs: a person compares no more
+
+
+def estimate_of(figure: Mapping[str, Any]) -> Estimate:
+    """The estimate that `to_json` wrote."""
+    return Estimate(**{"why": None, **figure})
+
+
+def numbers_table(subjects: Sequence[Subject], found: Sequence[Found]) -> Table:
+    """A row for each figure that any of the runs has, a column for each run; the caption says why others are missing."""
+    titles = [subject.title for subject in subjects] if len(subjects) > 1 else ["value [95 %]"]
+    rows, why = [], dict[str, list[str]]()
+    for name, figures in _by_name(found).items():
+        if all(one.value is None for one in figures):
+            why.setdefault(figures[0].why or "", []).append(name)
+        else:
+            unit = next(one.unit for one in figures if one.value is not None)
+            rows.append((name, *(None if one.value is None else bracketed(one) for one in figures), unit))
+    return Table(("", *titles, "unit"), rows, _caption(found[0], why))
+
+
+def kl_figure(found: Found) -> Figure | None:
+    """The KL of each dimension, largest first; None where it has no closed form, or no rate."""
+    kl = found["kl_per_dimension"]
+    if not isinstance(kl, list):
+        return None
+    figures = [estimate_of(one) for one in kl]
+    order = sorted(range(len(figures)), key=lambda dim: -(figures[dim].value or 0.0))
+    rows = [EstimateRow(f"dimension {dim}", figures[dim]) for dim in order[:DIMENSIONS]]
+    return estimates_plot(rows, "KL (nats per example)", least=0.0)
+
+
+def _by_name(found: Sequence[Found]) -> dict[str, list[Estimate]]:
+    rows = {title: [estimate_of(one[name]) for one in found] for name, title in SINGLE.items()}
+    for threshold in found[0]["active_units"]:
+        rows[f"active units > {threshold}"] = [estimate_of(one["active_units"][threshold]) for one in found]
+    return rows
+
+
+def _caption(found: Found, why: Mapping[str, Sequence[str]]) -> str:
+    about, run = found["data"], found["run"]
+    words = [
+        f"{about['n']:,} examples of {about['source']} ({about['split']}); {run['k']} draws of z for each, seed {run['seed']}.",
+        "Brackets: 95 % over the examples. One training seed: another may differ by more.",
+    ]
+    if about["checksum"]:
+        words.insert(1, f"Pixels drawn once from Bernoulli(x/255), checksum {about['checksum']}.")
+    words += [f"No {', '.join(names)}: {reason}." for reason, names in why.items()]
+    return " ".join(words)

@@ -1,0 +1,147 @@
+"""The report of trained runs, section by section: each a figure, what to look for, and what was done to draw it.
+
+Covered: images and tables, autoencoders and VAEs; a section that does not apply is left out. Not covered: judging (claims).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from legato.data.prepared import Prepared
+from legato.report.html import Section
+from legato.report.trained import images, planes
+from legato.report.trained.numbers import Found, kl_figure, numbers_table
+from legato.report.trained.subjects import Subject, is_image, shown_rows
+from legato.report.trained.training import loss_figure, sigma_figure, training_table
+
+
+def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]) -> list[Section]:
+    """All of it, in order; `found` is what `legato evaluate` gave for each run."""
+    shown = [
+        Section("What was trained", table=training_table(subjects)),
+        Section("The numbers", table=numbers_table(subjects, found)),
+        *(_pictures(subjects, data) if is_image(subjects[0].space) else []),
+        *_maps(subjects, data),
+        *_dimensions(subjects, found),
+        *_training(subjects),
+    ]
+    return shown
+
+
+def _pictures(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
+    unasked = [subject for subject in subjects if not subject.space.prior_was_trained]
+    n = min(len(shown_rows(data)), images.SAMPLES)
+    pictures = [
+        Section(
+            "Samples from N(0, I)",
+            "The same draws for every model." + (f" {_unasked(unasked)}" if unasked else ""),
+            images.sample_figure(subjects, data, "prior"),
+            f"Decoded means of the first {images.SAMPLES} draws of seed 0, not picked; the first {n} test images beside them.",
+        )
+    ]
+    if unasked:
+        pictures.append(
+            Section(
+                "Samples from a Gaussian fitted to the codes",
+                "Where no rate was charged this is the fairer question: draw where the codes are.",
+                images.sample_figure(unasked, data, "codes"),
+                f"Decoded means of {images.SAMPLES} draws of seed 0 from N(mean, covariance) of the training codes.",
+            )
+        )
+    return [*pictures, *_paths(subjects, data)]
+
+
+def _unasked(subjects: Sequence[Subject]) -> str:
+    names = ", ".join(subject.title for subject in subjects)
+    return f"Training did not ask for codes there of {names}: what N(0, I) decodes to is then an accident."
+
+
+def _paths(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
+    drawn = ", which the model saw with every pixel drawn 0 or 1" if subjects[0].space.preparation.binarise else ""
+    parts = [
+        Section(
+            subject.title,
+            figure=images.traversal_figure(subject),
+            caption=f"{subject.title}: decoded means along single dimensions, counted from 0, the others at the codes' mean.",
+        )
+        for subject in subjects
+    ]
+    return [
+        Section(
+            "Reconstructions",
+            "The first test images and what is left of them after the latent bottleneck.",
+            images.reconstruction_figure(subjects, data),
+            f"Decoded means of the codes of the first test images{drawn}.",
+        ),
+        Section(
+            "From one image to another",
+            "Straight lines between two codes, decoded. The cross-fade blends pixels instead: perfectly smooth, and no image "
+            "in between. What a latent space adds is what differs from it.",
+            images.interpolation_figure(subjects, data),
+            "The first test image and the first of another class, or the second where there are no classes.",
+        ),
+        Section("What each dimension does", "The most informative dimensions, one row each.", parts=parts),
+    ]
+
+
+def _maps(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
+    if any(subject.space.latent_dim < 2 for subject in subjects):
+        return []  # a line is no map
+    wide = [subject for subject in subjects if subject.space.latent_dim > 2]
+    chosen = "; ".join(_chosen(subject) for subject in wide)
+    words = f" Of more than two dimensions the map shows the two most informative: {chosen}." if wide else ""
+    n = min(len(shown_rows(data)), planes.MAPPED)
+    found = [
+        Section(
+            "Where the codes lie",
+            "Each dot is the code of a test example. A model that learns a width gives each a cloud, the ellipse of one standard "
+            f"deviation; the dashed rings are the prior's, where training asked for it.{words}",
+            planes.map_figure(subjects, data),
+            f"Codes of {n:,} test examples, dimensions counted from 0; every panel has its own scale.",
+        )
+    ]
+    return [*found, *_planes([subject for subject in subjects if subject.space.latent_dim == 2], data)]
+
+
+def _chosen(subject: Subject) -> str:
+    first, second = planes.plane_of(subject.space)
+    return f"{first} and {second} of {subject.space.latent_dim} in {subject.title}"
+
+
+def _planes(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
+    if not subjects or not is_image(subjects[0].space):
+        return []
+    caption = (
+        f"{planes.LATTICE} × {planes.LATTICE} decoded means, over ±3 where training asked for N(0, I), else over the codes."
+    )
+    figure = planes.plane_figure(subjects, data)
+    return [Section("What each place decodes to", "The plane of two latents at even steps.", figure, caption)]
+
+
+def _dimensions(subjects: Sequence[Subject], found: Sequence[Found]) -> list[Section]:
+    parts = []
+    for subject, one in zip(subjects, found, strict=True):
+        if (figure := kl_figure(one)) is not None:
+            caption = (
+                f"{subject.title}: closed-form KL of each dimension, largest first, with 95 % intervals over the examples."
+            )
+            parts.append(Section(subject.title, figure=figure, caption=caption))
+    if not parts:
+        return []
+    words = (
+        "The rate, dimension by dimension. One that carries nothing lies at 0: its posterior is the prior for every example."
+    )
+    return [Section("What each dimension carries", words, parts=parts)]
+
+
+def _training(subjects: Sequence[Subject]) -> list[Section]:
+    sigma = "Mean σ of each dimension over validation examples: geometric mean over dimensions, and their range."
+    losses = "Loss parts over training, nats per example; validation is at β = 1 on the averaged weights."
+    wanted: list[tuple[str, str, Figure | None, str]] = [
+        ("The noise over training", "The width of the posteriors, and beside it the same over the codes' spread, which is "
+         "what a decoder notices.", sigma_figure(subjects), sigma),
+        ("Training", "", loss_figure(subjects), losses),
+    ]  # fmt: skip
+    return [Section(title, text, figure, caption) for title, text, figure, caption in wanted if figure is not None]
