@@ -1,4 +1,4 @@
-"""Semantics and collapse: purity and probes on cases that can be counted, and advice that says each of its sentences."""
+"""Semantics: purity and probes on cases that can be counted."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_purity_is_the_same_in_any_order_and_its_own_codes_do_not_count():
     codes, labels = clusters(300, 1.5)
     order = RNG.permutation(300)
     assert np.array_equal(purity(codes, labels).hits[order], purity(codes[order], labels[order]).hits)
-    alone = purity(np.repeat(codes, 2, 0), np.arange(600) // 1, k=1)  # every label but once: no other can match
+    alone = purity(np.repeat(codes, 2, 0), np.arange(600), k=1)  # every label once: none but its own could match
     assert alone.hits.max() == 0
 
 

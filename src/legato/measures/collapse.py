@@ -1,0 +1,150 @@
+"""Posterior collapse: which dimensions carry nothing, for how many of the images, and what to do about it.
+
+Covered: active units, KL per dimension, the share of images to which a dimension says nothing, and advice in words, a function
+of those figures alone. Not covered: whether the decoder listens to what a dimension carries (geometry); discrete latents.
+
+A dimension carries nothing where its posterior is the prior's for every image: μ = 0, σ = 1, KL 0. That alone is no fault: it
+is how a VAE says that it has more latents than its rate can fill. All of them at once is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+from legato.measures.estimate import Estimate, absent, mean_over
+from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
+
+Doubles = NDArray[np.float64]
+QUIET = 0.01  # nats: what one image is told by a dimension that tells it nothing
+IDLE = 0.01  # of Var μ_j, as of active units: less does not move with the image
+PAID = 0.1  # nats of mean KL: more is paid for something
+NO_DENSITY = "a point mass has no KL: an autoencoder has no prior to collapse to"
+State = Literal["points", "uncharged", "collapsed", "unsettled", "mostly unused", "some unused", "all used"]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """One of a handful of states, and the sentence that says what it means and what to do."""
+
+    state: State
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What a dimension carries: estimates over images, and what advice is drawn from, per dimension (d,)."""
+
+    active: dict[float, Estimate]  # by threshold: dimensions with Var μ_j above it
+    kl: list[Estimate] | Estimate  # nats, per dimension; absent for points
+    quiet: list[Estimate] | Estimate  # share of images with KL_j < 0.01 nats, per dimension; absent for points
+    mean_kl: Doubles | None
+    signal: Doubles  # Var μ_j
+    noise: Doubles  # E σ_j²
+
+    def advice(self, charged: bool = True) -> Advice:
+        """`charged`: whether the objective charged the KL."""
+        return advise(self.mean_kl, self.signal, self.noise, charged)
+
+
+def collapse(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Collapse:
+    """Of posteriors N(μ, diag σ²) against N(0, I), each (n, d); σ None for points. Raises `Mistake` on what is not finite."""
+    mu = np.asarray(mu, np.float64)
+    if mu.ndim != 2 or (sigma is not None and sigma.shape != mu.shape):
+        raise Mistake(f"needs mu and sigma (n, d) alike, got {mu.shape} and {None if sigma is None else sigma.shape}")
+    if not np.isfinite(mu).all():
+        raise Mistake("`mu` is not finite: the run diverged, train it anew")
+    kl = None if sigma is None else divergence(mu, np.asarray(sigma, np.float64))
+    return Collapse(
+        active={threshold: active_units(mu, threshold) for threshold in THRESHOLDS},
+        kl=kl_per_dimension(kl) if kl is not None else absent(NO_DENSITY, "nats"),
+        quiet=quiet_share(kl),
+        mean_kl=None if kl is None else kl.mean(0),
+        signal=mu.var(0),
+        noise=np.zeros(mu.shape[1]) if sigma is None else (np.asarray(sigma, np.float64) ** 2).mean(0),
+    )
+
+
+def divergence(mu: Doubles, sigma: Doubles) -> Doubles:
+    """KL(N(μ_j, σ_j²) ‖ N(0, 1)) = ½(μ² + σ² − 1 − log σ²), (n, d), nats. Raises `Mistake` where σ is 0 or infinite."""
+    if not ((sigma > 0) & np.isfinite(sigma)).all():
+        raise Mistake("`sigma` must be finite and above 0 everywhere: give None for points")
+    log_variance = 2 * np.log(sigma)
+    # expm1: near σ = 1, where collapse is, σ² − 1 − log σ² cancels to the square of what is left.
+    return np.asarray(0.5 * (mu**2 + np.expm1(log_variance) - log_variance))
+
+
+def quiet_share(kl: Doubles | None) -> list[Estimate] | Estimate:
+    """The share of images with KL_j < 0.01 nats, per dimension, kl (n, d): in between, a dimension is kept for some images."""
+    unit = "share of images"
+    if kl is None:
+        return absent(NO_DENSITY, unit)
+    return [mean_over((column < QUIET).astype(np.float64), unit, f"KL(q_j || p_j) < {QUIET:g} nats") for column in kl.T]
+
+
+def advise(mean_kl: Doubles | None, signal: Doubles, noise: Doubles, charged: bool = True) -> Advice:
+    """From mean KL (None for points), Var μ_j and E σ_j², each (d,), to words.
+
+    A dimension is unused where its mean KL is below 0.01 nats; it is unsettled where it pays 0.1 nats or more and yet its mean
+    does not move with the image (Var μ_j < 0.01).
+    """
+    d = len(signal)
+    if mean_kl is None:
+        return Advice("points", f"{NO_DENSITY}. {int((signal > IDLE).sum())} of its {d} dimensions vary with the image.")
+    if not charged:
+        return Advice("uncharged", _uncharged(signal, noise))
+    unused, rate = int((mean_kl < QUIET).sum()), float(mean_kl.sum())
+    if unused == d:
+        return Advice("collapsed", _collapsed(d))
+    if unsettled := int(((mean_kl >= PAID) & (signal < IDLE)).sum()):
+        return Advice("unsettled", _unsettled(unsettled, d))
+    if not unused:
+        return Advice("all used", _all_used(d, rate, float(mean_kl.min())))
+    return Advice("mostly unused" if 2 * unused > d else "some unused", _unused(unused, d, rate))
+
+
+def _uncharged(signal: Doubles, noise: Doubles) -> str:
+    alive = signal > 0
+    ratio = np.sqrt(noise[alive] / signal[alive])
+    now = f"σ/Std μ is {np.median(ratio):.2g} in the median dimension" if alive.any() else "no mean varies with the image"
+    return (
+        f"No KL is charged, so nothing draws codes to the prior and nothing holds σ up: it shrinks (now {now}) and the codes "
+        "become an autoencoder's. The KL says how far they have left the prior, not what they carry. To sample, fit a Gaussian "
+        "to the codes, or train with the rate."
+    )
+
+
+def _collapsed(d: int) -> str:
+    return (
+        f"All {d} dimensions have collapsed: every image has the prior for its posterior, the decoder ignores the code, and "
+        "samples are all alike. Longer training does not mend it. Lower β, warm the KL up from 0, give each dimension some free "
+        "bits, or raise the likelihood's precision: under a scale as wide as the data no code is worth its rate."
+    )
+
+
+def _unsettled(unsettled: int, d: int) -> str:
+    pay = "pays" if unsettled == 1 else "pay"
+    return (
+        f"{unsettled} of {d} dimensions {pay} nats of KL and yet the mean is the same for every image: where nothing is carried "
+        "the posterior has not come to the prior. Training has not converged: train longer before you read these figures."
+    )
+
+
+def _all_used(d: int, rate: float, least: float) -> str:
+    return (
+        f"No dimension has collapsed: all {d} carry something, {rate:.1f} nats in all, the least of them {least:.2g}. "
+        "More latents might be used as well."
+    )
+
+
+def _unused(unused: int, d: int, rate: float) -> str:
+    size = f"{d - unused} would do" if 2 * unused > d else "no fewer are needed"
+    return (
+        f"{unused} of {d} dimensions are unused: the {rate:.1f} nats that are worth their price fit into the other {d - unused}. "
+        f"That is no fault, for an unused dimension costs nothing and harms nothing; {size}. If reconstructions are too coarse, "
+        "it is the rate that is too small: lower β, or raise the likelihood's precision."
+    )
