@@ -120,17 +120,17 @@ def _uncharged(signal: Doubles, noise: Doubles) -> str:
 
 def _collapsed(d: int) -> str:
     return (
-        f"All {d} dimensions have collapsed: every image has the prior for its posterior, the decoder ignores the code, and "
-        "samples are all alike. Longer training does not mend it. Lower β, warm the KL up from 0, give each dimension some free "
-        "bits, or raise the likelihood's precision: under a scale as wide as the data no code is worth its rate."
+        f"All {d} dimensions have collapsed: every image has the prior for its posterior, the decoder ignores the code, "
+        "and samples are all alike. Longer training does not mend it. Lower β, warm the KL up from 0, give each dimension some "
+        "free bits, or raise the likelihood's precision: under a scale as wide as the data no code is worth its rate."
     )
 
 
 def _unsettled(unsettled: int, d: int) -> str:
     pay = "pays" if unsettled == 1 else "pay"
     return (
-        f"{unsettled} of {d} dimensions {pay} nats of KL and yet the mean is the same for every image: where nothing is carried "
-        "the posterior has not come to the prior. Training has not converged: train longer before you read these figures."
+        f"{unsettled} of {d} dimensions {pay} nats of KL and yet the mean is the same for every image: where nothing is "
+        "carried the posterior has not come to the prior. Training has not converged: train longer before you read these figures."
     )
 
 
@@ -144,7 +144,7 @@ def _all_used(d: int, rate: float, least: float) -> str:
 def _unused(unused: int, d: int, rate: float) -> str:
     size = f"{d - unused} would do" if 2 * unused > d else "no fewer are needed"
     return (
-        f"{unused} of {d} dimensions are unused: the {rate:.1f} nats that are worth their price fit into the other {d - unused}. "
-        f"That is no fault, for an unused dimension costs nothing and harms nothing; {size}. If reconstructions are too coarse, "
-        "it is the rate that is too small: lower β, or raise the likelihood's precision."
+        f"{unused} of {d} dimensions are unused: the {rate:.1f} nats that are worth their price fit into the other {d - unused}."
+        f" That is no fault, for an unused dimension costs nothing and harms nothing; {size}. If reconstructions are too coarse,"
+        " it is the rate that is too small: lower β, or raise the likelihood's precision."
     )
