@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import logsumexp
+from sklearn.neighbors import NearestNeighbors
 from theory_models import BETAS, FIVE, Models, title
 from theory_steps import plain_axes, plain_numbers
 
@@ -28,9 +29,22 @@ def map_of(models: Models, names: tuple[str, ...], n: int = 1500) -> Figure:
         clouds = sigma if space.has_density else None
         known = labels[models.test[:n]]
         found.append(maps.LatentMap(title(name), mu, clouds, known, models.data.dataset.label_names, space.prior_was_trained))
-        ratio = f"; σ / Std μ {np.exp((np.log(sigma) - np.log(mu.std(0))).mean()):.2g}" if clouds is not None else ""
-        print(f"  {name}: Std μ {mu.std(0).round(2)}, geometric mean σ {np.exp(np.log(sigma + 1e-30).mean()):.2g}{ratio}")
+        print(f"  {name}: 10-NN purity {purity(models, name):.2f}; Std μ {mu.std(0).round(2)}", end="")
+        logs = np.log(sigma + 1e-30)
+        widths = np.exp(logs.mean()), np.exp((logs - np.log(mu.std(0))).mean())
+        print(f"; geometric mean σ {widths[0]:.2g}, σ / Std μ {widths[1]:.2g}" if space.has_density else "")
     return maps.latent_maps(found)
+
+
+def purity(models: Models, name: str, n: int = 5000) -> float:
+    """Of the 10 nearest codes of each of n test digits (whitened), the share that has its class; by chance about 0.1."""
+    labels = models.data.dataset.labels
+    assert labels is not None
+    mu = models.codes(name, n)[0]
+    white = mu @ np.linalg.inv(np.linalg.cholesky(np.cov(mu.T))).T
+    near = NearestNeighbors(n_neighbors=11).fit(white).kneighbors(white, return_distance=False)[:, 1:]
+    known = labels[models.test[:n]]
+    return float((known[near] == known[:, None]).mean())
 
 
 def planes(models: Models) -> Figure:
