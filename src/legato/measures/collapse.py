@@ -130,7 +130,7 @@ def _unsettled(unsettled: int, d: int) -> str:
     pay = "pays" if unsettled == 1 else "pay"
     return (
         f"{unsettled} of {d} dimensions {pay} nats of KL and yet the mean is the same for every image: where nothing is "
-        "carried the posterior has not come to the prior. Training has not converged: train longer before you read these figures."
+        "carried the posterior has not come to the prior. Training has not converged: train longer before reading these."
     )
 
 
@@ -144,7 +144,7 @@ def _all_used(d: int, rate: float, least: float) -> str:
 def _unused(unused: int, d: int, rate: float) -> str:
     size = f"{d - unused} would do" if 2 * unused > d else "no fewer are needed"
     return (
-        f"{unused} of {d} dimensions are unused: the {rate:.1f} nats that are worth their price fit into the other {d - unused}."
-        f" That is no fault, for an unused dimension costs nothing and harms nothing; {size}. If reconstructions are too coarse,"
-        " it is the rate that is too small: lower β, or raise the likelihood's precision."
+        f"{unused} of {d} dimensions are unused: the {rate:.1f} nats that are worth their price fit into the other "
+        f"{d - unused}. That is no fault, for an unused dimension costs nothing and harms nothing; {size}. If reconstructions "
+        "are too coarse, it is the rate that is too small: lower β, or raise the likelihood's precision."
     )
