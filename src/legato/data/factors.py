@@ -54,10 +54,11 @@ FACTORS = (
     Factor("shade", "grey level", (96.0, 149.0, 202.0, 255.0)),
 )
 COUNTS = tuple(len(factor.values) for factor in FACTORS)
+ORDERED = tuple(factor.ordered for factor in FACTORS)
 TOTAL = prod(COUNTS)
 SIZE, TRAINING, HELD_OUT, TESTING = 64, 20_000, 2_000, 10_000  # of the source; HELD_OUT of TRAINING are its validation
 VERSION = 1  # of everything that decides a pixel; raise it when one changes
-BLOCK = 2**19  # pixels drawn at a time: their distances stay in the cache
+BLOCK = 2**16  # pixels drawn at a time: their distances stay in the cache, which is twice as fast as 2¹⁹
 
 
 def combinations(n: int, seed: int = 0) -> Integers:
@@ -73,7 +74,7 @@ def combinations(n: int, seed: int = 0) -> Integers:
 
 
 def draw(factors: Integers, size: int = SIZE) -> NDArray[np.uint8]:
-    """Pictures (n, 1, size, size) of combinations (n, 6), in blocks: 10,000 of 64×64 in about 2 s.
+    """Pictures (n, 1, size, size) of combinations (n, 6), in blocks: 10,000 of 64×64 in 1 to 2 s.
 
     A pixel's share of the shape is ½ minus its distance from the outline in pixels, cut to [0, 1]: edges are smooth, and a
     shape that moves or turns by less than a pixel still changes the picture.
