@@ -119,12 +119,28 @@ def test_every_route_gives_the_singular_values_of_autograds_jacobian():
     exact, power = stretch(decode, z, whitening), stretch(decode, z, whitening, exact=False)
     assert exact.largest == pytest.approx(largest, rel=1e-4)
     assert exact.smallest == pytest.approx(smallest, rel=1e-2, abs=1e-5)
-    assert power.largest == pytest.approx(largest, rel=1e-2)
+    assert power.largest == pytest.approx(largest, rel=1e-4)
     wide = curved().double()
     differences = stretch_by_differences(
         lambda codes: wide(torch.from_numpy(codes).double()).detach().numpy(), z.numpy(), whitening
     )
     assert differences.largest == pytest.approx(largest, rel=1e-2)
+
+
+def test_power_iteration_tells_near_equal_values_apart_in_many_dimensions():
+    """Squares of 1, 0.99, 0.98 …: after 24 rounds the plain iteration would be off by about a per cent."""
+    d = 100
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((d, d)))[0]
+    matrix = torch.from_numpy((rotation * np.sqrt(1 - np.arange(d) / d)) @ rotation.T).float()
+    found = stretch(lambda z: z @ matrix, torch.zeros(30, d), Whitening.of(np.zeros(d), np.eye(d)))
+    assert "power" in found.method
+    assert found.largest == pytest.approx(np.ones(30), rel=5e-3)
+    assert (found.largest <= 1 + 1e-6).all()
+
+
+def test_power_iteration_stops_where_the_decoder_has_fewer_directions_than_rounds():
+    found = stretch(lambda z: 2 * z[:, :3], torch.zeros(8, 90), Whitening.of(np.zeros(90), np.eye(90)))
+    assert found.largest == pytest.approx(np.full(8, 2.0), rel=1e-5)
 
 
 def test_differences_of_a_linear_plain_function_are_exact():
@@ -268,12 +284,12 @@ def test_the_crossing_is_interpolated_and_a_curve_that_never_crosses_says_so():
 def test_the_bootstrap_of_the_curve_covers_the_truth():
     """One dimension, g the identity: moved is r exactly, whole |z − z′| with mean 2/√π, so C(1) = √π/2."""
     hits = 0
-    for seed in range(200):
+    for seed in range(100):
         z = np.random.default_rng(seed).standard_normal((150, 1)).astype(np.float32)
         curve = perturb(lambda z: z, z, LINE, np.array([1.0]), seed=seed).pixels
         one = curve.estimates()[0]
         hits += one.low <= math.sqrt(math.pi) / 2 <= one.high
-    assert 184 <= hits <= 199
+    assert 90 <= hits <= 99
 
 
 def test_a_decoder_with_one_image_has_no_curve():
