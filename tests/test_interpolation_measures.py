@@ -58,6 +58,11 @@ def test_great_circles_are_those_of_two_vectors_row_by_row():
     assert np.allclose(slerp(FIRST, SECOND, alpha), by_hand, atol=1e-6)
 
 
+@pytest.mark.parametrize("between", [linear, slerp])
+def test_one_alpha_is_that_of_every_row(between):
+    assert np.array_equal(between(FIRST, SECOND, 0.25), between(FIRST, SECOND, np.full(N, 0.25)))
+
+
 def test_great_circles_keep_the_norm_and_the_speed():
     a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (FIRST.astype(float), SECOND.astype(float)))
     found = smoothness(lambda rows, alpha: slerp(a[rows], b[rows], alpha), N)[0]

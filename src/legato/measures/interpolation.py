@@ -28,13 +28,13 @@ Path = Callable[[Rows, Doubles], Floats]  # rows (b,) of pairs, α (b,) -> image
 Between = Callable[[NDArray[Any], NDArray[Any], Doubles], NDArray[Any]]
 
 
-def linear(first: NDArray[Any], second: NDArray[Any], alpha: Doubles) -> NDArray[Any]:
-    """(1 − α)a + αb, row by row: (b, *data) each, α (b,)."""
-    alpha = alpha.reshape(-1, *[1] * (first.ndim - 1))
+def linear(first: NDArray[Any], second: NDArray[Any], alpha: Doubles | float) -> NDArray[Any]:
+    """(1 − α)a + αb, row by row: (b, *data) each, α (b,) or one number for all."""
+    alpha = np.asarray(alpha).reshape(-1, *[1] * (first.ndim - 1))
     return np.asarray((1 - alpha) * first + alpha * second)
 
 
-def slerp(first: NDArray[Any], second: NDArray[Any], alpha: Doubles) -> NDArray[Any]:
+def slerp(first: NDArray[Any], second: NDArray[Any], alpha: Doubles | float) -> NDArray[Any]:
     """(sin((1−α)ω) a + sin(αω) b)/sin ω, row by row, codes (b, d); linear where a and b are (anti)parallel or 0.
 
     ω is the angle between a and b seen from the origin, which is the prior's centre: whitened codes where there is no prior.
