@@ -65,7 +65,8 @@ def estimates_plot(
 ) -> Figure:
     """A dot and intervals for each row, `unit` below them, the numbers at the right.
 
-    The axis begins at `least` where that is given (0 for what is read as a share of a whole). `log` needs values above 0; an end of an interval at or below 0 then reaches to the edge.
+    The axis begins at `least` where that is given (0 for what is read as a share of a whole).
+    `log` needs values above 0; an end of an interval at or below 0 then reaches to the edge.
     """
     _check(rows, references, log)
     names = [style.wrapped(row.title, NAMES, style.TEXT) for row in rows]

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from legato.data.prepared import Prepared
 from legato.report.html import Section
 from legato.report.trained import images, planes
+from legato.report.trained.collapsed import collapse_section
 from legato.report.trained.numbers import Found, kl_figure, numbers_table
 from legato.report.trained.subjects import Subject, is_image, shown_rows
 from legato.report.trained.training import loss_figure, sigma_figure, training_table
@@ -19,15 +20,15 @@ from legato.report.trained.training import loss_figure, sigma_figure, training_t
 
 def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]) -> list[Section]:
     """All of it, in order; `found` is what `legato evaluate` gave for each run."""
-    shown = [
+    return [
         Section("What was trained", table=training_table(subjects)),
         Section("The numbers", table=numbers_table(subjects, found)),
+        collapse_section(subjects, data),
         *(_pictures(subjects, data) if is_image(subjects[0].space) else []),
         *_maps(subjects, data),
         *_dimensions(subjects, found),
         *_training(subjects),
     ]
-    return shown
 
 
 def _pictures(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
@@ -96,8 +97,8 @@ def _maps(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     found = [
         Section(
             "Where the codes lie",
-            "Each dot is the code of a test example. A model that learns a width gives each a cloud, the ellipse of one standard "
-            f"deviation; the dashed rings are the prior's, where training asked for it.{words}",
+            "Each dot is the code of a test example. A model that learns a width gives each a cloud, the ellipse of one "
+            f"standard deviation; the dashed rings are the prior's, where training asked for it.{words}",
             planes.map_figure(subjects, data),
             f"Codes of {n:,} test examples, dimensions counted from 0; every panel has its own scale.",
         )
@@ -113,9 +114,8 @@ def _chosen(subject: Subject) -> str:
 def _planes(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     if not subjects or not is_image(subjects[0].space):
         return []
-    caption = (
-        f"{planes.LATTICE} × {planes.LATTICE} decoded means, over ±3 where training asked for N(0, I), else over the codes."
-    )
+    sides = f"{planes.LATTICE} × {planes.LATTICE}"
+    caption = f"{sides} decoded means, over ±3 where training asked for N(0, I), else over the codes."
     figure = planes.plane_figure(subjects, data)
     return [Section("What each place decodes to", "The plane of two latents at even steps.", figure, caption)]
 

@@ -15,7 +15,7 @@ from legato.report.curves import Curve, SigmaSeries, TrainingSeries, sigma_curve
 from legato.report.html import Table
 from legato.report.trained.subjects import Subject
 
-PARTS = ("distortion", "rate")
+PARTS, KINDS = ("distortion", "rate"), ("train", "validation")
 
 
 def training_table(subjects: Sequence[Subject]) -> Table:
@@ -44,13 +44,14 @@ def _facts(space: LatentSpace) -> dict[str, str | None]:
     options = ", ".join(f"{name} {value}" for name, value in space.definition.options.items())
     drawn = ", pixels drawn from Bernoulli(x/255)" if space.preparation.binarise else ""
     shape = " × ".join(map(str, data["shape"]))
+    steps = f"{plan['total']:,} steps of {plan['batch_size']}"
     return {
         "recipe": f"{space.definition.name} ({options})" if options else space.definition.name,
         "sentence": _sentence(space.definition.name),
         "network": f"{words.net}, depth {words.depth}, width {words.width}; {_parameters(space):,} parameters",
         "likelihood": words.likelihood + _scale(space),
         "data": f"{data['source']}: {data['splits']['train']:,} training examples of shape {shape}{drawn}",
-        "training": f"{plan['total']:,} steps of {plan['batch_size']}, learning rate {plan['learning_rate']:g}, seed {plan['seed']}",
+        "training": f"{steps}, learning rate {plan['learning_rate']:g}, seed {plan['seed']}",
         "time": _time(space, plan),
     }
 
@@ -91,9 +92,6 @@ def _losses(subject: Subject) -> TrainingSeries:
     lines = subject.space.run.read_metrics()
     train, validation = ({name: curve for name in PARTS if (curve := _curve(lines, kind, name))} for kind in KINDS)
     return TrainingSeries(subject.title, train, validation)
-
-
-KINDS = ("train", "validation")
 
 
 def _curve(lines: Sequence[dict[str, Any]], kind: str, name: str) -> Curve | None:

@@ -1,0 +1,175 @@
+"""`legato report`: every kind of run gives a page that is whole, says what was measured, and shows what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import legato
+from legato import cli
+from legato.errors import Mistake
+from legato.measures import evaluate
+from legato.report.interval import bracketed
+from legato.report.panels import ImageRow, traversal_panel
+from legato.report.trained.images import two_rows
+from legato.report.trained.numbers import estimate_of
+from legato.report.trained.planes import plane_of
+from legato.report.trained.subjects import MOST, titled
+from legato.report.trained.training import loss_figure, sigma_figure
+from made_runs import train
+from test_figures import assert_nothing_is_cut_off
+
+CPU = ["--device", "cpu", "--threads", "1"]
+ALWAYS = ["What was trained", "The numbers", "Has it collapsed?"]
+PICTURES = ["Samples from N(0, I)", "Reconstructions", "From one image to another", "What each dimension does"]
+LAST = ["Training", "What to try next"]
+
+
+@pytest.fixture(autouse=True)
+def _alone():
+    torch.set_num_threads(1)
+
+
+def command(*words: object) -> int:
+    return cli.run([*map(str, words), *CPU])
+
+
+@pytest.fixture
+def report(tmp_path, capsys):
+    """The page that a command line writes."""
+
+    def written(*runs: Path, **options: object) -> str:
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        assert command("report", *runs, "--out", tmp_path / "r.html", "--k", 2, *words) == 0
+        told = capsys.readouterr()
+        assert told.err == ""
+        assert told.out.startswith(f"wrote {tmp_path / 'r.html'}")
+        return (tmp_path / "r.html").read_text("utf-8")
+
+    return written
+
+
+def headings(page: str) -> list[str]:
+    return [words for words in re.findall(r"<h2.*?>(.*?)</h2>", page) if words != "Contents"]
+
+
+def test_a_vae_of_images_is_told_whole(report, runs):
+    page = report(runs["vae"])
+    expected = [*ALWAYS, *PICTURES, "Where the codes lie", "What each dimension carries", "The noise over training", *LAST]
+    assert headings(page) == expected
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
+    assert len(page.encode()) < 3_000_000
+    assert "two most informative" in page
+    assert "A Gaussian cloud for each image" in page  # the sentence
+
+
+def test_an_autoencoder_is_asked_where_its_codes_are_and_has_no_sigma(report, runs):
+    page = report(runs["autoencoder"])
+    fitted = "Samples from a Gaussian fitted to the codes"
+    assert headings(page) == [*ALWAYS, PICTURES[0], fitted, *PICTURES[1:], "Where the codes lie", *LAST]
+    assert "has no ELBO" in page
+    assert '<span class="badge unknown">' in page
+
+
+def test_a_table_has_curves_a_map_and_numbers_and_no_pictures(report, runs):
+    page = report(runs["table"])
+    rest = ["Where the codes lie", "What each dimension carries", "The noise over training"]
+    assert headings(page) == [*ALWAYS, *rest, *LAST]
+
+
+@pytest.mark.parametrize("name", ["colour", "binary", "bernoulli", "noisy_autoencoder", "sigma_vae"])
+def test_every_kind_of_run_has_a_report(name, report, runs):
+    page = report(runs[name])
+    assert set(PICTURES) <= set(headings(page))
+    assert len(page.encode()) < 3_000_000
+
+
+def test_runs_stand_side_by_side(report, runs):
+    page = report(runs["autoencoder"], runs["noisy_autoencoder"], runs["vae"])
+    assert "3 runs side by side" in page
+    assert "legato compare" in page
+    assert re.findall(r'<h3 id="what-each-dimension-does--\d">(.*?)</h3>', page) == ["autoencoder", "noisy_autoencoder", "vae"]
+    assert len(page.encode()) < 3_000_000
+
+
+def test_the_numbers_are_those_of_evaluate(report, runs):
+    page = report(runs["vae"], limit=20, seed=3)
+    alone = evaluate(legato.load(runs["vae"], device="cpu"), k=2, limit=20, seed=3)
+    for name in ("elbo", "distortion", "rate", "nll", "ess"):
+        assert bracketed(estimate_of(alone[name])) in page
+    assert "20 examples" in page
+
+
+def test_by_default_the_report_lies_in_the_run(sources, tmp_path, capsys):
+    train("vae", sources, tmp_path / "run", steps=2)
+    assert command("report", tmp_path / "run", "--k", 2) == 0
+    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    assert "wrote" in capsys.readouterr().out
+
+
+def test_two_latents_are_shown_as_a_plane_and_one_as_no_map(report, sources, tmp_path):
+    train("vae", sources, tmp_path / "two", steps=2, latent_dim=2)
+    page = report(tmp_path / "two")
+    assert "What each place decodes to" in headings(page)
+    assert "two most informative" not in page
+    train("vae", sources, tmp_path / "one", steps=2, latent_dim=1)
+    assert "Where the codes lie" not in headings(report(tmp_path / "one"))
+
+
+@pytest.mark.parametrize(
+    ("names", "says"), [([], "needs a RUN"), (["vae", "colour"], "another shape"), (["vae"] * (MOST + 1), "side by side")]
+)
+def test_what_has_no_report_is_told_in_one_line(names, says, runs, capsys):
+    assert command("report", *(runs[name] for name in names)) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert says in told
+
+
+def test_titles_are_folders_or_paths_where_folders_share_a_name(sources, tmp_path):
+    spaces = [train("vae", sources, tmp_path / name / "run", steps=2) for name in ("a", "b")]
+    assert [one.title for one in titled(spaces[:1])] == ["run"]
+    assert [one.title for one in titled(spaces)] == [str(tmp_path / name / "run") for name in ("a", "b")]
+
+
+def test_curves_of_a_run_are_its_metrics_and_of_an_autoencoder_there_is_no_sigma(runs):
+    subjects = titled([legato.load(runs[name], device="cpu") for name in ("vae", "autoencoder")])
+    lines = subjects[0].space.run.read_metrics()
+    logged = [(line["step"], line["validation"]["distortion"]) for line in lines if "validation" in line and line["step"] > 0]
+    figure = loss_figure(subjects)
+    assert figure is not None
+    drawn = [np.asarray(line.get_xydata()).tolist() for line in figure.axes[0].lines]
+    assert [list(point) for point in logged] in drawn
+    assert sigma_figure(subjects[1:]) is None
+    assert sigma_figure(subjects) is not None
+    assert_nothing_is_cut_off(figure)
+
+
+def test_the_map_of_more_than_two_latents_shows_the_two_that_carry_most(runs):
+    space = legato.load(runs["vae"], device="cpu")
+    kl = [m["validation"]["kl"] for m in space.run.read_metrics() if "validation" in m][-1]
+    assert set(plane_of(space)) == set(np.argsort(kl)[-2:])
+
+
+def test_a_path_leads_from_the_first_test_image_to_the_first_of_another_class(runs):
+    data = legato.load(runs["vae"], device="cpu").data()
+    first, other = two_rows(data)
+    test, labels = data.split("test"), data.dataset.labels
+    assert labels is not None
+    assert first == test[0]
+    assert labels[first] != labels[other]
+    assert (labels[test[: list(test).index(other)]] == labels[first]).all()
+
+
+def test_a_traversal_names_its_steps_and_refuses_rows_of_another_length():
+    images = np.random.default_rng(0).random((3, 1, 8, 8))
+    figure = traversal_panel([ImageRow("dimension 4", images)], np.array([-2.5, 0, 2.5]))
+    told = [text.get_text() for text in figure.texts]
+    assert {"−2.5", "0", "2.5", "dimension 4", "standard deviations of the training codes"} <= set(told)
+    assert_nothing_is_cut_off(figure)
+    with pytest.raises(Mistake, match="3 steps"):
+        traversal_panel([ImageRow("dimension 4", images[:2])], np.zeros(3))
