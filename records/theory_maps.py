@@ -139,7 +139,7 @@ def curvature(space: LatentSpace, mu: Any) -> Any:
     """[JᵀWJ]_jj at the codes, (N, d): Σ over pixels of p(1 − p)(∂logit/∂z_j)², one forward derivative per latent."""
     z, logits = torch.from_numpy(mu), lambda z: space.model.likelihood.net(z).flatten(1)
     with torch.no_grad():
-        p = torch.sigmoid(logits(z))
+        p = torch.sigmoid(logits(z))  # type: ignore[no-untyped-call]
         found = []
         for j in range(z.shape[1]):
             along = torch.zeros_like(z)

@@ -198,7 +198,9 @@ def draw(models: Models) -> Figure:
     found = toy_draws(2, 1, 200_000)
     for i, (name, values) in enumerate(found.items()):
         print(f"  toy, d = 1, {name}: mean {values.mean():.2f}, variance {values.var():.2f}")
-        middle.hist(values, bins=np.linspace(-10, 25, 90), density=True, histtype="step", color=style.LINES[i], label=name)
+        middle.hist(
+            values, bins=np.linspace(-10, 25, 90).tolist(), density=True, histtype="step", color=style.LINES[i], label=name
+        )
     middle.axvline(4, color=style.INK, linewidth=0.8, linestyle=":")
     middle.set(xlabel="estimate of the gradient", ylabel="density")
     middle.legend(frameon=False, fontsize=style.NOTE)
@@ -206,7 +208,8 @@ def draw(models: Models) -> Figure:
     for i, baseline in ((2, False), (1, True)):
         ratios = [toy_ratio(2, d, baseline) for d in sizes]
         name = "score, baseline" if baseline else "score"
-        drawn = [(lambda f, n=name: f[n].var() / f["pathwise"].var())(toy_draws(2, d, 100_000, 1)) for d in sizes]
+        many = [toy_draws(2, d, 100_000, 1) for d in sizes]
+        drawn = [one[name].var() / one["pathwise"].var() for one in many]
         right.plot(sizes, ratios, color=style.LINES[i], label=name)
         right.plot(sizes, drawn, style.MARKERS[i], color=style.LINES[i], markersize=3.5)
         print(f"  toy, {name}: ratio {ratios[0]:.2f} at d = 1, {ratios[-1]:,.0f} at 50; drawn {drawn[0]:.2f}, {drawn[-1]:,.0f}")
