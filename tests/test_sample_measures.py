@@ -1,4 +1,4 @@
-"""Distances between sets of features, shares of neighbours and their intervals: closed forms, brute force, two other packages."""
+"""Distances between sets of features, and shares of neighbours: closed forms, brute force, two other packages."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_every_figure_is_that_of_the_full_distance_matrix():
 
 
 def test_equal_distributions_have_density_1_coverage_97_percent_and_cannot_be_told_apart():
-    """1 − 2⁻⁵ = 0.969: with as many of each kind, a ball of five real neighbours misses every generated point half of five times."""
+    """A real ball is empty where the five nearest points of either kind are all real: 2⁻⁵ of the time, for as many of each."""
     found = manifold(normal(3000, 16), normal(3000, 16, 1))
     assert contains(found.density, 1.0)
     assert found.coverage.value == pytest.approx(1 - 2**-5, abs=0.01)

@@ -26,6 +26,7 @@ from legato.errors import Mistake
 Floats = NDArray[np.float32]
 COMPONENTS = 64
 FITTED = 20_000  # examples that components and scales are fitted to: more change nothing that is seen
+EXACT = 4000  # pixels up to which components are exact; beyond, a covariance would fill memory, and they are near to it
 BLOCK = 500  # images at a time
 
 
@@ -60,7 +61,8 @@ class PrincipalComponents(Features):
     def __init__(self, real: NDArray[Any], components: int = COMPONENTS) -> None:
         self.shape = real.shape[1:]
         flat = finite(_some(real)).reshape(-1, int(np.prod(self.shape)))
-        self._pca = PCA(min(components, *flat.shape), svd_solver="randomized", random_state=0).fit(flat)
+        solver = "covariance_eigh" if flat.shape[1] <= EXACT else "randomized"
+        self._pca = PCA(min(components, *flat.shape), svd_solver=solver, random_state=0).fit(flat)
         self.name = f"PCA-{self._pca.n_components_} of the pixels"
         self.hash = _hash([self._pca.mean_, self._pca.components_])
 
