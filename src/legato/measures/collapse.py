@@ -142,7 +142,7 @@ def _all_used(d: int, rate: float, least: float) -> str:
 
 
 def _unused(unused: int, d: int, rate: float) -> str:
-    size = f"{d - unused} would do" if 2 * unused > d else "no fewer are needed"
+    size = f"{d - unused} would do" if 2 * unused > d else "they may stay"
     return (
         f"{unused} of {d} dimensions are unused: the {rate:.1f} nats that are worth their price fit into the other "
         f"{d - unused}. That is no fault, for an unused dimension costs nothing and harms nothing; {size}. If reconstructions "
