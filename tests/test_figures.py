@@ -281,11 +281,11 @@ def test_curves_of_one_to_six_runs_lose_no_word(count: int) -> None:
         assert_words_do_not_overlap(figure)
 
 
-def test_training_is_faint_and_validation_strong_in_nats_per_image() -> None:
+def test_training_is_faint_and_validation_strong_in_nats_per_example() -> None:
     run = TrainingSeries("VAE", {"rate": Curve(np.arange(1, 9), np.ones(8))}, {"rate": Curve(np.array([4, 8]), np.ones(2))})
     (axes,) = training_curves([run]).axes
     faint, strong = axes.lines
-    assert axes.get_ylabel() == "nats per image"
+    assert axes.get_ylabel() == "nats per example"
     assert (faint.get_alpha() or 1) < 0.5
     assert strong.get_alpha() is None
     assert strong.get_linewidth() > faint.get_linewidth()

@@ -18,6 +18,7 @@ from legato.report.panels import ImageRow, traversal_panel
 from legato.report.trained.images import two_rows
 from legato.report.trained.numbers import estimate_of
 from legato.report.trained.planes import plane_of
+from legato.report.trained.story import map_sections
 from legato.report.trained.subjects import MOST, titled
 from legato.report.trained.training import loss_figure, sigma_figure
 from made_runs import train
@@ -58,13 +59,17 @@ def headings(page: str) -> list[str]:
 
 
 def test_a_vae_of_images_is_told_whole(report, runs):
-    page = report(runs["vae"])
+    page = report(runs["vae"], limit=20, seed=3)
     expected = [*ALWAYS, *PICTURES, "Where the codes lie", "What each dimension carries", "The noise over training", *LAST]
     assert headings(page) == expected
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
     assert len(page.encode()) < 3_000_000
     assert "two most informative" in page
     assert "A Gaussian cloud for each image" in page  # the sentence
+    alone = evaluate(legato.load(runs["vae"], device="cpu"), k=2, limit=20, seed=3)
+    for name in ("elbo", "distortion", "rate", "nll", "ess"):
+        assert bracketed(estimate_of(alone[name])) in page
+    assert "20 examples" in page
 
 
 def test_an_autoencoder_is_asked_where_its_codes_are_and_has_no_sigma(report, runs):
@@ -81,43 +86,34 @@ def test_a_table_has_curves_a_map_and_numbers_and_no_pictures(report, runs):
     assert headings(page) == [*ALWAYS, *rest, *LAST]
 
 
-@pytest.mark.parametrize("name", ["colour", "binary", "bernoulli", "noisy_autoencoder", "sigma_vae"])
-def test_every_kind_of_run_has_a_report(name, report, runs):
+@pytest.mark.parametrize("name", ["colour", "bernoulli"])
+def test_colour_and_drawn_pixels_have_a_report(name, report, runs):
     page = report(runs[name])
     assert set(PICTURES) <= set(headings(page))
     assert len(page.encode()) < 3_000_000
 
 
 def test_runs_stand_side_by_side(report, runs):
-    page = report(runs["autoencoder"], runs["noisy_autoencoder"], runs["vae"])
-    assert "3 runs side by side" in page
+    page = report(runs["noisy_autoencoder"], runs["vae"])
+    assert "2 runs side by side" in page
     assert "legato compare" in page
-    assert re.findall(r'<h3 id="what-each-dimension-does--\d">(.*?)</h3>', page) == ["autoencoder", "noisy_autoencoder", "vae"]
+    assert re.findall(r'<h3 id="what-each-dimension-does--\d">(.*?)</h3>', page) == ["noisy_autoencoder", "vae"]
     assert len(page.encode()) < 3_000_000
 
 
-def test_the_numbers_are_those_of_evaluate(report, runs):
-    page = report(runs["vae"], limit=20, seed=3)
-    alone = evaluate(legato.load(runs["vae"], device="cpu"), k=2, limit=20, seed=3)
-    for name in ("elbo", "distortion", "rate", "nll", "ess"):
-        assert bracketed(estimate_of(alone[name])) in page
-    assert "20 examples" in page
-
-
 def test_by_default_the_report_lies_in_the_run(sources, tmp_path, capsys):
-    train("vae", sources, tmp_path / "run", steps=2)
+    train("table", sources, tmp_path / "run", steps=2)
     assert command("report", tmp_path / "run", "--k", 2) == 0
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
     assert "wrote" in capsys.readouterr().out
 
 
-def test_two_latents_are_shown_as_a_plane_and_one_as_no_map(report, sources, tmp_path):
-    train("vae", sources, tmp_path / "two", steps=2, latent_dim=2)
-    page = report(tmp_path / "two")
-    assert "What each place decodes to" in headings(page)
-    assert "two most informative" not in page
-    train("vae", sources, tmp_path / "one", steps=2, latent_dim=1)
-    assert "Where the codes lie" not in headings(report(tmp_path / "one"))
+def test_two_latents_are_shown_as_a_plane_and_one_as_no_map(sources, tmp_path):
+    told = []
+    for latents in (1, 2):
+        space = train("vae", sources, tmp_path / str(latents), steps=2, latent_dim=latents)
+        told.append([section.title for section in map_sections(titled([space]), space.data())])
+    assert told == [[], ["Where the codes lie", "What each place decodes to"]]
 
 
 @pytest.mark.parametrize(

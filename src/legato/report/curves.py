@@ -49,7 +49,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class TrainingSeries:
-    """One run's loss parts by name, in nats per image; a part that a run lacks (an autoencoder's rate) is left out."""
+    """One run's loss parts by name, in nats per example; a part that a run lacks (an autoencoder's rate) is left out."""
 
     title: str
     train: Mapping[str, Curve] = field(default_factory=dict)
@@ -85,7 +85,7 @@ def sigma_curves(series: Sequence[SigmaSeries]) -> Figure:
 
 
 def training_curves(series: Sequence[TrainingSeries]) -> Figure:
-    """One panel per part of the loss, all runs in each: training faint, validation strong, in nats per image."""
+    """One panel per part of the loss, all runs in each: training faint, validation strong, in nats per example."""
     style.counted(series, "runs")
     parts = list(dict.fromkeys(part for each in series for part in [*each.train, *each.validation]))
     if not parts:
@@ -97,7 +97,7 @@ def training_curves(series: Sequence[TrainingSeries]) -> Figure:
             for i, each in enumerate(series):
                 _line(axes, i, each.train.get(part), strong=False)
                 _line(axes, i, each.validation.get(part), strong=True)
-            axes.set(xlabel="training step", ylabel="nats per image")
+            axes.set(xlabel="training step", ylabel="nats per example")
             if part not in LINEAR and _all_positive(axes):
                 log_axis(axes, "y")
             else:

@@ -25,7 +25,7 @@ def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]
         Section("The numbers", table=numbers_table(subjects, found)),
         collapse_section(subjects, data),
         *(_pictures(subjects, data) if is_image(subjects[0].space) else []),
-        *_maps(subjects, data),
+        *map_sections(subjects, data),
         *_dimensions(subjects, found),
         *_training(subjects),
     ]
@@ -87,7 +87,8 @@ def _paths(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     ]
 
 
-def _maps(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
+def map_sections(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
+    """Where the codes lie and, of two latents, what lies between them; nothing of one."""
     if any(subject.space.latent_dim < 2 for subject in subjects):
         return []  # a line is no map
     wide = [subject for subject in subjects if subject.space.latent_dim > 2]
