@@ -93,7 +93,7 @@ def folded(net: DigitNet) -> DigitNet:
     for layer in net.eval().features:
         if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             fuse = fuse_conv_bn_eval if isinstance(layer, nn.BatchNorm2d) else fuse_linear_bn_eval
-            layers[-1] = fuse(layers[-1], layer)  # type: ignore[type-var, arg-type]
+            layers[-1] = fuse(layers[-1], layer)
         elif not isinstance(layer, nn.Dropout):
             layers.append(layer)
     plain = DigitNet().eval()

@@ -8,7 +8,7 @@ https://arxiv.org/abs/1801.01973); here they stay apart.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,8 @@ class Confidence:
     entropy: Estimate
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {name: Estimate(**one).to_json() for name, one in asdict(self).items()}
+        """The estimates."""
+        return {"mean": self.mean.to_json(), "sure": self.sure.to_json(), "entropy": self.entropy.to_json()}
 
 
 def confidence(probabilities: NDArray[Any], seed: int = 0) -> Confidence:

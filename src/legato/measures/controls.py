@@ -21,6 +21,8 @@ from legato.measures.estimate import Estimate
 from legato.measures.features import Floats
 from legato.measures.neighbours import blocks
 
+ENTRIES = 20_000_000  # distances at a time, 80 MB: with hundreds of pixels the product is the work, and likes many rows
+
 
 def mean_image(train: NDArray[Any], n: int) -> Floats:
     """The mean of train (N, *shape), n times: (n, *shape)."""
@@ -28,10 +30,13 @@ def mean_image(train: NDArray[Any], n: int) -> Floats:
 
 
 def nearest_copies(train: NDArray[Any], images: NDArray[Any]) -> NDArray[np.int64]:
-    """The row of train (N, *shape) whose pixels are nearest to each of images (n, *shape): (n,), Euclidean."""
+    """The row of train (N, *shape) whose pixels are nearest to each of images (n, *shape): (n,), Euclidean.
+
+    Exact: N·n·pixels multiplications, 9 s on a core for 10,000 digits among 55,000. A sample of 2,000 says as much.
+    """
     flat, others = (torch.from_numpy(np.asarray(x, np.float32).reshape(len(x), -1)) for x in (images, train))
     found = np.empty(len(flat), np.int64)
-    for rows, squares in blocks(flat, others):
+    for rows, squares in blocks(flat, others, ENTRIES):
         found[rows] = squares.argmin(1).numpy()
     return found
 

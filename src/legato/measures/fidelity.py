@@ -21,7 +21,7 @@ from legato.measures.halves import Doubles, Rows, around, half_sample_errors, st
 BLOCK = 1000  # examples of each set in one kernel distance, as published
 
 
-def frechet(real: NDArray[Any], generated: NDArray[Any], draws: int = 20, seed: int = 0) -> Estimate:
+def frechet(real: NDArray[Any], generated: NDArray[Any], draws: int = 50, seed: int = 0) -> Estimate:
     """‖μ − μ′‖² + tr(S + S′ − 2(S^½ S′ S^½)^½) of Gaussians fitted to features real (N, f) and generated (n, f).
 
     Covariances divide by n − 1. The interval is of the figure at this n, its bias included. Where both sets have one

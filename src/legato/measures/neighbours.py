@@ -62,9 +62,12 @@ class Cloud:
         return self.squares[kept].gather(1, at)[:, 0]
 
 
-def blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of x and their squared distances to every y, (rows, len(y)), which the caller may overwrite."""
-    squares, size = (y * y).sum(1), max(1, ENTRIES // len(y))
+def blocks(x: Tensor, y: Tensor, entries: int | None = None) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of x and their squared distances to every y, (rows, len(y)), which the caller may overwrite.
+
+    About `entries` of them at a time, and never fewer than 32 rows: a product of a few rows reads all of y for little work.
+    """
+    squares, size = (y * y).sum(1), max(32, (entries or ENTRIES) // len(y))
     for start in range(0, len(x), size):
         part = x[start : start + size]
         found = torch.addmm(squares, part, y.T, alpha=-2).add_((part * part).sum(1, keepdim=True)).clamp_(min=0)
