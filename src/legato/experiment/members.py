@@ -52,8 +52,9 @@ class Member:
 
 
 def title_of(name: str) -> str:
-    """A member's or a control's name in plain words."""
-    return TITLES.get(name, f"VAE, β = {name.removeprefix('beta-')}" if name.startswith("beta-") else name)
+    """A member's or a control's name in plain words; of the rules' own names too."""
+    words = {LOW: "VAE, smallest β", HIGH: "VAE, largest β"} | TITLES
+    return words.get(name, f"VAE, β = {name.removeprefix('beta-')}" if name.startswith("beta-") else name.capitalize())
 
 
 def beta_name(beta: float) -> str:

@@ -22,7 +22,7 @@ from legato.data import open_source
 from legato.errors import Mistake, Stopped
 from legato.experiment.family import Protocol
 from legato.experiment.members import Member, family
-from legato.experiment.work import Task, begin_worker, count_steps, do
+from legato.experiment.work import Task, begin_worker, count_steps, do, do_controls
 from legato.files import read_json, write_json
 from legato.progress import progress
 
@@ -58,7 +58,8 @@ def conduct(experiment: Experiment) -> int:
             Task(member, experiment.protocol, dataset.shape, steps, experiment.out, experiment.quick)
             for member in experiment.members
         ]
-        _all_done([pool.submit(do, task) for task in tasks], "training and measuring", "models")
+        controls = pool.submit(do_controls, tasks[0], experiment.seeds)
+        _all_done([controls, *(pool.submit(do, task) for task in tasks)], "training and measuring", "models")
     return steps
 
 

@@ -11,6 +11,7 @@ import torch
 
 from legato.devices import choose
 from legato.errors import Stopped
+from legato.experiment.controls import measure_controls
 from legato.experiment.family import Protocol, probe, train_member
 from legato.experiment.members import Member
 from legato.experiment.survey import survey_member
@@ -41,6 +42,12 @@ def begin_worker(out: str, threads: int) -> None:
 def count_steps(task: Task) -> int:
     """How many steps fit into the protocol's minutes beside the other workers."""
     return probe(task.member, task.protocol, task.shape, task.out, choose(task.protocol.device))
+
+
+def do_controls(task: Task, seeds: int) -> str:
+    """Measures the controls of a family with so many seeds."""
+    measure_controls(task.protocol, task.out, task.quick, seeds)
+    return "controls"
 
 
 def do(task: Task) -> str:

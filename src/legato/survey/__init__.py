@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from legato.measures.estimate import Estimate, absent
+from legato.survey.chapter import Chapter
 from legato.survey.chapters import CHAPTERS
 from legato.survey.effort import FULL, QUICK, Effort
 from legato.survey.material import Material
@@ -31,11 +32,17 @@ class Survey:
 
 
 def survey(
-    subject: Subject, shared: Material, effort: Effort = FULL, *, seed: int = 0, told: Callable[[str], object] = lambda _: None
+    subject: Subject,
+    shared: Material,
+    effort: Effort = FULL,
+    *,
+    seed: int = 0,
+    chapters: Sequence[Chapter] = CHAPTERS,
+    told: Callable[[str], object] = lambda _: None,
 ) -> Survey:
     """Measures `subject` on `shared`, chapter by chapter; `told` hears the title of each. What does not apply says why."""
     found, visit = Survey(effort), Visit(subject, shared, effort, seed)
-    for chapter in CHAPTERS:
+    for chapter in chapters:
         told(chapter.title)
         if reason := chapter.lacks(visit):
             found.figures.update(dict.fromkeys(chapter.measures, absent(reason)))

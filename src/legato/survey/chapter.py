@@ -9,7 +9,7 @@ from typing import Any, Literal
 from legato.measures.estimate import Estimate
 from legato.survey.visit import Visit
 
-Need = Literal["labels", "noise", "likelihood", "derivatives", "pictures", "classifier"]
+Need = Literal["labels", "noise", "likelihood", "derivatives", "pictures"]
 Found = tuple[dict[str, Estimate], dict[str, Any]]  # figures, curves
 
 
@@ -33,7 +33,6 @@ _WHY: dict[Need, str] = {
     "likelihood": "needs a likelihood",
     "derivatives": "needs a decoder that can be differentiated",
     "pictures": "needs pictures",
-    "classifier": "needs a classifier of these images",
 }
 
 _MET: dict[Need, Callable[[Visit], bool]] = {
@@ -42,5 +41,4 @@ _MET: dict[Need, Callable[[Visit], bool]] = {
     "likelihood": lambda visit: visit.subject.space is not None,
     "derivatives": lambda visit: visit.subject.decoder is not None,
     "pictures": lambda visit: visit.shared.pictures,
-    "classifier": lambda visit: visit.shared.digits,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from legato.survey.chapter import Chapter
+from legato.survey.fidelity import LADDER, MIDPOINTS
 from legato.survey.likelihood import BOUNDS, WIDTHS
 from legato.survey.meaning import LABELS
 from legato.survey.mechanics import BALANCE, DRAWN, GRADIENTS
@@ -20,6 +21,8 @@ CHAPTERS: tuple[Chapter, ...] = (
     SHAPE,
     HOLES,
     LABELS,
+    LADDER,
+    MIDPOINTS,
     PATHS,
     NOISE,
     CYCLE,

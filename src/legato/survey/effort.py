@@ -17,6 +17,7 @@ class Effort:
     paths: int  # pairs of test rows that paths join
     places: int  # codes at which derivatives are taken
     noisy: int  # codes that are disturbed
+    halves: int  # half-samples from which intervals of distances between sets are read
     judged: int  # codes that a classifier is to tell from the prior's draws
     weighted: int  # test rows whose log-likelihood is estimated
     draws: int  # importance weights for each
@@ -34,10 +35,21 @@ FULL = Effort(
     paths=1000,
     places=500,
     noisy=1000,
+    halves=20,
     judged=4000,
     weighted=1000,
     draws=5000,
 )
 QUICK = Effort(
-    train=20_000, test=5000, samples=5000, outer=1000, paths=300, places=200, noisy=400, judged=1500, weighted=200, draws=500
+    train=20_000,
+    test=5000,
+    samples=5000,
+    outer=1000,
+    paths=300,
+    places=200,
+    noisy=400,
+    halves=8,
+    judged=1500,
+    weighted=200,
+    draws=500,
 )

@@ -1,4 +1,7 @@
-"""With what images are looked at."""
+"""With what images are looked at: features, perhaps a classifier, and the real images' own features to compare with.
+
+The first features that apply to the data judge; others are there to check that an order of models is not of their making.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,76 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from legato.data.preparation import Floats
+from legato.lazy import lazy
+from legato.measures.digits import DigitFeatures
+from legato.measures.estimate import Estimate
+from legato.measures.feature_choice import features_for
+from legato.measures.features import Features
+from legato.measures.fidelity import frechet
+from legato.measures.manifold import Manifold, manifold
+from legato.measures.neighbours import Cloud
+from legato.measures.realism import confidence
+
+
+class Real:
+    """Test images as features, with what training images, put in the place of generated ones, measure: the floor."""
+
+    def __init__(self, features: Features, test: Floats, train: Floats) -> None:
+        self.features = features.of(test)
+        self._train = features.of(train[: len(test)])
+
+    @lazy
+    def cloud(self) -> Cloud:
+        """The features and their nearest neighbours."""
+        return Cloud(self.features)
+
+    @lazy
+    def floor(self) -> Manifold:
+        """Density, coverage, precision of training images among test images."""
+        return manifold(self.cloud, self._train)
+
+    @lazy
+    def frechet(self) -> Estimate:
+        """The distance of training images from test images."""
+        return frechet(self.features, self._train)
+
+    @property
+    def precision(self) -> float:
+        """The share of training images that lie in the balls of test images: what realism 1 is."""
+        assert self.floor.precision.value is not None
+        return self.floor.precision.value
 
 
 @dataclass(frozen=True)
 class Eyes:
-    name: str
-    features: Callable[[Floats], NDArray[Any]]
-    classify: Callable[[Floats], NDArray[Any]] | None = None
+    """`first` judges; `others` check it."""
+
+    first: Features
+    others: tuple[Features, ...]
+    real: Real
+    digits: DigitFeatures | None
+
+    @property
+    def features(self) -> Callable[[NDArray[Any]], Floats]:
+        """Images (n, *shape) -> (n, f)."""
+        return self.first.of
+
+    @property
+    def classify(self) -> Callable[[NDArray[Any]], NDArray[np.int64]] | None:
+        """Images -> the most probable class, (n,); None where there is no classifier of such images."""
+        digits = self.digits
+        return None if digits is None else lambda images: digits.probabilities(images).argmax(1)
+
+    @property
+    def confidence(self) -> Callable[[NDArray[Any]], Estimate] | None:
+        """Images -> the mean of the largest class probability."""
+        digits = self.digits
+        return None if digits is None else lambda images: confidence(digits.probabilities(images))[0]
 
 
-def eyes_for(images: Floats) -> Eyes:
-    flat = images.reshape(len(images), -1)
-    pca = PCA(min(64, *flat.shape), svd_solver="randomized", random_state=0).fit(flat[:10000])
-    return Eyes("pca-64", lambda x: np.asarray(pca.transform(x.reshape(len(x), -1))))
+def eyes_for(source: str, train: Floats, test: Floats) -> Eyes:
+    """The classifier of digits for MNIST; for other pictures, and for tables, principal components of the pixels first."""
+    first, *others = features_for(train.shape[1:], source, train)
+    return Eyes(first, tuple(others), Real(first, test, train), first if isinstance(first, DigitFeatures) else None)

@@ -10,9 +10,11 @@ import numpy as np
 from legato.data.preparation import Floats
 from legato.measures.estimate import Estimate, absent
 from legato.measures.fidelity import frechet, kid
-from legato.measures.interpolation import Path, cross_fade, decoded, midpoints
+from legato.measures.interpolation import Path, decoded, midpoints
 from legato.measures.manifold import manifold
 from legato.survey.chapter import Chapter, Found
+from legato.survey.effort import Effort
+from legato.survey.eyes import Eyes
 from legato.survey.visit import Visit
 
 CROWDS = ("reconstruction", "mixture", "prior")  # sets whose every member is looked for among real ones
@@ -22,22 +24,21 @@ def ladder(visit: Visit) -> Found:
     """Reconstructions, then samples from a mixture and a Gaussian fitted to training codes, then from N(0, I)."""
     figures: dict[str, Estimate] = {}
     for name, images in {"reconstruction": visit.reconstructions, **visit.samples}.items():
-        figures |= compared(visit, name, images, crowd=name in CROWDS)
+        figures |= compared(visit.eyes, visit.effort, name, images, crowd=name in CROWDS)
     prior, rebuilt = figures["frechet prior"], figures["frechet reconstruction"]
     figures["frechet gap"] = _difference(prior, rebuilt)
     return figures, {}
 
 
-def compared(visit: Visit, name: str, images: Floats, crowd: bool) -> dict[str, Estimate]:
+def compared(eyes: Eyes, effort: Effort, name: str, images: Floats, crowd: bool) -> dict[str, Estimate]:
     """Fréchet distance and KID of one set of images; with `crowd` density, coverage, precision and realism too."""
-    eyes = visit.eyes
     seen = eyes.features(images)
     figures = {
-        f"frechet {name}": frechet(eyes.real.features, seen, seed=visit.seed),
-        f"kid {name}": kid(eyes.real.features, seen, seed=visit.seed),
+        f"frechet {name}": frechet(eyes.real.features, seen, effort.halves),
+        f"kid {name}": kid(eyes.real.features, seen),
     }
     if crowd:
-        found = manifold(eyes.real.cloud, seen, seed=visit.seed)
+        found = manifold(eyes.real.cloud, seen, draws=effort.halves)
         figures |= {f"density {name}": found.density, f"coverage {name}": found.coverage, f"precision {name}": found.precision}
         among = f"{found.precision.method}; over that of training images"
         figures[f"realism {name}"] = found.precision.scaled(1 / eyes.real.precision, "share, real = 1", among)
@@ -50,18 +51,12 @@ def between(visit: Visit) -> Found:
     """Images half way between the codes of test images."""
     first, second = visit.shared.pairs(visit.effort.samples, 1)
     path = decoded(visit.subject.decode, visit.test.mu[first], visit.test.mu[second])
-    return _middle(visit, path, len(first))
+    return middle(visit.eyes, visit.effort, path, len(first)), {}
 
 
-def faded(visit: Visit) -> Found:
-    """Images half way between the pixels of test images: the control."""
-    first, second = visit.shared.pairs(visit.effort.samples, 1)
-    images = visit.shared.test.images
-    return _middle(visit, cross_fade(images[first], images[second]), len(first))
-
-
-def _middle(visit: Visit, path: Path, n: int) -> Found:
-    return compared(visit, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True), {}
+def middle(eyes: Eyes, effort: Effort, path: Path, n: int) -> dict[str, Estimate]:
+    """The images at half of n paths."""
+    return compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True)
 
 
 def _difference(a: Estimate, b: Estimate) -> Estimate:
@@ -69,8 +64,8 @@ def _difference(a: Estimate, b: Estimate) -> Estimate:
     if a.value is None or b.value is None or a.low is None or a.high is None or b.low is None or b.high is None:
         return absent("one of the two distances is missing")
     half = float(np.hypot(a.high - a.low, b.high - b.low)) / 2
-    value = a.value - b.value
-    return Estimate(value, value - half, value + half, a.n, a.unit, "Fréchet distance of prior samples less that of reconstructions")
+    value, method = a.value - b.value, "Fréchet distance of prior samples less that of reconstructions"
+    return Estimate(value, value - half, value + half, a.n, a.unit, method)
 
 
 def _names(kind: str, crowd: bool) -> tuple[str, ...]:

@@ -35,8 +35,12 @@ class Material:
 
     train: Rows
     test: Rows
-    pictures: bool  # images (C, H, W) rather than rows of a table
-    digits: bool = False  # MNIST, for which there is a classifier
+    source: str  # its name: for some data there are features of their own
+
+    @property
+    def pictures(self) -> bool:
+        """Images (C, H, W) rather than rows of a table."""
+        return len(self.shape) == 3
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -46,7 +50,7 @@ class Material:
     @lazy
     def eyes(self) -> Eyes:
         """With what these images are looked at."""
-        return eyes_for(self.train.images)
+        return eyes_for(self.source, self.train.images, self.test.images)
 
     def pairs(self, n: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """n pairs of different test rows, the ends of paths."""
@@ -63,8 +67,7 @@ def material(data: Prepared, train: int, test: int) -> Material:
     held_out = data.split("test")
     if len(held_out) < test:
         held_out = np.concatenate([held_out, data.split("validation")])
-    mnist = data.dataset.source == "mnist"
-    return Material(_rows(data, data.split("train"), train), _rows(data, held_out, test), len(data.dataset.shape) == 3, mnist)
+    return Material(_rows(data, data.split("train"), train), _rows(data, held_out, test), data.dataset.source)
 
 
 def _rows(data: Prepared, numbers: NDArray[np.int64], most: int) -> Rows:

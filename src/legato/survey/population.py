@@ -39,7 +39,7 @@ def shape(visit: Visit) -> Found:
     moments = visit.test.mu.var(0) + (visit.test.widths**2).mean(0)
     figures = {
         "norm distance": norm_distance(z),
-        "two-sample accuracy": two_sample_accuracy(some, visit.subject.prior(len(some), visit.seed + 1), visit.seed),
+        "two-sample accuracy": two_sample_accuracy(some, visit.subject.prior(len(some), visit.seed, "two-sample"), visit.seed),
     }
     curves = {"marginal distances": marginals, "second moments": moments.tolist()}
     return figures, curves | {"squared norms": _histogram((z**2).sum(1))}
@@ -47,7 +47,7 @@ def shape(visit: Visit) -> Found:
 
 def holes(visit: Visit) -> Found:
     """H_1% and H_5%, exactly where there are clouds, and by one kernel estimate on whitened codes for every kind of code."""
-    prior = visit.subject.prior(visit.effort.samples, visit.seed + 2)
+    prior = visit.subject.prior(visit.effort.outer, visit.seed, "holes")
     figures: dict[str, Estimate] = {}
     if visit.train.sigma is not None and visit.test.sigma is not None:
         held_out = (visit.test.mu, visit.test.sigma)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from legato.data.preparation import Floats
 from legato.latent_space import LatentSpace
+from legato.measures.distances import random_stream
 
 
 class Subject(ABC):
@@ -37,9 +38,9 @@ class Subject(ABC):
     def cycle(self, z: Floats) -> Floats:
         """The mean of the code of what z decodes to, (N, latent_dim)."""
 
-    def prior(self, n: int, seed: int) -> Floats:
-        """n draws from N(0, I), (n, latent_dim)."""
-        return np.random.default_rng(seed).standard_normal((n, self.latent_dim), dtype=np.float32)
+    def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
+        """n draws from N(0, I), (n, latent_dim): others for each purpose."""
+        return random_stream(seed, purpose).standard_normal((n, self.latent_dim), dtype=np.float32)
 
 
 class Trained(Subject):

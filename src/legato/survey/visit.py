@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture
 
 from legato.data.preparation import Floats
 from legato.lazy import lazy
+from legato.measures.distances import random_stream
 from legato.measures.whitening import Whitening
 from legato.survey.effort import Effort
 from legato.survey.eyes import Eyes
@@ -35,7 +36,7 @@ class Codes:
         """One draw of each posterior, (n, d); a point is its own draw."""
         if self.sigma is None:
             return self.mu
-        noise = np.random.default_rng(seed).standard_normal(self.mu.shape, dtype=np.float32)
+        noise = random_stream(seed, "posterior").standard_normal(self.mu.shape, dtype=np.float32)
         return np.asarray(self.mu + self.sigma * noise, np.float32)
 
     @property
@@ -88,7 +89,7 @@ class Visit:
         return {
             "mixture": _mixture(codes, n, self.seed),
             "gaussian": _gaussian(codes, n, self.seed),
-            "prior": self.subject.prior(n, self.seed),
+            "prior": self.subject.prior(n, self.seed, "samples"),
         }
 
     @lazy
@@ -104,17 +105,17 @@ class Visit:
 
 def _mixture(codes: Floats, n: int, seed: int) -> Floats:
     """n draws from a mixture of ten Gaussians fitted to codes, in a random order."""
-    some = codes[np.random.default_rng(seed).permutation(len(codes))[:FITTED]].astype(np.float64)
+    some = codes[random_stream(seed, "fitted").permutation(len(codes))[:FITTED]].astype(np.float64)
     fitted = GaussianMixture(COMPONENTS, reg_covar=1e-6 * float(some.var()), random_state=seed, max_iter=30)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is a rung of a ladder, no estimate
         drawn, _ = fitted.fit(some).sample(n)
-    return np.asarray(np.random.default_rng(seed).permutation(drawn), np.float32)
+    return np.asarray(random_stream(seed, "mixture").permutation(drawn), np.float32)
 
 
 def _gaussian(codes: Floats, n: int, seed: int) -> Floats:
     """n draws from the Gaussian with the mean and covariance of codes."""
     wide = codes.astype(np.float64)
     covariance = np.cov(wide.T).reshape(wide.shape[1], -1)
-    drawn = np.random.default_rng(seed).multivariate_normal(wide.mean(0), covariance, n, method="eigh")
+    drawn = random_stream(seed, "gaussian").multivariate_normal(wide.mean(0), covariance, n, method="eigh")
     return np.asarray(drawn, np.float32)

@@ -1,0 +1,73 @@
+"""`legato claims --data SOURCE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.table import Table
+
+from legato.commands.application import FLAG, FLAT, application
+from legato.commands.options import HERE, Where
+from legato.data import DataOptions
+from legato.devices import choose
+from legato.experiment import Experiment, Protocol, conclude, conduct
+from legato.report.claims import write_claims_report
+
+app = application("claims")
+MINUTES = {True: 0.6, False: 1.5}  # for a model, by --quick: 12 minutes and 90 in all, on two cores
+SEEDS = {True: 2, False: 3}
+STYLE = {"holds": "green", "holds in part": "yellow", "does not hold here": "red", "cannot tell": "dim"}
+
+
+@app.default
+def claims(
+    *,
+    data: Annotated[str, Parameter(help="SOURCE: mnist, a folder of images, .npy, .npz, IDX or Parquet.")],
+    out: Annotated[Path, Parameter(help="A folder for the runs, claims.json and report.html.")] = Path("runs/claims"),
+    quick: Annotated[bool, Parameter(help="Five models instead of ten, fewer images, two seeds."), FLAG] = False,
+    seeds: Annotated[
+        int | None, Parameter(help="Training seeds of each model; 3, with --quick 2.", validator=Number(gte=1, lte=100))
+    ] = None,
+    minutes_per_model: Annotated[
+        float | None, Parameter(help="A probe turns it into steps, once, the same for all.", validator=Number(gt=0, lte=600))
+    ] = None,
+    side_by_side: Annotated[
+        int, Parameter(help="Models that are trained at once, a thread each.", validator=Number(gte=1, lte=64))
+    ] = 2,
+    options: Annotated[DataOptions, FLAT] = DataOptions(),  # noqa: B008  (frozen)
+    place: Where = HERE,
+) -> None:
+    """Train a family of autoencoders and VAEs that differ by a word each, measure what is said of them, give 13 verdicts.
+
+    Writes claims.json and report.html. What is finished is kept: a stopped experiment goes on with the same command.
+    """
+    device = choose(place.device, place.threads)
+    minutes = MINUTES[quick] if minutes_per_model is None else minutes_per_model
+    protocol = Protocol(data, options, minutes, device=str(device))
+    together = side_by_side if device.type == "cpu" else 1
+    experiment = Experiment(protocol, out, quick, SEEDS[quick] if seeds is None else seeds, together)
+    conduct(experiment)
+    found = conclude(experiment)
+    _show(found)
+    print(f"wrote {out / 'claims.json'} and {write_claims_report(experiment, found)}")
+
+
+def _show(found: dict[str, Any]) -> None:
+    table = Table("", "claim", "verdict", "primary measure")
+    for claim in found["claims"]:
+        word, primary = claim["verdict"], claim["rule"][0]
+        table.add_row(str(claim["id"]), claim["sentence"], f"[{STYLE[word]}]{word}[/]", _figure(primary))
+    Console().print(table)
+
+
+def _figure(rule: dict[str, Any]) -> str:
+    estimate, beside = rule["estimate"], f" / {rule['beside']}" if rule["beside"] else ""
+    name = f"{rule['measure']}, {rule['of']}{beside}"
+    if estimate["value"] is None:
+        return f"{name}: {estimate['why']}"
+    interval = "" if estimate["low"] is None else f" [{estimate['low']:.3g}, {estimate['high']:.3g}]"
+    return f"{name}: {estimate['value']:.3g}{interval}"

@@ -1,0 +1,102 @@
+"""The controls: models that learned nothing, and images that no model made, measured as the family is.
+
+untrained            the family's network with its starting weights, one for each seed
+pca                  principal components, as many as there are latents
+cross-fade           paths that blend pixels
+train against test   training images in the place of generated ones: the floor
+mean image           the mean of all training images, in the place of generated ones
+nearest copy         the nearest training image of each reconstruction, in the place of generated ones
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from legato.data.preparation import prepare
+from legato.data.prepared import Prepared
+from legato.data.sources import open_source
+from legato.experiment.family import Protocol
+from legato.experiment.members import LARGE
+from legato.experiment.survey import evidence_path, shared_material, write_survey
+from legato.files import read_json
+from legato.latent_space import LatentSpace
+from legato.measures.controls import copier, mean_image, real_again
+from legato.measures.interpolation import cross_fade
+from legato.recipe import define
+from legato.run import Run
+from legato.survey import FULL, QUICK, Survey, survey
+from legato.survey.effort import Effort
+from legato.survey.fidelity import CROWDS, MIDPOINTS, compared, middle
+from legato.survey.material import Material
+from legato.survey.meaning import LABELS
+from legato.survey.paths import walked
+from legato.survey.robustness import NOISE
+from legato.survey.subject import PrincipalComponents, Subject, Trained
+
+CHAPTERS = (LABELS, MIDPOINTS, NOISE)
+RUNGS = (*CROWDS, "gaussian", "midpoint")  # the sets of images that a control may stand in for
+
+
+def measure_controls(protocol: Protocol, out: Path, quick: bool, seeds: int) -> None:
+    """Measures every control that has not been measured by this effort."""
+    effort = QUICK if quick else FULL
+    for name, seed, found in _all(protocol, effort, quick, seeds):
+        path = evidence_path(out, name, LARGE, seed)
+        if not path.is_file() or read_json(path).get("effort") != effort.to_json():
+            write_survey(path, found())
+
+
+def _all(protocol: Protocol, effort: Effort, quick: bool, seeds: int) -> Iterator[tuple[str, int, Callable[[], Survey]]]:
+    shared = shared_material(protocol.source, protocol.data, quick)
+    for seed in range(seeds):
+        yield "untrained", seed, partial(_surveyed, partial(_untrained, protocol, seed), shared, effort)
+    yield "pca", 0, partial(_surveyed, partial(_components, protocol, shared), shared, effort)
+    yield "cross-fade", 0, partial(_faded, shared, effort)
+    some, test = min(effort.samples, len(shared.train)), shared.test.images[: effort.samples]
+    stand_ins: dict[str, Callable[[], NDArray[Any]]] = {
+        "train against test": partial(real_again, shared.train.images, some),
+        "mean image": partial(mean_image, shared.train.images, effort.samples),
+        "nearest copy": partial(copier, shared.train.images, test),
+    }
+    for name, images in stand_ins.items():
+        yield name, 0, partial(_in_place, shared, effort, images)
+
+
+def _surveyed(subject: Callable[[], Subject], shared: Material, effort: Effort) -> Survey:
+    return survey(subject(), shared, effort, chapters=CHAPTERS)
+
+
+def _untrained(protocol: Protocol, seed: int) -> Subject:
+    data = open_source(protocol.source, protocol.data)
+    spec = Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
+    definition = define("vae", spec.spec, latent_dim=LARGE, **protocol.words(data.shape))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        recipe = definition.build(spec.spec)
+    return Trained(LatentSpace(recipe, spec.preparation, data.shape, Run("untrained"), definition))
+
+
+def _components(protocol: Protocol, shared: Material) -> Subject:
+    data = open_source(protocol.source, protocol.data)
+    restore = prepare(data.kind, data.likelihood, data.rows, data.splits["train"]).restore
+    return PrincipalComponents(shared.train.x, LARGE, lambda x: np.clip(restore(x), 0, 1) if shared.pictures else restore(x))
+
+
+def _faded(shared: Material, effort: Effort) -> Survey:
+    images, (first, second) = shared.test.images, shared.pairs(effort.samples, 1)
+    at_half = middle(shared.eyes, effort, cross_fade(images[first], images[second]), len(first))
+    first, second = shared.pairs(effort.paths)
+    return Survey(effort, at_half | walked(shared.eyes, cross_fade(images[first], images[second]), len(first)))
+
+
+def _in_place(shared: Material, effort: Effort, images: Callable[[], NDArray[Any]]) -> Survey:
+    """The same figures under the name of every set that these images stand in for."""
+    found = compared(shared.eyes, effort, "", np.asarray(images(), np.float32), crowd=True)
+    return Survey(effort, {f"{measure.strip()} {rung}": one for measure, one in found.items() for rung in RUNGS})

@@ -1,0 +1,99 @@
+"""The figures of the claims' report that are drawn from numbers alone: estimates by member, curves, trade-offs, histograms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.stats import chi2
+
+from legato.experiment.contrasts import Evidence
+from legato.experiment.members import LARGE, title_of
+from legato.report import style
+from legato.report.forest import EstimateRow, Reference, estimates_plot
+from legato.report.frame import framed, legend, look
+from legato.report.perturbation import PerturbationCurve, perturbation_curves
+from legato.report.tradeoff import RateCurve, RatePoint, rate_distortion
+
+DASHED = (0, (4, 2.5))
+_CHI = (f"χ² with {LARGE} degrees of freedom", lambda: Line2D([], [], color=style.INK, linewidth=1, linestyle=DASHED))
+Curves = dict[str, dict[str, Any]]  # member -> its survey's curves, seed 0
+
+
+def forest(evidence: Evidence, measure: str, unit: str, references: dict[str, float] | None = None) -> Figure | None:
+    """One row for each member and control that has the measure; None where none has."""
+    rows = []
+    for name, seeds in evidence.found.items():
+        values = evidence.values(measure, name)
+        if not values:
+            continue
+        over = evidence.over_seeds(measure, name)
+        images = next(figures[measure] for figures in seeds if measure in figures and figures[measure].value is not None)
+        rows.append(EstimateRow(title_of(name), images, over if over.low is not None else None, values))
+    if not rows:
+        return None
+    marks = [Reference(title, value) for title, value in (references or {}).items()]
+    return estimates_plot(rows, unit, "", marks, log=_wide(rows))
+
+
+def disturbed(evidence: Evidence, curves: Curves, names: tuple[str, ...]) -> Figure | None:
+    """C(r) of some members."""
+    drawn = []
+    for name in names:
+        found = curves.get(name, {}).get("curve of r50")
+        if found and None not in found["value"]:
+            r, values, low, high = (np.array(found[key], float) for key in ("radii", "value", "low", "high"))
+            drawn.append(PerturbationCurve(title_of(name), r, values, low, high, evidence.found[name][0].get("r50")))
+    return perturbation_curves(drawn) if drawn else None
+
+
+def traded(evidence: Evidence) -> Figure | None:
+    """Rate and distortion of every β, on test rows, means of seed 0."""
+    points = []
+    for name, seeds in evidence.found.items():
+        if name.startswith("beta-") and seeds[0]["rate"].value is not None:
+            points.append(RatePoint(float(name.removeprefix("beta-")), seeds[0]["rate"], seeds[0]["distortion"]))
+    return rate_distortion([RateCurve("Test images, seed 0", points)]) if len(points) > 1 else None
+
+
+def norms(curves: Curves, names: tuple[str, ...]) -> Figure:
+    """‖z‖² of draws of the held-out population beside χ² with as many degrees of freedom as there are latents."""
+    with style.styled():
+        figure, (axes,), room = framed([""], [title_of(name) for name in names], [_CHI], box=(5.4, 2.4))
+        for i, name in enumerate(names):
+            if found := curves.get(name, {}).get("squared norms"):
+                edges = np.array(found["edges"])
+                line = {**look(i), "marker": ""}
+                axes.plot((edges[1:] + edges[:-1]) / 2, found["density"], linewidth=1.8, **line)
+        x = np.linspace(0.01, 1.6 * float(chi2.ppf(0.9999, LARGE)), 300)
+        axes.plot(x, chi2.pdf(x, LARGE), color=style.INK, linewidth=1, linestyle=DASHED)
+        axes.set(
+            xlabel="‖z‖² (squared latent units)", ylabel="density", xlim=(0, x[-1]), ylim=(0, 2 * chi2.pdf(x, LARGE).max())
+        )
+        legend(figure, [title_of(name) for name in names], [_CHI], room)
+    return figure
+
+
+def balanced(curves: Curves) -> Figure | None:
+    """log σ as the force balance predicts it against what the encoder says, a dot for each image and active dimension."""
+    found = curves.get("beta-1", {}).get("balance")
+    if not found or not found["learnt"] or not found["learnt"][0]:
+        return None
+    predicted, learnt = np.array(found["predicted"]), np.array(found["learnt"])
+    with style.styled():
+        figure, (axes,), _ = framed([""], [], box=(4.0, 3.6))
+        for j in range(learnt.shape[1]):
+            axes.plot(predicted[:, j], learnt[:, j], ".", markersize=3, alpha=0.6)
+        low, high = min(predicted.min(), learnt.min()) - 0.1, max(predicted.max(), learnt.max()) + 0.1
+        axes.plot([low, high], [low, high], color=style.INK, linewidth=0.9, linestyle=DASHED)
+        axes.set(
+            xlim=(low, high), ylim=(low, high), xlabel="log σ that 1 + [JᵀWJ]/β asks for", ylabel="log σ that the encoder says"
+        )
+    return figure
+
+
+def _wide(rows: list[EstimateRow]) -> bool:
+    values = [row.over_images.value for row in rows if row.over_images.value is not None]
+    return min(values) > 0 and max(values) / min(values) > 30

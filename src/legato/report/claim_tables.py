@@ -1,0 +1,82 @@
+"""The tables of the claims' report: a claim's rules with their estimates, and the figures of every model side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from legato.experiment.contrasts import Evidence
+from legato.experiment.members import title_of
+from legato.measures.estimate import Estimate
+from legato.report.html import Table
+from legato.report.interval import bracketed
+from legato.report.verdicts import verdict_badge
+from legato.survey.material import Material
+
+SHOWN = {  # measure -> its heading
+    "elbo": "ELBO",
+    "distortion": "distortion",
+    "rate": "rate",
+    "noise ratio": "σ / spread",
+    "frechet reconstruction": "FD reconstructed",
+    "frechet mixture": "FD mixture",
+    "frechet prior": "FD N(0, I)",
+    "frechet midpoint": "FD midpoint",
+    "realism prior": "realism N(0, I)",
+    "coverage prior": "coverage N(0, I)",
+    "hole 1%": "H 1 %",
+    "mutual information": "I(n; z)",
+    "confusion": "confusion",
+    "r50": "r₅₀",
+    "purity": "purity",
+}
+
+
+def units(material: Material) -> str:
+    """In what the table's columns are."""
+    eyes = material.eyes
+    return (
+        f"ELBO, distortion, rate and I(n; z) in nats per example. FD: Fréchet distance of decoded means to {len(material.test):,} "
+        f"test images in {eyes.first.name}; realism: the share of samples that lie among real images, real = 1. H 1 %: share of "
+        "the prior's draws where held-out codes are rarer than 1 in 100. r₅₀ in standard deviations of the codes."
+    )
+
+
+def compared(evidence: Evidence, caption: str) -> Table:
+    """A row for each model and control, mean over seeds ± half its interval over seeds."""
+    known = [measure for measure in SHOWN if any(evidence.values(measure, name) for name in evidence.found)]
+    rows = [(title_of(name), *(_cell(evidence, measure, name) for measure in known)) for name in evidence.found]
+    return Table(
+        ("model", *(SHOWN[measure] for measure in known)), rows, f"{caption} Means over seeds ± half a 95 % t-interval."
+    )
+
+
+def rules(found: list[dict[str, Any]]) -> Table:
+    """What was asked, what came out, the margins, the word."""
+    rows = []
+    for rule in found:
+        estimate = Estimate(**{"why": None, **rule["estimate"]})
+        beside = f" / {title_of(rule['beside'])}" if rule["beside"] else ""
+        value = bracketed(estimate) if estimate.value is not None else f"{estimate.why}"
+        margins = f"{rule['holds']:g} holds, {rule['fails']:g} does not"
+        row = (
+            rule["says"],
+            f"{rule['measure']}, {title_of(rule['of'])}{beside}",
+            value,
+            margins,
+            verdict_badge(rule["verdict"]),
+        )
+        rows.append(row)
+    return Table(("rule", "measure", "estimate over seeds", "margins", "word"), rows, stacked=True)
+
+
+def _cell(evidence: Evidence, measure: str, name: str) -> str | None:
+    if not evidence.values(measure, name):
+        return None
+    one = evidence.over_seeds(measure, name)
+    assert one.value is not None
+    digits = 1 if abs(one.value) >= 20 else 2 if abs(one.value) >= 0.1 else 3
+    if abs(one.value) < 0.001 and one.value != 0:
+        return f"{one.value:.0e}"
+    if one.low is None or one.high is None or name in evidence.fixed:
+        return f"{one.value:.{digits}f}"
+    return f"{one.value:.{digits}f} ± {(one.high - one.low) / 2:.{digits}f}"

@@ -1,0 +1,166 @@
+"""The claims' report: the verdicts first; then for each claim the sentence, figures, numbers with intervals, controls, and what
+the popular account leaves out. One HTML file.
+
+Covered: the page's order and words. Not covered: drawing (gallery.py, claim_figures.py), deciding (legato.claims).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from legato.experiment import Experiment
+from legato.experiment.conclusion import gather
+from legato.experiment.contrasts import Evidence
+from legato.experiment.members import LARGE, title_of
+from legato.experiment.survey import evidence_path
+from legato.files import read_json
+from legato.measures.estimate import Estimate
+from legato.report import claim_figures as drawn
+from legato.report.claim_tables import compared, rules, units
+from legato.report.gallery import Gallery
+from legato.report.html import Section, write_report
+from legato.report.interval import bracketed
+from legato.report.verdicts import Judged, verdict_table
+
+PRINCIPAL = ("autoencoder", "noise", "beta-1")
+
+
+def write_claims_report(experiment: Experiment, found: dict[str, Any]) -> Path:
+    """OUT/report.html from claims.json's content."""
+    page = Page(experiment, found)
+    path = experiment.out / "report.html"
+    write_report(
+        path, "What is said of variational autoencoders, measured", page.lead(), page.sections(), page.next(), page.facts()
+    )
+    return path
+
+
+class Page:
+    """The report of one experiment."""
+
+    def __init__(self, experiment: Experiment, found: dict[str, Any]) -> None:
+        self.experiment, self.claims, self.protocol = experiment, found["claims"], found["protocol"]
+        self.evidence: Evidence = gather(experiment)
+        self.gallery = Gallery(experiment)
+        self.curves = {
+            m.name: read_json(evidence_path(experiment.out, m.name, LARGE, 0))["curves"]
+            for m in experiment.members
+            if m.latent_dim == LARGE and m.seed == 0
+        }
+
+    def lead(self) -> str:
+        """How it came out, in a sentence or two."""
+        words = [claim["verdict"] for claim in self.claims]
+        counts = {word: words.count(word) for word in dict.fromkeys(words)}
+        told = ", ".join(f"{n} {word}" for word, n in counts.items())
+        return (
+            f"Thirteen sentences of the popular account, each with the measure and the margins that were declared before anything "
+            f"was trained. On {self.experiment.protocol.source}: {told}. An honest *does not hold here* is a result."
+        ).replace("*", "")
+
+    def facts(self) -> dict[str, str]:
+        """The protocol in a few words."""
+        kinds = len({member.name for member in self.experiment.members})
+        return {
+            "data": f"{self.experiment.protocol.source}, {len(self.gallery.material.test):,} test rows measured",
+            "family": f"{kinds} models with {LARGE} latents, {self.experiment.seeds} seeds each; some with 2 latents, one seed",
+            "training": f"{self.protocol['steps']:,} steps each, set once by a probe",
+            "rules": f"table {self.protocol['rules_hash'][:12]}",
+            "date": date.today().isoformat(),
+        }
+
+    def next(self) -> list[tuple[str, str]]:
+        """What to try."""
+        runs = self.experiment.out / "runs"
+        return [
+            (f"legato report {runs}/beta-1-{LARGE}-seed0", "one model's own report"),
+            (
+                f"legato compare {runs}/autoencoder-{LARGE}-seed0 {runs}/beta-1-{LARGE}-seed0",
+                "paired differences with intervals",
+            ),
+        ]
+
+    def sections(self) -> list[Section]:
+        """The verdicts, how to read them, and the thirteen."""
+        return [self._verdicts(), self._reading(), *(self._claim(claim) for claim in self.claims)]
+
+    def _verdicts(self) -> Section:
+        judged = [Judged(c["id"], c["sentence"], c["verdict"], _primary(c["rule"][0])) for c in self.claims]
+        caption = (
+            f"The figure is the primary measure with its 95 % interval over {self.experiment.seeds} training seeds. A verdict is a "
+            "function of these intervals and of the table of margins, and of nothing else."
+        )
+        quick = " This was a quick run: few seeds, fewer images, wider intervals." if self.experiment.quick else ""
+        return Section("The verdicts", table=verdict_table(judged, caption + quick))
+
+    def _reading(self) -> Section:
+        text = (
+            "Every model has the same network, data, batches and number of steps, and differs by a word: a point instead of a "
+            "cloud, no KL, another β. Seeds vary training and decide; their interval pools one variance over all models. Images vary "
+            "the test set; that interval is given beside, never mixed in. Latent distances are in whitened units, else they would "
+            "compare scales. Controls that learned nothing are measured too: where a measure ranks one of them above a model, the "
+            "measure is blind to something."
+        )
+        return Section("How to read this", text, table=compared(self.evidence, units(self.gallery.material)))
+
+    def _claim(self, claim: dict[str, Any]) -> Section:
+        measure = claim["rule"][0]["measure"]
+        figure = drawn.forest(self.evidence, measure, _unit(self.evidence, measure))
+        caption = (
+            f"{measure}: a dot for each model and control; the thick interval is over seeds, the thin one over images (seed 0)."
+        )
+        parts = [
+            Section(title, text, make(), note) for title, text, make, note in self._parts().get(claim["id"], ()) if _has(make)
+        ]
+        text = f"{claim['verdict'].capitalize()}.\n\nWhat the popular account leaves out: {claim['leaves_out']}"
+        return Section(
+            f"{claim['id']}. {claim['sentence']}", text, figure, caption if figure else "", rules(claim["rule"]), parts=parts
+        )
+
+    def _parts(self) -> dict[int, tuple[tuple[str, str, Callable[[], Figure | None], str], ...]]:
+        """Claim -> (title, text, figure, caption) of what is shown below its numbers."""
+        shown, curves = self.gallery, self.curves
+        n = len(shown.material.test)
+        return {
+            1: (("Predicted and learnt widths", "", lambda: drawn.balanced(curves), f"A dot for each of up to 100 images and each active dimension; the line is equality. VAE at β = 1, {LARGE} latents, seed 0."),),
+            2: (("The two forces", "", shown.forces, "Where a step downhill would move each code: by the KL alone, and by reconstruction alone. VAE with 2 latents, seed 0."),),
+            3: (("The noise over training", "", shown.sigmas, f"σ of each of {LARGE} dimensions over validation images, geometric mean and range; beside it σ over the spread of the means. Seed 0."),),
+            4: (("Norms", "", lambda: drawn.norms(curves, PRINCIPAL), f"‖z‖² of one draw for each of {n:,} test images, seed 0, beside what N(0, I) would give."),),
+            5: (
+                ("Samples from N(0, I)", "", lambda: shown.samples("prior"), f"Decoded draws of seed 0, the first ones, not picked; {LARGE} latents."),
+                ("Samples from a mixture fitted to the codes", "", lambda: shown.samples("mixture"), "Ten Gaussians fitted to the training codes of each model: the fairer question to an autoencoder."),
+                ("Where codes lie", "", shown.maps, "Codes of test images with 2 latents, clouds at axis scale; each panel has its own scale. Seed 0."),
+                ("What each place decodes to", "", shown.planes, "Decoded means on a lattice: models with a KL over ±3, others over the middle 98 % of their codes."),
+                ("Holes", "", shown.holes, "log q̂(z), summed over all training posteriors; below the contour lie fewer than 1 % of held-out codes."),
+            ),
+            6: (("From one image to another", "", shown.paths, f"Straight lines between the codes of the first two pairs of test images, {LARGE} latents, seed 0; pixels blended below."),),
+            9: (("Disturbances", "", lambda: drawn.disturbed(self.evidence, curves, (*PRINCIPAL, *self._others())), "C(r): distance between decoded images when a code is moved by r of the codes' own standard deviations in a random direction, over that of two unrelated codes. Pixels, seed 0; bands over codes."),),
+            12: (("Rate and distortion", "", lambda: drawn.traded(self.evidence), "Each β's rate and distortion on test images, seed 0, and the slopes between neighbours beside −β."),),
+        }  # fmt: skip
+
+    def _others(self) -> tuple[str, ...]:
+        names = [name for name in self.curves if name not in PRINCIPAL]
+        return (names[-1],) if names else ()
+
+
+def _primary(rule: dict[str, Any]) -> str:
+    estimate = Estimate(**{"why": None, **rule["estimate"]})
+    beside = f" over {title_of(rule['beside'])}'s" if rule["beside"] else ""
+    if estimate.value is None:
+        return f"{rule['measure']}: {estimate.why}"
+    return f"{rule['measure']}, {title_of(rule['of'])}{beside}: {bracketed(estimate)}"
+
+
+def _unit(evidence: Evidence, measure: str) -> str:
+    found = (figures[measure] for seeds in evidence.found.values() for figures in seeds if measure in figures)
+    unit = next((one.unit for one in found if one.unit), "")
+    return f"{measure} ({unit})" if unit else measure
+
+
+def _has(make: Callable[[], Figure | None]) -> bool:
+    return make is not None

@@ -1,0 +1,166 @@
+"""The figures of the claims' report that need models and images: maps, planes, samples, paths, forces, holes.
+
+Covered: from an experiment's runs to figures, each model's the same rows and seeds. Not covered: figures of numbers alone
+(claim_figures.py), the page (claims.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from legato.data.preparation import Floats
+from legato.experiment import Experiment
+from legato.experiment.members import LARGE, SMALL, Member, title_of
+from legato.experiment.survey import shared_material
+from legato.latent_space import LatentSpace, load
+from legato.lazy import lazy
+from legato.measures.aggregate import log_aggregate
+from legato.measures.field import arrows
+from legato.report.curves import SigmaSeries, sigma_curves
+from legato.report.fields import Pull, kl_field
+from legato.report.holes import HolesPanel, holes_map
+from legato.report.maps import DecodedPlane, LatentMap, decoded_planes, latent_maps
+from legato.report.panels import ImageRow, SamplePanel, interpolation_panel, sample_panels
+from legato.survey import QUICK
+from legato.survey.material import Material
+from legato.survey.subject import Trained
+from legato.survey.visit import Codes, Visit
+
+MAPPED, SHOWN, LATTICE, STEPS, FORCED = 4000, 25, 15, 11, 300
+HOLE_STEPS = 80  # of the lattice on which holes are drawn
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A member with its model loaded."""
+
+    member: Member
+    space: LatentSpace
+
+    @property
+    def title(self) -> str:
+        """In plain words."""
+        return title_of(self.member.name)
+
+
+class Gallery:
+    """Draws from an experiment's runs of seed 0."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.material: Material = shared_material(experiment.protocol.source, experiment.protocol.data, experiment.quick)
+
+    def shown(self, latent_dim: int, *names: str) -> list[Shown]:
+        """The members of that size, all or those named, with seed 0, in the family's order."""
+        members = [m for m in self.experiment.members if m.latent_dim == latent_dim and m.seed == 0]
+        kept = [m for m in members if not names or m.name in names]
+        return [Shown(m, load(m.path(self.experiment.out), device=self.experiment.protocol.device)) for m in kept]
+
+    @lazy
+    def small(self) -> list[Shown]:
+        """Everyone with 2 latents."""
+        return self.shown(SMALL)
+
+    @lazy
+    def principal(self) -> list[Shown]:
+        """The autoencoder, noise without KL, and the VAE, with 16 latents."""
+        return self.shown(LARGE, "autoencoder", "noise", "beta-1")
+
+    def maps(self) -> Figure:
+        """Codes of test rows with their clouds."""
+        test = self.material.test
+        panels = []
+        for one in self.small:
+            mu, sigma = one.space.posterior(test.x[:MAPPED])
+            labels = None if test.labels is None else test.labels[:MAPPED]
+            panels.append(
+                LatentMap(one.title, mu, sigma if one.space.has_density else None, labels, None, one.space.prior_was_trained)
+            )
+        return latent_maps(panels)
+
+    def planes(self) -> Figure:
+        """What each place decodes to."""
+        panels = []
+        for one in self.small:
+            x0, x1, y0, y1 = extent = self._extent(one)
+            grid = np.stack(np.meshgrid(np.linspace(x0, x1, LATTICE), np.linspace(y0, y1, LATTICE)), -1)
+            images = one.space.decode(grid.reshape(-1, 2)).reshape(LATTICE, LATTICE, *one.space.shape)
+            panels.append(DecodedPlane(one.title, images, extent))
+        return decoded_planes(panels)
+
+    def samples(self, rung: str) -> Figure:
+        """Decoded draws of seed 0 from one rung of the ladder (`prior`, `gaussian`, `mixture`), and real images beside."""
+        panels = []
+        for one in self.principal:
+            visit = Visit(Trained(one.space), self.material, QUICK, 0)
+            panels.append(SamplePanel(one.title, one.space.decode(visit.ladder[rung][:SHOWN])))
+        return sample_panels([*panels, SamplePanel("Real test images", self.material.test.images[:SHOWN])])
+
+    def paths(self, pairs: int = 2) -> Figure:
+        """Straight lines between codes of the first pairs, for each model, and the cross-fade below."""
+        first, second = (rows[:pairs] for rows in self.material.pairs(pairs))
+        rows = []
+        for a, b in zip(first, second, strict=True):
+            ends = np.array([a, b])
+            for one in self.principal:
+                path = one.space.interpolate(one.space.posterior(self.material.test.x[ends])[0], steps=STEPS)
+                rows.append(ImageRow(one.title, one.space.decode(path)))
+            images = self.material.test.images[ends]
+            alphas = np.linspace(0, 1, STEPS).reshape(-1, *[1] * (images.ndim - 1))
+            rows.append(ImageRow("Pixel cross-fade", (1 - alphas) * images[:1] + alphas * images[1:]))
+        return interpolation_panel(rows)
+
+    def sigmas(self) -> Figure:
+        """σ over training, of every large member that has one."""
+        series = []
+        for one in self.shown(LARGE):
+            if one.space.has_density:
+                found = [(m["step"], m["validation"]) for m in one.space.run.read_metrics() if "validation" in m]
+                sigma, spread = (np.array([v[name] for _, v in found]) for name in ("sigma", "std_mu"))
+                series.append(SigmaSeries(one.title, np.array([step for step, _ in found]), sigma, spread))
+        return sigma_curves(series[:6])
+
+    def forces(self) -> Figure | None:
+        """The KL's pull on the codes of the small VAE beside reconstruction's; None where there is no such member."""
+        vae = next((one for one in self.small if one.member.name == "beta-1"), None)
+        if vae is None:
+            return None
+        test = self.material.test
+        found = arrows(vae.space.model, torch.from_numpy(test.x[:FORCED]).to(vae.space.device), 1.0)
+        pulls = [Pull("The KL's pull", -found.kl_by_mu), Pull("Reconstruction's pull", -found.distortion_by_mu)]
+        labels = None if test.labels is None else test.labels[:FORCED]
+        return kl_field(found.mu, pulls, labels)
+
+    def holes(self) -> Figure:
+        """log q̂ of the small members that have clouds, and where it is below what held-out codes ever are."""
+        panels = []
+        for one in self.small:
+            if one.space.has_density and one.space.prior_was_trained:
+                panels.append(self._holes(one))
+        return holes_map(panels)
+
+    def _holes(self, one: Shown) -> HolesPanel:
+        train = Codes(*one.space.posterior(self.material.train.x))
+        test = Codes(*one.space.posterior(self.material.test.x[:MAPPED]))
+        side = np.linspace(-4, 4, HOLE_STEPS)
+        grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+        held_out = log_aggregate(test.draw(0), train.mu, train.widths)
+        threshold = float(np.quantile(held_out, 0.01))
+        prior = np.random.default_rng(0).standard_normal((4000, 2))
+        share = float((log_aggregate(prior, train.mu, train.widths) < threshold).mean())
+        log_q = log_aggregate(grid, train.mu, train.widths).reshape(HOLE_STEPS, HOLE_STEPS)
+        return HolesPanel(
+            one.title, log_q, (-4, 4, -4, 4), threshold, test.mu[:1000], note=f"{share:.1%} of prior draws in holes"
+        )
+
+    def _extent(self, one: Shown) -> tuple[float, float, float, float]:
+        if one.space.prior_was_trained:
+            return (-3.0, 3.0, -3.0, 3.0)
+        codes: Floats = one.space.posterior(self.material.test.x[:MAPPED])[0]
+        low, high = np.quantile(codes, [0.01, 0.99], axis=0)
+        centre, half = (low + high) / 2, float((high - low).max()) / 2
+        return (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
