@@ -35,9 +35,10 @@ def units(material: Material) -> str:
     """In what the table's columns are."""
     eyes = material.eyes
     return (
-        f"ELBO, distortion, rate and I(n; z) in nats per example. FD: Fréchet distance of decoded means to {len(material.test):,} "
-        f"test images in {eyes.first.name}; realism: the share of samples that lie among real images, real = 1. H 1 %: share of "
-        "the prior's draws where held-out codes are rarer than 1 in 100. r₅₀ in standard deviations of the codes."
+        "ELBO, distortion, rate and I(n; z) in nats per example. FD: Fréchet distance of decoded means to "
+        f"{len(material.test):,} test images in {eyes.first.name}; realism: the share of samples that lie among real images, "
+        "real = 1. H 1 %: share of the prior's draws where held-out codes are rarer than 1 in 100. r₅₀ in standard deviations "
+        "of the codes."
     )
 
 

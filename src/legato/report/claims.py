@@ -6,12 +6,9 @@ Covered: the page's order and words. Not covered: drawing (gallery.py, claim_fig
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
-
-from matplotlib.figure import Figure
 
 from legato.experiment import Experiment
 from legato.experiment.conclusion import gather
@@ -21,13 +18,12 @@ from legato.experiment.survey import evidence_path
 from legato.files import read_json
 from legato.measures.estimate import Estimate
 from legato.report import claim_figures as drawn
+from legato.report.claim_plates import Plate, plates
 from legato.report.claim_tables import compared, rules, units
 from legato.report.gallery import Gallery
 from legato.report.html import Section, write_report
 from legato.report.interval import bracketed
 from legato.report.verdicts import Judged, verdict_table
-
-PRINCIPAL = ("autoencoder", "noise", "beta-1")
 
 
 def write_claims_report(experiment: Experiment, found: dict[str, Any]) -> Path:
@@ -59,9 +55,9 @@ class Page:
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
         told = ", ".join(f"{n} {word}" for word, n in counts.items())
         return (
-            f"Thirteen sentences of the popular account, each with the measure and the margins that were declared before anything "
-            f"was trained. On {self.experiment.protocol.source}: {told}. An honest *does not hold here* is a result."
-        ).replace("*", "")
+            "Thirteen sentences of the popular account, each with a measure and margins that were declared before anything was "
+            f"trained. On {self.experiment.protocol.source}: {told}. An honest “does not hold here” is a result."
+        )
 
     def facts(self) -> dict[str, str]:
         """The protocol in a few words."""
@@ -92,8 +88,8 @@ class Page:
     def _verdicts(self) -> Section:
         judged = [Judged(c["id"], c["sentence"], c["verdict"], _primary(c["rule"][0])) for c in self.claims]
         caption = (
-            f"The figure is the primary measure with its 95 % interval over {self.experiment.seeds} training seeds. A verdict is a "
-            "function of these intervals and of the table of margins, and of nothing else."
+            f"The figure is the primary measure with its 95 % interval over {self.experiment.seeds} training seeds. A verdict "
+            "is a function of these intervals and of the table of margins, and of nothing else."
         )
         quick = " This was a quick run: few seeds, fewer images, wider intervals." if self.experiment.quick else ""
         return Section("The verdicts", table=verdict_table(judged, caption + quick))
@@ -101,51 +97,27 @@ class Page:
     def _reading(self) -> Section:
         text = (
             "Every model has the same network, data, batches and number of steps, and differs by a word: a point instead of a "
-            "cloud, no KL, another β. Seeds vary training and decide; their interval pools one variance over all models. Images vary "
-            "the test set; that interval is given beside, never mixed in. Latent distances are in whitened units, else they would "
-            "compare scales. Controls that learned nothing are measured too: where a measure ranks one of them above a model, the "
-            "measure is blind to something."
+            "cloud, no KL, another β. Seeds vary training and decide; their interval pools one variance over all models. "
+            "Images vary the test set; that interval is given beside, never mixed in. Latent distances are in whitened units, "
+            "else they would compare scales. Controls that learned nothing are measured too: where a measure ranks one of "
+            "them above a model, the measure is blind to something."
         )
         return Section("How to read this", text, table=compared(self.evidence, units(self.gallery.material)))
 
     def _claim(self, claim: dict[str, Any]) -> Section:
         measure = claim["rule"][0]["measure"]
-        figure = drawn.forest(self.evidence, measure, _unit(self.evidence, measure))
+        chart = drawn.forest(self.evidence, measure, _unit(self.evidence, measure))
         caption = (
             f"{measure}: a dot for each model and control; the thick interval is over seeds, the thin one over images (seed 0)."
         )
-        parts = [
-            Section(title, text, make(), note) for title, text, make, note in self._parts().get(claim["id"], ()) if _has(make)
-        ]
+        parts = [Section(one.title, "", figure, one.caption) for one in self._plates(claim["id"]) if (figure := one.draw())]
         text = f"{claim['verdict'].capitalize()}.\n\nWhat the popular account leaves out: {claim['leaves_out']}"
         return Section(
-            f"{claim['id']}. {claim['sentence']}", text, figure, caption if figure else "", rules(claim["rule"]), parts=parts
+            f"{claim['id']}. {claim['sentence']}", text, chart, caption if chart else "", rules(claim["rule"]), parts=parts
         )
 
-    def _parts(self) -> dict[int, tuple[tuple[str, str, Callable[[], Figure | None], str], ...]]:
-        """Claim -> (title, text, figure, caption) of what is shown below its numbers."""
-        shown, curves = self.gallery, self.curves
-        n = len(shown.material.test)
-        return {
-            1: (("Predicted and learnt widths", "", lambda: drawn.balanced(curves), f"A dot for each of up to 100 images and each active dimension; the line is equality. VAE at β = 1, {LARGE} latents, seed 0."),),
-            2: (("The two forces", "", shown.forces, "Where a step downhill would move each code: by the KL alone, and by reconstruction alone. VAE with 2 latents, seed 0."),),
-            3: (("The noise over training", "", shown.sigmas, f"σ of each of {LARGE} dimensions over validation images, geometric mean and range; beside it σ over the spread of the means. Seed 0."),),
-            4: (("Norms", "", lambda: drawn.norms(curves, PRINCIPAL), f"‖z‖² of one draw for each of {n:,} test images, seed 0, beside what N(0, I) would give."),),
-            5: (
-                ("Samples from N(0, I)", "", lambda: shown.samples("prior"), f"Decoded draws of seed 0, the first ones, not picked; {LARGE} latents."),
-                ("Samples from a mixture fitted to the codes", "", lambda: shown.samples("mixture"), "Ten Gaussians fitted to the training codes of each model: the fairer question to an autoencoder."),
-                ("Where codes lie", "", shown.maps, "Codes of test images with 2 latents, clouds at axis scale; each panel has its own scale. Seed 0."),
-                ("What each place decodes to", "", shown.planes, "Decoded means on a lattice: models with a KL over ±3, others over the middle 98 % of their codes."),
-                ("Holes", "", shown.holes, "log q̂(z), summed over all training posteriors; below the contour lie fewer than 1 % of held-out codes."),
-            ),
-            6: (("From one image to another", "", shown.paths, f"Straight lines between the codes of the first two pairs of test images, {LARGE} latents, seed 0; pixels blended below."),),
-            9: (("Disturbances", "", lambda: drawn.disturbed(self.evidence, curves, (*PRINCIPAL, *self._others())), "C(r): distance between decoded images when a code is moved by r of the codes' own standard deviations in a random direction, over that of two unrelated codes. Pixels, seed 0; bands over codes."),),
-            12: (("Rate and distortion", "", lambda: drawn.traded(self.evidence), "Each β's rate and distortion on test images, seed 0, and the slopes between neighbours beside −β."),),
-        }  # fmt: skip
-
-    def _others(self) -> tuple[str, ...]:
-        names = [name for name in self.curves if name not in PRINCIPAL]
-        return (names[-1],) if names else ()
+    def _plates(self, number: int) -> list[Plate]:
+        return plates(self.gallery, self.evidence, self.curves).get(number, [])
 
 
 def _primary(rule: dict[str, Any]) -> str:
@@ -160,7 +132,3 @@ def _unit(evidence: Evidence, measure: str) -> str:
     found = (figures[measure] for seeds in evidence.found.values() for figures in seeds if measure in figures)
     unit = next((one.unit for one in found if one.unit), "")
     return f"{measure} ({unit})" if unit else measure
-
-
-def _has(make: Callable[[], Figure | None]) -> bool:
-    return make is not None

@@ -137,11 +137,7 @@ class Gallery:
 
     def holes(self) -> Figure:
         """log q̂ of the small members that have clouds, and where it is below what held-out codes ever are."""
-        panels = []
-        for one in self.small:
-            if one.space.has_density and one.space.prior_was_trained:
-                panels.append(self._holes(one))
-        return holes_map(panels)
+        return holes_map([self._holes(one) for one in self.small if one.space.has_density and one.space.prior_was_trained])
 
     def _holes(self, one: Shown) -> HolesPanel:
         train = Codes(*one.space.posterior(self.material.train.x))

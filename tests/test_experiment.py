@@ -1,0 +1,140 @@
+"""The experiment from start to end on a tiny source: what it writes, what it keeps, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from legato.claims import CLAIMS, Verdict, table_hash
+from legato.data import DataOptions
+from legato.errors import Mistake
+from legato.experiment import Experiment, Protocol, conclude, conduct
+from legato.experiment.members import BETAS, QUICK_BETAS, Member, aliases, beta_name, family
+from legato.report.claims import write_claims_report
+
+NAMES = ("autoencoder", "noise", "beta-1", "beta-4")
+
+
+def tiny_family(quick: bool, seeds: int) -> list[Member]:
+    """Four sentences instead of five, and two of them with 2 latents."""
+    everyone = family(True, seeds)
+    return [m for m in everyone if m.name in (NAMES if m.latent_dim > 2 else NAMES[1:3])]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bars at one of three angles on 8 × 8 pixels, with their labels."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 600)
+    images = np.zeros((600, 8, 8), np.uint8)
+    for image, label, at in zip(images, labels, rng.integers(1, 7, 600), strict=True):
+        steps = np.arange(8)
+        image[(steps, at) if label == 0 else (at, steps) if label == 1 else (steps, (steps + at) % 8)] = 255
+    noise = rng.integers(0, 40, images.shape)
+    path = tmp_path_factory.mktemp("bars") / "bars.npz"
+    np.savez(path, images=np.clip(images.astype(int) + noise, 0, 255).astype(np.uint8), labels=labels)
+    return path
+
+
+@pytest.fixture(scope="module")
+def done(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]:
+    """A finished experiment, with one thread in each of two workers."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("legato.experiment.run.family", tiny_family)
+    patch.setenv("OMP_NUM_THREADS", "1")
+    protocol = Protocol(str(source), DataOptions(), 0.01, device="cpu")
+    experiment = Experiment(protocol, tmp_path_factory.mktemp("claims") / "out", quick=True, seeds=2)
+    threads = torch.get_num_threads()
+    conduct(experiment)
+    yield experiment
+    torch.set_num_threads(threads)
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def found(done: Experiment) -> dict:
+    return conclude(done)
+
+
+def test_there_are_thirteen_verdicts_each_with_its_primary_measure_its_rules_and_controls(done, found):
+    stored = json.loads((done.out / "claims.json").read_text(encoding="utf-8"))
+    assert stored == json.loads(json.dumps(found))
+    assert [claim["id"] for claim in stored["claims"]] == list(range(1, 14))
+    for claim, declared in zip(stored["claims"], CLAIMS, strict=True):
+        assert claim["verdict"] in set(Verdict)
+        assert [rule["measure"] for rule in claim["rule"]] == [rule.measure for rule in declared.rules]
+        assert set(claim["primary"]) <= set(NAMES)
+        for one in claim["primary"].values():
+            assert len(one["seeds"]) == 2
+    assert stored["protocol"]["rules_hash"] == table_hash()
+    assert stored["protocol"]["steps"] >= 1
+
+
+def test_a_verdict_follows_from_its_stored_estimates_alone(found):
+    for claim, declared in zip(found["claims"], CLAIMS, strict=True):
+        for rule, stored in zip(declared.rules, claim["rule"], strict=True):
+            low, high = stored["estimate"]["low"], stored["estimate"]["high"]
+            if low is None:
+                assert stored["verdict"] == "cannot tell"
+            elif rule.holds > rule.fails:
+                assert (stored["verdict"] == "holds") == (low >= rule.holds)
+            else:
+                assert (stored["verdict"] == "holds") == (high <= rule.holds)
+
+
+def test_labels_and_controls_are_measured(found):
+    purity = found["claims"][6]
+    assert {"untrained", "pca"} <= set(purity["controls"])
+    assert purity["primary"]["beta-1"]["value"] > 0.4  # three classes, of which chance gives a third
+    assert "cross-fade" in found["claims"][5]["controls"]
+
+
+def test_every_member_was_trained_for_the_same_number_of_steps(done, found):
+    plans = [json.loads((m.path(done.out) / "training.json").read_text(encoding="utf-8")) for m in done.members]
+    assert {plan["total"] for plan in plans} == {found["protocol"]["steps"]}
+
+
+def test_a_second_start_trains_and_measures_nothing_again(done):
+    files = [path for path in done.out.rglob("*") if path.is_file() and path.name not in ("work.log", "protocol.json", ".lock")]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    conduct(done)
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_an_experiment_of_other_terms_is_refused_in_a_line(done):
+    other = Experiment(Protocol(done.protocol.source, DataOptions(), 0.02, device="cpu"), done.out, quick=True, seeds=2)
+    with pytest.raises(Mistake, match=r"says minutes = 0\.01, this asks for 0\.02"):
+        conduct(other)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path, source):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(Mistake, match="no experiment of Legato's"):
+        conduct(Experiment(Protocol(str(source), DataOptions(), 0.01, device="cpu"), tmp_path, quick=True, seeds=1))
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(done, found):
+    path = write_claims_report(done, found)
+    page = path.read_text(encoding="utf-8")
+    assert path.stat().st_size < 3_000_000
+    assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    for claim in CLAIMS:
+        assert page.count(f"{claim.id}. ") >= 1
+    for word in {claim["verdict"] for claim in found["claims"]}:
+        assert word in page
+
+
+def test_the_full_family_has_ten_sentences_and_the_quick_one_five():
+    for quick, large, small, betas in ((True, 5, 3, QUICK_BETAS), (False, 10, 5, BETAS)):
+        members = family(quick, 3)
+        assert len({m.name for m in members if m.latent_dim == 16}) == large
+        assert len([m for m in members if m.latent_dim == 16]) == 3 * large
+        assert len([m for m in members if m.latent_dim == 2]) == small
+        assert aliases(members) == {"beta-low": beta_name(min(betas)), "beta-high": beta_name(max(betas))}
+        assert len({m.path(Path("out")) for m in members}) == len(members)
