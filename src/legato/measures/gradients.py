@@ -142,12 +142,13 @@ def variance_ratio(found: Estimators, other: Doubles, active: Bools | None = Non
     """The geometric mean of `variance_ratios` over images and dimensions, its interval over draws.
 
     `active` (d,) keeps the dimensions that the decoder reads: in the others the pathwise variance is near 0, and so the ratio
-    near infinite, without anything to be learned there. A variance of exactly 0 is left out always.
+    near infinite, without anything to be learned there. A variance of exactly 0 is left out always (where σ is far below the
+    rounding of f's argument, every draw gives the same f).
 
     Each draw is given its influence on log Var, (g − ḡ)²/Var − 1, whose mean has a normal interval (the delta method). The
     percentile bootstrap would miss its own value: a resample repeats draws, and the logarithm of its variance is lower still.
     """
-    keep = (found.pathwise.var(0) > 0) & (True if active is None else active)
+    keep = (found.pathwise.var(0) > 0) & (other.var(0) > 0) & (True if active is None else active)
     method = f"geometric mean of Var(score function)/Var(pathwise) over {keep.sum():,} images x dimensions"
     if not keep.any():
         return absent("no dimension has a pathwise gradient that varies", "times the variance", method)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent
 from legato.survey.chapter import Chapter
 from legato.survey.chapters import CHAPTERS
@@ -47,7 +48,10 @@ def survey(
         if reason := chapter.lacks(visit):
             found.figures.update(dict.fromkeys(chapter.measures, absent(reason)))
             continue
-        figures, curves = chapter.measure(visit)
+        try:
+            figures, curves = chapter.measure(visit)
+        except Mistake as error:  # what this model makes of the measure is said in its place, and costs no other figure
+            figures, curves = dict.fromkeys(chapter.measures, absent(str(error))), {}
         found.figures.update(figures)
         found.curves.update(curves)
     return found
