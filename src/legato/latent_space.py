@@ -87,6 +87,15 @@ class LatentSpace:
             raise Mistake(f"`z` must have shape (N, {self.latent_dim}), got {z.shape}")
         return self._over(self.decoder, z)
 
+    def draw_prepared(self, z: NDArray[Any], seed: int = 0) -> Floats:
+        """One draw x ~ p(x|z) for each z, (N, *shape), as the model sees data: with the likelihood's own noise."""
+
+        def draw(batch: Tensor) -> Tensor:
+            likelihood = self.model.likelihood(batch.reshape(-1, *self.model.latent.event))
+            return torch.as_tensor(likelihood.sample())
+
+        return self._over(draw, np.asarray(z, np.float32), seed)
+
     def decoder(self, z: Tensor) -> Tensor:
         """The same as a function of tensors, (N, latent_dim) -> (N, *shape): it may be differentiated."""
         return self.model.decode(z.reshape(-1, *self.model.latent.event))

@@ -8,7 +8,7 @@ from legato.survey.likelihood import BOUNDS, WIDTHS
 from legato.survey.meaning import LABELS
 from legato.survey.mechanics import BALANCE, DRAWN, GRADIENTS
 from legato.survey.paths import PATHS
-from legato.survey.population import HOLES, RATE, SHAPE
+from legato.survey.population import HOLES, NULL, RATE, SHAPE
 from legato.survey.robustness import CYCLE, NOISE, STRETCH
 
 CHAPTERS: tuple[Chapter, ...] = (
@@ -18,6 +18,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     GRADIENTS,
     DRAWN,
     RATE,
+    NULL,
     SHAPE,
     HOLES,
     LABELS,

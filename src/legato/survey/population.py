@@ -31,6 +31,22 @@ def rate_spent(visit: Visit) -> Found:
     return figures, {"log N": parts.log_n}
 
 
+def null(visit: Visit) -> Found:
+    """The same figures of images that the model drew itself: what a perfect match of population and prior would measure.
+
+    I(n; z) ≤ log N, so that KL(q̂ ‖ p) ≥ rate − log N even then: the figures above are to be read beside these.
+    """
+    codes = visit.self_sampled
+    parts = decomposition(codes.mu, codes.widths, outer=visit.effort.outer, seed=visit.seed)
+    return {
+        "null mutual information": parts.mutual_information,
+        "null marginal KL": parts.marginal_kl,
+        "null total correlation": parts.total_correlation,
+        "null dimension-wise KL": parts.dimension_wise_kl,
+        "null confusion": confusion_rate(parts.draws),
+    }, {}
+
+
 def shape(visit: Visit) -> Found:
     """Draws of the held-out population beside N(0, I): norms, marginals, second moments, and whether a classifier sees it."""
     z = visit.test.draw(visit.seed)
@@ -73,6 +89,10 @@ def _histogram(values: np.ndarray, bins: int = 60) -> dict[str, list[float]]:
 
 _RATE = ("mutual information", "marginal KL", "total correlation", "dimension-wise KL", "confusion", "overlap")
 _HOLES = tuple(f"{kind} {level}" for kind in ("hole", "kernel hole", "kernel hole of means") for level in ("1%", "5%"))
+_NULL = tuple(
+    f"null {name}" for name in ("mutual information", "marginal KL", "total correlation", "dimension-wise KL", "confusion")
+)
 RATE = Chapter("what the rate is spent on", _RATE, rate_spent, ("noise",))
 SHAPE = Chapter("shape of the population", ("norm distance", "two-sample accuracy"), shape)
 HOLES = Chapter("holes of the prior", _HOLES, holes)
+NULL = Chapter("the null of the rate", _NULL, null, ("likelihood", "noise"))

@@ -78,6 +78,14 @@ class Visit:
         return 0.0 if space is None else space.recipe.objective.final_weight("rate")
 
     @lazy
+    def self_sampled(self) -> Codes:
+        """Codes of images drawn from the model itself, as many as training rows: a population that matches its prior."""
+        space = self.subject.space
+        assert space is not None
+        drawn = space.draw_prepared(self.subject.prior(len(self.shared.train), self.seed, "self-sampled"), self.seed)
+        return Codes(*self.subject.encode(drawn))
+
+    @lazy
     def reconstructions(self) -> Floats:
         """Decoded posterior means of test rows."""
         return self.subject.decode(self.test.mu)
