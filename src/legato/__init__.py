@@ -36,6 +36,7 @@ _PUBLIC = {
     "train": "legato.training",
     "load": "legato.latent_space",
     "evaluate": "legato.measures",
+    "measure": "legato.survey.measure",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -156,9 +156,9 @@ def stretch_by_differences(
     decode: Callable[[Floats], Floats], codes: Floats, whitening: Whitening, step: float = STEP
 ) -> Stretch:
     """The same of a plain function of arrays, by central differences along each whitened axis: 2d decodings a code."""
-    parts = []
-    for at in range(0, len(codes), BLOCK):
-        z = np.asarray(codes[at : at + BLOCK], np.float64)
+    parts, size = [], max(1, min(BLOCK, BLOCK * EXACT // codes.shape[1]))  # fewer where each Jacobian is larger
+    for at in range(0, len(codes), size):
+        z = np.asarray(codes[at : at + size], np.float64)
         pairs = [(decode(_float32(z + step * column)), decode(_float32(z - step * column))) for column in whitening.root.T]
         columns = [(np.float64(a) - np.float64(b)).reshape(len(z), -1) / (2 * step) for a, b in pairs]
         parts.append(_singular(torch.from_numpy(np.stack(columns, -1))))

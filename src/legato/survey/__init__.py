@@ -17,6 +17,8 @@ from legato.survey.visit import Visit
 
 __all__ = ["FULL", "QUICK", "Effort", "Material", "Subject", "Survey", "survey"]
 
+AGAINST_STANDARD = ("rate", "elbo", "marginal KL", "dimension-wise KL", "norm distance")
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -52,6 +54,11 @@ def survey(
             figures, curves = chapter.measure(visit)
         except Mistake as error:  # what this model makes of the measure is said in its place, and costs no other figure
             figures, curves = dict.fromkeys(chapter.measures, absent(str(error))), {}
-        found.figures.update(figures)
+        found.figures.update(figures if subject.standard_prior else _of_own_prior(figures))
         found.curves.update(curves)
     return found
+
+
+def _of_own_prior(figures: dict[str, Estimate]) -> dict[str, Estimate]:
+    """Without what compares with N(0, I) by formula: the model's prior is another, known by its draws alone."""
+    return figures | {name: absent("the prior is not N(0, I)") for name in AGAINST_STANDARD if name in figures}

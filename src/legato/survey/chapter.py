@@ -9,7 +9,7 @@ from typing import Any, Literal
 from legato.measures.estimate import Estimate
 from legato.survey.visit import Visit
 
-Need = Literal["labels", "noise", "likelihood", "derivatives", "pictures"]
+Need = Literal["labels", "noise", "likelihood", "log_px", "pictures"]
 Found = tuple[dict[str, Estimate], dict[str, Any]]  # figures, curves
 
 
@@ -30,8 +30,8 @@ class Chapter:
 _WHY: dict[Need, str] = {
     "labels": "needs labels",
     "noise": "the posterior is a point: it has no width",
-    "likelihood": "needs a likelihood",
-    "derivatives": "needs a decoder that can be differentiated",
+    "likelihood": "needs a likelihood in a model of Legato's own",
+    "log_px": "needs a likelihood",
     "pictures": "needs pictures",
 }
 
@@ -39,6 +39,6 @@ _MET: dict[Need, Callable[[Visit], bool]] = {
     "labels": lambda visit: visit.shared.test.labels is not None,
     "noise": lambda visit: visit.test.sigma is not None,
     "likelihood": lambda visit: visit.subject.space is not None,
-    "derivatives": lambda visit: visit.subject.decoder is not None,
+    "log_px": lambda visit: visit.subject.space is not None or visit.subject.has_log_px,
     "pictures": lambda visit: visit.shared.pictures,
 }

@@ -70,6 +70,11 @@ def material(data: Prepared, train: int, test: int) -> Material:
     return Material(_rows(data, data.split("train"), train), _rows(data, held_out, test), data.dataset.source)
 
 
+def material_of_two(data: Prepared, held_out: Prepared, train: int, test: int) -> Material:
+    """The same from two sources, whatever their own splits: all of `data` may be referred to, all of `held_out` measured."""
+    return Material(_rows(data, data.split("all"), train), _rows(held_out, held_out.split("all"), test), data.dataset.source)
+
+
 def _rows(data: Prepared, numbers: NDArray[np.int64], most: int) -> Rows:
     if len(numbers) > most:
         numbers = np.sort(np.random.default_rng(0).choice(numbers, most, replace=False))

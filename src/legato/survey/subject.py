@@ -1,6 +1,7 @@
 """What a measure needs of any model: encode to a distribution, decode, a prior to sample.
 
-Covered: a trained RUN, and PCA as a null. Not covered: the measures, which take arrays and functions and know no model.
+Covered: a trained RUN, and PCA as a null. Not covered: pairs of functions (functions.py); the measures, which take arrays and
+functions and know no model.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
 from legato.data.preparation import Floats
+from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.measures.distances import random_stream
 
@@ -24,7 +27,10 @@ class Subject(ABC):
 
     latent_dim: int
     decoder: Callable[[Tensor], Tensor] | None = None  # z -> decoded mean in units of x, differentiable; None: a plain function
+    device = torch.device("cpu")  # the decoder's
     space: LatentSpace | None = None  # where there is a likelihood of Legato's own
+    has_log_px = False  # whether there is another: a function
+    standard_prior = True  # N(0, I)
 
     @abstractmethod
     def encode(self, x: Floats) -> tuple[Floats, Floats | None]:
@@ -42,13 +48,17 @@ class Subject(ABC):
         """n draws from N(0, I), (n, latent_dim): others for each purpose."""
         return random_stream(seed, purpose).standard_normal((n, self.latent_dim), dtype=np.float32)
 
+    def log_px(self, x: Floats, z: Floats) -> NDArray[np.float64]:
+        """log p(x|z), (n,), nats, where `has_log_px`. Raises `Mistake` elsewhere."""
+        raise Mistake("this model has no `log_px`: give one, (x, z) -> nats per example")
+
 
 class Trained(Subject):
     """A RUN."""
 
     def __init__(self, space: LatentSpace) -> None:
         self.space, self.latent_dim = space, space.latent_dim
-        self.decoder = space.decoder
+        self.decoder, self.device = space.decoder, space.device
         self._space = space
 
     def encode(self, x: Floats) -> tuple[Floats, Floats | None]:

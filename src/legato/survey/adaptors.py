@@ -1,0 +1,127 @@
+"""Models of other libraries as subjects, recognised by their type: none of these libraries is imported or needed.
+
+Covered: RUNs of Legato, pairs of functions, pairs of ONNX files (onnx_files.py), Pythae's models with a Gaussian or no
+posterior, diffusers' AutoencoderKL, and any object with `encode` and `decode`. Not covered: Pythae's models whose posterior is
+no diagonal Gaussian; they are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from legato.data.preparation import Floats
+from legato.errors import Mistake
+from legato.latent_space import LatentSpace, load
+from legato.survey.functions import Functions, Prior
+from legato.survey.onnx_files import OnnxDecoder, OnnxEncoder
+from legato.survey.subject import Subject, Trained
+
+EXPECTED = (
+    "a RUN, a pair of functions or torch modules, a pair of .onnx files, a Pythae model, a diffusers AutoencoderKL, or an "
+    "object with `encode` and `decode`"
+)
+# Pythae's whose encoder gives the start of a posterior (flows, Hamiltonian steps), or the parameters of another family.
+OTHER_POSTERIORS = ("HVAE", "RHVAE", "VAE_IAF", "VAE_LinNF", "VQVAE", "HRQVAE", "SVAE", "PoincareVAE")
+
+
+def subject_of(model: object, example: Floats, *, prior: Prior | None = None, log_px: Any = None) -> Subject:
+    """The subject that `model` is; `example`: a few images as it sees them. Raises `Mistake` for what is no model."""
+    if isinstance(model, Subject):
+        return model
+    if (space := space_of(model)) is not None:
+        if prior is not None or log_px is not None:
+            raise Mistake("a RUN has a prior and a likelihood of its own: leave out `prior` and `log_px`")
+        return Trained(space)
+    encode, decode = pair_of(model)
+    if _pythae(model) and type(model).__name__ == "VAMP" and prior is None:
+        raise Mistake("the prior of Pythae's VAMP is not N(0, I): give `prior`, (n, seed) -> draws of z")
+    return Functions(encode, decode, example, prior=prior, log_px=log_px)
+
+
+def space_of(model: object) -> LatentSpace | None:
+    """The latent space that `model` is, or that the RUN at this path holds; None for any other model."""
+    if isinstance(model, str | Path):
+        return load(model)
+    return model if isinstance(model, LatentSpace) else None
+
+
+def pair_of(model: object) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Its encoder and its decoder, images in [0, 1] on both sides. Raises `Mistake`."""
+    if isinstance(model, tuple | list) and len(model) == 2:
+        if all(isinstance(side, str | Path) for side in model):
+            return OnnxEncoder(Path(model[0])), OnnxDecoder(Path(model[1]))
+        return model[0], model[1]
+    if _pythae(model):
+        return PythaeEncoder(model), PythaeDecoder(model)
+    if _made_by(model, "diffusers", "AutoencoderKL"):
+        return DiffusersEncoder(model), DiffusersDecoder(model)
+    if callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None)):
+        return model.encode, model.decode  # type: ignore[attr-defined]
+    raise Mistake(f"a {type(model).__name__} is no model that Legato knows: expected {EXPECTED}")
+
+
+class _Side(nn.Module):
+    """One half of `model`, which stays whole: its device, precision and mode are seen through it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+
+class PythaeEncoder(_Side):
+    """x -> (μ, σ), or μ of a plain autoencoder. Pythae's `log_covariance` is log σ², whatever its name says."""
+
+    def __init__(self, model: Any) -> None:
+        if type(model).__name__ in OTHER_POSTERIORS:
+            name = type(model).__name__
+            raise Mistake(f"the posterior of Pythae's {name} is no diagonal Gaussian: give `encode` and `decode`, functions")
+        super().__init__(model)
+
+    def forward(self, x: Tensor) -> Any:
+        """What its encoder says."""
+        found = self.model.encoder(x)
+        log_variance = getattr(found, "log_covariance", None)
+        return found.embedding if log_variance is None else (found.embedding, (0.5 * log_variance).exp())
+
+
+class PythaeDecoder(_Side):
+    """z -> its reconstruction, in the shape of its input."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """What its decoder says."""
+        found: Tensor = self.model.decoder(z).reconstruction
+        return found
+
+
+class DiffusersEncoder(_Side):
+    """x in [0, 1] -> the distribution of its latents (C, h, w), without the `scaling_factor` that diffusion multiplies by.
+
+    Rombach et al. 2022, https://arxiv.org/abs/2112.10752. Its images lie in [−1, 1].
+    """
+
+    def forward(self, x: Tensor) -> Any:
+        """2x − 1, encoded."""
+        return self.model.encode(2 * x - 1).latent_dist
+
+
+class DiffusersDecoder(_Side):
+    """z -> (y + 1)/2, not cut off at 0 and 1: a cut would hide what the decoder does there, and its derivative."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Decoded, in [0, 1] but for overshoots."""
+        found: Tensor = (self.model.decode(z).sample + 1) / 2
+        return found
+
+
+def _pythae(model: object) -> bool:
+    return _made_by(model, "pythae") and hasattr(model, "encoder") and hasattr(model, "decoder")
+
+
+def _made_by(model: object, library: str, name: str | None = None) -> bool:
+    """Whether its type, or one that this extends, is of `library` (and is called `name`)."""
+    kinds = [kind for kind in type(model).__mro__ if kind.__module__.split(".")[0] == library]
+    return any(name in (None, kind.__name__) for kind in kinds)

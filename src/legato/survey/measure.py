@@ -1,0 +1,124 @@
+"""`legato.measure`: the survey of any autoencoder that a person already has, on their own data.
+
+Covered: opening the data, making a subject of the model, the survey, survey.json. Not covered: what is measured (chapters.py),
+which models are known (adaptors.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from legato.data.labels import encode as encode_labels
+from legato.data.preparation import Preparation
+from legato.data.prepared import Prepared
+from legato.data.sources import open_source
+from legato.errors import Mistake, unknown
+from legato.files import write_json
+from legato.latent_space import LatentSpace
+from legato.survey import FULL, QUICK, Effort, Survey, survey
+from legato.survey.adaptors import space_of, subject_of
+from legato.survey.functions import Prior
+from legato.survey.material import Material, material, material_of_two
+
+Source = str | Path | NDArray[Any] | Tensor
+EFFORTS = {"quick": QUICK, "full": FULL}
+EXAMPLE = 4  # images that a model is tried on before anything is measured
+FEWEST = {"to refer to": 100, "to measure": 30}  # rows: below, neighbours and mixtures mean nothing
+
+
+def measure(
+    encode: Any,
+    decode: Any = None,
+    data: Source | None = None,
+    *,
+    labels: Any = None,
+    test: Source | None = None,
+    prior: Prior | None = None,
+    log_px: Callable[..., Any] | None = None,
+    effort: Literal["quick", "full"] | Effort = "quick",
+    seed: int = 0,
+    out: str | Path | None = None,
+) -> Survey:
+    """Every figure that `legato claims` takes of a model: each an estimate with its interval, or null with a `why`.
+
+    encode: images (n, *shape) -> μ, (μ, σ), a torch Normal, or an object with `.mean` and `.stddev`; decode: z -> images, or a
+    distribution whose mean is taken. Functions of arrays or of tensors, torch modules, or two .onnx files. Without `decode`,
+    `encode` is a whole model: a RUN, a Pythae model, a diffusers AutoencoderKL, an object with `encode` and `decode`.
+
+    data: what `legato.open_source` takes, or an array or tensor: pictures (N, C, H, W) as bytes or in [0, 1], or a table. Its
+    test rows are measured, its training rows referred to; with `test`, all rows of `test`, and all of `data`. A RUN has data of
+    its own. labels: (N,); with `test` a pair. prior: (n, seed) -> z, else N(0, I). log_px: (x, z) -> (n,), nats per example;
+    what needs a likelihood says so without it. out: a folder, for survey.json.
+
+    Pictures reach `encode` in [0, 1], never binarised. Raises `Mistake` on whatever a person can mend.
+    """
+    model = encode if decode is None else (encode, decode)
+    space, size = space_of(model), _effort(effort)
+    shared = _material(space, data, test, labels, size)
+    subject = subject_of(model if space is None else space, shared.test.x[:EXAMPLE], prior=prior, log_px=log_px)
+    found = survey(subject, shared, size, seed=seed)
+    if out is not None:
+        write_json(Path(out) / "survey.json", found.to_json())
+    return found
+
+
+def _effort(effort: str | Effort) -> Effort:
+    if isinstance(effort, Effort):
+        return effort
+    if effort not in EFFORTS:
+        raise unknown("effort", effort, EFFORTS)
+    return EFFORTS[effort]
+
+
+def _material(space: LatentSpace | None, data: Source | None, test: Source | None, labels: Any, effort: Effort) -> Material:
+    """The rows of `data`, or of `data` and `test`, with their labels."""
+    parts = [_opened(space, part) for part in ([data] if test is None else [data, test])]
+    if labels is not None:
+        parts = _labelled(parts, labels)
+    shapes = {part.dataset.shape for part in parts}
+    if len(shapes) > 1:
+        raise Mistake(f"`data` has the shape {parts[0].dataset.shape} and `test` {parts[1].dataset.shape}: expected one shape")
+    sizes = effort.train, effort.test
+    shared = material(parts[0], *sizes) if len(parts) == 1 else material_of_two(parts[0], parts[1], *sizes)
+    for (what, fewest), rows in zip(FEWEST.items(), (shared.train, shared.test), strict=True):
+        if len(rows) < fewest:
+            raise Mistake(f"there are {len(rows)} rows {what}: expected {fewest} or more")
+    return shared
+
+
+def _opened(space: LatentSpace | None, source: Source | None) -> Prepared:
+    """As the RUN prepares it; for any other model in [0, 1], or as it is in a table."""
+    if isinstance(source, Tensor):
+        source = source.detach().cpu().numpy()
+    if space is not None:
+        return space.data(source)
+    if source is None:
+        raise Mistake("`data` is missing: give a source or an array, pictures (N, C, H, W) or a table (N, D)")
+    dataset = open_source(source)
+    if dataset.kind == "reals" and len(dataset.shape) == 3 and not _in_unit(dataset.rows):
+        raise Mistake(f"pictures of the {dataset.source} leave [0, 1]: give bytes, or scale them, as x / 255 or (x + 1) / 2")
+    return Prepared(dataset, Preparation(dataset.kind))
+
+
+def _in_unit(rows: NDArray[Any]) -> bool:
+    return bool(rows.min() >= 0 and rows.max() <= 1)
+
+
+def _labelled(parts: list[Prepared], labels: Any) -> list[Prepared]:
+    """With labels in the place of the sources' own: one list for `data`, and another for `test` where it is given."""
+    lists = [labels] if len(parts) == 1 else list(labels)
+    counts = [len(part.dataset) for part in parts]
+    if len(lists) != len(parts) or [len(one) for one in lists] != counts:
+        expected = " and ".join(f"{count}" for count in counts)
+        raise Mistake(f"`labels` do not fit the data: expected {expected} labels{', as a pair' if len(parts) > 1 else ''}")
+    codes, names = encode_labels(np.concatenate([np.asarray(one) for one in lists]), "labels")
+    cut = np.split(codes, np.cumsum(counts)[:-1])
+    found = [replace(part.dataset, labels=own, label_names=names) for part, own in zip(parts, cut, strict=True)]
+    return [replace(part, dataset=dataset) for part, dataset in zip(parts, found, strict=True)]
