@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,14 @@ from rich.table import Table
 
 from legato.commands.application import FLAG, FLAT, application
 from legato.commands.options import HERE, Where
-from legato.data import DataOptions
+from legato.data import DataOptions, open_source
 from legato.devices import choose
 from legato.experiment import Experiment, Protocol, conclude, conduct
 from legato.report.claims import write_claims_report
 
 app = application("claims")
 MINUTES = {True: 0.6, False: 1.5}  # for a model, by --quick: 12 minutes and 90 in all, on two cores
+SIDE = 32  # pixels
 SEEDS = {True: 2, False: 3}
 STYLE = {"holds": "green", "holds in part": "yellow", "does not hold here": "red", "cannot tell": "dim"}
 
@@ -47,13 +49,22 @@ def claims(
     """
     device = choose(place.device, place.threads)
     minutes = MINUTES[quick] if minutes_per_model is None else minutes_per_model
-    protocol = Protocol(data, options, minutes, device=str(device))
+    protocol = Protocol(data, _affordable(data, options), minutes, device=str(device))
     together = side_by_side if device.type == "cpu" else 1
     experiment = Experiment(protocol, out, quick, SEEDS[quick] if seeds is None else seeds, together)
     conduct(experiment)
     found = conclude(experiment)
     _show(found)
     print(f"wrote {out / 'claims.json'} and {write_claims_report(experiment, found)}")
+
+
+def _affordable(source: str, options: DataOptions) -> DataOptions:
+    """Pictures that are larger than 32 × 32 are prepared at that size, unless --size was said: minutes are few."""
+    shape = open_source(source, options).shape
+    if options.size is not None or len(shape) != 3 or min(shape[1:]) <= SIDE:
+        return options
+    print(f"pictures of {shape[2]} × {shape[1]} are prepared at {SIDE} × {SIDE}, for the sake of time: --size says otherwise")
+    return replace(options, size=SIDE)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -57,7 +57,8 @@ def plates(shown: Gallery, evidence: Evidence, curves: Curves) -> dict[int, list
             Plate(
                 "Norms",
                 lambda: drawn.norms(curves, PRINCIPAL),
-                f"‖z‖² of one draw for each of {len(shown.material.test):,} test images, seed 0, beside what N(0, I) gives.",
+                f"‖z‖² of one draw for each of {len(shown.material.test):,} test images, seed 0, beside what N(0, I) gives; "
+                "models without a KL lie beyond the right edge.",
             )
         ],
         5: _samples(shown) + _planes(shown),

@@ -25,6 +25,11 @@ from legato.report.html import Section, write_report
 from legato.report.interval import bracketed
 from legato.report.verdicts import Judged, verdict_table
 
+SINGULAR = {"cannot tell": "cannot be told"} | {word: word for word in ("holds", "holds in part", "does not hold here")}
+PLURAL = {"holds": "hold", "holds in part": "hold in part", "does not hold here": "do not hold here"} | {
+    "cannot tell": "cannot be told"
+}
+
 
 def write_claims_report(experiment: Experiment, found: dict[str, Any]) -> Path:
     """OUT/report.html from claims.json's content."""
@@ -53,7 +58,7 @@ class Page:
         """How it came out, in a sentence or two."""
         words = [claim["verdict"] for claim in self.claims]
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
-        told = ", ".join(f"{n} {word}" for word, n in counts.items())
+        told = ", ".join(f"{n} {PLURAL[word] if n > 1 else SINGULAR[word]}" for word, n in counts.items())
         return (
             "Thirteen sentences of the popular account, each with a measure and margins that were declared before anything was "
             f"trained. On {self.experiment.protocol.source}: {told}. An honest “does not hold here” is a result."

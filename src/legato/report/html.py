@@ -109,7 +109,13 @@ def write_report(
     commands = [(entry, "") if isinstance(entry, str) else entry for entry in next_commands]
     shown = list(zip(_anchors(sections), sections, strict=True))
     page = _template().render(
-        title=title, lead=lead, sections=shown, commands=commands, facts=dict(facts or {}), picture=_picture
+        title=title,
+        lead=lead,
+        sections=shown,
+        numbered=any(each.title[:1].isdigit() for each in sections),
+        commands=commands,
+        facts=dict(facts or {}),
+        picture=_picture,
     )
     written = page.encode()
     with whole_file(path) as file:

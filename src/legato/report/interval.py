@@ -14,11 +14,23 @@ def bracketed(estimate: Estimate) -> str:
     """`1.83 [1.79, 1.87]`, with a true minus sign; a dash where there is no value, no brackets where there is no interval."""
     if estimate.value is None:
         return "–"
+    size = max(abs(end) for end in (estimate.value, estimate.low, estimate.high) if end is not None)
+    if size != 0 and not 1e-4 <= size < 1e6:
+        return _powers(estimate)
     digits = _digits(estimate)
     if estimate.low is None or estimate.high is None:
         return _number(estimate.value, digits)
     low, high = _number(estimate.low, digits), _number(estimate.high, digits)
     return f"{_number(estimate.value, digits)} [{low}, {high}]"
+
+
+def _powers(estimate: Estimate) -> str:
+    """3.2e−7 [2.1e−7, 4.8e−7]: what would else be a row of zeros."""
+    ends = (estimate.value, estimate.low, estimate.high)
+    value, low, high = (
+        None if end is None else f"{end:.1e}".replace("e-0", "e-").replace("e+0", "e").replace("-", "−") for end in ends
+    )
+    return f"{value}" if low is None or high is None else f"{value} [{low}, {high}]"
 
 
 def _digits(estimate: Estimate) -> int:
