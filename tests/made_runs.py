@@ -26,7 +26,10 @@ SMALL: dict[str, Any] = {
     "threads": 1,
 }
 KINDS = ("grey", "binary", "colour", "table")
-RECIPES = ("vae", "autoencoder", "noisy_autoencoder", "beta_vae", "warmup_vae", "sigma_vae")
+RECIPES = (
+    *("vae", "autoencoder", "noisy_autoencoder", "beta_vae", "warmup_vae", "sigma_vae"),
+    *("mean_only_vae", "fixed_noise_autoencoder"),
+)
 
 # name -> recipe, source, and what differs from SMALL
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {

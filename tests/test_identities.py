@@ -46,7 +46,7 @@ from legato.latent_space import load
 from legato.latents import Flat
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
-from legato.objectives import Distortion, ImportanceWeighted, Rate, Term, anneal, importance_weighted_bound
+from legato.objectives import Distortion, ImportanceWeighted, MeanRate, Rate, Term, anneal, importance_weighted_bound
 from legato.objectives.term import weighed
 from legato.priors import StandardNormal
 from legato.recipe import RECIPES, Recipe, define, find
@@ -623,7 +623,7 @@ def test_solve_freezes_the_scale_so_that_evaluation_does_not_read_the_batch():
 
 # ------------------------------------------------------------------------------- per example, whatever the batch it is in
 
-PER_EXAMPLE = {Distortion: Distortion, Rate: Rate, ImportanceWeighted: partial(ImportanceWeighted, 3)}
+PER_EXAMPLE = {Distortion: Distortion, Rate: Rate, MeanRate: MeanRate, ImportanceWeighted: partial(ImportanceWeighted, 3)}
 AGGREGATE: set[type[Term]] = set()  # terms that need the batch by design, with a law of their own
 
 
