@@ -19,10 +19,7 @@ from legato.errors import Mistake
 
 T = TypeVar("T")
 BLOCK = 250  # rows at a time: bounded memory, whatever the function
-SAME, BESIDE = (
-    1e-4,
-    5e-2,
-)  # of the largest value: what the same call may differ by; what a row may in half precision beside others
+SAME, BESIDE = 1e-4, 5e-2  # of the largest value: what a second call, and a row alone (half precision), may differ by
 
 
 class Caller:

@@ -40,8 +40,7 @@ def compared(eyes: Eyes, effort: Effort, name: str, images: Floats, crowd: bool)
     if crowd:
         found = manifold(eyes.real.cloud, seen, draws=effort.halves)
         figures |= {f"density {name}": found.density, f"coverage {name}": found.coverage, f"precision {name}": found.precision}
-        among = f"{found.precision.method}; over that of training images"
-        figures[f"realism {name}"] = found.precision.scaled(1 / eyes.real.precision, "share, real = 1", among)
+        figures[f"realism {name}"] = _realism(found.precision, eyes.real.precision)
     if eyes.confidence is not None:
         figures[f"confidence {name}"] = eyes.confidence(images)
     return figures
@@ -57,6 +56,12 @@ def between(visit: Visit) -> Found:
 def middle(eyes: Eyes, effort: Effort, path: Path, n: int) -> dict[str, Estimate]:
     """The images at half of n paths."""
     return compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True)
+
+
+def _realism(precision: Estimate, real: float) -> Estimate:
+    """Precision over that of training images."""
+    unit, method = "share, real = 1", f"{precision.method}; over that of training images"
+    return precision.scaled(1 / real, unit, method) if real else absent("no training image lies among test images either", unit)
 
 
 def _difference(a: Estimate, b: Estimate) -> Estimate:

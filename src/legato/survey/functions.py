@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from legato.data.preparation import Floats
 from legato.errors import Mistake
@@ -108,7 +109,7 @@ class Functions(Subject):
 
     def _decoded(self, z: Tensor) -> Tensor:
         """`decode` as a function of flat codes that may be differentiated."""
-        with self._decode.at_rest():
+        with self._decode.at_rest(), sdpa_kernel(SDPBackend.MATH):  # fused attention has no forward derivative
             found: Tensor = answers.mean_of(self._decode.function(z.reshape(-1, *self.event).to(self._decode.dtype)))
         return found
 

@@ -13,7 +13,7 @@ from legato.measures.perturbation import Curve, perturb
 from legato.survey.chapter import Chapter, Found
 from legato.survey.visit import Visit
 
-DECODINGS = 50_000  # by differences, at each place: 2d for each code
+DECODINGS = 20_000  # by differences, at each place: 2d for each code
 
 
 def disturbed(visit: Visit) -> Found:
