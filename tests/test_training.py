@@ -167,6 +167,12 @@ def test_a_budget_too_small_for_anything_is_one_step(monkeypatch):
     assert probe.steps_for(0.001, clock.spend(1.0), clock.spend(1.0), 5) == 1
 
 
+def test_steps_get_half_of_the_budget_however_slow_validation_is(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(probe, "time", clock)
+    assert probe.steps_for(10, clock.spend(0.5), clock.spend(60.0), 22) == 600
+
+
 def test_no_schedule_is_refused_for_the_length_of_the_probe(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(setup, "steps_for", lambda *_: 40_000)
     options, words = TrainingOptions(minutes=60), {"warmup": 20_000, "latent_dim": 2, "width": 4, "depth": 1}
