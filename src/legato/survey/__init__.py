@@ -61,4 +61,5 @@ def survey(
 
 def _of_own_prior(figures: dict[str, Estimate]) -> dict[str, Estimate]:
     """Without what compares with N(0, I) by formula: the model's prior is another, known by its draws alone."""
-    return figures | {name: absent("the prior is not N(0, I)") for name in AGAINST_STANDARD if name in figures}
+    measured = [name for name in AGAINST_STANDARD if name in figures and figures[name].value is not None]
+    return figures | dict.fromkeys(measured, absent("the prior is not N(0, I)"))

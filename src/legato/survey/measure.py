@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,10 @@ from legato.data.sources import open_source
 from legato.errors import Mistake, unknown
 from legato.files import write_json
 from legato.latent_space import LatentSpace
+from legato.progress import progress
 from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.adaptors import space_of, subject_of
+from legato.survey.chapters import CHAPTERS
 from legato.survey.functions import Prior
 from legato.survey.material import Material, material, material_of_two
 
@@ -63,7 +66,9 @@ def measure(
     space, size = space_of(model), _effort(effort)
     shared = _material(space, data, test, labels, size)
     subject = subject_of(model if space is None else space, shared.test.x[:EXAMPLE], prior=prior, log_px=log_px)
-    found = survey(subject, shared, size, seed=seed)
+    done = count()
+    with progress("measuring", len(CHAPTERS), unit="chapters") as bar:
+        found = survey(subject, shared, size, seed=seed, told=lambda title: bar(next(done), title))
     if out is not None:
         write_json(Path(out) / "survey.json", found.to_json())
     return found
