@@ -68,6 +68,7 @@ def real_again(train: NDArray[Any], n: int, seed: int = 0) -> NDArray[Any]:
 
 BLINDNESS = {
     "copier": "it does not see memorising",
+    "nearest copy": "it does not see memorising",
     "mean image": "it likes blur",
     "untrained decoder": "it does not see what training gives",
     "cross-fade": "it asks for smoothness, not for realism",

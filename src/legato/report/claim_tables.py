@@ -6,12 +6,15 @@ from typing import Any
 
 from legato.experiment.contrasts import Evidence
 from legato.experiment.members import title_of
+from legato.measures.controls import Ranking
 from legato.measures.estimate import Estimate
 from legato.report.html import Table
 from legato.report.interval import bracketed
 from legato.report.verdicts import verdict_badge
 from legato.survey.material import Material
 
+IMAGES = ("frechet", "realism")  # measures of images, which a control's may be put beside
+JUDGED = ("mean image", "nearest copy", "cross-fade")
 SHOWN = {  # measure -> its heading
     "elbo": "ELBO",
     "distortion": "distortion",
@@ -68,6 +71,16 @@ def rules(found: list[dict[str, Any]]) -> Table:
         )
         rows.append(row)
     return Table(("rule", "measure", "estimate over seeds", "margins", "word"), rows, stacked=True)
+
+
+def blind(evidence: Evidence, found: list[dict[str, Any]]) -> list[str]:
+    """A sentence for each control that a rule's measure puts above the model it is about."""
+    told: dict[str, None] = {}
+    for measure, of in {(rule["measure"], rule["of"]): None for rule in found if rule["measure"].startswith(IMAGES)}:
+        controls = {name: evidence.found[name][0][measure] for name in JUDGED if measure in evidence.found.get(name, [{}])[0]}
+        ranking = Ranking(measure, evidence.over_seeds(measure, of), controls, not measure.startswith("frechet"))
+        told |= dict.fromkeys(f"Beware: {sentence}." for sentence in ranking.warnings())
+    return list(told)
 
 
 def _cell(evidence: Evidence, measure: str, name: str) -> str | None:

@@ -19,7 +19,7 @@ from legato.files import read_json
 from legato.measures.estimate import Estimate
 from legato.report import claim_figures as drawn
 from legato.report.claim_plates import Plate, plates
-from legato.report.claim_tables import compared, rules, units
+from legato.report.claim_tables import blind, compared, rules, units
 from legato.report.gallery import Gallery
 from legato.report.html import Section, write_report
 from legato.report.interval import bracketed
@@ -116,7 +116,8 @@ class Page:
             f"{measure}: a dot for each model and control; the thick interval is over seeds, the thin one over images (seed 0)."
         )
         parts = [Section(one.title, "", figure, one.caption) for one in self._plates(claim["id"]) if (figure := one.draw())]
-        text = f"{claim['verdict'].capitalize()}.\n\nWhat the popular account leaves out: {claim['leaves_out']}"
+        told = [f"{claim['verdict'].capitalize()}.", f"What the popular account leaves out: {claim['leaves_out']}"]
+        text = "\n\n".join([*told, *blind(self.evidence, claim["rule"])])
         return Section(
             f"{claim['id']}. {claim['sentence']}", text, chart, caption if chart else "", rules(claim["rule"]), parts=parts
         )

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 Tone = Literal["good", "part", "bad", "unknown"]
 MARKS: dict[str, str] = {"good": "✓", "part": "◐", "bad": "✗", "unknown": "?"}
+LOSSLESS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("png", {"optimize": True}),
+    ("webp", {"lossless": True, "quality": 80, "method": 4}),
+)
+HEAVY = 200_000  # bytes of one figure: a page has some twenty, and should stay below 3 MB
 PER_INCH = 96  # CSS pixels: a figure's words then have the size on the screen that they have on paper
 READABLE = 80  # CSS pixels an inch below which a figure is scrolled rather than shrunk: its smallest words are 9 pixels high
 FLAT = 96  # CSS pixels an inch of a plain image, whose pixels are shown one for one
@@ -124,14 +129,19 @@ def write_report(
 
 
 def encoded(image: Image.Image) -> tuple[str, bytes]:
-    """The image's media type and bytes, without loss: as PNG or WebP, whichever is smaller."""
+    """The image's media type and bytes, without loss: as PNG or WebP, whichever is smaller.
+
+    Sheets of colour pictures can take half a megabyte so; above `HEAVY` they are WebP of high quality, a quarter of that.
+    """
     image = image if image.mode in ("L", "RGB") else _on_white(image)
-    candidates = []
-    for kind, options in (("png", {"optimize": True}), ("webp", {"lossless": True, "quality": 80, "method": 4})):
-        buffer = io.BytesIO()
-        image.save(buffer, kind, **options)
-        candidates.append((f"image/{kind}", buffer.getvalue()))
-    return min(candidates, key=lambda candidate: len(candidate[1]))
+    best = min((_saved(image, kind, **options) for kind, options in LOSSLESS), key=lambda found: len(found[1]))
+    return best if len(best[1]) <= HEAVY else _saved(image, "webp", quality=90, method=4)
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> tuple[str, bytes]:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"image/{kind}", buffer.getvalue()
 
 
 def _check(section: Section) -> None:

@@ -13,8 +13,8 @@ WARM = 5  # steps that are not counted: the first ones allocate
 def steps_for(minutes: float, step: Callable[[int], object], validate: Callable[[], object], validations: int) -> int:
     """How many steps fit into `minutes`, the probe's own time and `validations` validations taken off. At least 1.
 
-    `step(i)` and `validate()` do the real work on weights that are thrown away. At least half of the budget goes to steps: where
-    validation is so slow that it would take more, the run takes longer than was asked for.
+    `step(i)` and `validate()` do the real work on weights that are thrown away. At least half of the budget goes to steps:
+    where validation is so slow that it would take more, the run takes longer than was asked for.
     """
     budget = minutes * 60
     start = time.perf_counter()
