@@ -79,7 +79,8 @@ def blind(evidence: Evidence, found: list[dict[str, Any]]) -> list[str]:
     for measure, of in {(rule["measure"], rule["of"]): None for rule in found if rule["measure"].startswith(IMAGES)}:
         controls = {name: evidence.found[name][0][measure] for name in JUDGED if measure in evidence.found.get(name, [{}])[0]}
         ranking = Ranking(measure, evidence.over_seeds(measure, of), controls, not measure.startswith("frechet"))
-        told |= dict.fromkeys(f"Beware: {sentence}." for sentence in ranking.warnings())
+        plain = (sentence.replace(" )", ")").replace("the model", title_of(of)) for sentence in ranking.warnings())
+        told |= dict.fromkeys(f"Beware: {sentence}." for sentence in plain)
     return list(told)
 
 
