@@ -27,7 +27,18 @@ from legato.survey.subject import Trained
 from made_runs import blobs
 
 TINY = Effort(
-    train=250, test=120, samples=200, outer=100, paths=20, places=20, noisy=30, halves=2, judged=60, weighted=10, draws=10
+    train=250,
+    test=120,
+    samples=200,
+    outer=100,
+    paths=20,
+    places=20,
+    noisy=30,
+    halves=2,
+    judged=60,
+    weighted=10,
+    draws=30,
+    annealed=2,
 )
 IMAGES = (blobs(40)[0][:, None] / 255).astype(np.float32)  # (40, 1, 8, 8)
 EXAMPLE = IMAGES[:4]

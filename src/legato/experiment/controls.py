@@ -35,12 +35,12 @@ from legato.survey import FULL, QUICK, Survey, survey
 from legato.survey.effort import Effort
 from legato.survey.fidelity import CROWDS, MIDPOINTS, compared, middle
 from legato.survey.material import Material
-from legato.survey.meaning import LABELS
+from legato.survey.meaning import LABELS, NEIGHBOURS
 from legato.survey.paths import walked
 from legato.survey.robustness import NOISE
 from legato.survey.subject import PrincipalComponents, Subject, Trained
 
-CHAPTERS = (LABELS, MIDPOINTS, NOISE)
+CHAPTERS = (LABELS, NEIGHBOURS, MIDPOINTS, NOISE)
 RUNGS = (*CROWDS, "gaussian", "midpoint")  # the sets of images that a control may stand in for
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from legato.survey.chapter import Chapter
 from legato.survey.fidelity import LADDER, MIDPOINTS
-from legato.survey.likelihood import BOUNDS, WIDTHS
-from legato.survey.meaning import LABELS
+from legato.survey.likelihood import ANNEALED, BOUNDS, WEIGHTED, WIDTHS
+from legato.survey.meaning import LABELS, NEIGHBOURS
 from legato.survey.mechanics import BALANCE, DRAWN, GRADIENTS
 from legato.survey.paths import PATHS
 from legato.survey.population import HOLES, NULL, RATE, SHAPE
@@ -13,6 +13,8 @@ from legato.survey.robustness import CYCLE, NOISE, STRETCH
 
 CHAPTERS: tuple[Chapter, ...] = (
     BOUNDS,
+    WEIGHTED,
+    ANNEALED,
     WIDTHS,
     BALANCE,
     GRADIENTS,
@@ -22,6 +24,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     SHAPE,
     HOLES,
     LABELS,
+    NEIGHBOURS,
     LADDER,
     MIDPOINTS,
     PATHS,

@@ -21,6 +21,7 @@ class Effort:
     judged: int  # codes that a classifier is to tell from the prior's draws
     weighted: int  # test rows whose log-likelihood is estimated
     draws: int  # importance weights for each
+    annealed: int  # rows, and images of the model's own, whose log-likelihood is annealed; 0: none
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -39,6 +40,7 @@ FULL = Effort(
     judged=4000,
     weighted=1000,
     draws=5000,
+    annealed=50,
 )
 QUICK = Effort(
     train=20_000,
@@ -52,4 +54,5 @@ QUICK = Effort(
     judged=1500,
     weighted=200,
     draws=500,
+    annealed=0,
 )

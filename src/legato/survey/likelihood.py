@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from legato.measures.annealed import annealed_likelihood, bidirectional
 from legato.measures.distances import random_stream
 from legato.measures.estimate import Estimate, absent, mean_over
-from legato.measures.likelihood import score
+from legato.measures.likelihood import KS, importance_curve, score
+from legato.measures.tails import untrusted_share
 from legato.survey.chapter import Chapter, Found
 from legato.survey.visit import Visit
 
+FEW = 20  # test rows at once where each has thousands of draws
 BATCH, DRAWS = 500, 4  # test rows at once; draws of z for distortion and rate
 POINT = "the posterior is a point: it has neither rate nor likelihood"
 
@@ -47,6 +50,36 @@ def by_function(visit: Visit) -> dict[str, Estimate]:
     return figures
 
 
+def weighted(visit: Visit) -> Found:
+    """log p(x) by importance weighting over k, and whether its weights can be trusted."""
+    space, x = visit.subject.space, visit.shared.test.x[: visit.effort.weighted]
+    assert space is not None
+    ks = [k for k in KS if k <= visit.effort.draws] + [visit.effort.draws]
+    batches = (torch.from_numpy(x[i : i + FEW]).to(space.device) for i in range(0, len(x), FEW))
+    found = importance_curve(space.model, batches, ks, visit.seed)
+    curve = found.estimates()
+    figures = {
+        "nll": curve[max(curve)].scaled(-1, "nats", f"minus the {curve[max(curve)].method}"),
+        "effective draws": mean_over(found.ess, "draws", f"(sum w)^2 / sum w^2 of {max(curve)} importance weights"),
+        "untrusted share": untrusted_share(found.k_hat),
+    }
+    return figures, {"log-likelihood by k": {str(k): one.value for k, one in curve.items()}}
+
+
+def annealed(visit: Visit) -> Found:
+    """log p(x) from below by annealing from q(z|x), on real images; and the gap of both bounds on the model's own."""
+    space, n = visit.subject.space, visit.effort.annealed
+    assert space is not None
+    if not n:
+        return dict.fromkeys(ANNEALED.measures, absent("left out of a quick survey", "nats")), {}
+    x = torch.from_numpy(visit.shared.test.x[:n]).to(space.device)
+    figures = {
+        "annealed bound": annealed_likelihood(space.model, x, seed=visit.seed).estimate(),
+        "annealed gap": bidirectional(space.model, n, seed=visit.seed).gap(),
+    }
+    return figures, {}
+
+
 def widths(visit: Visit) -> Found:
     """σ as it is, beside 1, and beside the spread of the means."""
     mu, sigma = visit.test.mu.astype(np.float64), visit.test.widths.astype(np.float64)
@@ -73,3 +106,5 @@ def _geometric(logs: np.ndarray, method: str, unit: str) -> Estimate:
 
 BOUNDS = Chapter("likelihood", ("distortion", "rate", "elbo"), bounds, ("log_px",))
 WIDTHS = Chapter("widths", ("sigma", "distance of sigma from 1", "noise ratio", "spread of means"), widths, ("noise",))
+WEIGHTED = Chapter("importance weights", ("nll", "effective draws", "untrusted share"), weighted, ("likelihood", "noise"))
+ANNEALED = Chapter("annealing", ("annealed bound", "annealed gap"), annealed, ("likelihood", "noise"))

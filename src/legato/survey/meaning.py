@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from legato.measures.semantics import few_label_probe, linear_probe, purity
+from legato.measures.trustworthiness import preserved
 from legato.survey.chapter import Chapter, Found
 from legato.survey.visit import Visit
 
@@ -25,4 +26,12 @@ def labelled(visit: Visit) -> Found:
     return figures, {"purity by chance": near.chance, "purity by class": by_class}
 
 
+def neighbours(visit: Visit) -> Found:
+    """Whether neighbours as codes are neighbours as images, and the reverse; images by their features."""
+    codes = visit.whitening.apply(visit.test.mu)
+    found = preserved(codes, visit.eyes.features(visit.shared.test.images), sample=visit.effort.judged, seed=visit.seed)
+    return found.estimates, {}
+
+
 LABELS = Chapter("labels", ("purity", "probe", "few-label probe"), labelled, ("labels",))
+NEIGHBOURS = Chapter("neighbourhoods", ("trustworthiness", "continuity"), neighbours)
