@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint peers bench clean
 
 install: .venv/installed
 
@@ -25,11 +25,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+peers: .venv/peers/installed  ## libraries that some tests read models of, and benchmarks measure beside
+
 bench: .venv/peers/installed  ## speed beside peers and the machine's limit
 	PYTHONPATH=.venv/peers $(BIN)/python benchmarks/throughput.py
 
-.venv/peers/installed: .venv/installed benchmarks/peers.txt
-	$(PIP) install --upgrade --no-deps --target .venv/peers -r benchmarks/peers.txt
+.venv/peers/installed: .venv/installed peers.txt
+	$(PIP) install --upgrade --no-deps --target .venv/peers -r peers.txt
 	@touch $@
 
 clean:
