@@ -79,9 +79,8 @@ def _show(numbers: Table) -> None:
     shown = Shown(*(Column(name, no_wrap=True) for name in numbers.columns), box=SIMPLE_HEAD, pad_edge=False)
     for row in numbers.rows:
         shown.add_row(*("—" if cell is None else str(cell) for cell in row))
-    console = Console(width=max(Console().width, 120))  # narrower, the figures themselves would be cut
-    console.print(shown)
-    console.print(numbers.caption)
+    Console(width=max(Console().width, 132)).print(shown)  # narrower, the figures themselves would be cut
+    Console().print(numbers.caption)
 
 
 def _next(out: Path) -> list[tuple[str, str]]:
