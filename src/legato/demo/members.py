@@ -11,7 +11,7 @@ import torch
 from legato.data import DataOptions
 from legato.latent_space import LatentSpace, load
 from legato.run import Run
-from legato.training import TrainingOptions, begin, execute, record, resume
+from legato.training import Job, TrainingOptions, begin, complete
 
 RECIPES = ("autoencoder", "noisy_autoencoder", "vae")
 TITLES = {"autoencoder": "Autoencoder", "noisy_autoencoder": "Noise, no KL", "vae": "VAE"}
@@ -50,18 +50,15 @@ def train_members(out: Path, minutes: float, seed: int, device: torch.device, ov
 
 
 def _train(run: Run, recipe: str, latent_dim: int, options: TrainingOptions, device: torch.device, overwrite: bool) -> int:
-    with torch.random.fork_rng():
-        if run.codes.is_file() and not overwrite:
-            print(f"{run.path}: trained already, kept (--overwrite trains anew)")
-            return resume(run, device).plan.total
-        if run.training.is_file() and not overwrite:
-            with run.writing():
-                job = resume(run, device)
-                execute(job)
-            return job.plan.total
-        job = begin(run, recipe, "mnist", DataOptions(), options, {"latent_dim": latent_dim, **NETWORK}, device, overwrite)
-        with run.writing():
-            record(job, options, overwrite)
-            execute(job)
-    print(f"{run.path}: {job.plan.total:,} steps of {job.plan.batch_size}")
-    return job.plan.total
+    kept = run.codes.is_file() and not overwrite
+
+    def anew() -> Job:
+        chosen = {"latent_dim": latent_dim, **NETWORK}
+        return begin(run, recipe, "mnist", DataOptions(), options, chosen, device, overwrite)
+
+    plan = complete(run, options, anew, device, overwrite)
+    print(
+        f"{run.path}: "
+        + ("trained already, kept (--overwrite trains anew)" if kept else f"{plan.total:,} steps of {plan.batch_size}")
+    )
+    return plan.total

@@ -19,19 +19,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from legato.data.preparation import prepare
-from legato.data.prepared import Prepared
-from legato.data.sources import open_source
 from legato.experiment.family import Protocol
 from legato.experiment.members import LARGE
-from legato.experiment.survey import evidence_path, shared_material, write_survey
-from legato.files import read_json
+from legato.experiment.survey import effort_of, evidence_path, shared_data, shared_material, write_once
 from legato.latent_space import LatentSpace
 from legato.measures.controls import copier, mean_image, real_again
 from legato.measures.interpolation import cross_fade
 from legato.recipe import define
 from legato.run import Run
-from legato.survey import FULL, QUICK, Survey, survey
+from legato.survey import Survey, survey
 from legato.survey.effort import Effort
 from legato.survey.fidelity import CROWDS, MIDPOINTS, compared, middle
 from legato.survey.material import Material
@@ -46,11 +42,9 @@ RUNGS = (*CROWDS, "gaussian", "midpoint")  # the sets of images that a control m
 
 def measure_controls(protocol: Protocol, out: Path, quick: bool, seeds: int) -> None:
     """Measures every control that has not been measured by this effort."""
-    effort = QUICK if quick else FULL
+    effort = effort_of(quick)
     for name, seed, found in _all(protocol, effort, quick, seeds):
-        path = evidence_path(out, name, LARGE, seed)
-        if not path.is_file() or read_json(path).get("effort") != effort.to_json():
-            write_survey(path, found())
+        write_once(evidence_path(out, name, LARGE, seed), effort, found)
 
 
 def _all(protocol: Protocol, effort: Effort, quick: bool, seeds: int) -> Iterator[tuple[str, int, Callable[[], Survey]]]:
@@ -74,18 +68,17 @@ def _surveyed(subject: Callable[[], Subject], shared: Material, effort: Effort) 
 
 
 def _untrained(protocol: Protocol, seed: int) -> Subject:
-    data = open_source(protocol.source, protocol.data)
-    spec = Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
-    definition = define("vae", spec.spec, latent_dim=LARGE, **protocol.words(data.shape))
+    data = shared_data(protocol.source, protocol.data)
+    shape = data.dataset.shape
+    definition = define("vae", data.spec, latent_dim=LARGE, **protocol.words(shape))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        recipe = definition.build(spec.spec)
-    return Trained(LatentSpace(recipe, spec.preparation, data.shape, Run("untrained"), definition))
+        recipe = definition.build(data.spec)
+    return Trained(LatentSpace(recipe, data.preparation, shape, Run("untrained"), definition))
 
 
 def _components(protocol: Protocol, shared: Material) -> Subject:
-    data = open_source(protocol.source, protocol.data)
-    restore = prepare(data.kind, data.likelihood, data.rows, data.splits["train"]).restore
+    restore = shared_data(protocol.source, protocol.data).preparation.restore
     return PrincipalComponents(shared.train.x, LARGE, lambda x: np.clip(restore(x), 0, 1) if shared.pictures else restore(x))
 
 

@@ -17,7 +17,7 @@ from legato.errors import Mistake
 from legato.experiment.members import Member
 from legato.nets import is_image
 from legato.run import Run
-from legato.training import TrainingOptions, begin, execute, record, resume
+from legato.training import Job, TrainingOptions, begin, complete
 
 DENSE_LIMIT = 4096  # values; on two cores a budget of minutes is many more steps of a perceptron than of convolutions
 SNAPSHOTS = 12  # σ over training is read from the metrics; the weights on the way are for the maps
@@ -56,24 +56,13 @@ def train_member(
     """
     run = Run(member.path(out))
     options = TrainingOptions(steps=steps, seed=member.seed, snapshots=SNAPSHOTS)
-    with torch.random.fork_rng():
-        if run.training.is_file():
-            _finish(run, steps, device)
-            return
-        chosen = _chosen(member, protocol, shape)
-        job = begin(run, member.recipe, protocol.source, protocol.data, options, chosen, device)
-        with run.writing():
-            record(job, options, overwrite=False)
-            execute(job)
 
+    def anew() -> Job:
+        return begin(run, member.recipe, protocol.source, protocol.data, options, _chosen(member, protocol, shape), device)
 
-def _finish(run: Run, steps: int, device: torch.device) -> None:
-    had = int(run.stored("training")["total"])
-    if had != steps:
+    if run.training.is_file() and (had := int(run.stored("training")["total"])) != steps:
         raise Mistake(f"`{run.path}` was trained for {had:,} steps, the others for {steps:,}: choose another --out")
-    if not run.codes.is_file():
-        with run.writing():
-            execute(resume(run, device))
+    complete(run, options, anew, device)
 
 
 def _chosen(member: Member, protocol: Protocol, shape: tuple[int, ...]) -> dict[str, Any]:

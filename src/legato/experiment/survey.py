@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from legato.experiment.family import Protocol
 from legato.experiment.members import Member
 from legato.files import read_json, write_json
 from legato.latent_space import load
-from legato.survey import FULL, QUICK, Survey, survey
+from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.material import Material, material
 from legato.survey.subject import Trained
 
@@ -23,30 +24,39 @@ def evidence_path(out: Path, name: str, latent_dim: int, seed: int) -> Path:
     return out / "evidence" / f"{name.replace(' ', '-')}-{latent_dim}-seed{seed}.json"
 
 
+def effort_of(quick: bool) -> Effort:
+    """How much is measured of everyone."""
+    return QUICK if quick else FULL
+
+
 def survey_member(member: Member, protocol: Protocol, out: Path, quick: bool) -> None:
     """Measures a trained member with the quick or the full effort, unless that has been done."""
-    effort = QUICK if quick else FULL
-    path = evidence_path(out, member.name, member.latent_dim, member.seed)
+    effort = effort_of(quick)
+
+    def found() -> Survey:
+        space = load(member.path(out), device=protocol.device)
+        return survey(Trained(space), shared_material(protocol.source, protocol.data, quick), effort, seed=member.seed)
+
+    write_once(evidence_path(out, member.name, member.latent_dim, member.seed), effort, found)
+
+
+def write_once(path: Path, effort: Effort, found: Callable[[], Survey]) -> None:
+    """What `found` measures, as JSON, unless that very effort has been made and lies there."""
     if path.is_file() and read_json(path).get("effort") == effort.to_json():
         return
-    space = load(member.path(out), device=protocol.device)
-    shared = shared_material(protocol.source, protocol.data, quick)
-    write_survey(path, survey(Trained(space), shared, effort, seed=member.seed))
-
-
-def write_survey(path: Path, found: Survey) -> None:
-    """As JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, found.to_json())
+    write_json(path, found().to_json())
+
+
+@cache
+def shared_data(source: str, options: DataOptions) -> Prepared:
+    """The source, opened once in a process. Every member has the likelihood that fits it, so all see it prepared alike."""
+    data = open_source(source, options)
+    return Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
 
 
 @cache
 def shared_material(source: str, options: DataOptions, quick: bool) -> Material:
-    """The images that all are measured on; opened once in a process.
-
-    Every member has the likelihood that fits the data, so all see them prepared alike.
-    """
-    effort = QUICK if quick else FULL
-    data = open_source(source, options)
-    prepared = Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
-    return material(prepared, effort.train, effort.test)
+    """The images that all are measured on."""
+    effort = effort_of(quick)
+    return material(shared_data(source, options), effort.train, effort.test)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from legato.errors import Mistake
 from legato.families import Bernoulli, Discretized
 from legato.latent_space import LatentSpace
-from legato.measures.estimate import Estimate, absent, mean_over
+from legato.measures.estimate import absent, mean_over, paired_difference
 from legato.measures.likelihood import Scores, score
 from legato.measures.scorecard import NO_POSTERIOR, batches, describe
 
@@ -69,13 +69,6 @@ def per_example(scores: Scores) -> dict[str, Doubles]:
         return {"distortion": scores.distortion}
     elbo = -(scores.distortion + scores.rate)
     return {"elbo": elbo, "distortion": scores.distortion, "rate": scores.rate, "nll": -scores.log_px}
-
-
-def paired_difference(values: Doubles, reference: Doubles, unit: str, method: str) -> Estimate:
-    """The mean of `values` − `reference`, (n,) each in the same order, with its normal 95 % interval over the examples."""
-    if np.shape(values) != np.shape(reference):
-        raise Mistake(f"a paired difference needs the same examples, got {np.shape(values)} and {np.shape(reference)}")
-    return mean_over(np.asarray(values, np.float64) - np.asarray(reference, np.float64), unit, f"paired difference: {method}")
 
 
 def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from legato.measures.annealed import annealed_likelihood, bidirectional
+from legato.measures.collapse import divergence
 from legato.measures.distances import random_stream
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.likelihood import KS, importance_curve, score
@@ -43,8 +44,7 @@ def by_function(visit: Visit) -> dict[str, Estimate]:
     figures = {"distortion": mean_over(distortion, "nats", f"-log p(x|z), {len(draws)} draws of z")}
     if sigma is None:
         return figures | dict.fromkeys(("rate", "elbo"), absent(POINT, "nats"))
-    m, s = mu.astype(np.float64), sigma.astype(np.float64)
-    rate = 0.5 * (m**2 + s**2 - 1 - 2 * np.log(s)).sum(1)
+    rate = divergence(mu.astype(np.float64), sigma.astype(np.float64)).sum(1)
     figures["rate"] = mean_over(rate, "nats", "KL(q(z|x) || N(0, I))")
     figures["elbo"] = mean_over(-(distortion + rate), "nats", f"ELBO at beta = 1, {DRAWS} draws of z")
     return figures

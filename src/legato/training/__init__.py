@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from legato.latent_space import LatentSpace, load
 from legato.recipe import Sentence
 from legato.run import Run
 from legato.training.loop import Loop
-from legato.training.options import TrainingOptions
+from legato.training.options import Plan, TrainingOptions
 from legato.training.setup import Job, begin, path_of, record, resume, warn_of
 
-__all__ = ["Job", "Loop", "TrainingOptions", "begin", "execute", "record", "resume", "train", "warn_of"]
+__all__ = ["Job", "Loop", "Plan", "TrainingOptions", "begin", "complete", "execute", "record", "resume", "train", "warn_of"]
 
 
 def train(
@@ -54,6 +55,28 @@ def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
     if int(job.state.get("step", 0)) >= job.plan.total and job.run.codes.is_file():
         raise Mistake(f"`{job.run.path}` is finished: all {job.plan.total:,} steps are done; to train anew use --overwrite")
     Loop(job, checkpoint_minutes).run()
+
+
+def complete(
+    run: Run, options: TrainingOptions, anew: Callable[[], Job], device: torch.device, overwrite: bool = False
+) -> Plan:
+    """Brings a run to its end, and returns its plan: a finished one is kept, a stopped one goes on, else `anew` begins it.
+
+    For families of runs that are trained by one command, which may be stopped and given again.
+    """
+    with torch.random.fork_rng():
+        if run.training.is_file() and not overwrite:
+            if run.codes.is_file():
+                return Plan.from_json(run.stored("training"))
+            with run.writing():
+                job = resume(run, device)
+                execute(job)
+            return job.plan
+        job = anew()
+        with run.writing():
+            record(job, options, overwrite)
+            execute(job)
+    return job.plan
 
 
 def _take(kind: Any, chosen: dict[str, Any]) -> Any:
