@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import time
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,7 +11,6 @@ import torch
 from legato.errors import Mistake
 
 _C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None
-WORTH = 1.25  # times as fast: less is not worth the digits
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h, for mallopt
 
 
@@ -22,35 +18,17 @@ def native_precision(device: torch.device) -> str:
     """bfloat16 where the device multiplies it natively and gains by it (the same nats in less time), else float32."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    capable = torch.backends.cpu.get_cpu_capability() == "AVX512" and _multiplies_bfloat16()
-    return "bfloat16" if capable and _gain_of_bfloat16() > WORTH else "float32"
+    return "bfloat16" if torch.backends.cpu.get_cpu_capability() == "AVX512" and _gains_by_bfloat16() else "float32"
 
 
-@cache
-def _gain_of_bfloat16() -> float:
-    """How many times as fast a layer is in bfloat16 as in float32, casts included: timed once in a process, 50 ms.
+def _gains_by_bfloat16() -> bool:
+    """AMX, or AMD's AVX-512 BF16, in which a step took half the time; Intel's without AMX took twice as long as float32.
 
-    The flag alone does not tell: one chip with it trained twice as fast, another (no AMX) half as fast as in float32.
+    By name and not by timing: a clock would choose otherwise on a busy machine, and one seed would give two runs.
     """
-    x, weight = torch.ones(256, 512), torch.ones(512, 512)
-
-    def seconds(layer: Callable[[], object]) -> float:
-        layer()
-        began = time.perf_counter()
-        for _ in range(4):
-            layer()
-        return time.perf_counter() - began
-
-    single = lambda: torch.nn.functional.linear(x, weight)  # noqa: E731
-    half = lambda: torch.nn.functional.linear(x.bfloat16(), weight.bfloat16())  # noqa: E731
-    rounds = [(seconds(single), seconds(half)) for _ in range(7)]
-    return min(time for time, _ in rounds) / min(time for _, time in rounds)
-
-
-def _multiplies_bfloat16() -> bool:
-    """AVX-512 BF16 or AMX, without which bfloat16 is emulated and slower than float32."""
-    flags = Path("/proc/cpuinfo")
-    return flags.is_file() and bool({"avx512_bf16", "amx_bf16"} & set(flags.read_text(encoding="utf-8").split()))
+    told = Path("/proc/cpuinfo")
+    words = set(told.read_text(encoding="utf-8").split()) if told.is_file() else set()
+    return "amx_bf16" in words or {"avx512_bf16", "AuthenticAMD"} <= words
 
 
 def seed(device: torch.device, value: int) -> None:
