@@ -1,0 +1,118 @@
+// What the parts of the page agree on: the visit, where its answers come from, and what a person can do.
+// The wire itself is in docs/explorer.md.
+
+export type Code = Float32Array // z, d numbers
+export type ModelIndex = 0 | 1
+
+/** A two-dimensional window on latent space: a = z·u, b = z·v; u and v orthonormal. */
+export interface Plane { u: number[]; v: number[]; anchor: number[] }
+export type PlaneChoice = { kind: 'axes'; i: number; j: number } | { kind: 'pca' } | { kind: 'local'; at: number[] }
+
+export interface ModelInfo {
+  title: string; recipe: string; sentence: string; words: Record<string, unknown>
+  latent_dim: number; has_density: boolean; prior_was_trained: boolean
+  snapshots: number[]; total: number; state: 'training' | 'finished' | 'stopped'; ready: boolean
+  mean: number[]; std: number[]; noise: number[]
+}
+export interface Visit {
+  version: 1; legato: string
+  data: { source: string; rows: number; shown: number; sampled: boolean; shape: number[]; image: boolean; labels: string[] | null }
+  models: ModelInfo[]
+  limits: { upload_bytes: number; decode: number }
+}
+
+/** The i-th point of every model and step is the same image. */
+export interface Points {
+  n: number
+  xy: Float32Array // 2n, map coordinates of μ
+  row: Uint32Array // n, the image's row
+  off: Uint8Array // n, distance from the plane, 255 the farthest
+  cov: Uint16Array // 3n, half floats: aa, ab, bb
+  label: Uint16Array // n, 65535: none
+}
+/** A decoded example: a picture (rgba) or a table's row (values); `failed` where the decoder gave no finite number. */
+export interface Tile { width: number; height: number; rgba: Uint8ClampedArray | null; values: Float32Array | null; failed: string | null }
+export type FieldKind = 'density' | 'holes' | 'support' | 'speed'
+export interface Field { width: number; height: number; low: number; high: number; threshold: number; values: Float32Array }
+export interface Extent { a0: number; a1: number; b0: number; b1: number }
+export interface Located { rows: number[]; distances: number[]; labels: number[]; ids: string[]; support: number; inside: boolean; unit: string }
+export interface Dimension { index: number; kl: number | null; std: number; sigma: number; low: number; high: number; collapsed: boolean }
+export interface Curves { lines: Record<string, unknown>[]; next: number; snapshots: number[]; total: number; state: ModelInfo['state'] }
+export interface Encoded { mu: number[]; sigma: number[] }
+
+/** Where answers come from: the socket and routes of `legato explore`, tiles in a file, or a decoder in the page. */
+export interface Backend {
+  readonly live: boolean // whether any z can be decoded; else only tiles of the shown plane
+  visit(): Promise<Visit>
+  plane(model: ModelIndex, step: number | null, choice: PlaneChoice): Promise<Plane>
+  points(model: ModelIndex, step: number | null, plane: Plane): Promise<Points>
+  decode(model: ModelIndex, step: number | null, z: Code[]): Promise<Tile[]> // cut into slices; rejects with one line
+  field(model: ModelIndex, step: number | null, kind: FieldKind, plane: Plane, extent: Extent, size: number): Promise<Field>
+  locate(model: ModelIndex, step: number | null, z: Code, k: number): Promise<Located>
+  dimensions(model: ModelIndex, step: number | null): Promise<Dimension[]>
+  curves(model: ModelIndex, after: number): Promise<Curves>
+  image(row: number): string // an address for an <img>
+  encode(picture: Blob): Promise<{ models: Encoded[]; image: string }>
+  code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
+  mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>
+  find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }>
+  gif(model: ModelIndex, step: number | null, stops: Code[], spherical: boolean, frames: number): Promise<Blob>
+  /** The cursor: at most one request under way for each model, the newest wins, stale answers never reach `draw`. */
+  cursor(model: ModelIndex, step: number | null, z: Code): void
+  onCursor: (model: ModelIndex, z: Code, tile: Tile, milliseconds: number) => void
+  onConnection: (open: boolean) => void
+}
+
+export interface Camera { a: number; b: number; scale: number } // centre in map coordinates, pixels for one unit
+export type Background = 'none' | 'density' | 'tiles' | 'holes' | 'support' | 'speed'
+export interface Stop { z: number[]; row: number | null; name: string }
+
+/** Everything that the address keeps (after #), so that a link brings another person to the same place. */
+export interface State {
+  active: ModelIndex // the model whose panels are shown
+  compare: boolean
+  link: 'image' | 'z'
+  morph: number | null // 0: the first model's layout, 1: the second's; null: side by side
+  models: { step: number | null; choice: PlaneChoice; cursor: number[]; camera: Camera | null }[]
+  selected: number | null // a row
+  background: Background
+  clouds: number // 0: none; k: at k σ, 1 is axis scale
+  picked: number[] // classes in colour, when there are more than nine
+  path: Stop[]
+  t: number // 0 … 1 along the path
+  spherical: boolean
+  samples: { seed: number; temperature: number }
+  tab: 'map' | 'dimensions' | 'path' | 'train'
+  tour: number | null // 1 … 6
+  theme: 'auto' | 'light' | 'dark'
+  keys: boolean // single-key shortcuts on
+}
+
+/** What the panels may read and do. It is no rune: pixels, points and the cursor move outside Svelte's graph. */
+export interface Core {
+  readonly backend: Backend
+  readonly visit: Visit
+  readonly state: Readonly<State>
+  readonly planes: (Plane | null)[]
+  readonly points: (Points | null)[]
+  readonly tiles: (Tile | null)[] // what each cursor decodes to, as last drawn
+  readonly located: (Located | null)[] // what lies near each cursor, at most 5 times a second
+  readonly rate: { p50: number; p95: number; shown: number } // drag to pixels, milliseconds
+  readonly connected: boolean
+
+  /** Moves a cursor and decodes there; with `link: 'z'` the other one's too. `settled`: the hand has let go. */
+  moveTo(model: ModelIndex, z: ArrayLike<number>, settled?: boolean): void
+  /** Selects an image: every model's cursor goes to its own code of it. */
+  select(row: number | null): Promise<void>
+  /** Changes the state, keeps the address, and redraws what depends on it. */
+  change(part: Partial<State>): void
+  setStep(model: ModelIndex, step: number | null): void
+  setPlane(model: ModelIndex, choice: PlaneChoice): void
+  addStop(stop: Stop): void
+  undo(): void
+  say(text: string): void // the polite live region, at most once a second
+  /** The code at t on the path: linear, or along the great circle, all legs equally long in t. */
+  along(t: number): number[] | null
+  /** `state`: something in it changed (at most 10 times a second while the hand moves); `tile`: a cursor was drawn. */
+  on(event: 'state' | 'tile' | 'points' | 'located' | 'connection', listener: (model: ModelIndex | null) => void): () => void
+}
