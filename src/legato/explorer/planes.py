@@ -1,0 +1,81 @@
+"""A two-dimensional window on latent space, and which ones a person can ask for.
+
+Covered: coordinates on a plane and back, axes, principal components, the decoder's leading directions from its Jacobian's
+Gram matrix. Not covered: the Jacobian itself (session.py), what is drawn on a plane (points.py, fields.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+
+Doubles = NDArray[np.float64]
+TOLERANCE = 1e-3  # of orthonormality: a page sends eight digits
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """z(a, b) = o + a·u + b·v with a = z·u, b = z·v, and o the part of the anchor that is orthogonal to both, (d,) each.
+
+    u and v are orthonormal; with one latent v is 0. Raises `Mistake` where they are not.
+    """
+
+    u: Doubles
+    v: Doubles
+    anchor: Doubles
+
+    def __post_init__(self) -> None:
+        gram = np.stack([self.u, self.v]) @ np.stack([self.u, self.v]).T
+        expected = np.eye(2) if len(self.u) > 1 else np.diag([1.0, 0.0])
+        if np.abs(gram - expected).max() > TOLERANCE:
+            raise Mistake("`u` and `v` of a plane must be orthonormal: ask ./plane for one")
+
+    @cached_property
+    def origin(self) -> Doubles:
+        """o, (d,)."""
+        return self.anchor - (self.anchor @ self.u) * self.u - (self.anchor @ self.v) * self.v
+
+    def coordinates(self, z: NDArray[Any]) -> Doubles:
+        """(a, b) of each z (n, d), (n, 2)."""
+        return np.asarray(np.asarray(z, np.float64) @ np.stack([self.u, self.v], 1))
+
+    def at(self, coordinates: NDArray[Any]) -> Doubles:
+        """z(a, b), (n, 2) -> (n, d)."""
+        return np.asarray(self.origin + np.asarray(coordinates, np.float64) @ np.stack([self.u, self.v]))
+
+    def to_json(self) -> dict[str, list[float]]:
+        """As the page keeps it."""
+        return {"u": self.u.tolist(), "v": self.v.tolist(), "anchor": self.anchor.tolist()}
+
+
+def axes(i: int, j: int, anchor: Doubles) -> Plane:
+    """Latent dimensions i and j. Raises `Mistake` where they are no two dimensions of the model."""
+    d = len(anchor)
+    if d == 1:
+        return Plane(np.ones(1), np.zeros(1), anchor)
+    for dimension in (i, j):
+        if not 0 <= dimension < d:
+            raise Mistake(f"dimension {dimension} does not exist: the model has 0 … {d - 1}")
+    if i == j:
+        raise Mistake(f"a plane needs two dimensions, got {i} twice")
+    unit = np.eye(d)
+    return Plane(unit[i], unit[j], anchor)
+
+
+def leading(matrix: Doubles, anchor: Doubles) -> Plane:
+    """The two leading eigenvectors of a symmetric matrix (d, d): of Cov(μ) the principal plane, of JᵀJ the local one.
+
+    A sign is free: the largest component of each is made positive, so that a map does not flip from one step to the next.
+    """
+    if len(anchor) == 1:
+        return axes(0, 0, anchor)
+    vectors = np.linalg.eigh(matrix)[1][:, ::-1][:, :2]
+    signs = np.sign(vectors[np.abs(vectors).argmax(0), [0, 1]])
+    u, v = (vectors * signs).T
+    return Plane(u, v, anchor)

@@ -1,0 +1,46 @@
+"""Decoded examples as bytes: RGBA as `pictures` draws them, or a table's rows of numbers.
+
+Covered: one example for the socket, many for `POST ./decode`; examples that are not finite, which are told and never drawn.
+Not covered: decoding (session.py).
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.data.preparation import Floats
+from legato.explorer.frames import RGBA, VALUES, Picture
+from legato.pictures import to_pillow
+
+HEADER = struct.Struct("<IHHBBH")  # n, w, h, c, fmt, 0
+NOT_FINITE = "the decoder gives no finite number here"
+
+
+def rgba(images: Floats) -> NDArray[np.uint8]:
+    """Images (n, C, H, W) in [0, 1] as bytes (n, H', W', 4): grey repeated, transparency on white, other channels a mosaic."""
+    return np.stack([np.asarray(tile.convert("RGBA")) for tile in to_pillow(images)])
+
+
+def drawn(decoded: Floats) -> Picture:
+    """One decoded example (1, *shape) as a picture, an error where it is not finite."""
+    if not np.isfinite(decoded).all():
+        return Picture.error(NOT_FINITE)
+    if decoded.ndim == 2:
+        return Picture(VALUES, 1, decoded.shape[1], 1, decoded.astype("<f4").tobytes())
+    pixels = rgba(decoded)[0]
+    return Picture(RGBA, 4, pixels.shape[1], pixels.shape[0], pixels.tobytes())
+
+
+def packed(decoded: Floats) -> bytes:
+    """Decoded examples (n, *shape): header, a flag for each (1: not finite, then zero), padded to 4 bytes, payload."""
+    failed = ~np.isfinite(decoded.reshape(len(decoded), -1)).all(1)
+    whole = np.where(failed.reshape(-1, *[1] * (decoded.ndim - 1)), np.float32(0), decoded)
+    flags = failed.astype(np.uint8).tobytes() + bytes(-len(decoded) % 4)
+    if decoded.ndim == 2:
+        return HEADER.pack(len(decoded), decoded.shape[1], 1, 1, VALUES, 0) + flags + whole.astype("<f4").tobytes()
+    pixels = rgba(whole)
+    pixels[failed] = 0
+    return HEADER.pack(len(pixels), pixels.shape[2], pixels.shape[1], 4, RGBA, 0) + flags + pixels.tobytes()
