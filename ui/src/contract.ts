@@ -61,6 +61,8 @@ export interface Backend {
   cursor(model: ModelIndex, step: number | null, z: Code): void
   onCursor: (model: ModelIndex, z: Code, tile: Tile, milliseconds: number) => void
   onConnection: (open: boolean) => void
+  /** A run in training has new snapshots: `visit.models[model]` was changed in place. */
+  onVisit?: (model: ModelIndex) => void
 }
 
 export interface Camera { a: number; b: number; scale: number } // centre in map coordinates, pixels for one unit
@@ -113,6 +115,7 @@ export interface Core {
   say(text: string): void // the polite live region, at most once a second
   /** The code at t on the path: linear, or along the great circle, all legs equally long in t. */
   along(t: number): number[] | null
-  /** `state`: something in it changed (at most 10 times a second while the hand moves); `tile`: a cursor was drawn. */
-  on(event: 'state' | 'tile' | 'points' | 'located' | 'connection', listener: (model: ModelIndex | null) => void): () => void
+  /** `state`: something in it changed (at most 10 times a second while the hand moves); `tile`: a cursor was drawn;
+   *  `cursor`: one moved, told at once and every time. */
+  on(event: 'state' | 'tile' | 'points' | 'located' | 'connection' | 'cursor', listener: (model: ModelIndex | null) => void): () => void
 }

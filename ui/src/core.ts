@@ -1,0 +1,309 @@
+// What a person has done and what the answers were. Pixels, points and the cursor stay outside Svelte's graph:
+// panels listen with `on` and mirror what they show.
+import { fromAddress, toAddress } from './address'
+import type { Backend, Code, Core, Encoded, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
+import { Bell, Delays, throttled, type Event, type Listener } from './events'
+import { History } from './history'
+import { Near } from './near'
+import { between } from './panels/interpolation'
+
+export interface Pin { model: ModelIndex; z: number[]; tile: Tile }
+export interface Options { address?: boolean }
+
+const QUIET = new Set(['t', 'tab', 'theme', 'tour', 'keys', 'models', 'active', 'morph'])
+
+export class ViewerCore implements Core {
+  state: State
+  readonly planes: (Plane | null)[]
+  readonly points: (Points | null)[]
+  readonly tiles: (Tile | null)[]
+  readonly located: (Located | null)[]
+  readonly encoded: (Encoded | null)[] // the selected image's μ and σ
+  readonly drawnAt: number[] // when each tile was drawn
+  pins: Pin[] = []
+  foreign: { image: string; models: Encoded[] } | null = null // the picture that was dropped on the map
+  connected = true
+  trouble: string | null = null
+  onSay: (text: string) => void = () => {}
+
+  readonly #bell = new Bell()
+  readonly #delays = new Delays()
+  readonly #history = new History()
+  readonly #near: Near
+  readonly #turn: number[]
+  readonly #keepsAddress: boolean
+  #moving = false
+  #spoken = ''
+
+  static async open(backend: Backend, options: Options = {}): Promise<ViewerCore> {
+    return new ViewerCore(backend, await backend.visit(), options)
+  }
+
+  constructor(readonly backend: Backend, readonly visit: Visit, { address = true }: Options = {}) {
+    this.#keepsAddress = address
+    this.state = fromAddress(address ? location.hash : '', visit.models)
+    const nothing = <T>(): (T | null)[] => visit.models.map(() => null)
+    this.planes = nothing()
+    this.points = nothing()
+    this.tiles = nothing()
+    this.located = nothing()
+    this.encoded = nothing()
+    this.drawnAt = visit.models.map(() => 0)
+    this.#turn = visit.models.map(() => 0)
+    this.#near = new Near((m) => this.#locate(m))
+    backend.onCursor = (model, _z, tile, milliseconds) => this.#draw(model, tile, milliseconds)
+    backend.onConnection = (open) => this.#connect(open)
+    backend.onVisit = (model) => this.#visitChanged(model)
+    for (const m of this.indices) this.#begin(m)
+    if (this.state.selected !== null) void this.#readSelected(false)
+    if (address) addEventListener('hashchange', () => this.#followAddress())
+  }
+
+  get indices(): ModelIndex[] { return this.visit.models.map((_, m) => m as ModelIndex) }
+  get rate() { return this.#delays.rate }
+  on(event: Event, listener: Listener): () => void { return this.#bell.on(event, listener) }
+  along(t: number): number[] | null { return between(this.state.path.map((stop) => stop.z), t, this.state.spherical) }
+
+  moveTo(model: ModelIndex, z: ArrayLike<number>, settled = false): void {
+    if (!this.#moving) this.#history.keep(this.state, 'cursor')
+    this.#moving = !settled
+    this.#put(model, Array.from(z))
+    const other = (1 - model) as ModelIndex
+    if (this.state.link === 'z' && this.visit.models[other]?.latent_dim === z.length) this.#put(other, Array.from(z))
+    this.#changed()
+  }
+
+  async select(row: number | null): Promise<void> {
+    this.change({ selected: row })
+    this.foreign = null
+    if (row === null) this.encoded.fill(null)
+    else await this.#readSelected(true)
+  }
+
+  change(part: Partial<State>): void {
+    const keys = Object.keys(part) as (keyof State)[]
+    const changed = keys.filter((key) => part[key] !== this.state[key])
+    if (!changed.length) return
+    if (changed.some((key) => !QUIET.has(key))) this.#history.keep(this.state, changed.join())
+    this.state = { ...this.state, ...part }
+    this.#changed()
+  }
+
+  setStep(model: ModelIndex, step: number | null): void {
+    if (this.state.models[model]?.step === step) return
+    this.#history.keep(this.state, `step ${model}`)
+    this.#set(model, { step })
+    this.#changed()
+    this.#begin(model)
+    if (this.state.selected !== null) void this.#readSelected(this.state.link === 'image')
+  }
+
+  setPlane(model: ModelIndex, choice: PlaneChoice): void {
+    this.#history.keep(this.state, `plane ${model}`)
+    this.#set(model, { choice, camera: null })
+    this.#changed()
+    this.#begin(model)
+  }
+
+  setCamera(model: ModelIndex, camera: State['models'][number]['camera']): void {
+    this.#set(model, { camera })
+    this.#changed()
+  }
+
+  addStop(stop: Stop): void { this.change({ path: [...this.state.path, stop] }) }
+
+  undo(): void {
+    const before = this.#history.take()
+    if (!before) return this.say('nothing to undo')
+    const camera = this.state.models.map((model) => model.camera)
+    this.#become({ ...before, models: before.models.map((model, m) => ({ ...model, camera: camera[m] ?? null })) })
+    this.say('undone')
+  }
+
+  say(text: string): void {
+    this.#spoken = text
+    this.#speak()
+  }
+  readonly #speak = throttled(() => this.onSay(this.#spoken), 1000)
+
+  /** Keeps what the active cursor shows, beside the decoded image. */
+  pin(): void {
+    const model = this.state.active
+    const tile = this.tiles[model]
+    const z = this.state.models[model]?.cursor
+    if (!tile || !z?.length) return
+    this.pins = [...this.pins, { model, z, tile }].slice(-12)
+    this.say('pinned')
+    this.#bell.ringState()
+  }
+
+  unpin(pin: Pin): void {
+    this.pins = this.pins.filter((kept) => kept !== pin)
+    this.#bell.ringState()
+  }
+
+  /** Encodes a person's picture and puts every cursor on its code. */
+  async open(picture: Blob): Promise<void> {
+    try {
+      const foreign = await this.backend.encode(picture)
+      this.change({ selected: null })
+      this.encoded.fill(null)
+      this.foreign = foreign
+      foreign.models.forEach((code, m) => this.#put(m as ModelIndex, code.mu))
+      this.#moving = false
+      this.#changed()
+      this.say('your picture was encoded')
+    } catch (error) {
+      this.complain(error)
+    }
+  }
+
+  /** One line that the page shows until the next; null: nothing is wrong. */
+  complain(error: unknown): void {
+    this.trouble = error === null ? null : error instanceof Error ? error.message : String(error)
+    if (this.trouble) this.say(this.trouble)
+    this.#bell.ringState()
+  }
+
+  /** The plane through the model's own cursor: what the map, its fields and its tiles show. */
+  planeAtCursor(model: ModelIndex): Plane | null {
+    const plane = this.planes[model]
+    const cursor = this.state.models[model]?.cursor
+    return plane && cursor?.length === plane.u.length ? { u: plane.u, v: plane.v, anchor: cursor } : (plane ?? null)
+  }
+
+  #put(model: ModelIndex, z: number[]): void {
+    this.#set(model, { cursor: z })
+    this.backend.cursor(model, this.state.models[model]!.step, Float32Array.from(z))
+    this.#near.ask(model)
+    this.#bell.ring('cursor', model)
+  }
+
+  #set(model: ModelIndex, part: Partial<State['models'][number]>): void {
+    this.state = { ...this.state, models: this.state.models.map((old, m) => (m === model ? { ...old, ...part } : old)) }
+  }
+
+  #changed(): void {
+    this.#bell.ringState()
+    if (this.#keepsAddress) this.#writeAddress()
+  }
+  readonly #writeAddress = throttled(() => history.replaceState(null, '', '#' + toAddress(this.state)), 400)
+
+  #followAddress(): void {
+    if (location.hash.slice(1) === toAddress(this.state)) return
+    this.#become(fromAddress(location.hash, this.visit.models))
+  }
+
+  #become(next: State): void {
+    const before = this.state
+    this.state = next
+    for (const m of this.indices) {
+      const [was, is] = [before.models[m]!, next.models[m]!]
+      if (was.step !== is.step || was.choice !== is.choice || !is.cursor.length) this.#begin(m)
+      else if (was.cursor !== is.cursor) this.#put(m, is.cursor)
+    }
+    if (before.selected !== next.selected) {
+      if (next.selected === null) this.encoded.fill(null)
+      else void this.#readSelected(false)
+    }
+    this.#changed()
+  }
+
+  /** The plane, the cursor on it and the points, newest request first. */
+  async #begin(m: ModelIndex): Promise<void> {
+    const turn = ++this.#turn[m]!
+    const { step, choice } = this.state.models[m]!
+    if (!this.visit.models[m]!.ready) return
+    try {
+      const plane = await this.backend.plane(m, step, choice)
+      if (turn !== this.#turn[m]) return
+      this.planes[m] = plane
+      const kept = this.state.models[m]!.cursor
+      this.#put(m, kept.length ? kept : this.#start(m, plane))
+      this.#changed()
+      const points = await this.backend.points(m, step, this.planeAtCursor(m)!)
+      if (turn !== this.#turn[m]) return
+      this.points[m] = points
+      this.#bell.ring('points', m)
+    } catch (error) {
+      if (turn === this.#turn[m]) this.complain(error)
+    }
+  }
+
+  /** After the cursor left the shown plane: the distances of the points from the plane through it. */
+  async measureOffPlane(m: ModelIndex): Promise<void> {
+    const turn = this.#turn[m]
+    const plane = this.planeAtCursor(m)
+    if (!plane || plane.u.length < 3) return
+    try {
+      const points = await this.backend.points(m, this.state.models[m]!.step, plane)
+      if (turn !== this.#turn[m]) return
+      this.points[m] = points
+      this.#bell.ring('points', m)
+    } catch (error) {
+      this.complain(error)
+    }
+  }
+
+  #start(m: ModelIndex, plane: Plane): number[] {
+    const { prior_was_trained, mean, latent_dim } = this.visit.models[m]!
+    if (prior_was_trained) return plane.anchor.length === latent_dim ? [...plane.anchor] : Array<number>(latent_dim).fill(0)
+    return [...mean]
+  }
+
+  async #readSelected(move: boolean): Promise<void> {
+    const row = this.state.selected!
+    try {
+      const { models, label } = await this.backend.code(row, this.state.models.map((model) => model.step))
+      if (this.state.selected !== row) return
+      models.forEach((code, m) => {
+        this.encoded[m] = code
+        if (move) this.#put(m as ModelIndex, code.mu)
+      })
+      this.#moving = false
+      this.say(`image ${row} selected${label < 65535 && label >= 0 ? `, label ${this.visit.data.labels?.[label] ?? label}` : ''}`)
+      this.#changed()
+    } catch (error) {
+      this.complain(error)
+    }
+  }
+
+  async #locate(m: ModelIndex): Promise<void> {
+    const { step, cursor } = this.state.models[m]!
+    if (!this.visit.models[m]!.ready || !this.connected) return
+    const found = await this.backend.locate(m, step, Float32Array.from(cursor) as Code, 5)
+    this.located[m] = found
+    this.#bell.ring('located', m)
+    if (!this.#moving && m === this.state.active) this.say(this.describe(m))
+  }
+
+  /** The cursor in words: shown coordinates, the nearest image, and whether the data goes there. */
+  describe(m: ModelIndex): string {
+    const cursor = this.state.models[m]!.cursor
+    const found = this.located[m]
+    const shown = cursor.slice(0, 3).map((value, i) => `z${i} ${value.toFixed(2)}`)
+    if (!found) return shown.join(', ')
+    const label = found.labels[0]
+    const named = label === undefined || label >= 65535 || label < 0 ? '' : ` label ${this.visit.data.labels?.[label] ?? label}`
+    return [...shown, `nearest ${found.ids[0] ?? found.rows[0]}${named}`, found.inside ? 'inside the data' : 'outside the data'].join(', ')
+  }
+
+  #draw(model: ModelIndex, tile: Tile, milliseconds: number): void {
+    this.tiles[model] = tile
+    this.drawnAt[model] = Date.now()
+    this.#bell.ring('tile', model)
+    this.#delays.add(milliseconds)
+  }
+
+  #connect(open: boolean): void {
+    const again = open && !this.connected
+    this.connected = open
+    this.#bell.ring('connection', null)
+    if (again) for (const m of this.indices) if (!this.points[m]) void this.#begin(m)
+  }
+
+  #visitChanged(model: ModelIndex): void {
+    this.#bell.ringState()
+    if (!this.points[model] && this.visit.models[model]!.ready) void this.#begin(model)
+  }
+}

@@ -1,0 +1,30 @@
+// The routes of `legato explore`, one function each way: JSON or bytes; an error is its one line.
+const TIMEOUT = 120_000
+
+async function ask(url: URL, options: RequestInit): Promise<Response> {
+  const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT) }).catch((error: unknown) => {
+    throw new Error(error instanceof DOMException && error.name === 'TimeoutError' ? 'the server took too long' : 'the server does not answer')
+  })
+  if (answer.ok) return answer
+  const told = (await answer.json().catch(() => null)) as { error?: string } | null
+  throw new Error(told?.error ?? `the server answered ${answer.status}`)
+}
+
+export class Http {
+  constructor(private readonly base: URL) {}
+
+  address(path: string): URL { return new URL(path, this.base) }
+
+  async read<T>(path: string): Promise<T> { return (await (await ask(this.address(path), {})).json()) as T }
+
+  async post<T>(path: string, body: unknown): Promise<T> { return (await (await this.#post(path, body)).json()) as T }
+  async bytes(path: string, body: unknown): Promise<ArrayBuffer> { return (await this.#post(path, body)).arrayBuffer() }
+  async blob(path: string, body: unknown): Promise<Blob> { return (await this.#post(path, body)).blob() }
+  async upload<T>(path: string, body: Blob): Promise<T> {
+    return (await (await ask(this.address(path), { method: 'POST', body })).json()) as T
+  }
+
+  #post(path: string, body: unknown): Promise<Response> {
+    return ask(this.address(path), { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })
+  }
+}

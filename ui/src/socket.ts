@@ -1,0 +1,87 @@
+// The backend of the live page: routes for everything, the socket for the cursor.
+import type {
+  Backend, Code, Curves, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Tile, Visit,
+} from './contract'
+import { Cursors } from './cursors'
+import { fieldOf, pointsOf, tilesOf } from './frames'
+import { Http } from './http'
+
+type Step = number | null
+
+export class SocketBackend implements Backend {
+  readonly live = true
+  readonly cursors: Cursors
+  onCursor: Backend['onCursor'] = () => {}
+  onConnection: Backend['onConnection'] = () => {}
+  onVisit: (model: ModelIndex) => void = () => {}
+  readonly #http: Http
+  #visit: Visit | null = null
+
+  constructor(base: URL) {
+    this.#http = new Http(base)
+    const address = new URL('socket', base)
+    address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
+    this.cursors = new Cursors(() => new WebSocket(address))
+    this.cursors.onTile = (...drawn) => this.onCursor(...drawn)
+    this.cursors.onConnection = (open) => this.onConnection(open)
+  }
+
+  async visit(): Promise<Visit> { return (this.#visit = await this.#http.read<Visit>('visit.json')) }
+  plane(model: ModelIndex, step: Step, choice: PlaneChoice) { return this.#http.post<Plane>('plane', { model, step, ...choice }) }
+  async points(model: ModelIndex, step: Step, plane: Plane): Promise<Points> {
+    return pointsOf(await this.#http.bytes('points', { model, step, plane }))
+  }
+
+  async decode(model: ModelIndex, step: Step, z: Code[]): Promise<Tile[]> {
+    const most = Math.max(1, this.#visit?.limits.decode ?? 256)
+    const tiles: Tile[] = []
+    for (let from = 0; from < z.length; from += most) {
+      const slice = z.slice(from, from + most).map((code) => Array.from(code))
+      tiles.push(...tilesOf(await this.#http.bytes('decode', { model, step, z: slice })))
+    }
+    return tiles
+  }
+
+  async field(model: ModelIndex, step: Step, kind: FieldKind, plane: Plane, { a0, a1, b0, b1 }: Extent, size: number): Promise<Field> {
+    return fieldOf(await this.#http.bytes('field', { model, step, kind, plane, extent: [a0, a1, b0, b1], size }))
+  }
+
+  locate(model: ModelIndex, step: Step, z: Code, k: number) {
+    return this.#http.post<Located>('locate', { model, step, z: Array.from(z), k })
+  }
+  async dimensions(model: ModelIndex, step: Step): Promise<Dimension[]> {
+    return (await this.#http.post<{ dimensions: Dimension[] }>('dimensions', { model, step })).dimensions
+  }
+
+  async curves(model: ModelIndex, after: number): Promise<Curves> {
+    const curves = await this.#http.read<Curves>(`curves/${model}?after=${after}`)
+    this.#learn(model, curves)
+    return curves
+  }
+
+  image(row: number): string { return this.#http.address(`image/${row}.png`).href }
+  encode(picture: Blob): Promise<{ models: Encoded[]; image: string }> {
+    const most = this.#visit?.limits.upload_bytes ?? Infinity
+    if (picture.size > most) return Promise.reject(new Error(`the file has ${picture.size} bytes, at most ${most} are taken`))
+    return this.#http.upload('encode', picture)
+  }
+  code(row: number, step: Step[]) { return this.#http.post<{ models: Encoded[]; label: number; id: string }>('code', { row, step }) }
+  mean(model: ModelIndex, step: Step, rows: number[]) { return this.#http.post<{ mu: number[] }>('mean', { model, step, rows }) }
+  find(text: string) { return this.#http.read<{ rows: number[]; ids: string[]; labels: number[] }>(`find?q=${encodeURIComponent(text)}`) }
+  gif(model: ModelIndex, step: Step, stops: Code[], spherical: boolean, frames: number): Promise<Blob> {
+    return this.#http.blob('path.gif', { model, step, stops: stops.map((stop) => Array.from(stop)), spherical, frames })
+  }
+
+  cursor(model: ModelIndex, step: Step, z: Code): void {
+    const index = step === null ? 0 : (this.#visit?.models[model]?.snapshots.indexOf(step) ?? -1) + 1
+    if (step !== null && index === 0) this.cursors.refuse(model, z, `there is no snapshot at step ${step}`)
+    else this.cursors.ask(model, index, z)
+  }
+
+  #learn(model: ModelIndex, { snapshots, total, state }: Curves): void {
+    const known = this.#visit?.models[model]
+    if (!known || (known.snapshots.length === snapshots.length && known.state === state)) return
+    Object.assign(known, { snapshots, total, state, ready: known.ready || snapshots.length > 0 || state === 'finished' })
+    this.onVisit(model)
+  }
+}
