@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": "ELBO, rate, distortion, log-likelihood and more of a RUN, with intervals",
     "compare": "two RUNs or more: paired differences of ELBO, distortion, rate and log-likelihood",
     "report": "one HTML file of a RUN: curves, samples, map, measures with intervals",
+    "explore": "a page on which you drag through latent space and see the image at once: legato explore RUN [RUN]",
     "claims": "what is said of VAEs, measured on your data: a family of models, 13 verdicts, a report",
     "sample": "a picture of decoded draws from the prior",
     "reconstruct": "a picture of images above their reconstructions",

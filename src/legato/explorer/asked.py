@@ -1,0 +1,122 @@
+"""What a page asks in JSON, read with suspicion: types, shapes and sizes, each wrong one a `Mistake` in one line.
+
+Covered: finite numbers only, none beyond 10⁹, whose squares would overflow somewhere. Not covered: whether a model, a step or
+a row exists (session.py).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+from legato.explorer.planes import Plane
+
+LARGEST = 1e9
+WIDEST = 65_536  # numbers of one code
+C = TypeVar("C", bound=str)
+
+
+class Question:
+    """A JSON object whose fields are read by name."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self._content = content
+
+    @staticmethod
+    def read(body: bytes) -> Question:
+        """Raises `Mistake` for what is no JSON object."""
+        try:
+            content = json.loads(body, parse_constant=_refused)
+        except (ValueError, RecursionError):
+            raise Mistake("the body must be a JSON object of finite numbers") from None
+        if not isinstance(content, dict):
+            raise Mistake("the body must be a JSON object")
+        return Question(content)
+
+    def whole(self, name: str, low: int = 0, high: int = 2**31) -> int:
+        """A whole number within these bounds."""
+        return _whole(name, self._content.get(name), low, high)
+
+    def step(self) -> int | None:
+        """A snapshot's step, or null."""
+        return _step(self._content.get("step"))
+
+    def steps(self) -> list[int | None]:
+        """A step for each model."""
+        return [_step(one) for one in self._list("step", 2)]
+
+    def wholes(self, name: str, most: int) -> list[int]:
+        """A list of 1 to `most` whole numbers."""
+        return [_whole(name, one, 0, 2**31) for one in self._list(name, most)]
+
+    def flag(self, name: str) -> bool:
+        """true or false."""
+        value = self._content.get(name)
+        if not isinstance(value, bool):
+            raise Mistake(f"`{name}` must be true or false")
+        return value
+
+    def word(self, name: str, known: tuple[C, ...]) -> C:
+        """One of these words."""
+        for word in known:
+            if self._content.get(name) == word:
+                return word
+        raise Mistake(f"`{name}` must be one of {', '.join(known)}")
+
+    def numbers(self, name: str, count: int | None = None) -> NDArray[np.float64]:
+        """A list of finite numbers, `count` of them."""
+        return _numbers(name, self._content.get(name), count)
+
+    def codes(self, name: str, most: int) -> NDArray[np.float64]:
+        """1 to `most` lists of equally many numbers, (n, d)."""
+        rows = [_numbers(name, one, None) for one in self._list(name, most)]
+        if len({len(row) for row in rows}) != 1:
+            raise Mistake(f"`{name}` must hold lists of equally many numbers")
+        return np.stack(rows)
+
+    def plane(self) -> Plane:
+        """{u, v, anchor}."""
+        content = self._content.get("plane")
+        if not isinstance(content, dict):
+            raise Mistake("`plane` must be {u, v, anchor}")
+        u = _numbers("u", content.get("u"), None)
+        return Plane(u, *(_numbers(name, content.get(name), len(u)) for name in ("v", "anchor")))
+
+    def extent(self) -> tuple[float, float, float, float]:
+        """[a0, a1, b0, b1]."""
+        a0, a1, b0, b1 = self.numbers("extent", 4).tolist()
+        return a0, a1, b0, b1
+
+    def _list(self, name: str, most: int) -> list[Any]:
+        value = self._content.get(name)
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            raise Mistake(f"`{name}` must be a list of 1 to {most}")
+        return value
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(constant)
+
+
+def _step(value: Any) -> int | None:
+    return None if value is None else _whole("step", value, 0, 2**53)
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise Mistake(f"`{name}` must be a whole number from {low} to {high}")
+    return value
+
+
+def _numbers(name: str, value: Any, count: int | None) -> NDArray[np.float64]:
+    if not isinstance(value, list) or not 1 <= len(value) <= WIDEST or count not in (None, len(value)):
+        raise Mistake(f"`{name}` must be a list of {count or 'as many numbers as there are latents'}")
+    for one in value:
+        if isinstance(one, bool) or not isinstance(one, int | float) or not (math.isfinite(one) and abs(one) <= LARGEST):
+            raise Mistake(f"`{name}` must hold finite numbers, at most {LARGEST:g} in size")
+    return np.array(value, np.float64)

@@ -1,0 +1,21 @@
+"""A request's body, counted while it arrives."""
+
+from __future__ import annotations
+
+from starlette.requests import ClientDisconnect, Request
+
+from legato.errors import Mistake
+
+
+async def read(request: Request, most: int) -> bytes:
+    """At most so many bytes. Raises `Mistake` for more, before they are held: what a header says of the length may be false."""
+    parts, size = [], 0
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > most:
+                raise Mistake(f"the body is larger than {most:,} bytes")
+            parts.append(part)
+    except ClientDisconnect:
+        raise Mistake("the page went away before its question was whole") from None
+    return b"".join(parts)

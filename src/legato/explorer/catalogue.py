@@ -1,0 +1,118 @@
+"""The images of a visit: which of them the map shows, in which order, and what each is called and looks like.
+
+Covered: a seeded sample of a large source, held-out images among it; finding by id or label; an image as PNG. Not covered:
+codes (codes.py), pictures that a person brings (uploads.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.data.dataset import Dataset
+from legato.data.prepared import Prepared
+from legato.errors import Mistake
+from legato.explorer.points import ROWS
+from legato.pictures import to_pillow
+
+FOUND = 200  # rows that one search gives
+SEED = 0
+
+
+class Catalogue:
+    """A source as a visit sees it: `shown` (n,), the rows on the map in the visit's one random order, whatever the model.
+
+    All rows where there are at most `points`; else a sample, at most half of it of the test split, since holes and support are
+    judged by images that no model was trained on. `held` (n,) says which these are.
+    """
+
+    def __init__(self, prepared: Prepared, points: int) -> None:
+        if points < 2:
+            raise Mistake(f"a map needs 2 points or more, got {points}")
+        self.prepared, self.dataset = prepared, prepared.dataset
+        self.shown = _chosen(self.dataset, points)
+        self.held = np.isin(self.shown, self.dataset.splits["test"])
+
+    def to_json(self) -> dict[str, Any]:
+        """What a page is told of the data."""
+        data = self.dataset
+        return {
+            "source": data.source,
+            "rows": len(data),
+            "shown": len(self.shown),
+            "sampled": len(self.shown) < len(data),
+            "shape": list(data.shape),
+            "image": len(data.shape) == 3,
+            "labels": None if data.labels is None else list(data.label_names),
+        }
+
+    def rows(self, asked: list[int]) -> NDArray[np.int64]:
+        """These rows. Raises `Mistake` where one does not exist."""
+        for row in asked:
+            if not 0 <= row < len(self.dataset):
+                raise Mistake(f"row {row} does not exist: the source has 0 … {len(self.dataset) - 1}")
+        return np.array(asked, np.int64)
+
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The label of each row, −1 where there is none."""
+        known = self.dataset.labels
+        return np.full(len(rows), -1) if known is None else np.asarray(known[rows], np.int64)
+
+    def named(self, rows: NDArray[np.int64]) -> dict[str, list[Any]]:
+        """Rows with their ids and labels."""
+        ids = [self.dataset.ids[int(row)] for row in rows]
+        return {"rows": rows.tolist(), "ids": ids, "labels": self.labels(rows).tolist()}
+
+    def find(self, text: str) -> dict[str, list[Any]]:
+        """At most 200 rows: the one of that very id, those of that label, that row, then ids that hold the text."""
+        found = dict.fromkeys(self._matches(text.strip()))
+        return self.named(np.array(list(found)[:FOUND], np.int64))
+
+    def png(self, row: int) -> bytes:
+        """An image of the source. Raises `Mistake` where there is none."""
+        if len(self.dataset.shape) != 3:
+            raise Mistake("the source is a table: its rows are no pictures")
+        stored = np.asarray(self.dataset.rows[self.rows([row])])
+        return png(self.prepared.preparation.original(stored))
+
+    def _matches(self, text: str) -> Iterator[int]:
+        if not text:
+            return
+        with suppress(ValueError):
+            yield self.dataset.ids.index(text)
+        names = [name.casefold() for name in self.dataset.label_names]
+        if self.dataset.labels is not None and text.casefold() in names:
+            label = names.index(text.casefold())
+            yield from np.flatnonzero(self.dataset.labels == label)[:FOUND].tolist()
+        with suppress(Mistake):
+            yield self.dataset.find(text)
+        wanted, count = text.casefold(), 0
+        for row in range(len(self.dataset)):
+            if wanted in self.dataset.ids[row].casefold():
+                yield row
+                count += 1
+            if count == FOUND:
+                return
+
+
+def png(image: NDArray[np.float32]) -> bytes:
+    """One image (1, C, H, W) in [0, 1] as PNG."""
+    file = BytesIO()
+    to_pillow(image)[0].save(file, "PNG")
+    return file.getvalue()
+
+
+def _chosen(dataset: Dataset, points: int) -> NDArray[np.int64]:
+    rng = np.random.default_rng(SEED)
+    everything = np.arange(min(len(dataset), ROWS))
+    if len(everything) > points:
+        test = dataset.splits["test"]
+        held = rng.permutation(test[test < ROWS])[: points // 2]
+        others = rng.permutation(np.setdiff1d(everything, test, assume_unique=True))
+        everything = np.concatenate([held, others[: points - len(held)]])
+    return rng.permutation(everything)

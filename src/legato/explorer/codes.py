@@ -1,0 +1,153 @@
+"""The posteriors of the images on the map under one model, encoded slice by slice, and what follows from them.
+
+Covered: resumable encoding, so that several questions may wait for the same codes; moments, latent units, what each dimension
+carries. Not covered: densities (density.py), projections (points.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.data.preparation import BLOCK, Floats
+from legato.errors import Mistake
+from legato.explorer.worker import Slices
+from legato.latent_space import LatentSpace
+from legato.measures.collapse import IDLE, divergence
+from legato.measures.whitening import Whitening
+
+NUMBERS = 200_000  # values encoded in one slice: some milliseconds, whatever the size of an image
+SPAN = 3.0  # of the aggregate's deviations: how far a slider reaches to either side
+DEAD = 1e-4  # of the widest dimension's variance: where nothing charges for it, one that varies less carries nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """μ and σ (n, d) of the map's images, in its order. Raises `Mistake` where the model gives no finite codes."""
+
+    mu: Floats
+    sigma: Floats
+    has_density: bool
+    charged: bool  # whether the objective charged for leaving the prior
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.mu).all() and np.isfinite(self.sigma).all()):
+            raise Mistake("the model gives codes that are not finite: the run diverged, train it anew")
+
+    @cached_property
+    def mean(self) -> NDArray[np.float64]:
+        """E μ, (d,)."""
+        return np.asarray(self.mu.mean(0, dtype=np.float64))
+
+    @cached_property
+    def signal(self) -> NDArray[np.float64]:
+        """Var μ, (d,)."""
+        return np.asarray(self.mu.var(0, dtype=np.float64))
+
+    @cached_property
+    def noise(self) -> NDArray[np.float64]:
+        """E σ², (d,)."""
+        return np.asarray(np.square(self.sigma).mean(0, dtype=np.float64))
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Cov μ, (d, d)."""
+        return np.atleast_2d(np.cov(self.mu.T.astype(np.float64), bias=True))
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        """Latent units: the aggregate posterior's own deviations."""
+        return Whitening.fit(self.mu, self.sigma)
+
+    @cached_property
+    def white(self) -> Floats:
+        """μ in latent units, (n, d)."""
+        return self.whitening.apply(self.mu).astype(np.float32)
+
+    def nearest(self, z: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Places in the map's order of the k codes nearest to z (d,), and their whitened distances."""
+        squares = np.square(self.white - self.whitening.apply(z).astype(np.float32)).sum(1)
+        k = min(k, len(squares))
+        near = np.argpartition(squares, k - 1)[:k]
+        near = near[np.lexsort((near, squares[near]))]
+        return near, np.sqrt(squares[near], dtype=np.float64)
+
+    def dimensions(self) -> list[dict[str, Any]]:
+        """What each latent dimension carries, most informative first: by KL, by Std μ where none is charged."""
+        kl = divergence(self.mu.astype(np.float64), self.sigma.astype(np.float64)).mean(0) if self._has_kl else None
+        reach = SPAN * np.sqrt(self.signal + self.noise)
+        idle = IDLE if self._has_kl else DEAD * self.signal.max()
+        return [
+            {
+                "index": int(j),
+                "kl": None if kl is None else float(kl[j]),
+                "std": float(np.sqrt(self.signal[j])),
+                "sigma": float(self.sigma[:, j].mean(dtype=np.float64)),
+                "low": float(self.mean[j] - reach[j]),
+                "high": float(self.mean[j] + reach[j]),
+                "collapsed": bool(self.signal[j] <= idle),
+            }
+            for j in np.argsort(-(self.signal if kl is None else kl), kind="stable")
+        ]
+
+    @property
+    def _has_kl(self) -> bool:
+        return self.has_density and self.charged
+
+
+class Encoding:
+    """Encodes rows (n,) of a source by one model, a slice at each `advance`; `done` when `codes` are there.
+
+    Whoever waits for the codes advances them: two questions for the same do the work once, and neither waits for the other.
+    """
+
+    def __init__(self, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> None:
+        self.codes: Codes | None = None
+        self._failed: Exception | None = None
+        self.nbytes = 3 * 4 * len(rows) * space.latent_dim  # μ, σ and μ in latent units
+        self._work = self._slices(space, stored, rows)
+
+    @property
+    def done(self) -> bool:
+        """Whether all is encoded."""
+        return self.codes is not None
+
+    def advance(self) -> None:
+        """Encodes one slice more. What went wrong once goes wrong again when asked again."""
+        if self._failed is not None:
+            raise self._failed
+        try:
+            next(self._work)
+        except Exception as error:
+            self._failed = error
+            raise
+
+    def _slices(self, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[None]:
+        mu, sigma = np.empty((2, len(rows), space.latent_dim), np.float32)
+        yield from encoded_into(mu, sigma, space, stored, rows)
+        self.codes = Codes(mu, sigma, space.has_density, space.prior_was_trained)
+        yield
+
+
+def encoded(space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[tuple[Floats, Floats]]:
+    """μ and σ (n, d) of these rows, in their order."""
+    mu, sigma = np.empty((2, len(rows), space.latent_dim), np.float32)
+    yield from encoded_into(mu, sigma, space, stored, rows)
+    return mu, sigma
+
+
+def encoded_into(mu: Floats, sigma: Floats, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[None]:
+    """The same into memory that is there. In the order of the source, whose rows lie on disk and are drawn in blocks."""
+    order = np.argsort(rows, kind="stable")
+    size = max(16, min(512, NUMBERS // int(np.prod(space.shape))))
+    starts = np.flatnonzero(np.diff(rows[order] // BLOCK, prepend=-1))
+    for block in np.split(order, starts[1:]):
+        prepared = space.prepare(np.asarray(stored[rows[block]]), rows[block])
+        for at in range(0, len(block), size):
+            part = block[at : at + size]
+            mu[part], sigma[part] = space.posterior(prepared[at : at + size])
+            yield

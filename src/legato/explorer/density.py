@@ -1,0 +1,111 @@
+"""Where codes lie: the aggregate posterior's log density in latent space and on a plane, and what is usual for a held-out code.
+
+Covered: Gaussian posteriors, summed exactly over a reference of the map's images; points, by a kernel estimate in latent units
+(holes.kde_bandwidth). Not covered: the share of the prior that lies in holes (measures/holes.py), which sums over all images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from legato.explorer.codes import Codes
+from legato.explorer.planes import Plane
+from legato.explorer.worker import Slices
+from legato.measures.aggregate import log_aggregate, sample_posteriors
+from legato.measures.holes import kde_bandwidth
+
+Doubles = NDArray[np.float64]
+REFERENCE, HELD = 5_000, 1_000  # posteriors that are summed over, and held-out codes that thresholds are quantiles of
+ROWS = 256  # places in one slice
+LEVEL = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregate:
+    """q̂(z) = 1/n Σ N(z; μ_i, Σ_i) over n of the map's images that are not held out: Σ_i = diag σ_i², of points h² S.
+
+    `usual` (m, d) are codes of held-out images, drawn from their posteriors (their means alone would lie too near the others).
+    """
+
+    codes: Codes
+    reference: NDArray[np.int64]
+    usual: Doubles
+    bandwidth: float | None  # h, in latent units; None where posteriors have a density
+
+    @staticmethod
+    def of(codes: Codes, held: NDArray[np.bool_]) -> Aggregate:
+        """The first of either kind in the map's random order; where a kind is missing, whatever there is."""
+        inside, outside = np.flatnonzero(~held)[:REFERENCE], np.flatnonzero(held)[:HELD]
+        everything = np.arange(min(len(held), REFERENCE))
+        inside = inside if len(inside) > 1 else everything
+        outside = outside if len(outside) else everything[:HELD]
+        usual = codes.mu[outside].astype(np.float64)
+        if codes.has_density:
+            usual = sample_posteriors(codes.mu[outside], codes.sigma[outside], len(outside))[0]
+            return Aggregate(codes, inside, usual, None)
+        return Aggregate(codes, inside, usual, kde_bandwidth(codes.whitening.apply(codes.mu[inside])))
+
+    def log_density(self, z: NDArray[Any]) -> Doubles:
+        """log q̂(z) in nats, (n, d) -> (n,)."""
+        mu = self.codes.mu[self.reference]
+        if self.bandwidth is None:
+            return log_aggregate(z, mu, self.codes.sigma[self.reference])
+        white = self.codes.whitening
+        centres = white.apply(mu)
+        scale = np.linalg.slogdet(white.root)[1]  # |S^½|: latent units back to the model's own
+        return log_aggregate(white.apply(z), centres, np.full(centres.shape, self.bandwidth)) - float(scale)
+
+    def support(self, z: NDArray[Any]) -> Doubles:
+        """log q̂(z) − log p(z), p = N(0, I), (n, d) -> (n,), nats; log q̂(z) alone where leaving p was not charged for."""
+        z = np.asarray(z, np.float64)
+        if not (self.codes.has_density and self.codes.charged):
+            return self.log_density(z)
+        log_prior = -0.5 * (np.square(z).sum(1) + z.shape[1] * np.log(2 * np.pi))
+        return np.asarray(self.log_density(z) - log_prior)
+
+    def on_plane(self, plane: Plane, coordinates: Doubles) -> Slices[Doubles]:
+        """The density of (a, b) = (z·u, z·v), z ~ q̂: what the clouds of the map add up to, (n, 2) -> (n,).
+
+        With one latent or two that is q̂ itself.
+        """
+        if len(plane.u) <= 2:
+            return np.exp((yield from sliced(lambda some: self.log_density(plane.at(some)), coordinates)))
+        means, factors, heights = self._projected(plane)
+
+        def some(places: Doubles) -> Doubles:
+            away = torch.from_numpy(places.astype(np.float32))[:, None] - means
+            first = away[..., 0] * factors[:, 0]
+            second = away[..., 0] * factors[:, 1] + away[..., 1] * factors[:, 2]
+            shares = first.square_().add_(second.square_()).mul_(-0.5).exp_() @ heights
+            return np.asarray(shares.numpy(), np.float64)
+
+        return (yield from sliced(some, coordinates))
+
+    def _projected(self, plane: Plane) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Means (n, 2); the rows l11; l21, l22 of each L⁻¹, LLᵀ the projected covariance, (n, 3); 1/(n 2π|L|), (n,)."""
+        axes = np.stack([plane.u, plane.v])
+        if self.bandwidth is None:
+            covariance = np.einsum("nd,id,jd->nij", np.square(self.codes.sigma[self.reference], dtype=np.float64), axes, axes)
+        else:
+            stretched = axes @ self.codes.whitening.root * self.bandwidth
+            covariance = np.broadcast_to(stretched @ stretched.T, (len(self.reference), 2, 2))
+        inverse = np.linalg.inv(np.linalg.cholesky(covariance + 1e-12 * np.eye(2)))
+        heights = inverse[:, 0, 0] * inverse[:, 1, 1] / (2 * np.pi * len(inverse))
+        factors = np.stack([inverse[:, 0, 0], inverse[:, 1, 0], inverse[:, 1, 1]], 1)
+        found = (plane.coordinates(self.codes.mu[self.reference]), factors, heights)
+        means, factors_, heights_ = (torch.from_numpy(part.astype(np.float32)) for part in found)
+        return means, factors_, heights_
+
+
+def sliced(function: Any, places: NDArray[Any], size: int = ROWS) -> Slices[Doubles]:
+    """`function` (m, …) -> (m,) over places (n, …), a slice at a time, (n,)."""
+    parts = []
+    for at in range(0, len(places), size):
+        parts.append(np.asarray(function(places[at : at + size]), np.float64))
+        yield
+    return np.concatenate(parts)

@@ -1,0 +1,82 @@
+"""One page's socket: the newest question of each kind is answered, what it replaced is dropped, and nobody else waits.
+
+Covered: floods, garbage, pages that go away in the middle. Not covered: the bytes (frames.py), decoding (session.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from legato.errors import Mistake
+from legato.explorer.frames import Answered, Asked, Malformed, Picture
+from legato.explorer.session import Session
+from legato.explorer.worker import CURSOR, Worker
+
+GARBAGE, BROKEN = 1007, 1011
+Kind = tuple[int, int]  # op, model
+
+
+class Drag:
+    """A socket from its first frame to its last. For each (op, model) one question is being answered and one waits."""
+
+    def __init__(self, socket: WebSocket, session: Session, worker: Worker) -> None:
+        self.socket, self.session, self.worker = socket, session, worker
+        self._waiting: dict[Kind, Asked] = {}
+        self._busy: dict[Kind, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Until the page goes away or sends what is no frame."""
+        await self.socket.accept()
+        try:
+            while (frame := await self._frame()) is not None:
+                self._take(Asked.read(frame))
+        except Malformed as error:
+            await self._close(GARBAGE, str(error))
+        finally:
+            for task in self._busy.values():
+                task.cancel()
+
+    async def _frame(self) -> bytes | None:
+        """The next frame; None where the page is gone."""
+        message = await self.socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return None
+        frame = message.get("bytes")
+        if frame is None:
+            raise Malformed("a frame is binary, this is text")
+        return bytes(frame)
+
+    def _take(self, asked: Asked) -> None:
+        if not 0 <= asked.model < len(self.session.members):
+            raise Malformed(f"there is no model {asked.model}")
+        kind = (asked.op, asked.model)
+        self._waiting[kind] = asked
+        if kind not in self._busy or self._busy[kind].done():
+            self._busy[kind] = asyncio.create_task(self._answer(kind))
+
+    async def _answer(self, kind: Kind) -> None:
+        """Answers the newest question of a kind, until none waits."""
+        try:
+            while (asked := self._waiting.pop(kind, None)) is not None:
+                picture = await self._picture(asked)
+                await self.socket.send_bytes(Answered(asked.seq, asked.op, asked.model, picture).pack())
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            return  # the page went away between its question and our answer
+        except Exception:
+            logging.getLogger(__name__).exception("a question of the socket failed")
+            await self._close(BROKEN, "an error of Legato's own: the terminal tells it")
+
+    async def _picture(self, asked: Asked) -> Picture:
+        try:
+            return await asyncio.wrap_future(self.worker.submit(CURSOR, lambda: self.session.cursor(asked)))
+        except Mistake as mistake:
+            return Picture.error(str(mistake))
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            await self.socket.close(code, reason[:100])
+        except (WebSocketDisconnect, RuntimeError, OSError):
+            return

@@ -1,0 +1,111 @@
+"""One run over time: the model as it is now and at each snapshot, loaded when asked for.
+
+Covered: runs that are still being trained; what a page is told of a model before anything is encoded. Not covered: codes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from legato.data.preparation import Preparation
+from legato.errors import Mistake
+from legato.explorer import progression
+from legato.explorer.recent import Recent
+from legato.latent_space import LatentSpace
+from legato.recipe import RECIPES, Definition
+from legato.run import Run
+from legato.setting import DataSpec
+
+KEPT = 512 << 20  # bytes of weights in memory
+Loader = Callable[..., LatentSpace]  # `load` with device, threads and module already said
+
+
+class Member:
+    """A run that takes part in a visit. Raises `Mistake` where it is none."""
+
+    def __init__(self, path: Path, load: Loader, module: str | None = None) -> None:
+        self.run = Run.existing(path)
+        self._load = load
+        self.blank = untrained(self.run, module)
+        self._kept: Recent[LatentSpace] = Recent(_weight, KEPT)
+        if self.ready:
+            self.at(None)  # a damaged file is told of before a page opens
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is any model yet: a run in training writes one at its first snapshot, or after some minutes."""
+        return self.run.model.is_file() or bool(progression.snapshots(self.run))
+
+    def key(self, step: int | None) -> Hashable:
+        """What is loaded for a step: equal keys, equal weights. Raises `Mistake` for a step that was not kept."""
+        kept = progression.snapshots(self.run)
+        if step is not None and step not in kept:
+            raise Mistake(f"no snapshot of step {step} is kept: there are {', '.join(map(str, kept)) or 'none'}")
+        if step is None and self.run.model.is_file():
+            return self.run.model.stat().st_mtime_ns, "model"  # written anew at every checkpoint of a run in training
+        if step is None and not kept:
+            raise Mistake("the run has no model yet: it is written at the first snapshot or checkpoint")
+        return kept[-1] if step is None else step
+
+    def at(self, step: int | None) -> LatentSpace:
+        """The model at a snapshot's step, or the newest."""
+        key = self.key(step)
+        return self._kept.get(key, lambda: self._load(self.run.path, step=key if isinstance(key, int) else None))
+
+    def numbered(self, number: int) -> int | None:
+        """The step of the n-th snapshot, as the socket counts; 0 is the newest model."""
+        if number == 0:
+            return None
+        kept = progression.snapshots(self.run)
+        if number > len(kept):
+            raise Mistake(f"there is no snapshot number {number}: there are {len(kept)}")
+        return kept[number - 1]
+
+    def to_json(self, title: str) -> dict[str, Any]:
+        """What is known from the run's files alone."""
+        space = self.blank
+        words = space.definition.to_json()
+        return {
+            "title": title,
+            "recipe": words.pop("recipe"),
+            "sentence": sentence(space.definition.name),
+            "words": words,
+            "latent_dim": space.latent_dim,
+            "has_density": space.has_density,
+            "prior_was_trained": space.prior_was_trained,
+            "snapshots": progression.snapshots(self.run),
+            "total": progression.total(self.run),
+            "state": progression.state(self.run),
+            "ready": self.ready,
+        }
+
+
+def untrained(run: Run, module: str | None) -> LatentSpace:
+    """The run's sentence with weights that were never trained: what can be said of it before there is a model."""
+    stored = run.stored("data")
+    definition = Definition.from_json(run.stored("recipe"))
+    spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
+    with torch.random.fork_rng():
+        recipe = definition.build(spec, module)
+    return LatentSpace(recipe, Preparation.from_json(stored["preparation"]), spec.shape, run, definition)
+
+
+def titles(members: list[Member]) -> list[str]:
+    """The runs' folders, or their whole paths where two folders have one name."""
+    names = [member.run.path.resolve().name for member in members]
+    return names if len(set(names)) == len(names) else [str(member.run.path) for member in members]
+
+
+def sentence(name: str) -> str:
+    """The recipe's own first line; nothing is imported to find it."""
+    found = RECIPES.get(name)
+    return (inspect.getdoc(found) or "").split("\n")[0] if found else ""
+
+
+def _weight(space: LatentSpace) -> int:
+    return sum(value.nbytes for value in space.model.state_dict().values())

@@ -1,0 +1,112 @@
+"""From runs to an open page: the visit is prepared, a port is taken, and the address printed once it answers.
+
+Covered: one server for one person, until it is interrupted. Not covered: many users, encryption, another machine's browser.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+
+import torch
+import uvicorn
+
+from legato.errors import Mistake
+from legato.explorer.catalogue import Catalogue
+from legato.explorer.frames import ASKED
+from legato.explorer.guard import LOOPBACK, Guard
+from legato.explorer.models import Loader, Member
+from legato.explorer.server import Routes
+from legato.explorer.session import Session
+from legato.explorer.worker import Worker
+from legato.measures.comparison import check_same_data
+from legato.measures.forward_mode import jvp
+
+MOST = 2
+WILDCARDS = ("0.0.0.0", "::")
+SLACK = 4096  # bytes: a frame that is too long by a little is told why before the socket ends
+
+
+def prepare(runs: Sequence[Path], source: Any, points: int, load: Loader, module: str | None) -> Session:
+    """The visit to one or two runs of the same data. Raises `Mistake` for anything else."""
+    if not 1 <= len(runs) <= MOST:
+        raise Mistake(f"the explorer shows one run or two side by side, got {len(runs)}: legato explore RUN [RUN]")
+    members = [Member(run, load, module) for run in runs]
+    check_same_data([member.blank for member in members], given=source is not None)
+    return Session(members, Catalogue(members[0].blank.data(source), points))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on a port (0: any that is free). Raises `Mistake` where it is taken, not allowed, or the host none of ours."""
+    if not 0 <= port <= 65535:
+        raise Mistake(f"a port is a number from 0 to 65535, got {port}")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen()  # two that only bind could both have the port
+    except OSError as error:
+        found.close()
+        reason = error.strerror or str(error)
+        raise Mistake(f"cannot listen on {host}:{port} ({reason}): choose another --port, or --port 0 for a free one") from None
+    return found
+
+
+class Opening:
+    """A server for a visit on a socket that listens; `url` is where it will answer."""
+
+    def __init__(self, session: Session, listener: socket.socket, host: str = LOOPBACK[0]) -> None:
+        self.worker, self._listener = Worker(), listener
+        port, token = listener.getsockname()[1], token_urlsafe(16)
+        named = f"[{host}]" if ":" in host else host
+        shown = socket.gethostname() if host in WILDCARDS else named
+        self.url = f"http://{shown}:{port}/{token}/"
+        hosts = [f"{name}:{port}" for name in (*LOOPBACK, named, shown)]
+        guarded = Guard(Routes(session, self.worker).app(), token, hosts, anywhere=host in WILDCARDS)
+        self.server = uvicorn.Server(_configuration(guarded, max(member.blank.latent_dim for member in session.members)))
+
+    def run(self, when_ready: Callable[[str], None] = lambda url: None) -> None:
+        """Serves until it is interrupted or `server.should_exit` is set; tells the address once, when it answers."""
+        threading.Thread(target=_warm, name="legato-explorer-warm", daemon=True).start()
+        when_ready(self.url)
+        try:
+            self.server.run(sockets=[self._listener])
+        finally:
+            self.worker.close()
+            self._listener.close()
+
+
+def browse(url: str) -> None:
+    """Opens the person's browser, if there is one; the address is printed all the same."""
+    with suppress(webbrowser.Error, OSError):
+        webbrowser.open(url)
+
+
+def _configuration(app: Any, latents: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,  # images are sent within one machine: packing them would take longer than sending
+        ws_max_size=ASKED.size + 4 * latents + SLACK,
+        ws_max_queue=4,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _warm() -> None:
+    """The first forward-mode derivative of a process loads much of torch: seconds, for which no cursor should wait."""
+    jvp(torch.tanh, torch.zeros(1, 1), torch.ones(1, 1))

@@ -1,0 +1,204 @@
+"""The visit over HTTP: addresses, bodies, answers (docs/explorer.md). What computes is a job of the one worker.
+
+Covered: routes, mistakes as one line with status 400, questions whose page went away. Not covered: who may ask (guard.py), the
+socket (drag.py), listening (opening.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from legato.errors import Mistake
+from legato.explorer import assets, progression, tiles
+from legato.explorer.animation import animated
+from legato.explorer.asked import Question
+from legato.explorer.body import read
+from legato.explorer.catalogue import png
+from legato.explorer.drag import Drag
+from legato.explorer.fields import Grid
+from legato.explorer.landscape import KINDS
+from legato.explorer.session import DECODE, UPLOAD, Session
+from legato.explorer.uploads import as_row
+from legato.explorer.worker import FIELD, MAP, NEAR, TILES, Slices, Worker
+
+T = TypeVar("T")
+JSON = 1 << 20  # bytes of a question
+PLANES = ("axes", "pca", "local")
+MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES = 200, 10_000, 32, 1_000
+LATENTS = 65_536
+PATIENCE = 0.2  # seconds after which we look whether the page still waits
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class Routes:
+    """An answer for each address below the token."""
+
+    def __init__(self, session: Session, worker: Worker) -> None:
+        self.session, self.worker, self.files = session, worker, assets.read()
+
+    def app(self) -> Starlette:
+        """The application; addresses that are none answer 404."""
+        asked = {
+            "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
+            "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
+        }  # fmt: skip
+        given = {
+            "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
+            "image/{row:int}.png": self.image, "find": self.find,
+        }  # fmt: skip
+        routes = [Route(f"/{path}", answer, methods=["POST"]) for path, answer in asked.items()]
+        routes += [Route(f"/{path}", answer, methods=["GET"]) for path, answer in given.items()]
+        failures: Any = {Mistake: _mistaken, HTTPException: _refused}
+        return Starlette(routes=[*routes, WebSocketRoute("/socket", self.socket)], exception_handlers=failures)
+
+    async def index(self, request: Request) -> Response:
+        """The page."""
+        return assets.answer(self.files[assets.INDEX], assets.INDEX)
+
+    async def asset(self, request: Request) -> Response:
+        """A file of the page, from a dictionary."""
+        name = f"assets/{request.path_params['name']}"
+        if name not in self.files:
+            raise HTTPException(404, "there is no such file")
+        return assets.answer(self.files[name], name)
+
+    async def visit(self, request: Request) -> Response:
+        """What the page is told first."""
+        return JSONResponse(await self._job(request, NEAR, self.session.visit()))
+
+    async def plane(self, request: Request) -> Response:
+        """A plane of two latents, of principal components, or of what matters most at a place."""
+        asked = await _question(request)
+        model, step, session = *_place(asked), self.session
+        kind = asked.word("kind", PLANES)
+        if kind == "axes":
+            job = session.axes(model, step, asked.whole("i", 0, LATENTS), asked.whole("j", 0, LATENTS))
+        else:
+            job = session.principal(model, step) if kind == "pca" else session.local(model, step, asked.numbers("at"))
+        return JSONResponse((await self._job(request, MAP, job)).to_json())
+
+    async def points(self, request: Request) -> Response:
+        """Every point of the map."""
+        asked = await _question(request)
+        points = await self._job(request, MAP, self.session.points(*_place(asked), asked.plane()))
+        return _bytes(await asyncio.to_thread(points.pack))
+
+    async def decode(self, request: Request) -> Response:
+        """Many codes' images."""
+        asked = await _question(request)
+        decoded = await self._job(request, TILES, self.session.decode(*_place(asked), asked.codes("z", DECODE)))
+        return _bytes(await asyncio.to_thread(tiles.packed, decoded))
+
+    async def field(self, request: Request) -> Response:
+        """A number at every place of a plane."""
+        asked = await _question(request)
+        grid = Grid(asked.extent(), asked.whole("size", 1))
+        job = self.session.field(*_place(asked), asked.word("kind", KINDS), asked.plane(), grid)
+        return _bytes((await self._job(request, FIELD, job)).pack())
+
+    async def locate(self, request: Request) -> Response:
+        """What lies near a place."""
+        asked = await _question(request)
+        job = self.session.locate(*_place(asked), asked.numbers("z"), asked.whole("k", 1, MOST_NEAR))
+        return JSONResponse(await self._job(request, NEAR, job))
+
+    async def dimensions(self, request: Request) -> Response:
+        """What each latent dimension carries."""
+        asked = await _question(request)
+        return JSONResponse({"dimensions": await self._job(request, MAP, self.session.dimensions(*_place(asked)))})
+
+    async def encode(self, request: Request) -> Response:
+        """The codes of a picture that a person brings, and the picture as the models see it."""
+        content = await read(request, UPLOAD)
+        data = self.session.catalogue.prepared
+        row = await asyncio.to_thread(as_row, content, data.dataset)
+        models = await self._job(request, NEAR, self.session.encode(row))
+        return JSONResponse({"models": models, "image": _inline(png(data.preparation.original(row)))})
+
+    async def code(self, request: Request) -> Response:
+        """An image's code under every model."""
+        asked = await _question(request)
+        return JSONResponse(await self._job(request, NEAR, self.session.code(asked.whole("row"), asked.steps())))
+
+    async def mean(self, request: Request) -> Response:
+        """The mean code of chosen images."""
+        asked = await _question(request)
+        job = self.session.mean(*_place(asked), asked.wholes("rows", MOST_ROWS))
+        return JSONResponse({"mu": (await self._job(request, TILES, job)).tolist()})
+
+    async def path(self, request: Request) -> Response:
+        """A path through latent space as an animation."""
+        asked = await _question(request)
+        stops, frames = asked.codes("stops", MOST_STOPS), asked.whole("frames", 2, MOST_FRAMES)
+        if len(stops) * frames > MOST_FRAMES:
+            raise Mistake(f"{len(stops)} stops of {frames} frames are more than {MOST_FRAMES} frames: ask for fewer")
+        job = self.session.path(*_place(asked), stops, asked.flag("spherical"), frames)
+        return Response(await asyncio.to_thread(animated, await self._job(request, TILES, job)), media_type="image/gif")
+
+    async def curves(self, request: Request) -> Response:
+        """How a run was trained, from a line on."""
+        after = request.query_params.get("after", "0")
+        if not (after.isascii() and after.isdigit() and len(after) < 10):
+            raise Mistake("`after` must be a number of lines")
+        run = self.session.member(request.path_params["model"]).run
+        return JSONResponse(await asyncio.to_thread(progression.curves, run, int(after)))
+
+    async def image(self, request: Request) -> Response:
+        """An image of the source."""
+        content = await asyncio.to_thread(self.session.catalogue.png, request.path_params["row"])
+        return Response(content, media_type="image/png")
+
+    async def find(self, request: Request) -> Response:
+        """Images by id or label."""
+        text = request.query_params.get("q", "")[:200]
+        return JSONResponse(await asyncio.to_thread(self.session.catalogue.find, text))
+
+    async def socket(self, socket: WebSocket) -> None:
+        """The cursor."""
+        await Drag(socket, self.session, self.worker).run()
+
+    async def _job(self, request: Request, urgency: int, job: Slices[T]) -> T:
+        """The job's result; a job whose page went away is dropped at its next slice."""
+        found = asyncio.wrap_future(self.worker.submit(urgency, lambda: job))
+        while not (await asyncio.wait([found], timeout=PATIENCE))[0]:
+            if await request.is_disconnected():
+                found.cancel()
+                raise HTTPException(400, "nobody waits for this answer")
+        return found.result()
+
+
+async def _question(request: Request) -> Question:
+    return Question.read(await read(request, JSON))
+
+
+def _place(asked: Question) -> tuple[int, int | None]:
+    return asked.whole("model", 0, 255), asked.step()
+
+
+def _bytes(content: bytes) -> Response:
+    return Response(content, media_type="application/octet-stream")
+
+
+def _inline(content: bytes) -> str:
+    from base64 import b64encode
+
+    return f"data:image/png;base64,{b64encode(content).decode()}"
+
+
+async def _mistaken(request: Request, mistake: Exception) -> Response:
+    return JSONResponse({"error": " ".join(str(mistake).split())}, 400)
+
+
+async def _refused(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, HTTPException)
+    return JSONResponse({"error": refusal.detail}, refusal.status_code, refusal.headers)

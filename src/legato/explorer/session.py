@@ -1,0 +1,211 @@
+"""The visit: everything that a page can ask of one or two models, without HTTP (docs/explorer.md).
+
+Covered: what is asked of models, each answer a job of slices for the one thread that computes (worker.py). Not covered: the
+source's images (catalogue.py), a run's curves (progression.py), bytes and addresses (server.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato import __version__
+from legato.data.preparation import Floats
+from legato.errors import Mistake
+from legato.explorer import tiles
+from legato.explorer.catalogue import Catalogue
+from legato.explorer.codes import Codes, Encoding, encoded
+from legato.explorer.density import Aggregate
+from legato.explorer.fields import Field, Grid
+from legato.explorer.frames import Asked, Picture
+from legato.explorer.landscape import DECODED, Kind, Landscape, decode, gram
+from legato.explorer.models import Member, titles
+from legato.explorer.planes import Plane, axes, leading
+from legato.explorer.points import Points, project
+from legato.explorer.recent import Recent
+from legato.explorer.worker import Slices
+from legato.latent_space import LatentSpace
+
+UPLOAD = 16 << 20  # bytes of a picture that a person brings
+DECODE = 256  # codes of one question
+KEPT = 512 << 20  # bytes of codes in memory
+SAMPLE = 500  # images from which a run's moments are told before its own are written
+UNIT = "standard deviations of the codes"
+Step = int | None
+
+
+class Session:
+    """A visit to one or two runs of the same data. Each method that computes is a job; all jobs are one thread's."""
+
+    def __init__(self, members: Sequence[Member], catalogue: Catalogue) -> None:
+        self.members, self.catalogue = list(members), catalogue
+        self._codes: Recent[Encoding] = Recent(lambda encoding: encoding.nbytes, KEPT)
+        self._landscapes: Recent[Landscape] = Recent(lambda landscape: landscape.codes.mu.nbytes, KEPT)
+
+    def member(self, model: int) -> Member:
+        """A run by its number. Raises `Mistake` where there is none."""
+        if not 0 <= model < len(self.members):
+            raise Mistake(f"there is no model {model}: the visit has 0 … {len(self.members) - 1}")
+        return self.members[model]
+
+    def visit(self) -> Slices[dict[str, Any]]:
+        """What the page is told first; nothing but some hundred images is encoded for it."""
+        models = []
+        for model, (member, title) in enumerate(zip(self.members, titles(self.members), strict=True)):
+            models.append({**member.to_json(title), **(yield from self._moments_of(model))})
+        limits = {"upload_bytes": UPLOAD, "decode": DECODE}
+        data = self.catalogue.to_json()
+        return {"version": 1, "legato": __version__, "data": data, "models": models, "limits": limits}
+
+    def cursor(self, asked: Asked) -> Slices[Picture]:
+        """What one z decodes to; an error where z or the decoder's answer is not finite."""
+        member = self.member(asked.model)
+        space = member.at(member.numbered(asked.step))
+        return tiles.drawn(decode(space, _code(asked.z[None], space)))
+        yield
+
+    def decode(self, model: int, step: Step, z: NDArray[Any]) -> Slices[Floats]:
+        """What codes (n, d) decode to, (n, *shape), in the data's own units."""
+        space = self.member(model).at(step)
+        z = _code(z, space)
+        parts = []
+        for at in range(0, len(z), DECODED):
+            parts.append(decode(space, z[at : at + DECODED]))
+            yield
+        return np.concatenate(parts)
+
+    def path(self, model: int, step: Step, stops: NDArray[Any], spherical: bool, frames: int) -> Slices[Floats]:
+        """Decoded codes from stop to stop (n, d), `frames` for each leg with both its ends."""
+        space = self.member(model).at(step)
+        between = space.interpolate(_code(stops, space), steps=frames, spherical=spherical)
+        return (yield from self.decode(model, step, between))
+
+    def axes(self, model: int, step: Step, i: int, j: int) -> Slices[Plane]:
+        """Two latent dimensions, through the mean of the codes."""
+        return axes(i, j, (yield from self.codes(model, step)).mean)
+
+    def principal(self, model: int, step: Step) -> Slices[Plane]:
+        """The principal plane of the codes, through their mean."""
+        codes = yield from self.codes(model, step)
+        return leading(codes.covariance, codes.mean)
+
+    def local(self, model: int, step: Step, z: NDArray[Any]) -> Slices[Plane]:
+        """The two directions in which the image changes most at z (d,), through z."""
+        space = self.member(model).at(step)
+        z = _code(z[None], space)[0].astype(np.float64)
+        return leading((yield from gram(space, z)), z)
+
+    def points(self, model: int, step: Step, plane: Plane) -> Slices[Points]:
+        """The map: every shown image's posterior on a plane."""
+        codes = yield from self.codes(model, step)
+        _fits(plane, codes)
+        shown = self.catalogue.shown
+        return project(plane, codes.mu, codes.sigma, shown, self.catalogue.labels(shown))
+
+    def field(self, model: int, step: Step, kind: Kind, plane: Plane, grid: Grid) -> Slices[Field]:
+        """A number at every cell of a grid on a plane."""
+        landscape = yield from self.landscape(model, step)
+        _fits(plane, landscape.codes)
+        return (yield from landscape.field(kind, plane, grid))
+
+    def locate(self, model: int, step: Step, z: NDArray[Any], k: int) -> Slices[dict[str, Any]]:
+        """What lies near z (d,): the k nearest shown images, and whether z is where codes of held-out images are."""
+        landscape = yield from self.landscape(model, step)
+        z = _code(z[None], landscape.space)
+        usual = yield from landscape.threshold("support")
+        support = float(landscape.aggregate.support(z)[0])
+        places, distances = landscape.codes.nearest(z[0], k)
+        near = self.catalogue.named(self.catalogue.shown[places])
+        return {**near, "distances": distances.tolist(), "support": support, "inside": support >= usual, "unit": UNIT}
+
+    def dimensions(self, model: int, step: Step) -> Slices[list[dict[str, Any]]]:
+        """What each latent dimension carries, most informative first."""
+        return (yield from self.codes(model, step)).dimensions()
+
+    def encode(self, row: NDArray[Any]) -> Slices[list[dict[str, list[float]]]]:
+        """The posterior of one row of the source's form (1, *shape) under each model as it is now."""
+        found = [self.member(model).at(None).encode(row) for model in range(len(self.members))]
+        return [_posterior(mu, sigma) for mu, sigma in found]
+        yield
+
+    def code(self, row: int, steps: Sequence[Step]) -> Slices[dict[str, Any]]:
+        """The posterior of one image of the source under each model at a step of its own; its label and id."""
+        if len(steps) != len(self.members):
+            raise Mistake(f"`step` holds one step for each of the {len(self.members)} models, got {len(steps)}")
+        rows, models = self.catalogue.rows([row]), []
+        for model, step in enumerate(steps):
+            space = self.member(model).at(step)
+            models.append(_posterior(*(yield from encoded(space, self.catalogue.dataset.rows, rows))))
+        named = self.catalogue.named(rows)
+        return {"models": models, "label": named["labels"][0], "id": named["ids"][0]}
+
+    def mean(self, model: int, step: Step, rows: list[int]) -> Slices[NDArray[np.float64]]:
+        """The mean code of chosen images of the source, (d,)."""
+        chosen = self.catalogue.rows(rows)
+        mu, _ = yield from encoded(self.member(model).at(step), self.catalogue.dataset.rows, chosen)
+        return np.asarray(mu.mean(0, dtype=np.float64))
+
+    def codes(self, model: int, step: Step) -> Slices[Codes]:
+        """The posteriors of the shown images, encoded once."""
+        member = self.member(model)
+        return (yield from self._encoded((model, member.key(step)), member.at(step)))
+
+    def landscape(self, model: int, step: Step) -> Slices[Landscape]:
+        """A model's codes with their density."""
+        member = self.member(model)
+        key, space = (model, member.key(step)), member.at(step)
+        codes = yield from self._encoded(key, space)
+        held = self.catalogue.held
+        return self._landscapes.get(key, lambda: Landscape(space, codes, Aggregate.of(codes, held)))
+
+    def _encoded(self, key: Hashable, space: LatentSpace) -> Slices[Codes]:
+        """A model's codes by what was loaded for it: a run in training may write another model meanwhile."""
+        stored, shown = self.catalogue.dataset.rows, self.catalogue.shown
+        encoding = self._codes.get(key, lambda: Encoding(space, stored, shown))
+        while encoding.codes is None:
+            encoding.advance()
+            yield
+        return encoding.codes
+
+    def _moments_of(self, model: int) -> Slices[dict[str, list[float]]]:
+        """Mean and deviation of the codes and their mean σ²: the run's own, else of some images; empty without a model."""
+        member = self.member(model)
+        if not member.ready:
+            return {"mean": [], "std": [], "noise": []}
+        space = member.at(None)
+        if member.run.codes.is_file():
+            mean, covariance, noise = space.codes()
+            return _moments(mean, np.diag(covariance), noise)
+        rows = np.sort(self.catalogue.shown[:SAMPLE])
+        mu, sigma = yield from encoded(space, self.catalogue.dataset.rows, rows)
+        return _moments(mu.mean(0), mu.var(0), np.square(sigma).mean(0))
+
+
+def _moments(mean: NDArray[Any], variance: NDArray[Any], noise: NDArray[Any]) -> dict[str, list[float]]:
+    if not (np.isfinite(mean).all() and np.isfinite(variance).all() and np.isfinite(noise).all()):
+        raise Mistake("the model gives codes that are not finite: the run diverged, train it anew")
+    return {"mean": mean.tolist(), "std": np.sqrt(np.maximum(variance, 0)).tolist(), "noise": noise.tolist()}
+
+
+def _posterior(mu: Floats, sigma: Floats) -> dict[str, list[float]]:
+    if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
+        raise Mistake("the model gives no finite code for this image: the run diverged, train it anew")
+    return {"mu": mu[0].tolist(), "sigma": sigma[0].tolist()}
+
+
+def _code(z: NDArray[Any], space: LatentSpace) -> NDArray[np.float32]:
+    """z (n, d) in single precision. Raises `Mistake` for another width or what is not finite."""
+    if z.ndim != 2 or z.shape[1] != space.latent_dim or not len(z):
+        raise Mistake(f"`z` has {space.latent_dim} numbers, got {z.shape[-1]}")
+    single = np.asarray(z, np.float32)
+    if not np.isfinite(single).all():
+        raise Mistake("`z` must be finite")
+    return single
+
+
+def _fits(plane: Plane, codes: Codes) -> None:
+    if len(plane.u) != codes.mu.shape[1]:
+        raise Mistake(f"`u`, `v` and `anchor` of a plane have {codes.mu.shape[1]} numbers each, got {len(plane.u)}")

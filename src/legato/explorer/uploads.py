@@ -1,0 +1,46 @@
+"""A picture that a person brings, made into a row of the run's source: decoded safely, cut and resized as its pictures were.
+
+Covered: png, jpeg, gif, bmp, tiff, webp and pnm of at most 64 megapixels, counted before anything is decoded. Not covered:
+runs of tables and of real numbers, for which a picture's bytes mean nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from legato.data.dataset import Dataset
+from legato.data.pictures import MODES, PictureForm, Unreadable, decode
+from legato.errors import Mistake
+
+HALF = 128  # a byte from here on is a 1 where the source holds 0 and 1
+
+
+def as_row(content: bytes, dataset: Dataset) -> NDArray[Any]:
+    """The picture as a row of this source, (1, C, H, W). Raises `Mistake` where it cannot be one."""
+    shape = dataset.shape
+    if len(shape) != 3 or shape[0] not in MODES or dataset.kind == "reals":
+        raise Mistake(f"a picture cannot be a row of `{dataset.source}`: it holds {dataset.kind} of shape {shape}")
+    channels, height, width = shape
+    options = dataset.options
+    form = PictureForm(channels, height if height == width else None, options.crop, options.background)
+    try:
+        pixels = decode(content, form).pixels
+    except Unreadable as error:
+        raise Mistake(f"this picture cannot be read: {error}; give a PNG, JPEG, WebP, GIF, BMP or TIFF") from None
+    except Warning as warning:  # where warnings are errors: Pillow warns of odd tags and large pictures
+        raise Mistake(f"this picture cannot be read: {warning}; give another") from None
+    row = _fitted(pixels, height, width)[None]
+    return (row >= HALF).astype(np.uint8) if dataset.kind == "binary" else row
+
+
+def _fitted(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """(C, h, w) cut and resized to (C, height, width): squares are that already."""
+    if pixels.shape[1:] == (height, width):
+        return pixels
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    fitted = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
+    return fitted[None] if fitted.ndim == 2 else fitted.transpose(2, 0, 1)

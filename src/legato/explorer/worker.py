@@ -1,0 +1,111 @@
+"""One thread that computes, the most urgent job first; a long job is cut into slices, between which others go first.
+
+A model is used by one thread alone, and a cursor never waits for more than one slice. Covered: order, slices, cancelling,
+closing. Not covered: what is computed (session.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import PriorityQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Slices = Generator[None, None, T]  # a job that pauses wherever another may go first, and returns its result
+
+CURSOR, NEAR, TILES, MAP, FIELD = range(5)  # urgency: what a hand waits for first
+_STOP = 99
+
+
+@dataclass(order=True)
+class _Job:
+    urgency: int
+    turn: int  # jobs of one urgency take turns, slice by slice
+    slices: Slices[Any] = field(compare=False)
+    future: Future[Any] = field(compare=False)
+
+
+class Worker:
+    """The thread. Any thread may `submit`; `close` ends it after the slice under way."""
+
+    def __init__(self) -> None:
+        self._jobs: PriorityQueue[_Job] = PriorityQueue()
+        self._turns = itertools.count()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="legato-explorer", daemon=True)
+        self._thread.start()
+
+    def submit(self, urgency: int, job: Callable[[], Slices[T]]) -> Future[T]:
+        """The result of the job's slices, later. A cancelled future's job is dropped at its next slice."""
+        future: Future[T] = Future()
+        self._jobs.put(_Job(urgency, next(self._turns), job(), future))
+        return future
+
+    def close(self) -> None:
+        """Waits for the slice under way; what was left is cancelled."""
+        self._closed.set()
+        self._jobs.put(_Job(_STOP, next(self._turns), nothing(), Future()))
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._closed.is_set():
+            job = self._jobs.get()
+            if not self._closed.is_set() and _advance(job):
+                job.turn = next(self._turns)
+                self._jobs.put(job)
+        while not self._jobs.empty():
+            self._jobs.get().future.cancel()
+
+
+def at_once(function: Callable[[], T]) -> Callable[[], Slices[T]]:
+    """A job of one slice."""
+
+    def job() -> Slices[T]:
+        return function()
+        yield
+
+    return job
+
+
+def finished(slices: Slices[T]) -> T:
+    """The result of a job without a worker, its slices one after another."""
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def nothing() -> Slices[None]:
+    """A job that does nothing."""
+    yield
+
+
+def _advance(job: _Job) -> bool:
+    """One slice; whether more are left. Whatever it raises is its caller's."""
+    if job.future.cancelled():
+        job.slices.close()
+        return False
+    try:
+        next(job.slices)
+    except StopIteration as end:
+        _settle(job.future, result=end.value)
+        return False
+    except Exception as error:
+        _settle(job.future, error=error)
+        return False
+    return True
+
+
+def _settle(future: Future[Any], result: Any = None, error: Exception | None = None) -> None:
+    if not future.set_running_or_notify_cancel():  # cancelled during this slice
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
