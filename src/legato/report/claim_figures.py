@@ -14,7 +14,7 @@ from legato.experiment.members import LARGE, title_of
 from legato.report import style
 from legato.report.forest import EstimateRow, Reference, estimates_plot
 from legato.report.frame import framed, legend, look
-from legato.report.perturbation import PerturbationCurve, perturbation_curves
+from legato.report.perturbation import perturbation_curve, perturbation_curves
 from legato.report.tradeoff import RateCurve, RatePoint, rate_distortion
 
 DASHED = (0, (4, 2.5))
@@ -40,12 +40,8 @@ def forest(evidence: Evidence, measure: str, unit: str, references: dict[str, fl
 
 def disturbed(evidence: Evidence, curves: Curves, names: tuple[str, ...]) -> Figure | None:
     """C(r) of some members."""
-    drawn = []
-    for name in names:
-        found = curves.get(name, {}).get("curve of r50")
-        if found and None not in found["value"]:
-            r, values, low, high = (np.array(found[key], float) for key in ("radii", "value", "low", "high"))
-            drawn.append(PerturbationCurve(title_of(name), r, values, low, high, evidence.found[name][0].get("r50")))
+    found = [perturbation_curve(title_of(name), curves.get(name, {}), evidence.found[name][0].get("r50")) for name in names]
+    drawn = [one for one in found if one is not None]
     return perturbation_curves(drawn) if drawn else None
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from legato.experiment.contrasts import Evidence
 from legato.experiment.members import LARGE
 from legato.report import claim_figures as drawn
+from legato.report import phrases
 from legato.report.claim_figures import Curves
 from legato.report.gallery import Gallery
 
@@ -74,8 +75,7 @@ def plates(shown: Gallery, evidence: Evidence, curves: Curves) -> dict[int, list
             Plate(
                 "Disturbances",
                 lambda: drawn.disturbed(evidence, curves, disturbed),
-                "C(r): the distance between decoded images when a code is moved by r of the codes' own standard deviations in "
-                "a random direction, over that of two unrelated codes. Pixels, seed 0; bands over codes.",
+                f"{phrases.DISTURBANCES} Seed 0.",
             )
         ],
         12: [

@@ -23,8 +23,8 @@ from legato.measures.field import arrows
 from legato.report.curves import SigmaSeries, sigma_curves
 from legato.report.fields import Pull, kl_field
 from legato.report.holes import HolesPanel, holes_map
-from legato.report.maps import DecodedPlane, LatentMap, decoded_planes, latent_maps
-from legato.report.panels import ImageRow, SamplePanel, interpolation_panel, sample_panels
+from legato.report.maps import LatentMap, decoded_plane, decoded_planes, latent_maps
+from legato.report.panels import ImageRow, SamplePanel, cross_fade, interpolation_panel, sample_panels
 from legato.survey import QUICK
 from legato.survey.material import Material
 from legato.survey.subject import Trained
@@ -84,13 +84,7 @@ class Gallery:
 
     def planes(self) -> Figure:
         """What each place decodes to."""
-        panels = []
-        for one in self.small:
-            x0, x1, y0, y1 = extent = self._extent(one)
-            grid = np.stack(np.meshgrid(np.linspace(x0, x1, LATTICE), np.linspace(y0, y1, LATTICE)), -1)
-            images = one.space.decode(grid.reshape(-1, 2)).reshape(LATTICE, LATTICE, *one.space.shape)
-            panels.append(DecodedPlane(one.title, images, extent))
-        return decoded_planes(panels)
+        return decoded_planes([decoded_plane(one.title, one.space.decode, LATTICE, self._codes(one)) for one in self.small])
 
     def samples(self, rung: str) -> Figure:
         """Decoded draws of seed 0 from one rung of the ladder (`prior`, `gaussian`, `mixture`), and real images beside."""
@@ -109,9 +103,7 @@ class Gallery:
             for one in self.principal:
                 path = one.space.interpolate(one.space.posterior(self.material.test.x[ends])[0], steps=STEPS)
                 rows.append(ImageRow(one.title, one.space.decode(path)))
-            images = self.material.test.images[ends]
-            alphas = np.linspace(0, 1, STEPS).reshape(-1, *[1] * (images.ndim - 1))
-            rows.append(ImageRow("Pixel cross-fade", (1 - alphas) * images[:1] + alphas * images[1:]))
+            rows.append(cross_fade(self.material.test.images[ends], STEPS))
         return interpolation_panel(rows)
 
     def sigmas(self) -> Figure:
@@ -153,10 +145,6 @@ class Gallery:
             one.title, log_q, (-4, 4, -4, 4), threshold, test.mu[:1000], note=f"{share:.1%} of prior draws in holes"
         )
 
-    def _extent(self, one: Shown) -> tuple[float, float, float, float]:
-        if one.space.prior_was_trained:
-            return (-3.0, 3.0, -3.0, 3.0)
-        codes: Floats = one.space.posterior(self.material.test.x[:MAPPED])[0]
-        low, high = np.quantile(codes, [0.01, 0.99], axis=0)
-        centre, half = (low + high) / 2, float((high - low).max()) / 2
-        return (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
+    def _codes(self, one: Shown) -> Floats | None:
+        """Where a plane is looked at: the codes; None where the prior was trained for."""
+        return None if one.space.prior_was_trained else one.space.posterior(self.material.test.x[:MAPPED])[0]

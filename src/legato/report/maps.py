@@ -7,7 +7,7 @@ Not covered: choosing a plane in more dimensions, densities, holes (the explorer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,22 @@ class DecodedPlane:
     extent: tuple[float, float, float, float]
     note: str = ""
     dims: tuple[int, int] = (1, 2)
+
+
+def decoded_plane(
+    title: str, decode: Callable[[Floats], Floats], steps: int, codes: Floats | None = None, dims: tuple[int, int] = (1, 2)
+) -> DecodedPlane:
+    """A plane of two latents decoded at even steps: a square around the middle 98 % of `codes` (N, 2); without them, ±3."""
+    x0, x1, y0, y1 = extent = (-3.0, 3.0, -3.0, 3.0) if codes is None else _square_around(codes)
+    places = np.stack(np.meshgrid(np.linspace(x0, x1, steps), np.linspace(y0, y1, steps)), -1).reshape(-1, 2)
+    images = decode(places.astype(np.float32))
+    return DecodedPlane(title, images.reshape(steps, steps, *images.shape[1:]), extent, dims=dims)
+
+
+def _square_around(codes: Floats) -> tuple[float, float, float, float]:
+    low, high = np.quantile(codes, [0.01, 0.99], axis=0)
+    centre, half = (low + high) / 2, float((high - low).max()) / 2 or 1.0
+    return (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
 
 
 def latent_maps(panels: Sequence[LatentMap]) -> Figure:

@@ -47,6 +47,12 @@ class ImageRow:
     note: str = ""
 
 
+def cross_fade(ends: Floats, steps: int) -> ImageRow:
+    """The pixels of two images (2, ...) blended in so many even steps: what a path through latent space is seen beside."""
+    alphas = np.linspace(0, 1, steps).reshape(-1, *[1] * (ends.ndim - 1))
+    return ImageRow("Pixel cross-fade", (1 - alphas) * ends[:1] + alphas * ends[1:])
+
+
 def sample_panels(panels: Sequence[SamplePanel]) -> Figure:
     """Grids of images side by side, e.g. draws from N(0, I) through each model beside real digits."""
     count = style.counted(panels, "grids")

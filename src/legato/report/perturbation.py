@@ -5,7 +5,7 @@ Covered: curves with bands and their r₅₀. Not covered: measuring them (`lega
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from legato.report.interval import bracketed
 Floats = NDArray[np.floating[Any]]
 
 BOX = (6.0, 3.3)  # inches: one panel, wide enough for the names' intervals
+STEEP = 0.25  # of the axis: a curve that is half way sooner runs through words at the left
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,15 @@ class PerturbationCurve:
     r_half: Estimate | None = None
 
 
+def perturbation_curve(title: str, curves: Mapping[str, Any], r_half: Estimate | None) -> PerturbationCurve | None:
+    """From a survey's curves; None where it has none, or one with gaps."""
+    found = curves.get("curve of r50")
+    if not found or None in found["value"]:
+        return None
+    r, values, low, high = (np.array(found[key], float) for key in ("radii", "value", "low", "high"))
+    return PerturbationCurve(title, r, values, low, high, r_half)
+
+
 def perturbation_curves(curves: Sequence[PerturbationCurve], unit: str = "standard deviations of the codes") -> Figure:
     """C(r) = E d(g(z), g(z + r S^½u)) / E d(g(z), g(z′)) of each model: 0 the same image, 1 an unrelated one."""
     style.counted(curves, "curves")
@@ -46,10 +56,10 @@ def perturbation_curves(curves: Sequence[PerturbationCurve], unit: str = "standa
         figure, (axes,), room = framed(["How soon an image becomes another"], names, box=BOX)
         for i, curve in enumerate(curves):
             _draw(axes, i, curve)
-        _mark_ends(axes)
         axes.set(xlabel=f"size of the step r ({unit})", ylabel="C(r) (ratio of distances)")
         axes.set_xlim(left=0)
         axes.set_ylim(0, max(1.08, axes.get_ylim()[1]))
+        _mark_ends(axes, [curve.r_half.value for curve in curves if curve.r_half and curve.r_half.value is not None])
         for i, curve in enumerate(curves):
             _mark_half(axes, i, curve)
         axes.xaxis.set_major_formatter(FuncFormatter(style.plain))
@@ -76,12 +86,18 @@ def _draw(axes: Axes, i: int, curve: PerturbationCurve) -> None:
     axes.plot(curve.r, curve.values, linewidth=1.7, markersize=3.4, zorder=3, **look(i))
 
 
-def _mark_ends(axes: Axes) -> None:
-    """What ½ and 1 mean, as lines; the words stand at the left, where no curve has risen so far."""
-    for height, words in ((1.0, "an unrelated image"), (0.5, "half way: r₅₀")):
+def _mark_ends(axes: Axes, halves: Sequence[float]) -> None:
+    """What ½ and 1 mean, as lines; the words stand at the left, unless a curve that rises at once would run through them."""
+    soon = min(halves, default=np.inf) < STEEP * axes.get_xlim()[1]
+    for height, words, right in ((1.0, "an unrelated image", False), (0.5, "half way: r₅₀", soon)):
         axes.axhline(height, color=style.FAINT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
         place: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
-        axes.annotate(words, (0, height), (4, 3), ha="left", fontsize=style.NOTE, color=style.FAINT, **place)
+        ends: dict[str, Any] = {
+            "xy": (int(right), height),
+            "xytext": (-4 if right else 4, 3),
+            "ha": "right" if right else "left",
+        }
+        axes.annotate(words, fontsize=style.NOTE, color=style.FAINT, **ends, **place)
 
 
 def _mark_half(axes: Axes, i: int, curve: PerturbationCurve) -> None:

@@ -1,13 +1,15 @@
 """`legato.measure`: the survey of any autoencoder that a person already has, on their own data.
 
-Covered: opening the data, making a subject of the model, the survey, survey.json. Not covered: what is measured (chapters.py),
-which models are known (adaptors.py).
+Covered: opening the data, making a subject of the model, the survey, survey.json, a page. Not covered: what is measured
+(chapters.py), which models are known (adaptors.py), how the page looks (report/measured).
+
+Of the survey's files this one alone stands above the report: its answer can be shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -24,16 +26,37 @@ from legato.errors import Mistake, unknown
 from legato.files import write_json
 from legato.latent_space import LatentSpace
 from legato.progress import progress
+from legato.report.measured import write_measured_report
 from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.adaptors import space_of, subject_of
 from legato.survey.chapters import CHAPTERS
 from legato.survey.functions import Prior
 from legato.survey.material import Material, material, material_of_two
+from legato.survey.visit import Visit
 
 Source = str | Path | NDArray[Any] | Tensor
 EFFORTS = {"quick": QUICK, "full": FULL}
 EXAMPLE = 4  # images that a model is tried on before anything is measured
 FEWEST = {"to refer to": 100, "to measure": 30}  # rows: below, neighbours and mixtures mean nothing
+
+
+@dataclass(frozen=True)
+class Measured(Survey):
+    """A survey together with the model and the images that it was taken of, so that they can be shown."""
+
+    visit: Visit = field(kw_only=True, repr=False, compare=False)
+    label_names: Sequence[str] | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    def report(self, path: str | Path, title: str | None = None) -> int:
+        """Writes one HTML file that needs no network, whole or not at all, and returns its size in bytes.
+
+        On it: whether the posterior has collapsed and what to do, the latent map, reconstructions, samples, a path, and every
+        figure with its interval, n, unit and method, or why it is missing. `title`: the model's name, in few words; a RUN has
+        that of its folder.
+        """
+        space = self.visit.subject.space
+        name = title or ("The model" if space is None else space.run.path.resolve().name)
+        return write_measured_report(path, self, self.visit, name, self.label_names)
 
 
 def measure(
@@ -48,7 +71,7 @@ def measure(
     effort: Literal["quick", "full"] | Effort = "quick",
     seed: int = 0,
     out: str | Path | None = None,
-) -> Survey:
+) -> Measured:
     """Every figure that `legato claims` takes of a model: each an estimate with its interval, or null with a `why`.
 
     encode: images (n, *shape) -> μ, (μ, σ), a torch Normal, or an object with `.mean` and `.stddev`; decode: z -> images, or a
@@ -58,20 +81,22 @@ def measure(
     data: what `legato.open_source` takes, or an array or tensor: pictures (N, C, H, W) as bytes or in [0, 1], or a table. Its
     test rows are measured, its training rows referred to; with `test`, all rows of `test`, and all of `data`. A RUN has data of
     its own. labels: (N,); with `test` a pair. prior: (n, seed) -> z, else N(0, I). log_px: (x, z) -> (n,), nats per example;
-    what needs a likelihood says so without it. out: a folder, for survey.json.
+    what needs a likelihood says so without it. out: a folder, for survey.json. The answer's `report(path)` writes a page.
 
     Pictures reach `encode` in [0, 1], never binarised. Raises `Mistake` on whatever a person can mend.
     """
     model = encode if decode is None else (encode, decode)
     space, size = space_of(model), _effort(effort)
-    shared = _material(space, data, test, labels, size)
+    parts = _parts(space, data, test, labels)
+    shared = _material(parts, size)
     subject = subject_of(model if space is None else space, shared.test.x[:EXAMPLE], prior=prior, log_px=log_px)
     done = count()
     with progress("measuring", len(CHAPTERS), unit="chapters") as bar:
         found = survey(subject, shared, size, seed=seed, told=lambda title: bar(next(done), title))
     if out is not None:
         write_json(Path(out) / "survey.json", found.to_json())
-    return found
+    names = parts[0].dataset.label_names
+    return Measured(found.effort, found.figures, found.curves, visit=Visit(subject, shared, size, seed), label_names=names)
 
 
 def _effort(effort: str | Effort) -> Effort:
@@ -82,14 +107,19 @@ def _effort(effort: str | Effort) -> Effort:
     return EFFORTS[effort]
 
 
-def _material(space: LatentSpace | None, data: Source | None, test: Source | None, labels: Any, effort: Effort) -> Material:
-    """The rows of `data`, or of `data` and `test`, with their labels."""
+def _parts(space: LatentSpace | None, data: Source | None, test: Source | None, labels: Any) -> list[Prepared]:
+    """`data`, or `data` and `test`, with their labels."""
     parts = [_opened(space, part) for part in ([data] if test is None else [data, test])]
     if labels is not None:
         parts = _labelled(parts, labels)
     shapes = {part.dataset.shape for part in parts}
     if len(shapes) > 1:
         raise Mistake(f"`data` has the shape {parts[0].dataset.shape} and `test` {parts[1].dataset.shape}: expected one shape")
+    return parts
+
+
+def _material(parts: list[Prepared], effort: Effort) -> Material:
+    """The rows that are measured, and those that they are compared with."""
     sizes = effort.train, effort.test
     shared = material(parts[0], *sizes) if len(parts) == 1 else material_of_two(parts[0], parts[1], *sizes)
     for (what, fewest), rows in zip(FEWEST.items(), (shared.train, shared.test), strict=True):

@@ -96,7 +96,7 @@ class Visit:
         n, codes = self.effort.samples, self.train.draw(self.seed)
         return {
             "mixture": _mixture(codes, n, self.seed),
-            "gaussian": _gaussian(codes, n, self.seed),
+            "gaussian": gaussian(codes, n, self.seed),
             "prior": self.subject.prior(n, self.seed, "samples"),
         }
 
@@ -121,7 +121,7 @@ def _mixture(codes: Floats, n: int, seed: int) -> Floats:
     return np.asarray(random_stream(seed, "mixture").permutation(drawn), np.float32)
 
 
-def _gaussian(codes: Floats, n: int, seed: int) -> Floats:
+def gaussian(codes: Floats, n: int, seed: int) -> Floats:
     """n draws from the Gaussian with the mean and covariance of codes."""
     wide = codes.astype(np.float64)
     covariance = np.cov(wide.T).reshape(wide.shape[1], -1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
-from legato.measures.collapse import State, collapse
+from legato.measures.collapse import Collapse, State, collapse
 from legato.report.html import Badge, Section, Table, Tone
 from legato.report.interval import bracketed
 from legato.report.trained.subjects import Subject, shown_rows, stored
@@ -24,19 +25,37 @@ SAID: dict[State, tuple[str, Tone]] = {
 }
 
 
+Row = tuple[str, Badge, str, str]  # title, verdict, active dimensions, advice
+
+
 def collapse_section(subjects: Sequence[Subject], data: Prepared) -> Section:
     """A row for each run: the word, how many dimensions move with the example, and the advice."""
     rows = shown_rows(data)[:MOST]
     kept = stored(data, rows)
-    table = []
-    for subject in subjects:
-        mu, sigma = subject.space.encode(kept, rows)
-        found = collapse(mu, sigma if subject.space.has_density else None)
-        advice = found.advice(subject.space.prior_was_trained)
-        active = f"{bracketed(found.active[THRESHOLD])} of {subject.space.latent_dim}"
-        table.append((subject.title, Badge(*SAID[advice.state]), active, advice.sentence))
+    return verdict_section([_judged(subject, *subject.space.encode(kept, rows)) for subject in subjects], len(rows))
+
+
+def _judged(subject: Subject, mu: Floats, sigma: Floats) -> Row:
+    space = subject.space
+    return judged(subject.title, collapse(mu, sigma if space.has_density else None), charged=space.prior_was_trained)
+
+
+def judged(title: str, found: Collapse, *, charged: bool = True) -> Row:
+    """The row of any model; `charged`: whether its objective charged the KL."""
+    advice = found.advice(charged)
+    sentence = advice.sentence[:1].upper() + advice.sentence[1:]
+    return title, Badge(*SAID[advice.state]), active(found), sentence
+
+
+def active(found: Collapse) -> str:
+    """How many dimensions move with the example, of how many."""
+    return f"{bracketed(found.active[THRESHOLD])} of {len(found.signal)}"
+
+
+def verdict_section(rows: Sequence[Row], examples: int, of: str = "run") -> Section:
+    """The rows, judged on so many test examples; `of`: what each row is."""
     caption = (
-        f"Posteriors of {len(rows):,} test examples. Active: dimensions whose mean varies by more than {THRESHOLD} (Var μ)."
+        f"Posteriors of {examples:,} test examples. Active: dimensions whose mean varies by more than {THRESHOLD} (Var μ)."
     )
     text = "A posterior collapses where it is the prior for every example: the code then says nothing."
-    return Section("Has it collapsed?", text, table=Table(("run", "verdict", "active", "advice"), table, caption, stacked=True))
+    return Section("Has it collapsed?", text, table=Table((of, "verdict", "active", "advice"), rows, caption, stacked=True))

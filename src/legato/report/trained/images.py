@@ -13,6 +13,7 @@ from legato.latent_space import Origin
 from legato.report.panels import (
     ImageRow,
     SamplePanel,
+    cross_fade,
     interpolation_panel,
     reconstruction_panel,
     sample_panels,
@@ -46,10 +47,7 @@ def interpolation_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
     for each in subjects:
         path = each.space.interpolate(each.space.encode(images, rows)[0], steps=STEPS)
         lines.append(ImageRow(each.title, each.space.decode(path)))
-    ends = data.preparation.original(images)
-    alphas = np.linspace(0, 1, STEPS).reshape(-1, 1, 1, 1)
-    lines.append(ImageRow("Pixel cross-fade", (1 - alphas) * ends[:1] + alphas * ends[1:]))
-    return interpolation_panel(lines)
+    return interpolation_panel([*lines, cross_fade(data.preparation.original(images), STEPS)])
 
 
 def traversal_figure(subject: Subject) -> Figure:
@@ -63,5 +61,10 @@ def traversal_figure(subject: Subject) -> Figure:
 def two_rows(data: Prepared) -> NDArray[np.int64]:
     """The first test image, and the first of another class, or the second where no class differs."""
     rows, labels = shown_rows(data), data.dataset.labels
-    others = rows[1:] if labels is None else [row for row in rows if labels[row] != labels[rows[0]]]
-    return np.array([rows[0], others[0] if len(others) else rows[min(1, len(rows) - 1)]])
+    return rows[two_places(None if labels is None else np.asarray(labels)[rows], len(rows))]
+
+
+def two_places(labels: NDArray[np.int64] | None, n: int) -> NDArray[np.int64]:
+    """0, and the first of n places with another label, or 1 where none differs."""
+    others = np.empty(0, np.int64) if labels is None else np.flatnonzero(labels != labels[0])
+    return np.array([0, others[0] if len(others) else min(1, n - 1)])

@@ -47,9 +47,11 @@ def numbers_table(subjects: Sequence[Subject], found: Sequence[Found]) -> Table:
 def kl_figure(found: Found) -> Figure | None:
     """The KL of each dimension, largest first; None where it has no closed form, or no rate."""
     kl = found["kl_per_dimension"]
-    if not isinstance(kl, list):
-        return None
-    figures = [estimate_of(one) for one in kl]
+    return kl_plot([estimate_of(one) for one in kl]) if isinstance(kl, list) else None
+
+
+def kl_plot(figures: Sequence[Estimate]) -> Figure:
+    """A row for each of the dimensions that carry most, largest first."""
     order = sorted(range(len(figures)), key=lambda dim: -(figures[dim].value or 0.0))
     rows = [EstimateRow(f"dimension {dim}", figures[dim]) for dim in order[:DIMENSIONS]]
     return estimates_plot(rows, "KL (nats per example)", least=0.0)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
+from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.latent_space import LatentSpace
-from legato.report.maps import DecodedPlane, LatentMap, decoded_planes, latent_maps
+from legato.report.maps import LatentMap, decoded_plane, decoded_planes, latent_maps
 from legato.report.trained.subjects import Subject, shown_rows, stored
 
 MAPPED, LATTICE = 5000, 17
-Extent = tuple[float, float, float, float]
 
 
 def map_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
@@ -33,13 +32,9 @@ def map_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
 
 def plane_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
     """The plane of two latents, decoded at even steps: over ±3 where a prior was trained for, else where the codes are."""
-    panels = []
-    for each in subjects:
-        x0, x1, y0, y1 = extent = _extent(each.space, data)
-        grid = np.stack(np.meshgrid(np.linspace(x0, x1, LATTICE), np.linspace(y0, y1, LATTICE)), -1)
-        images = each.space.decode(grid.reshape(-1, 2)).reshape(LATTICE, LATTICE, *each.space.shape)
-        panels.append(DecodedPlane(each.title, images, extent, dims=(0, 1)))
-    return decoded_planes(panels)
+    return decoded_planes(
+        [decoded_plane(each.title, each.space.decode, LATTICE, _codes(each, data), (0, 1)) for each in subjects]
+    )
 
 
 def plane_of(space: LatentSpace) -> tuple[int, int]:
@@ -50,11 +45,9 @@ def plane_of(space: LatentSpace) -> tuple[int, int]:
     return (first, second)
 
 
-def _extent(space: LatentSpace, data: Prepared) -> Extent:
-    """±3 where the prior was trained for, else a square around the middle 98 % of the codes."""
-    if space.prior_was_trained:
-        return (-3.0, 3.0, -3.0, 3.0)
+def _codes(subject: Subject, data: Prepared) -> Floats | None:
+    """Where a plane is looked at: the codes; None where the prior was trained for."""
+    if subject.space.prior_was_trained:
+        return None
     rows = shown_rows(data)[:MAPPED]
-    low, high = np.quantile(space.encode(stored(data, rows), rows)[0], [0.01, 0.99], axis=0)
-    centre, half = (low + high) / 2, float((high - low).max()) / 2 or 1.0
-    return (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
+    return subject.space.encode(stored(data, rows), rows)[0]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from legato.data.prepared import Prepared
+from legato.report import phrases
 from legato.report.html import Section
 from legato.report.trained import images, planes
 from legato.report.trained.collapsed import collapse_section
@@ -72,18 +73,17 @@ def _paths(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     return [
         Section(
             "Reconstructions",
-            "The first test images and what is left of them after the latent bottleneck.",
+            phrases.RECONSTRUCTIONS,
             images.reconstruction_figure(subjects, data),
             f"Decoded means of the codes of the first test images{drawn}.",
         ),
         Section(
             "From one image to another",
-            "Straight lines between two codes, decoded. The cross-fade blends pixels instead: perfectly smooth, and no image "
-            "in between. What a latent space adds is what differs from it.",
+            phrases.PATH,
             images.interpolation_figure(subjects, data),
-            "The first test image and the first of another class, or the second where there are no classes.",
+            phrases.ENDS,
         ),
-        Section("What each dimension does", "The most informative dimensions, one row each.", parts=parts),
+        Section("What each dimension does", phrases.TRAVERSALS, parts=parts),
     ]
 
 
@@ -118,7 +118,7 @@ def _planes(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     sides = f"{planes.LATTICE} × {planes.LATTICE}"
     caption = f"{sides} decoded means, over ±3 where training asked for N(0, I), else over the codes."
     figure = planes.plane_figure(subjects, data)
-    return [Section("What each place decodes to", "The plane of two latents at even steps.", figure, caption)]
+    return [Section("What each place decodes to", phrases.PLANE, figure, caption)]
 
 
 def _dimensions(subjects: Sequence[Subject], found: Sequence[Found]) -> list[Section]:
@@ -131,10 +131,7 @@ def _dimensions(subjects: Sequence[Subject], found: Sequence[Found]) -> list[Sec
             parts.append(Section(subject.title, figure=figure, caption=caption))
     if not parts:
         return []
-    words = (
-        "The rate, dimension by dimension. One that carries nothing lies at 0: its posterior is the prior for every example."
-    )
-    return [Section("What each dimension carries", words, parts=parts)]
+    return [Section("What each dimension carries", phrases.DIMENSIONS, parts=parts)]
 
 
 def _training(subjects: Sequence[Subject]) -> list[Section]:

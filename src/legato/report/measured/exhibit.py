@@ -1,0 +1,86 @@
+"""A measured model as a page shows it: its codes of test rows, the plane that a map shows, whether it has collapsed.
+
+Covered: any `Subject`, with or without widths, with N(0, I) or a prior of its own. Not covered: figures, words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.lazy import lazy
+from legato.measures.collapse import Collapse, collapse
+from legato.report.html import Badge
+from legato.report.trained.collapsed import MOST, Row, active, judged
+from legato.survey.material import Material
+from legato.survey.subject import Subject
+from legato.survey.visit import Codes, Visit
+
+OWN_PRIOR = (
+    "The prior is not N(0, I) and is known by its draws alone: how far a posterior lies from it cannot be computed. A "
+    "dimension that is not active here says nothing of the image, whatever the prior."
+)
+
+
+class Exhibit:
+    """`title`: what figures call it. What is computed of it is computed once, when first asked for."""
+
+    def __init__(self, title: str, visit: Visit, label_names: Sequence[str] | None = None) -> None:
+        self.title, self.visit, self.label_names = title, visit, label_names
+        self.subject: Subject = visit.subject
+        self.material: Material = visit.shared
+        self.dim = self.subject.latent_dim
+
+    @property
+    def test(self) -> Codes:
+        """Codes of the test rows."""
+        return self.visit.test
+
+    @property
+    def charged(self) -> bool:
+        """Whether training charged the KL to N(0, I): a RUN says so, of any other model with widths it is supposed."""
+        space = self.subject.space
+        return self.subject.standard_prior and self.test.sigma is not None and (space is None or space.prior_was_trained)
+
+    @property
+    def what(self) -> str:
+        """In a word."""
+        return "An autoencoder" if self.test.sigma is None else "A variational autoencoder"
+
+    @property
+    def said(self) -> str:
+        """The first thing to know of its posterior."""
+        if self.test.sigma is None:
+            return "its codes are points"
+        return f"its posterior, in a word: {self.verdict[1]}" if self.subject.standard_prior else "its prior is not N(0, I)"
+
+    @property
+    def judged_rows(self) -> int:
+        """How many rows the verdict on collapse is about."""
+        return min(len(self.material.test), MOST)
+
+    @lazy
+    def collapse(self) -> Collapse:
+        """Of the first test rows; against another prior than N(0, I) no KL is taken."""
+        sigma = self.test.sigma if self.subject.standard_prior else None
+        return collapse(self.test.mu[:MOST], None if sigma is None else sigma[:MOST])
+
+    @lazy
+    def verdict(self) -> Row:
+        """The word and the advice."""
+        if not self.subject.standard_prior:
+            return self.title, Badge("prior of its own", "unknown"), active(self.collapse), OWN_PRIOR
+        return judged(self.title, self.collapse, charged=self.charged or self.test.sigma is None)
+
+    @lazy
+    def ranking(self) -> NDArray[np.intp]:
+        """Dimensions, most informative first: by KL, by Var μ where there is none."""
+        kl = self.collapse.mean_kl
+        return np.argsort(-(self.collapse.signal if kl is None else kl), kind="stable")
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """The two dimensions that a map shows, counted from 0; of two, both in their order."""
+        return (0, 1) if self.dim == 2 else (int(self.ranking[0]), int(self.ranking[1]))
