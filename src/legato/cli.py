@@ -31,6 +31,7 @@ COMMANDS = {
     "interpolate": "a path through latent space between images",
     "traverse": "what each latent dimension does, one row each",
     "encode": "every image's code, mu and sigma, to Parquet or NPZ",
+    "export": "encoder and decoder as ONNX files, checked, for other programs and browsers",
     "score": "every image's log p(x), to Parquet, CSV or NPZ",
 }
 

@@ -1,0 +1,43 @@
+"""The three packages that an export needs and a plain installation lacks, by name, and their chatter kept from the person.
+
+Covered: onnx (the format), onnxscript (torch's way into it), onnxruntime (an independent reader to check with).
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+
+from legato.errors import Mistake
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def need(name: str) -> ModuleType:
+    """onnx, onnxscript or onnxruntime. Raises `Mistake` where it is not installed."""
+    try:
+        with quiet():
+            return import_module(name)
+    except ImportError:
+        raise Mistake(f"an ONNX export needs {name}, which is not installed: pip install 'legato-vae[onnx]'") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Neither warnings nor log lines below an error: torch's exporter speaks to its own developers, about its own code.
+
+    What could be wrong with the answer is not left to them: it is checked in numbers (check.py).
+    """
+    log = logging.getLogger("torch.onnx")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(before)
