@@ -35,10 +35,11 @@ function picture(pen: CanvasRenderingContext2D, tile: Tile, rgba: Uint8ClampedAr
   source.width = tile.width
   source.height = tile.height
   source.getContext('2d')?.putImageData(new ImageData(new Uint8ClampedArray(rgba), tile.width, tile.height), 0, 0)
-  const shrink = size / Math.max(tile.width, tile.height)
+  const fit = size / Math.max(tile.width, tile.height)
+  const shrink = fit < 1 ? fit : Math.floor(fit) // whole pixels stay whole
   const [wide, high] = [tile.width * shrink, tile.height * shrink]
   pen.imageSmoothingEnabled = shrink < 1
-  pen.drawImage(source, x + (size - wide) / 2, y + (size - high) / 2, wide, high)
+  pen.drawImage(source, x + Math.floor((size - wide) / 2), y + Math.floor((size - high) / 2), wide, high)
 }
 
 function bars(pen: CanvasRenderingContext2D, values: Float32Array, x: number, y: number, size: number, range: [number, number]): void {
