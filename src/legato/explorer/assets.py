@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 from starlette.responses import Response
 
 INDEX = "index.html"
+TOUR = "tour.json"  # a recorded experiment, for the learning tour (records/tour.py)
 KINDS = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
@@ -25,9 +26,11 @@ then start <code>legato explore</code> again.</p>
 
 
 def read() -> dict[str, bytes]:
-    """Every file of the page by its path below `_ui`; a page that says how to build it where there is none."""
+    """Every file of the page by its path below `_ui`, a page that says how to build it where there is none; the tour's record."""
     found = dict(_below(files("legato.explorer") / "_ui", ""))
-    return found if INDEX in found else {INDEX: MISSING.encode()}
+    record = files("legato.explorer") / TOUR
+    told = {TOUR: record.read_bytes()} if record.is_file() else {}
+    return (found if INDEX in found else {INDEX: MISSING.encode()}) | told
 
 
 def answer(content: bytes, name: str) -> Response:

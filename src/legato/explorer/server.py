@@ -54,7 +54,7 @@ class Routes:
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
-            "image/{row:int}.png": self.image, "find": self.find,
+            "image/{row:int}.png": self.image, "find": self.find, "tour.json": self.tour,
         }  # fmt: skip
         routes = [Route(f"/{path}", answer, methods=["POST"]) for path, answer in asked.items()]
         routes += [Route(f"/{path}", answer, methods=["GET"]) for path, answer in given.items()]
@@ -71,6 +71,12 @@ class Routes:
         if name not in self.files:
             raise HTTPException(404, "there is no such file")
         return assets.answer(self.files[name], name)
+
+    async def tour(self, request: Request) -> Response:
+        """The recorded experiment that the tour speaks of."""
+        if assets.TOUR not in self.files:
+            raise HTTPException(404, "no experiment was recorded")
+        return assets.answer(self.files[assets.TOUR], assets.TOUR)
 
     async def visit(self, request: Request) -> Response:
         """What the page is told first."""
