@@ -50,6 +50,7 @@ LAYERS = {
     "legato.measures": 6,
     "legato.survey": 7,
     "legato.survey.measure": 8,  # alone of the survey: what it answers can be shown
+    "legato.exported": 7,
     "legato.claims": 7,
     "legato.experiment": 7,
     "legato.estimator": 7,
