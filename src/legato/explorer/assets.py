@@ -26,7 +26,7 @@ then start <code>legato explore</code> again.</p>
 
 
 def read() -> dict[str, bytes]:
-    """Every file of the page by its path below `_ui`, a page that says how to build it where there is none; the tour's record."""
+    """Every file of the page by its path below `_ui`, one that says how to build it where there is none; the tour's record."""
     found = dict(_below(files("legato.explorer") / "_ui", ""))
     record = files("legato.explorer") / TOUR
     told = {TOUR: record.read_bytes()} if record.is_file() else {}

@@ -6,7 +6,6 @@ Covered: one server for one person, until it is interrupted. Not covered: many u
 from __future__ import annotations
 
 import socket
-import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -63,6 +62,7 @@ class Opening:
     """A server for a visit on a socket that listens; `url` is where it will answer."""
 
     def __init__(self, session: Session, listener: socket.socket, host: str = LOOPBACK[0]) -> None:
+        _warm()
         self.worker, self._listener = Worker(), listener
         port, token = listener.getsockname()[1], token_urlsafe(16)
         named = f"[{host}]" if ":" in host else host
@@ -74,7 +74,6 @@ class Opening:
 
     def run(self, when_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serves until it is interrupted or `server.should_exit` is set; tells the address once, when it answers."""
-        threading.Thread(target=_warm, name="legato-explorer-warm", daemon=True).start()
         when_ready(self.url)
         try:
             self.server.run(sockets=[self._listener])
@@ -108,5 +107,7 @@ def _configuration(app: Any, latents: int) -> uvicorn.Config:
 
 
 def _warm() -> None:
-    """The first forward-mode derivative of a process loads much of torch: seconds, for which no cursor should wait."""
+    """The first forward-mode derivative of a process loads more of torch, for which no cursor should wait; here, in the thread
+    that imports, since what it warns of is silenced for the whole process.
+    """
     jvp(torch.tanh, torch.zeros(1, 1), torch.ones(1, 1))

@@ -45,6 +45,7 @@ class Routes:
 
     def __init__(self, session: Session, worker: Worker) -> None:
         self.session, self.worker, self.files = session, worker, assets.read()
+        self.reading = asyncio.Semaphore(1)  # a picture of 64 megapixels is 256 MB while it is decoded
 
     def app(self) -> Starlette:
         """The application; addresses that are none answer 404."""
@@ -59,7 +60,9 @@ class Routes:
         routes = [Route(f"/{path}", answer, methods=["POST"]) for path, answer in asked.items()]
         routes += [Route(f"/{path}", answer, methods=["GET"]) for path, answer in given.items()]
         failures: Any = {Mistake: _mistaken, HTTPException: _refused}
-        return Starlette(routes=[*routes, WebSocketRoute("/socket", self.socket)], exception_handlers=failures)
+        app = Starlette(routes=[*routes, WebSocketRoute("/socket", self.socket)], exception_handlers=failures)
+        app.router.redirect_slashes = False  # it would redirect to an address without the token
+        return app
 
     async def index(self, request: Request) -> Response:
         """The page."""
@@ -127,7 +130,8 @@ class Routes:
         """The codes of a picture that a person brings, and the picture as the models see it."""
         content = await read(request, UPLOAD)
         data = self.session.catalogue.prepared
-        row = await asyncio.to_thread(as_row, content, data.dataset)
+        async with self.reading:
+            row = await asyncio.to_thread(as_row, content, data.dataset)
         models = await self._job(request, NEAR, self.session.encode(row))
         return JSONResponse({"models": models, "image": _inline(png(data.preparation.original(row)))})
 

@@ -54,7 +54,9 @@ class Worker:
     def _work(self) -> None:
         while not self._closed.is_set():
             job = self._jobs.get()
-            if not self._closed.is_set() and _advance(job):
+            if self._closed.is_set():
+                job.future.cancel()
+            elif _advance(job):
                 job.turn = next(self._turns)
                 self._jobs.put(job)
         while not self._jobs.empty():
