@@ -5,6 +5,7 @@ import type { Backend, Code, Core, Encoded, Located, ModelIndex, Plane, PlaneCho
 import { Bell, Delays, throttled, type Event, type Listener } from './events'
 import { History } from './history'
 import { Near } from './near'
+import { through } from './map/planes'
 import { between } from './panels/interpolation'
 
 export interface Pin { model: ModelIndex; z: number[]; tile: Tile }
@@ -169,7 +170,7 @@ export class ViewerCore implements Core {
   planeAtCursor(model: ModelIndex): Plane | null {
     const plane = this.planes[model]
     const cursor = this.state.models[model]?.cursor
-    return plane && cursor?.length === plane.u.length ? { u: plane.u, v: plane.v, anchor: cursor } : (plane ?? null)
+    return plane && cursor ? through(plane, cursor) : (plane ?? null)
   }
 
   #put(model: ModelIndex, z: number[]): void {

@@ -1,0 +1,217 @@
+// The map on WebGL2: a picture, clouds added up in half floats at half resolution, points. Everything it holds can be
+// uploaded again from the scene, so a lost context costs one frame.
+import type { Camera, Extent } from '../contract'
+import { seen } from './camera'
+import type { Renderer } from './renderer'
+import type { Frame, Picture, Scene } from './scene'
+import { CLOUD, PICTURE, POINT } from './shaders'
+
+type Gl = WebGL2RenderingContext
+interface Program { use(): void; at(name: string): WebGLUniformLocation | null }
+const SLOW = 50 // ms for a frame of clouds
+const PROBE = 1500 // clouds that are timed before all are drawn
+
+export class GlRenderer implements Renderer {
+  readonly kind = 'WebGL2'
+  readonly floatBlend: boolean
+  cloudMs = 0
+  disposed = false
+  readonly #programs: Record<'picture' | 'cloud' | 'point', Program>
+  readonly #buffers: Record<'xy' | 'other' | 'cov' | 'colours', WebGLBuffer>
+  readonly #pointArrays: WebGLVertexArrayObject
+  readonly #cloudArrays: WebGLVertexArrayObject
+  readonly #bare: WebGLVertexArrayObject
+  readonly #textures: Record<'ground' | 'veil' | 'clouds', WebGLTexture>
+  readonly #sums: WebGLFramebuffer
+  readonly #uploaded = { points: 0, colours: 0, ground: 0, veil: 0 }
+  #summed: { key: string; extent: Extent } | null = null
+  #slow = false
+
+  constructor(readonly canvas: HTMLCanvasElement, private readonly gl: Gl) {
+    this.floatBlend = gl.getExtension('EXT_color_buffer_float') !== null && gl.getExtension('EXT_float_blend') !== null
+    this.#programs = { picture: compile(gl, PICTURE), cloud: compile(gl, CLOUD), point: compile(gl, POINT) }
+    const [xy, other, cov, colours] = [1, 2, 3, 4].map(() => gl.createBuffer()!) as [WebGLBuffer, WebGLBuffer, WebGLBuffer, WebGLBuffer]
+    this.#buffers = { xy, other, cov, colours }
+    this.#textures = { ground: texture(gl), veil: texture(gl), clouds: texture(gl) }
+    this.#sums = gl.createFramebuffer()!
+    this.#bare = gl.createVertexArray()!
+    this.#pointArrays = this.#arrays(0)
+    this.#cloudArrays = this.#arrays(1)
+    gl.disable(gl.DEPTH_TEST)
+    gl.enable(gl.BLEND)
+  }
+
+  get drawsClouds(): boolean { return this.floatBlend && !this.#slow }
+
+  draw(scene: Scene, frame: Frame): void {
+    const { gl } = this
+    if (gl.isContextLost()) return
+    this.#upload(scene)
+    const between = frame.morph > 0 && frame.morph < 1
+    const clouds = frame.clouds > 0 && scene.cov !== null && scene.n > 0 && this.drawsClouds && frame.morph === 0
+    if (clouds && frame.resting) this.#sum(scene, frame)
+    this.#target(null, Math.round(frame.width * frame.ratio), Math.round(frame.height * frame.ratio))
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA)
+    if (scene.ground && !between) this.#picture(this.#textures.ground, scene.ground.extent, frame, 0)
+    if (frame.clouds > 0 && !between) {
+      if (clouds && this.#summed) this.#picture(this.#textures.clouds, this.#summed.extent, frame, frame.gain)
+      else if (scene.veil && !this.drawsClouds) this.#picture(this.#textures.veil, scene.veil.extent, frame, 0)
+    }
+    this.#points(scene, frame)
+  }
+
+  dispose(): void {
+    this.disposed = true
+    this.gl.getExtension('WEBGL_lose_context')?.loseContext()
+  }
+
+  #arrays(divisor: number): WebGLVertexArrayObject {
+    const { gl } = this
+    const arrays = gl.createVertexArray()!
+    gl.bindVertexArray(arrays)
+    const attribute = (at: number, buffer: WebGLBuffer, size: number, type: number, normalised = false) => {
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffer)
+      gl.enableVertexAttribArray(at)
+      gl.vertexAttribPointer(at, size, type, normalised, 0, 0)
+      gl.vertexAttribDivisor(at, divisor)
+    }
+    attribute(0, this.#buffers.xy, 2, gl.FLOAT)
+    attribute(2, this.#buffers.colours, 4, gl.UNSIGNED_BYTE, true)
+    if (divisor) attribute(1, this.#buffers.cov, 3, gl.HALF_FLOAT)
+    else attribute(3, this.#buffers.other, 2, gl.FLOAT)
+    return arrays
+  }
+
+  #upload(scene: Scene): void {
+    const { gl } = this
+    const done = this.#uploaded
+    const fill = (buffer: WebGLBuffer, data: ArrayBufferView) => {
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffer)
+      gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW)
+    }
+    if (done.points !== scene.version.points) {
+      fill(this.#buffers.xy, scene.xy)
+      fill(this.#buffers.other, scene.other ?? scene.xy)
+      if (scene.cov) fill(this.#buffers.cov, scene.cov)
+    }
+    if (done.colours !== scene.version.colours) fill(this.#buffers.colours, scene.colours)
+    if (done.points !== scene.version.points || done.colours !== scene.version.colours) this.#summed = null
+    if (done.ground !== scene.version.ground && scene.ground) this.#image(this.#textures.ground, scene.ground)
+    if (done.veil !== scene.version.veil && scene.veil) this.#image(this.#textures.veil, scene.veil)
+    Object.assign(done, scene.version)
+  }
+
+  #image(into: WebGLTexture, { image, smooth }: Picture): void {
+    const { gl } = this
+    gl.bindTexture(gl.TEXTURE_2D, into)
+    gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, true)
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, true)
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, image)
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, smooth ? gl.LINEAR : gl.NEAREST)
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR)
+  }
+
+  /** Adds up the clouds of what is seen; the sum is kept until the camera, the points or k change. */
+  #sum(scene: Scene, frame: Frame): void {
+    const key = [frame.width, frame.height, frame.ratio, frame.camera.a, frame.camera.b, frame.camera.scale, frame.clouds].join()
+    if (this.#summed?.key === key) return
+    const { gl } = this
+    const [width, height] = [Math.ceil((frame.width * frame.ratio) / 2), Math.ceil((frame.height * frame.ratio) / 2)]
+    gl.bindTexture(gl.TEXTURE_2D, this.#textures.clouds)
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA16F, width, height, 0, gl.RGBA, gl.HALF_FLOAT, null)
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.#sums)
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.#textures.clouds, 0)
+    const few = Math.min(scene.n, PROBE)
+    this.#splats(few, frame, width, height) // once more below: the first time compiles
+    this.cloudMs = this.#timed(() => this.#splats(few, frame, width, height)) * (scene.n / few)
+    if (this.cloudMs <= SLOW && few < scene.n) this.cloudMs = this.#timed(() => this.#splats(scene.n, frame, width, height))
+    this.#slow = this.cloudMs > SLOW
+    this.#summed = this.#slow ? null : { key, extent: seen(frame.camera, frame) }
+  }
+
+  #splats(n: number, frame: Frame, width: number, height: number): void {
+    const { gl } = this
+    this.#target(this.#sums, width, height)
+    gl.blendFunc(gl.ONE, gl.ONE)
+    const { use, at } = this.#programs.cloud
+    use()
+    gl.uniform4fv(at('camera'), cameraOf(frame.camera, frame))
+    gl.uniform1f(at('blur'), (0.8 / frame.camera.scale) ** 2)
+    gl.uniform1f(at('k'), frame.clouds)
+    gl.bindVertexArray(this.#cloudArrays)
+    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n)
+  }
+
+  /** Milliseconds until the GPU is done: reading a pixel waits for it. */
+  #timed(work: () => void): number {
+    const start = performance.now()
+    work()
+    this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.FLOAT, new Float32Array(4))
+    return performance.now() - start
+  }
+
+  #target(framebuffer: WebGLFramebuffer | null, width: number, height: number): void {
+    const { gl } = this
+    gl.bindFramebuffer(gl.FRAMEBUFFER, framebuffer)
+    if (!framebuffer && (this.canvas.width !== width || this.canvas.height !== height)) {
+      this.canvas.width = width
+      this.canvas.height = height
+    }
+    gl.viewport(0, 0, width, height)
+    gl.clearColor(0, 0, 0, 0)
+    gl.clear(gl.COLOR_BUFFER_BIT)
+  }
+
+  #picture(image: WebGLTexture, { a0, a1, b0, b1 }: Extent, frame: Frame, gain: number): void {
+    const { gl } = this
+    const { use, at } = this.#programs.picture
+    use()
+    gl.bindTexture(gl.TEXTURE_2D, image)
+    gl.uniform4fv(at('camera'), cameraOf(frame.camera, frame))
+    gl.uniform4f(at('extent'), a0, b0, a1, b1)
+    gl.uniform1f(at('gain'), gain)
+    gl.bindVertexArray(this.#bare)
+    gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4)
+  }
+
+  #points(scene: Scene, frame: Frame): void {
+    if (!scene.n) return
+    const { gl } = this
+    const { use, at } = this.#programs.point
+    use()
+    gl.uniform4fv(at('camera'), cameraOf(frame.camera, frame))
+    gl.uniform4fv(at('other'), cameraOf(frame.otherCamera, frame))
+    gl.uniform1f(at('morph'), scene.other ? frame.morph : 0)
+    gl.uniform1f(at('size'), frame.dot * frame.ratio)
+    gl.uniform1f(at('diamond'), frame.diamond ? 1 : 0)
+    gl.uniform3fv(at('outline'), frame.outline)
+    gl.bindVertexArray(this.#pointArrays)
+    gl.drawArrays(gl.POINTS, 0, scene.n)
+  }
+}
+
+const cameraOf = ({ a, b, scale }: Camera, { width, height }: Frame): [number, number, number, number] =>
+  [a, b, (2 * scale) / width, (2 * scale) / height]
+
+function texture(gl: Gl): WebGLTexture {
+  const made = gl.createTexture()!
+  gl.bindTexture(gl.TEXTURE_2D, made)
+  for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE)
+  for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, filter, gl.LINEAR)
+  return made
+}
+
+function compile(gl: Gl, { vertex, fragment }: { vertex: string; fragment: string }): Program {
+  const program = gl.createProgram()!
+  for (const [type, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]] as const) {
+    const shader = gl.createShader(type)!
+    gl.shaderSource(shader, source)
+    gl.compileShader(shader)
+    gl.attachShader(program, shader)
+  }
+  gl.linkProgram(program)
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) throw new Error(`WebGL2: ${gl.getProgramInfoLog(program)}`)
+  const found = new Map<string, WebGLUniformLocation | null>()
+  const at = (name: string) => found.get(name) ?? (found.set(name, gl.getUniformLocation(program, name)), found.get(name) ?? null)
+  return { use: () => gl.useProgram(program), at }
+}

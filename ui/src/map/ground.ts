@@ -1,0 +1,64 @@
+// A field's numbers as a picture: its colours, and hatching over holes so that colour alone never says it.
+import type { Extent, Field, FieldKind } from '../contract'
+import { cividis, viridis, type Rgb } from './colours'
+import type { Picture } from './scene'
+
+export const GROUNDS: Record<FieldKind, { name: string; colours: Uint8Array }> = {
+  density: { name: 'density of the codes', colours: viridis },
+  holes: { name: 're-encoding error', colours: cividis },
+  support: { name: 'log q̂ − log p', colours: viridis },
+  speed: { name: 'decoder speed √det JᵀJ', colours: viridis },
+}
+
+/** Whether a field's value says that the data never goes there. */
+export function isHole(kind: FieldKind, value: number, threshold: number): boolean {
+  if (kind === 'holes') return value > threshold
+  return kind === 'support' && value < threshold
+}
+
+/** The field between its cells' centres, bilinear; x and y in 0 … 1 from the first row (b0). */
+export function sample({ width, height, values }: Field, x: number, y: number): number {
+  const along = (share: number, n: number) => Math.min(n - 1, Math.max(0, share * n - 0.5))
+  const [at, up] = [along(x, width), along(y, height)]
+  const [i, j] = [Math.floor(at), Math.floor(up)]
+  const [i1, j1] = [Math.min(width - 1, i + 1), Math.min(height - 1, j + 1)]
+  const [fx, fy] = [at - i, up - j]
+  const low = (1 - fx) * values[j * width + i]! + fx * values[j * width + i1]!
+  return (1 - fy) * low + fy * ((1 - fx) * values[j1 * width + i]! + fx * values[j1 * width + i1]!)
+}
+
+/** rgba of `size` × `size` pixels, the top row at b1. */
+export function fieldPixels(field: Field, kind: FieldKind, size: number): Uint8ClampedArray<ArrayBuffer> {
+  const { colours } = GROUNDS[kind]
+  const rgba = new Uint8ClampedArray(4 * size * size)
+  const span = field.high - field.low || 1
+  for (let y = 0; y < size; y++)
+    for (let x = 0; x < size; x++) {
+      const value = sample(field, (x + 0.5) / size, 1 - (y + 0.5) / size)
+      if (!Number.isFinite(value)) continue
+      const step = 3 * Math.round(255 * Math.min(1, Math.max(0, (value - field.low) / span)))
+      const hatched = (x + y) % 10 < 2 && isHole(kind, value, field.threshold)
+      const at = 4 * (y * size + x)
+      for (let c = 0; c < 3; c++) rgba[at + c] = hatched ? (colours[step + c]! > 127 ? 20 : 235) : colours[step + c]!
+      rgba[at + 3] = 235
+    }
+  return rgba
+}
+
+/** Density as a veil of one ink: thick where many codes lie. */
+export function veilPixels(field: Field, ink: Rgb, size: number): Uint8ClampedArray<ArrayBuffer> {
+  const rgba = new Uint8ClampedArray(4 * size * size)
+  for (let y = 0; y < size; y++)
+    for (let x = 0; x < size; x++) {
+      const share = (sample(field, (x + 0.5) / size, 1 - (y + 0.5) / size) - Math.max(0, field.low)) / (field.high - field.low || 1)
+      rgba.set([ink[0], ink[1], ink[2], 200 * (1 - Math.exp(-3 * Math.max(0, share)))], 4 * (y * size + x))
+    }
+  return rgba
+}
+
+export function pictureOf(rgba: Uint8ClampedArray<ArrayBuffer>, size: number, extent: Extent): Picture {
+  const image = document.createElement('canvas')
+  image.width = image.height = size
+  image.getContext('2d')!.putImageData(new ImageData(rgba, size, size), 0, 0)
+  return { image, extent, smooth: true }
+}
