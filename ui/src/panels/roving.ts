@@ -26,3 +26,9 @@ export function target(key: string, at: number, count: number, columns: number):
   const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - columns, ArrowDown: at + columns, Home: 0, End: count - 1 }[key]
   return to === undefined ? null : to < 0 || to >= count ? at : to
 }
+
+/** Where a key leads in a list whose field keeps the focus (Home and End stay the field's); null for other keys. */
+export function step(key: string, at: number, count: number): number | null {
+  const by = { ArrowUp: -1, ArrowDown: 1, PageUp: -8, PageDown: 8 }[key]
+  return by === undefined || count === 0 ? null : Math.max(0, Math.min(count - 1, at + by))
+}

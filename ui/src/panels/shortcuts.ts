@@ -14,6 +14,11 @@ export function shortcuts(core: Core, keys: Shortcuts): () => void {
   return () => removeEventListener('keydown', press)
 }
 
+/** A dialog's key: `?` or `/`. The header's buttons send it to the window itself, and that works with shortcuts off as well. */
+export function calls(core: Core, key: string, event: KeyboardEvent): boolean {
+  return event.key === key && !event.defaultPrevented && !typing(event) && (core.state.keys || event.target === window)
+}
+
 function typing(event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return true
   const at = event.target
