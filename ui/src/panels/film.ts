@@ -16,7 +16,7 @@ export async function develop(
   const codes = frames(stops, FRAMES, spherical)
   const tiles = await backend.decode(model, step, codes.map((code) => Float32Array.from(code)))
   const film: Film = { codes, tiles, steps: stepLengths(tiles), ground: codes.map(() => null) }
-  if (current()) told(film)
+  if (current()) told({ ...film, ground: [...film.ground] })
   for (const [i, code] of codes.entries()) {
     if (!current()) return
     const { support, inside, unit } = await backend.locate(model, step, Float32Array.from(code), 1)
