@@ -40,11 +40,21 @@ function planeOf(text: string): PlaneChoice | null {
   return axes ? { kind: 'axes', i: Number(axes[1]), j: Number(axes[2]) } : null
 }
 
-const stopText = (stop: Stop): string => [stop.row ?? '', list(stop.z), encodeURIComponent(stop.name)].join('~')
+// A name's own separators are written with $ for %, which no program that passes links on touches.
+const named = (name: string): string => encodeURIComponent(name).replace(/~/g, '%7E').replace(/%/g, '$')
+function nameOf(text: string): string {
+  try {
+    return decodeURIComponent(text.replace(/\$/g, '%'))
+  } catch {
+    return text
+  }
+}
+
+const stopText = (stop: Stop): string => [stop.row ?? '', list(stop.z), named(stop.name)].join('~')
 function stopOf(text: string): Stop | null {
   const [row = '', z = '', name = ''] = text.split('~')
   const code = numbers(z)
-  return code.length && finite(code) ? { z: code, row: row === '' ? null : Number(row), name: decodeURIComponent(name) } : null
+  return code.length && finite(code) ? { z: code, row: row === '' ? null : Number(row), name: nameOf(name) } : null
 }
 
 function modelTexts(model: ModelState, start: ModelState): Record<string, string> {
@@ -124,7 +134,7 @@ function fits(choice: PlaneChoice | null, dim: number): PlaneChoice | null {
   return choice?.kind === 'local' && choice.at.length !== dim ? null : choice
 }
 
-/** Mail programs encode commas and semicolons; a stop's name is encoded once more by us. */
+/** Mail programs encode commas and semicolons. */
 function safe(text: string): string {
-  return text.replace(/%2C/gi, ',').replace(/%3B/gi, ';').replace(/%7E/gi, '~')
+  return text.replace(/%2C/gi, ',').replace(/%3B/gi, ';').replace(/%7E/gi, '~').replace(/%24/g, '$')
 }

@@ -75,7 +75,7 @@ void main() {
   vec2 at = abs(gl_PointCoord - 0.5) * (size + 1.0);
   float far = mix(length(at), (at.x + at.y) * 0.86, diamond);
   float cover = clamp(0.5 * size + 0.5 - far, 0.0, 1.0);
-  float rim = size > 4.0 ? smoothstep(0.5 * size - 1.4, 0.5 * size - 0.4, far) * 0.75 : 0.0;
+  float rim = size > 4.0 ? smoothstep(0.5 * size - 1.4, 0.5 * size - 0.4, far) * 0.55 : 0.0;
   float alpha = cover * colour.a;
   pixel = vec4(mix(colour.rgb, outline, rim), 1) * alpha;
 }`,
