@@ -25,7 +25,7 @@ from legato.explorer.codes import Codes, Encoding
 from legato.explorer.density import Aggregate
 from legato.explorer.fields import Grid
 from legato.explorer.frames import ERROR, RGBA, VALUES, Asked
-from legato.explorer.landscape import reencoding
+from legato.explorer.landscape import reencoding, speed
 from legato.explorer.models import Member
 from legato.explorer.opening import prepare
 from legato.explorer.planes import Plane, axes, leading
@@ -34,6 +34,7 @@ from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, FIELD, Worker, at_once, finished
 from legato.latent_space import load
 from legato.run import Run
+from made_runs import train
 
 LOAD = partial(load, device="cpu", threads=1)
 MANY = 10_000
@@ -356,6 +357,31 @@ def test_a_path_ends_where_it_should(pair, runs):
     np.testing.assert_allclose(frames[[0, 4, 8]], load(runs["vae"]).decode(stops), atol=1e-5)
     gif = Image.open(BytesIO(animation.animated(frames)))
     assert (gif.format, gif.n_frames, gif.size) == ("GIF", 16, (256, 256))
+
+
+def test_one_latent_is_a_line(sources, tmp_path):
+    train("vae", sources, tmp_path / "line", latent_dim=1)
+    session, space = visit(tmp_path / "line"), load(tmp_path / "line")
+    plane = finished(session.principal(0, None))
+    assert (plane.u.tolist(), plane.v.tolist()) == ([1], [0])
+    points = finished(session.points(0, None, plane))
+    assert (points.xy[:, 1] == 0).all()
+    assert np.isfinite(points.covariance).all()
+    for kind in ("density", "holes", "support", "speed"):
+        values = finished(session.field(0, None, kind, plane, Grid((-2, 2, -1, 1), 6))).values
+        assert np.isfinite(values).all()
+        np.testing.assert_allclose(values[0], values[-1], rtol=1e-5)  # nothing changes across it
+    z = np.array([[-1.0], [1.0]], np.float32)
+    h = 1e-3
+    slope = np.linalg.norm((space.decode_prepared(z + h) - space.decode_prepared(z - h)).reshape(2, -1), axis=1) / (2 * h)
+    found = speed(space, finished(session.codes(0, None)), z, plane)
+    np.testing.assert_allclose(found, slope, rtol=0.1)
+
+
+def test_with_two_latents_every_plane_is_the_axes():
+    for matrix in (np.eye(2), np.array([[2.0, 1], [1, 2]])):
+        plane = leading(matrix, np.ones(2))
+        assert (plane.u.tolist(), plane.v.tolist()) == ([1, 0], [0, 1])
 
 
 def test_images_are_found_by_id_and_label(pair):

@@ -13,7 +13,6 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-import torch
 import uvicorn
 
 from legato.errors import Mistake
@@ -25,7 +24,6 @@ from legato.explorer.server import Routes
 from legato.explorer.session import Session
 from legato.explorer.worker import Worker
 from legato.measures.comparison import check_same_data
-from legato.measures.forward_mode import jvp
 
 MOST = 2
 WILDCARDS = ("0.0.0.0", "::")
@@ -62,7 +60,6 @@ class Opening:
     """A server for a visit on a socket that listens; `url` is where it will answer."""
 
     def __init__(self, session: Session, listener: socket.socket, host: str = LOOPBACK[0]) -> None:
-        _warm()
         self.worker, self._listener = Worker(), listener
         port, token = listener.getsockname()[1], token_urlsafe(16)
         named = f"[{host}]" if ":" in host else host
@@ -104,10 +101,3 @@ def _configuration(app: Any, latents: int) -> uvicorn.Config:
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
-
-
-def _warm() -> None:
-    """The first forward-mode derivative of a process loads more of torch, for which no cursor should wait; here, in the thread
-    that imports, since what it warns of is silenced for the whole process.
-    """
-    jvp(torch.tanh, torch.zeros(1, 1), torch.ones(1, 1))

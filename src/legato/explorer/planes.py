@@ -71,10 +71,11 @@ def axes(i: int, j: int, anchor: Doubles) -> Plane:
 def leading(matrix: Doubles, anchor: Doubles) -> Plane:
     """The two leading eigenvectors of a symmetric matrix (d, d): of Cov(μ) the principal plane, of JᵀJ the local one.
 
-    A sign is free: the largest component of each is made positive, so that a map does not flip from one step to the next.
+    A sign is free: the largest component of each is made positive, so that a map does not flip from one step to the next. With
+    two latents there is one plane, and its axes are theirs.
     """
-    if len(anchor) == 1:
-        return axes(0, 0, anchor)
+    if len(anchor) <= 2:
+        return axes(0, len(anchor) - 1, anchor)
     vectors = np.linalg.eigh(matrix)[1][:, ::-1][:, :2]
     signs = np.sign(vectors[np.abs(vectors).argmax(0), [0, 1]])
     u, v = (vectors * signs).T

@@ -96,7 +96,8 @@ class Session:
         """The two directions in which the image changes most at z (d,), through z."""
         space = self.member(model).at(step)
         z = _code(z[None], space)[0].astype(np.float64)
-        return leading((yield from gram(space, z)), z)
+        codes = yield from self.codes(model, step)
+        return leading((yield from gram(space, codes, z)), z)
 
     def points(self, model: int, step: Step, plane: Plane) -> Slices[Points]:
         """The map: every shown image's posterior on a plane."""
