@@ -311,7 +311,7 @@ export class View {
   }
 
   #themed(): void {
-    const style = getComputedStyle(document.documentElement)
+    const style = getComputedStyle(this.element) // in a report the page around has colours of its own
     for (const ink of Object.keys(this.#inks) as (keyof Inks)[]) this.#inks[ink] = style.getPropertyValue(`--${ink}`).trim()
     this.#dark = document.documentElement.dataset.theme === 'dark'
     this.#stateChanged()
