@@ -39,7 +39,8 @@ export function fieldPixels(field: Field, kind: FieldKind, size: number): Uint8C
       const step = 3 * Math.round(255 * Math.min(1, Math.max(0, (value - field.low) / span)))
       const hatched = (x + y) % 10 < 2 && isHole(kind, value, field.threshold)
       const at = 4 * (y * size + x)
-      for (let c = 0; c < 3; c++) rgba[at + c] = hatched ? (colours[step + c]! > 127 ? 20 : 235) : colours[step + c]!
+      const stroke = colours[step]! + colours[step + 1]! > 255 ? 0 : 255 // dark on yellow, light on blue
+      for (let c = 0; c < 3; c++) rgba[at + c] = hatched ? 0.45 * colours[step + c]! + 0.55 * stroke : colours[step + c]!
       rgba[at + 3] = 235
     }
   return rgba

@@ -62,10 +62,15 @@ function rings(context: CanvasRenderingContext2D, size: Size, camera: Camera, in
   for (const k of [1, 2, 3]) {
     const radius = k * camera.scale
     if (radius < 8 || radius > 4 * Math.max(size.width, size.height)) continue
-    ring(context, centre, radius, inks.muted, 1)
+    context.setLineDash([])
+    context.globalAlpha = 0.45
+    ring(context, centre, radius, inks.map, 3)
+    context.globalAlpha = 1
+    context.setLineDash([4, 4])
+    ring(context, centre, radius, inks.text, 1.2)
     const [x, y] = [centre.x + radius * Math.SQRT1_2, centre.y - radius * Math.SQRT1_2]
     context.setLineDash([])
-    words(context, `${k}σ`, x, y, 'center', inks, inks.muted)
+    words(context, `${k}σ`, x, y, 'center', inks)
     context.setLineDash([4, 4])
   }
   context.setLineDash([])

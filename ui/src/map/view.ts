@@ -173,7 +173,7 @@ export class View {
   #follow(): void {
     const spot = this.#cursorSpot()
     const { width, height } = this.#size
-    if (!spot || this.#between || !width || (spot.x > 10 && spot.y > 10 && spot.x < width - 10 && spot.y < height - 10)) return
+    if (!spot || !this.#bounds || this.#between || !width || (spot.x > 10 && spot.y > 10 && spot.x < width - 10 && spot.y < height - 10)) return
     this.#move((camera) => panBy(camera, width / 2 - spot.x, height / 2 - spot.y))
   }
 
