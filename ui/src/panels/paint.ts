@@ -36,9 +36,9 @@ function picture(pen: CanvasRenderingContext2D, tile: Tile, rgba: Uint8ClampedAr
   source.height = tile.height
   source.getContext('2d')?.putImageData(new ImageData(new Uint8ClampedArray(rgba), tile.width, tile.height), 0, 0)
   const fit = size / Math.max(tile.width, tile.height)
-  const shrink = fit < 1 ? fit : Math.floor(fit) // whole pixels stay whole
+  const shrink = fit < 2 ? fit : Math.floor(fit) // from twice on, pixels stay whole
   const [wide, high] = [tile.width * shrink, tile.height * shrink]
-  pen.imageSmoothingEnabled = shrink < 1
+  pen.imageSmoothingEnabled = shrink < 2
   pen.drawImage(source, x + Math.floor((size - wide) / 2), y + Math.floor((size - high) / 2), wide, high)
 }
 

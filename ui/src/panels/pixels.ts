@@ -38,17 +38,17 @@ export function difference(a: Tile, b: Tile): Difference | null {
   return { width: b.width, height: b.height, values, peak, rms: error }
 }
 
-const TOO_LITTLE = [33, 102, 172] // blue: x̂ is darker than x
-const TOO_MUCH = [178, 24, 43] // red: x̂ is brighter
-const NEUTRAL = [247, 247, 247]
+export interface Diverging { below: number[]; zero: number[]; above: number[] } // blue: x̂ is darker than x; red: brighter
+export const ON_LIGHT: Diverging = { below: [33, 102, 172], zero: [247, 247, 247], above: [178, 24, 43] }
+export const ON_DARK: Diverging = { below: [103, 177, 255], zero: [28, 32, 40], above: [255, 122, 112] }
 
-/** Diverging colours of values in −peak … peak: blue, white at 0, red. */
-export function diverging(values: ArrayLike<number>, peak: number): Uint8ClampedArray<ArrayBuffer> {
+/** Diverging colours of values in −peak … peak: blue, the ground's own at 0, red. */
+export function diverging(values: ArrayLike<number>, peak: number, { below, zero, above } = ON_LIGHT): Uint8ClampedArray<ArrayBuffer> {
   const rgba = new Uint8ClampedArray(values.length * 4)
   for (let i = 0; i < values.length; i++) {
     const share = peak > 0 ? Math.min(1, Math.max(-1, (values[i] ?? 0) / peak)) : 0
-    const end = share < 0 ? TOO_LITTLE : TOO_MUCH
-    for (let c = 0; c < 3; c++) rgba[4 * i + c] = NEUTRAL[c]! + Math.abs(share) * (end[c]! - NEUTRAL[c]!)
+    const end = share < 0 ? below : above
+    for (let c = 0; c < 3; c++) rgba[4 * i + c] = zero[c]! + Math.abs(share) * (end[c]! - zero[c]!)
     rgba[4 * i + 3] = 255
   }
   return rgba
