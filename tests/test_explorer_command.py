@@ -11,15 +11,20 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
+import numpy as np
 import pytest
+from websockets.sync.client import connect
 
 from legato import cli
 from legato.commands import explore
 from legato.explorer import opening
+from legato.explorer.frames import Answered, Asked
 
 COMMAND = (sys.executable, "-m", "legato", "explore", "--threads", "1", "--device", "cpu")
 
@@ -51,6 +56,23 @@ def test_it_prints_its_address_answers_and_ends_quietly(runs):
         assert [model["title"] for model in visit["models"]] == ["vae", "autoencoder"]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_it_ends_quietly_while_a_page_is_open_and_asks(runs):
+    with started(str(runs["vae"]), "--no-browser") as process:
+        url = process.stdout.readline().strip()
+        plane = {"u": [1, 0, 0], "v": [0, 1, 0], "anchor": [0, 0, 0]}
+        asked = {"model": 0, "step": None, "kind": "holes", "plane": plane, "extent": [-3, 3, -3, 3], "size": 512}
+        with connect(url.replace("http", "ws") + "socket") as ws, ThreadPoolExecutor() as asking:
+            waiting = asking.submit(urllib.request.urlopen, f"{url}field", json.dumps(asked).encode(), timeout=30)
+            ws.send(Asked(1, 1, 0, 0, np.zeros(3, np.float32)).pack())
+            assert Answered.read(ws.recv(timeout=30)).seq == 1
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            with pytest.raises(HTTPError, match="503") as refused:
+                waiting.result()
+            refused.value.close()
         assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -132,12 +154,19 @@ def test_exploring_changes_nothing_in_a_run(runs, tmp_path):
     assert files() == before
 
 
-@pytest.mark.parametrize("browser", [True, False])
-def test_a_machine_without_a_browser_is_no_failure(monkeypatch, browser):
-    def found(url: str) -> bool:
-        if not browser:
-            raise opening.webbrowser.Error("no browser")
-        return True
+def test_a_machine_without_a_browser_is_no_failure(monkeypatch):
+    def none() -> None:
+        raise opening.webbrowser.Error("no browser")
 
-    monkeypatch.setattr(opening.webbrowser, "open", found)
-    opening.browse("http://127.0.0.1/")
+    monkeypatch.setattr(opening.webbrowser, "get", none)
+    opening.show("http://127.0.0.1/")
+
+
+@pytest.mark.parametrize(("kind", "count"), [("BackgroundBrowser", 1), ("GenericBrowser", 0)])
+def test_a_browser_in_the_terminal_is_left_alone(monkeypatch, kind, count):
+    opened: list[str] = []
+    found = getattr(opening.webbrowser, kind)("some-browser")
+    monkeypatch.setattr(found, "open", opened.append)
+    monkeypatch.setattr(opening.webbrowser, "get", lambda: found)
+    opening.show("http://127.0.0.1/")
+    assert len(opened) == count

@@ -34,7 +34,7 @@ from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, FIELD, Worker, at_once, finished
 from legato.latent_space import load
 from legato.run import Run
-from made_runs import train
+from made_runs import RECIPES, train
 
 LOAD = partial(load, device="cpu", threads=1)
 MANY = 10_000
@@ -357,6 +357,19 @@ def test_a_path_ends_where_it_should(pair, runs):
     np.testing.assert_allclose(frames[[0, 4, 8]], load(runs["vae"]).decode(stops), atol=1e-5)
     gif = Image.open(BytesIO(animation.animated(frames)))
     assert (gif.format, gif.n_frames, gif.size) == ("GIF", 16, (256, 256))
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "bernoulli", "table"])
+def test_every_recipe_has_its_map(runs, name):
+    session = visit(runs[name])
+    plane = finished(session.principal(0, None))
+    points = finished(session.points(0, None, plane))
+    reach = 2 * np.abs(points.xy).max()
+    for kind in ("density", "holes", "support", "speed"):
+        found = finished(session.field(0, None, kind, plane, Grid((-reach, reach, -reach, reach), 6)))
+        assert np.isfinite(found.values).all()
+    assert finished(session.locate(0, None, plane.anchor, 3))["distances"][0] >= 0
+    json.dumps([finished(session.visit()), finished(session.dimensions(0, None))], allow_nan=False)
 
 
 def test_one_latent_is_a_line(sources, tmp_path):

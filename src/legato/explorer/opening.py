@@ -6,6 +6,7 @@ Covered: one server for one person, until it is interrupted. Not covered: many u
 from __future__ import annotations
 
 import socket
+import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -56,6 +57,19 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
+class Server(uvicorn.Server):
+    """uvicorn's, which on its way out first tells the worker, or it would wait for jobs that nobody waits for."""
+
+    def __init__(self, configuration: uvicorn.Config, worker: Worker) -> None:
+        super().__init__(configuration)
+        self.worker = worker
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers what is still asked with 503, closes sockets, ends."""
+        self.worker.end()
+        await super().shutdown(sockets)
+
+
 class Opening:
     """A server for a visit on a socket that listens; `url` is where it will answer."""
 
@@ -67,7 +81,8 @@ class Opening:
         self.url = f"http://{shown}:{port}/{token}/"
         hosts = [f"{name}:{port}" for name in (*LOOPBACK, named, shown)]
         guarded = Guard(Routes(session, self.worker).app(), token, hosts, anywhere=host in WILDCARDS)
-        self.server = uvicorn.Server(_configuration(guarded, max(member.blank.latent_dim for member in session.members)))
+        latents = max(member.blank.latent_dim for member in session.members)
+        self.server = Server(_configuration(guarded, latents), self.worker)
 
     def run(self, when_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serves until it is interrupted or `server.should_exit` is set; tells the address once, when it answers."""
@@ -80,9 +95,16 @@ class Opening:
 
 
 def browse(url: str) -> None:
-    """Opens the person's browser, if there is one; the address is printed all the same."""
+    """Opens the person's browser meanwhile, if there is one: some take seconds to say that they did."""
+    threading.Thread(target=show, args=(url,), name="legato-explorer-browser", daemon=True).start()
+
+
+def show(url: str) -> None:
+    """Opens the browser unless it is one in the terminal, which would take that away; the address is printed all the same."""
     with suppress(webbrowser.Error, OSError):
-        webbrowser.open(url)
+        browser = webbrowser.get()
+        if type(browser) is not webbrowser.GenericBrowser:
+            browser.open(url)
 
 
 def _configuration(app: Any, latents: int) -> uvicorn.Config:
@@ -99,5 +121,5 @@ def _configuration(app: Any, latents: int) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         lifespan="off",
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=5,
     )

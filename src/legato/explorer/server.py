@@ -184,6 +184,8 @@ class Routes:
             if await request.is_disconnected():
                 found.cancel()
                 raise HTTPException(400, "nobody waits for this answer")
+        if found.cancelled():
+            raise HTTPException(503, "Legato is ending")
         return found.result()
 
 

@@ -43,12 +43,18 @@ class Worker:
         """The result of the job's slices, later. A cancelled future's job is dropped at its next slice."""
         future: Future[T] = Future()
         self._jobs.put(_Job(urgency, next(self._turns), job(), future))
+        if self._closed.is_set():  # the thread may have looked for the last time
+            future.cancel()
         return future
 
-    def close(self) -> None:
-        """Waits for the slice under way; what was left is cancelled."""
+    def end(self) -> None:
+        """The slice under way is the last; what was left, and what is still asked, is cancelled."""
         self._closed.set()
         self._jobs.put(_Job(_STOP, next(self._turns), nothing(), Future()))
+
+    def close(self) -> None:
+        """`end`, and waits for it."""
+        self.end()
         self._thread.join()
 
     def _work(self) -> None:
