@@ -9,7 +9,7 @@ from typing import Any, Literal
 from legato.measures.estimate import Estimate
 from legato.survey.visit import Visit
 
-Need = Literal["labels", "noise", "likelihood", "log_px", "pictures"]
+Need = Literal["labels", "noise", "likelihood", "log_px", "pictures", "factors"]
 Found = tuple[dict[str, Estimate], dict[str, Any]]  # figures, curves
 
 
@@ -33,6 +33,7 @@ _WHY: dict[Need, str] = {
     "likelihood": "needs a likelihood in a model of Legato's own",
     "log_px": "needs a likelihood",
     "pictures": "needs pictures",
+    "factors": "needs known factors",
 }
 
 _MET: dict[Need, Callable[[Visit], bool]] = {
@@ -41,4 +42,5 @@ _MET: dict[Need, Callable[[Visit], bool]] = {
     "likelihood": lambda visit: visit.subject.space is not None,
     "log_px": lambda visit: visit.subject.space is not None or visit.subject.has_log_px,
     "pictures": lambda visit: visit.shared.pictures,
+    "factors": lambda visit: visit.shared.known is not None,
 }

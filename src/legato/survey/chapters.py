@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from legato.survey.chapter import Chapter
+from legato.survey.disentangled import FACTORS
 from legato.survey.fidelity import LADDER, MIDPOINTS
 from legato.survey.likelihood import ANNEALED, BOUNDS, WEIGHTED, WIDTHS
 from legato.survey.meaning import LABELS, NEIGHBOURS
@@ -25,6 +26,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     HOLES,
     LABELS,
     NEIGHBOURS,
+    FACTORS,
     LADDER,
     MIDPOINTS,
     PATHS,

@@ -1,6 +1,7 @@
 """The images that a survey measures on: the same rows, in the same order, with the same drawn pixels, for every model.
 
-Covered: training and test rows as the model sees them (`x`) and as a person knows them (`images`), labels, pairs.
+Covered: training and test rows as the model sees them (`x`) and as a person knows them (`images`), labels, factors where ids
+say them, pairs.
 Not covered: opening data (data/), what is measured (survey.py).
 """
 
@@ -11,19 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.data.factors import factors_of
 from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
+from legato.errors import Mistake
 from legato.lazy import lazy
 from legato.survey.eyes import Eyes, eyes_for
+from legato.survey.known import KnownFactors
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of one split: x (n, *shape), images (n, *shape), labels (n,) or None."""
+    """Some rows of one split: x (n, *shape), images (n, *shape), labels (n,) and factors (n, f) where they are known."""
 
     x: Floats
     images: Floats
     labels: NDArray[np.int64] | None
+    factors: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -51,6 +56,11 @@ class Material:
     def eyes(self) -> Eyes:
         """With what these images are looked at."""
         return eyes_for(self.source, self.train.images, self.test.images)
+
+    @lazy
+    def known(self) -> KnownFactors | None:
+        """The true factors of the test rows; None where nobody knows them."""
+        return None if self.test.factors is None else KnownFactors(self.test.factors)
 
     def pairs(self, n: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """n pairs of different test rows, the ends of paths."""
@@ -80,4 +90,13 @@ def _rows(data: Prepared, numbers: NDArray[np.int64], most: int) -> Rows:
         numbers = np.sort(np.random.default_rng(0).choice(numbers, most, replace=False))
     raw = np.asarray(data.dataset.rows)[numbers]
     labels = data.dataset.labels
-    return Rows(data.rows(numbers), data.preparation.original(raw), None if labels is None else np.asarray(labels)[numbers])
+    own = None if labels is None else np.asarray(labels)[numbers]
+    return Rows(data.rows(numbers), data.preparation.original(raw), own, _factors(data, numbers))
+
+
+def _factors(data: Prepared, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """What the ids say of each row, if they are those of the source `factors`."""
+    try:
+        return factors_of([data.dataset.ids[row] for row in numbers])
+    except Mistake:
+        return None

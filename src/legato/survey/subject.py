@@ -20,6 +20,7 @@ from legato.data.preparation import Floats
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.measures.distances import random_stream
+from legato.setting import DataSpec
 
 
 class Subject(ABC):
@@ -73,6 +74,16 @@ class Trained(Subject):
     def cycle(self, z: Floats) -> Floats:
         """encode(decode(z))."""
         return self._space.posterior(self._space.decode_prepared(z))[0]
+
+
+def untrained(space: LatentSpace, seed: int) -> Trained:
+    """The sentence of a RUN with starting weights. Raises `Mistake` where the RUN does not say of which data it is."""
+    stored, definition = space.run.stored("data"), space.definition
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        recipe = definition.build(DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"]))
+    recipe.model.to(space.device)
+    return Trained(LatentSpace(recipe, space.preparation, space.shape, space.run, definition))
 
 
 class PrincipalComponents(Subject):

@@ -1,0 +1,63 @@
+"""Whether single dimensions of the code are the factors that the images were drawn from, by every score in use.
+
+Each score stands beside what the same rows give an encoder with starting weights, noise (its floors) and the true factors (its
+ceiling): a score alone says nothing. On one core some 10 s for 5,000 rows and 10 latents, as much for the untrained encoder,
+and once for all models as much for noise and the true factors. Not covered: data whose factors nobody knows.
+"""
+
+from __future__ import annotations
+
+from legato.errors import Mistake
+from legato.measures.disentanglement import NAMES
+from legato.measures.estimate import absent
+from legato.survey.chapter import Chapter, Found
+from legato.survey.known import Scores
+from legato.survey.subject import untrained
+from legato.survey.visit import Visit
+
+TITLES = {
+    "mig": "MIG",
+    "modularity": "modularity",
+    "dci_disentanglement": "DCI disentanglement",
+    "dci_completeness": "DCI completeness",
+    "dci_informativeness": "DCI informativeness",
+    "sap": "SAP",
+    "factor_vae": "FactorVAE score",
+    "explicitness": "explicitness",
+    "irs": "IRS",
+}
+UNTRAINED, NOISE, TRUTH = "untrained encoder", "noise", "true factors"
+
+
+def disentangled(visit: Visit) -> Found:
+    """The scores of posterior means of test rows, and beside each its floors and its ceiling."""
+    known = visit.shared.known
+    assert known is not None
+    found = {
+        "": known.scores(visit.test.mu, visit.test.sigma, visit.seed),
+        UNTRAINED: _untrained(visit),
+        NOISE: known.floor(visit.subject.latent_dim),
+        TRUTH: known.ceiling,
+    }
+    return {_named(name, whose): scores[name] for name in NAMES for whose, scores in found.items()}, {}
+
+
+def _untrained(visit: Visit) -> Scores:
+    """Of the same network's means with its starting weights; no dimension counts as dead, for its widths mean nothing yet."""
+    space, known = visit.subject.space, visit.shared.known
+    assert known is not None
+    if space is None:
+        return dict.fromkeys(NAMES, absent("the starting weights are known of a RUN alone"))
+    try:
+        start = untrained(space, visit.seed)
+    except Mistake as error:
+        return dict.fromkeys(NAMES, absent(str(error)))
+    return known.scores(start.encode(visit.shared.test.x)[0], None, visit.seed)
+
+
+def _named(name: str, whose: str) -> str:
+    return f"{TITLES[name]} ({whose})" if whose else TITLES[name]
+
+
+_ALL = tuple(_named(name, whose) for name in NAMES for whose in ("", UNTRAINED, NOISE, TRUTH))
+FACTORS = Chapter("known factors", _ALL, disentangled, ("factors",))

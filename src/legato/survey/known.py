@@ -1,0 +1,42 @@
+"""Factors that are known of the rows measured, and between what the scores of disentanglement lie on just these rows.
+
+The ceiling (the true factors as a code) and the floor of each formula (noise as a code) are the same for every model of one
+number of latents: computed once. Covered: the factors of `legato.data.factors`. Not covered: the scores (measures/).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.data.factors import ORDERED
+from legato.data.preparation import Floats
+from legato.lazy import lazy
+from legato.measures.disentanglement import ceiling, disentanglement, floor
+from legato.measures.estimate import Estimate
+
+Scores = dict[str, Estimate]
+
+
+class KnownFactors:
+    """factors (n, 6), as positions."""
+
+    def __init__(self, factors: NDArray[np.int64]) -> None:
+        self.factors = factors
+        self._floors: dict[int, Scores] = {}
+
+    def scores(self, mu: Floats, sigma: Floats | None, seed: int) -> Scores:
+        """Of a model's codes (n, d), their widths telling which dimensions are dead."""
+        noise = None if sigma is None else (sigma.astype(np.float64) ** 2).mean(0)
+        return disentanglement(mu, self.factors, ORDERED, noise, seed)
+
+    @lazy
+    def ceiling(self) -> Scores:
+        """Of the true factors."""
+        return ceiling(self.factors, ORDERED)
+
+    def floor(self, latent_dim: int) -> Scores:
+        """Of Gaussian noise in as many dimensions."""
+        if latent_dim not in self._floors:
+            self._floors[latent_dim] = floor(self.factors, latent_dim, ORDERED)
+        return self._floors[latent_dim]
