@@ -9,7 +9,7 @@ import { CLOUD, PICTURE, POINT } from './shaders'
 type Gl = WebGL2RenderingContext
 interface Program { use(): void; at(name: string): WebGLUniformLocation | null }
 const SLOW = 50 // ms for a frame of clouds
-const PROBE = 1500 // clouds that are timed before all are drawn
+const PROBE = 256 // clouds that are timed before all are drawn
 
 export class GlRenderer implements Renderer {
   readonly kind = 'WebGL2'

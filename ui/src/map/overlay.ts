@@ -22,14 +22,14 @@ export function drawMarks(context: CanvasRenderingContext2D, size: Size, ratio: 
   context.clearRect(0, 0, size.width, size.height)
   context.lineJoin = 'round'
   context.font = '11px system-ui, sans-serif'
-  axes(context, size, camera, marks, inks)
+  if (marks.axes[0]) axes(context, size, camera, marks, inks)
   if (marks.rings) rings(context, size, camera, inks)
   course(context, marks, inks)
   if (marks.selected) selected(context, camera, marks.selected, inks)
   if (marks.pointed) ring(context, marks.pointed, 7, inks.text, 1.5)
   if (marks.lasso.length) lasso(context, marks.lasso, inks)
   if (marks.cursor) cross(context, marks.cursor, marks, inks)
-  bar(context, size, camera, inks)
+  if (marks.axes[0]) bar(context, size, camera, inks)
 }
 
 function axes(context: CanvasRenderingContext2D, size: Size, camera: Camera, { axes: [across, up] }: Marks, inks: Inks): void {

@@ -415,11 +415,10 @@ export class View {
     const plane = core.planes[model]
     const context = lines.getContext('2d')
     if (!context) return
-    const between = this.#between && this.morph < 1
     const marks: Marks = {
       ...this.#marks, cursor: this.#between ? null : this.#cursorSpot(), active: core.state.active === model || core.state.models.length < 2,
-      inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between,
-      axes: plane ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''], ...this.#course(), selected: this.#selected(),
+      inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !this.#between,
+      axes: plane && !this.#between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''], ...this.#course(), selected: this.#selected(),
     }
     drawMarks(context, frame, frame.ratio, frame.camera, marks, this.#inks)
   }
