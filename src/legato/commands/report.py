@@ -11,7 +11,9 @@ from legato.commands.application import application
 from legato.commands.options import HERE, Seed, Source, Where
 from legato.commands.output import say
 from legato.errors import Mistake
+from legato.report.drag import drag_section, draggable
 from legato.report.trained import write_run_report
+from legato.report.trained.subjects import opened
 
 app = application("report")
 
@@ -24,6 +26,9 @@ def report(
     limit: Annotated[int, Parameter(help="The figures are over the first so many examples of the test split.")] = 2000,
     seed: Seed = 0,
     out: Annotated[Path | None, Parameter(help="The file; by default report.html in the (first) RUN.")] = None,
+    explore: Annotated[
+        bool, Parameter(help="Of models with 2 latents, a map to drag on: about 1 MB, pictures of your data.")
+    ] = True,
     place: Where = HERE,
 ) -> None:
     """One HTML file of what was trained, what it makes, and what was measured of it. It needs no network."""
@@ -31,5 +36,7 @@ def report(
         raise Mistake("a report needs a RUN: legato report RUN")
     spaces = [place.load(run) for run in runs]
     path = spaces[0].run.report if out is None else out
-    size = write_run_report(spaces, path, data, k=k, limit=limit, seed=seed)
+    shown = draggable(spaces) if explore else []
+    drag = drag_section(shown, opened(spaces, data), place.load, module=place.module) if shown else None
+    size = write_run_report(spaces, path, data, k=k, limit=limit, seed=seed, drag=drag)
     say(f"wrote {path}, {size / 1e6:.1f} MB")

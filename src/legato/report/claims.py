@@ -7,24 +7,28 @@ Covered: the page's order and words. Not covered: drawing (gallery.py, claim_fig
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from legato.experiment import Experiment
 from legato.experiment.conclusion import gather
 from legato.experiment.contrasts import Evidence
-from legato.experiment.members import LARGE, title_of
+from legato.experiment.members import LARGE, SMALL, title_of
 from legato.experiment.survey import evidence_path
 from legato.files import read_json
+from legato.latent_space import load
 from legato.measures.estimate import Estimate
 from legato.report import claim_figures as drawn
 from legato.report.claim_plates import Plate, plates
 from legato.report.claim_tables import blind, compared, rules, units
+from legato.report.drag import drag_section
 from legato.report.gallery import Gallery
 from legato.report.html import Section, write_report
 from legato.report.interval import bracketed
 from legato.report.verdicts import Judged, verdict_table
 
+DRAGGED = ("autoencoder", "beta-1")
 SINGULAR = {"cannot tell": "cannot be told"} | {word: word for word in ("holds", "holds in part", "does not hold here")}
 PLURAL = {"holds": "hold", "holds in part": "hold in part", "does not hold here": "do not hold here"} | {
     "cannot tell": "cannot be told"
@@ -88,7 +92,7 @@ class Page:
 
     def sections(self) -> list[Section]:
         """The verdicts, how to read them, and the thirteen."""
-        return [self._verdicts(), self._reading(), *(self._claim(claim) for claim in self.claims)]
+        return [self._verdicts(), self._reading(), *self._drag(), *(self._claim(claim) for claim in self.claims)]
 
     def _verdicts(self) -> Section:
         judged = [Judged(c["id"], c["sentence"], c["verdict"], _primary(c["rule"][0])) for c in self.claims]
@@ -108,6 +112,16 @@ class Page:
             "them above a model, the measure is blind to something."
         )
         return Section("How to read this", text, table=compared(self.evidence, units(self.gallery.material)))
+
+    def _drag(self) -> list[Section]:
+        """The small autoencoder and the small VAE, to be dragged through; nothing of tables."""
+        shown = [one for one in self.gallery.shown(SMALL, *DRAGGED) if len(one.space.shape) == 3]
+        if not shown:
+            return []
+        device = partial(load, device=self.experiment.protocol.device)
+        titles = [one.title for one in shown]
+        section = drag_section([one.space for one in shown], shown[0].space.data(), device, titles=titles)
+        return [section] if section else []
 
     def _claim(self, claim: dict[str, Any]) -> Section:
         measure = claim["rule"][0]["measure"]

@@ -1,8 +1,9 @@
-"""The report: words, figures and tables in one HTML file that needs no network, no script and no font of its own.
+"""The report: words, figures and tables in one HTML file that needs no network and no font of its own; a script only where
+something in it answers to the hand.
 
 Covered: encoding figures as small as they go, alternative texts, tables with scopes, words in coloured badges that read as
 well in black and white, a file that is whole or not at all.
-The page's look is `report.html.j2`. Not covered: what a report says (`demo`), live decoding in the page (the explorer's).
+The page's look is `report.html.j2`. Not covered: what a report says (`demo`), what answers to the hand (report/drag.py).
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Live:
+    """A part of a section that answers to the hand: markup that is trusted, and what the page's policy allows for it alone."""
+
+    markup: str
+    policy: str
+
+
+@dataclass(frozen=True)
 class Section:
     """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code; nothing else is markup.
 
@@ -84,6 +93,7 @@ class Section:
     caption: str = ""
     table: Table | None = None
     parts: Sequence[Section] = ()
+    live: Live | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,7 @@ def write_report(
         commands=commands,
         facts=dict(facts or {}),
         picture=_picture,
+        policy="; ".join(dict.fromkeys(each.live.policy for each in sections if each.live)),
     )
     written = page.encode()
     with whole_file(path) as file:

@@ -9,7 +9,7 @@ from typing import Any
 
 from legato.latent_space import LatentSpace
 from legato.measures.scorecard import evaluate
-from legato.report.html import write_report
+from legato.report.html import Section, write_report
 from legato.report.trained.numbers import Found
 from legato.report.trained.story import sections
 from legato.report.trained.subjects import TitledRun, opened, titled
@@ -18,18 +18,28 @@ __all__ = ["write_run_report"]
 
 
 def write_run_report(
-    spaces: Sequence[LatentSpace], out: Path, source: Any = None, *, k: int = 50, limit: int | None = 2000, seed: int = 0
+    spaces: Sequence[LatentSpace],
+    out: Path,
+    source: Any = None,
+    *,
+    k: int = 50,
+    limit: int | None = 2000,
+    seed: int = 0,
+    drag: Section | None = None,
 ) -> int:
     """Measures and draws the runs, side by side where several; writes `out` and returns its size in bytes.
 
-    Figures as `legato evaluate` gives them, with k draws on the first `limit` test examples. Raises `Mistake` for runs of
+    Figures as `legato evaluate` gives them, with k draws on the first `limit` test examples; `drag` comes after the first
+    section. Raises `Mistake` for runs of
     different data, and for more than fit side by side.
     """
     data, subjects = opened(spaces, source), titled(spaces)
     split = "test" if len(data.split("test")) else "all"
     found = [evaluate(space, source, split=split, k=k, limit=limit, seed=seed) for space in spaces]
     title = subjects[0].title if len(subjects) == 1 else f"{len(subjects)} runs side by side"
-    return write_report(out, title, _lead(subjects, found), sections(subjects, data, found), _next(spaces), _facts(found))
+    trained, *rest = sections(subjects, data, found)
+    told = [trained, *([drag] if drag else []), *rest]
+    return write_report(out, title, _lead(subjects, found), told, _next(spaces), _facts(found))
 
 
 def _lead(subjects: Sequence[TitledRun], found: Sequence[Found]) -> str:

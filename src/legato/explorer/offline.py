@@ -1,0 +1,175 @@
+"""A visit in a file: what the explorer's map needs of one or two models of two latents, without a server.
+
+The plane of codes is decoded on a lattice of places; between them the page cross-fades the four nearest tiles. Beside them lie
+the points, four fields, and thumbnails of the first images of the map, which are the person's own. Covered: pictures and two
+latents, where the plane is all of z. Not covered: tables, more latents, pictures that a person brings: `legato explore`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from legato.data.preparation import Floats
+from legato.data.prepared import Prepared
+from legato.explorer.catalogue import Catalogue
+from legato.explorer.fields import Field, Grid
+from legato.explorer.landscape import KINDS
+from legato.explorer.models import Loader, Member
+from legato.explorer.planes import Plane
+from legato.explorer.points import Points
+from legato.explorer.session import Session
+from legato.explorer.sheet import Bytes, sheet
+from legato.explorer.tiles import rgba
+from legato.explorer.worker import Slices
+
+T = TypeVar("T")
+
+BUDGET = 1_050_000  # bytes of all pictures: with points, fields and base64's third a file grows by at most 1.5 MB
+THUMBNAILS = 0.25  # of the budget
+MEASURED, SHOWN = 6_000, 1_500  # images behind the fields, on the map
+PICTURED = (1_500, 800, 400, 100)  # images with a thumbnail: as many as fit
+LATTICES = (32, 24, 16)  # tiles along a side
+LARGEST, THUMBNAIL = 64, 32  # pixels of the longer side of a tile, of a thumbnail
+CELLS = 48  # of a field's side
+PRIOR = 3.2  # how far the plane reaches at least where the prior was trained for
+TAIL, MARGIN = 0.005, 1.08
+
+
+class Offline:
+    """The visit to one or two RUNs as JSON, titled by their folders unless told otherwise.
+
+    After `to_json` of each model: `sides`, how many tiles stand along a side; `errors`, the largest of a pixel, of 255.
+    """
+
+    def __init__(
+        self, runs: Sequence[Path], prepared: Prepared, load: Loader, *, module: str | None = None, titles: Sequence[str] = ()
+    ) -> None:
+        self.titles = titles
+        members = [Member(run, load, module) for run in runs]
+        self.session = Session(members, Catalogue(prepared, MEASURED))
+        self.errors: list[int] = []
+        self.sides: list[int] = []
+
+    def to_json(self) -> dict[str, Any]:
+        """What ui/src/backends/embedded.ts reads."""
+        models = [self._model(model) for model in range(len(self.session.members))]
+        return {"visit": self._visit(), "models": models, "thumbnails": self._thumbnails()}
+
+    def _visit(self) -> dict[str, Any]:
+        """The visit, less what only a server can answer."""
+        found = done(self.session.visit())
+        shown = min(SHOWN, len(self.session.catalogue.shown))
+        found["data"] |= {"shown": shown, "sampled": shown < found["data"]["rows"]}
+        for model in found["models"]:
+            model |= {"snapshots": [], "state": "finished"}
+        for model, title in zip(found["models"], self.titles, strict=False):
+            model["title"] = title
+        return found
+
+    def _model(self, model: int) -> dict[str, Any]:
+        plane = done(self.session.axes(model, None, 0, 1))
+        points = first(done(self.session.points(model, None, plane)), SHOWN)
+        extent = reach(points.xy, self.session.members[model].blank.prior_was_trained)
+        fields = {kind: pack(done(self.session.field(model, None, kind, plane, Grid(extent, CELLS)))) for kind in KINDS}
+        return {
+            "plane": plane.to_json(),
+            "extent": extent,
+            "points": base64.b64encode(points.pack()).decode(),
+            "atlas": self._atlas(model, plane, extent),
+            "fields": fields,
+            "dimensions": done(self.session.dimensions(model, None)),
+        }
+
+    def _atlas(self, model: int, plane: Plane, extent: tuple[float, float, float, float]) -> dict[str, Any]:
+        """As many tiles as fit the model's share of the budget, as exact as then fits."""
+        budget = int(BUDGET * (1 - THUMBNAILS) / len(self.session.members))
+        for side in LATTICES:
+            decoded = self._decoded(model, plane.at(places(extent, side)))
+            failed = np.asarray(~np.isfinite(decoded.reshape(len(decoded), -1)).all(1))
+            found = sheet(small(np.where(failed[:, None, None, None], np.float32(0), decoded)), side, budget)
+            if found is not None:
+                self.errors.append(found.error)
+                self.sides.append(side)
+                return {**found.to_json(), "rows": side, "failed": np.flatnonzero(failed).tolist()}
+        raise AssertionError("a sheet of 256 small tiles takes less than the budget at the least quality")
+
+    def _decoded(self, model: int, z: NDArray[np.float64]) -> Floats:
+        return done(self.session.decode(model, None, z.astype(np.float32)))
+
+    def _thumbnails(self) -> dict[str, Any]:
+        """The first images of the map, as the models' data were prepared."""
+        catalogue = self.session.catalogue
+        for count in PICTURED:
+            rows = catalogue.shown[:count]
+            stored = np.stack([np.asarray(catalogue.dataset.rows[int(row)]) for row in rows])
+            found = sheet(small(catalogue.prepared.preparation.original(stored), THUMBNAIL), 32, int(BUDGET * THUMBNAILS))
+            if found is not None:
+                named = catalogue.named(rows)
+                return {**found.to_json(), "rows": named["rows"], "ids": named["ids"]}
+        raise AssertionError("100 thumbnails of 32 pixels take less than the budget at the least quality")
+
+
+def done(job: Slices[T]) -> T:
+    """A job of the explorer from start to end: here nobody waits between its slices."""
+    while True:
+        try:
+            next(job)
+        except StopIteration as end:
+            found: T = end.value
+            return found
+
+
+def first(points: Points, n: int) -> Points:
+    """The first n points; their order is random."""
+    parts = (points.xy, points.rows, points.off, points.covariance, points.labels)
+    return Points(points.d, *(part[:n] for part in parts))  # type: ignore[arg-type]
+
+
+def reach(xy: NDArray[Any], prior_was_trained: bool) -> tuple[float, float, float, float]:
+    """A square around all but a hundredth of the codes along each axis, and around the rings of a trained prior."""
+    low, high = np.quantile(xy.astype(np.float64), [TAIL, 1 - TAIL], axis=0)
+    if prior_was_trained:
+        low, high = np.minimum(low, -PRIOR), np.maximum(high, PRIOR)
+    middle, half = (low + high) / 2, max(float((high - low).max()) / 2 * MARGIN, 1e-3)
+    a, b = (float(value) for value in middle)
+    return a - half, a + half, b - half, b + half
+
+
+def places(extent: tuple[float, float, float, float], side: int) -> NDArray[np.float64]:
+    """(a, b) of each tile, (side², 2): the first row at b0, the first and the last of each axis on the extent's edge."""
+    a0, a1, b0, b1 = extent
+    a, b = np.linspace(a0, a1, side), np.linspace(b0, b1, side)
+    return np.stack([np.tile(a, side), np.repeat(b, side)], 1)
+
+
+def small(images: Floats, most: int = LARGEST) -> Bytes:
+    """Images (n, C, H, W) in [0, 1] as bytes (n, h, w, 1 or 3), at most `most` pixels to a side; grey where all are."""
+    pixels = rgba(images)[..., :3]
+    shrink = most / max(pixels.shape[1:3])
+    if shrink < 1:
+        size = (max(1, round(pixels.shape[2] * shrink)), max(1, round(pixels.shape[1] * shrink)))
+        pixels = np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BOX)) for each in pixels])
+    grey = bool((pixels == pixels[..., :1]).all())
+    return np.ascontiguousarray(pixels[..., :1] if grey else pixels)
+
+
+def pack(field: Field) -> dict[str, Any]:
+    """A field in two bytes a cell: 0 … 65534 from the least to the greatest finite value, 65535 where there is none."""
+    finite = np.isfinite(field.values)
+    known = field.values[finite].astype(np.float64)
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
+    share = (np.where(finite, field.values, low).astype(np.float64) - low) / ((high - low) or 1.0)
+    steps = np.where(finite, np.rint(65534 * share), 65535).astype("<u2")
+    h, w = field.values.shape
+    threshold = float(field.threshold) if np.isfinite(field.threshold) else None
+    return {
+        "width": w, "height": h, "low": low, "high": high, "threshold": threshold,
+        "values": base64.b64encode(steps.tobytes()).decode(),
+    }  # fmt: skip

@@ -1,0 +1,93 @@
+"""A section to drag through: the explorer's map of models of two latents, in the report's own file.
+
+Covered: data, style and script as one block that no text of a person can break out of; a policy that lets this one script run
+and nothing else; what to say where it was not built. Not covered: what the data is (explorer/offline.py), the script (ui/).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from legato.data.prepared import Prepared
+from legato.explorer.models import Loader
+from legato.explorer.offline import Offline
+from legato.latent_space import LatentSpace
+from legato.report.html import Live, Section
+
+TITLE = "Drag through the space"
+MOST = 2  # models side by side
+HOW = (
+    "Drag on a map, or focus it and use the arrow keys: the image beside it is what the decoder makes of that place. Click a "
+    "dot for an image's own code and cloud. `legato explore RUN` shows the same map and decodes every place anew."
+)
+PRIVATE = "This section holds pictures of your data in the file itself: who gets the page gets them, too."
+UNBUILT = (
+    "This installation lacks the script for it: build it with `cd ui && npm ci && npm run build`, then write the report again."
+)
+
+
+def draggable(spaces: Sequence[LatentSpace]) -> list[LatentSpace]:
+    """Those that have two latents and make pictures, the first two."""
+    return [space for space in spaces if space.latent_dim == 2 and len(space.shape) == 3][:MOST]
+
+
+def drag_section(
+    spaces: Sequence[LatentSpace], prepared: Prepared, load: Loader, *, module: str | None = None, titles: Sequence[str] = ()
+) -> Section | None:
+    """The section about `draggable` runs, titled by their folders unless told; None where there are none.
+
+    Words alone where the page's script was not built.
+    """
+    if not spaces:
+        return None
+    built = script_and_style()
+    if built is None:
+        return Section(TITLE, UNBUILT)
+    offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles)
+    data = offline.to_json()
+    return Section(TITLE, "\n\n".join((HOW, PRIVATE, _exactness(offline, data))), live=live(data, *built))
+
+
+def script_and_style() -> tuple[str, str] | None:
+    """The built page's report.js and report.css, None where they are missing."""
+    built = [files("legato.explorer") / "_ui" / name for name in ("report.js", "report.css")]
+    if not all(each.is_file() for each in built):
+        return None
+    script, style = (each.read_text("utf-8") for each in built)
+    return script, style
+
+
+def live(data: dict[str, Any], script: str, style: str) -> Live:
+    """The block: a place for the map, data and style as text that no browser runs, and the script, allowed by its hash."""
+    script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    markup = (
+        '<div id="legato-space" style="max-width: none"><p>This part needs JavaScript.</p></div>\n'
+        f'<script type="application/json" id="legato-space-data">{as_text(data)}</script>\n'
+        f'<script type="application/json" id="legato-space-style">{as_text(style)}</script>\n'
+        f"<script>{script}</script>"
+    )
+    return Live(markup, f"script-src 'sha256-{digest}'")
+
+
+def as_text(value: Any) -> str:
+    """JSON that may stand in a page: no `<` of a title, a label or an id can end its element or begin another."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _exactness(offline: Offline, data: dict[str, Any]) -> str:
+    told = [
+        f"{model['title']}: {side} × {side} places were decoded, their pixels {_off(error)}"
+        for model, side, error in zip(data["visit"]["models"], offline.sides, offline.errors, strict=True)
+    ]
+    shown = data["visit"]["data"]["shown"]
+    return f"{'; '.join(told)}; between them the four nearest are blended. Dots: a random {shown:,} of the images."
+
+
+def _off(error: int) -> str:
+    return "exact" if error == 0 else f"at most {error} of 255 levels off"

@@ -1,0 +1,111 @@
+// The backend of a report: what a file holds of a visit, without a server. Models of two latents, so that the plane is all of z.
+import type { Backend, Code, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Tile, Visit } from '../contract'
+import { pointsOf } from '../frames'
+import { Atlas } from './atlas'
+import { bytesOf, extentOf, valuesOf, type Embedded, type EmbeddedModel } from './embedded'
+import { resampled, valueAt, type Measured } from './fields'
+import { Known } from './known'
+import { cut, pictureOf, pixelsOf } from './pixels'
+
+const ELSEWHERE = 'this needs the live page: legato explore RUN'
+const NO_PICTURE = 'data:image/svg+xml,%3Csvg xmlns="http://www.w3.org/2000/svg" width="28" height="28"%3E%3Crect width="28" height="28" fill="%23999" opacity=".35"/%3E%3C/svg%3E'
+
+interface Model { known: Known; atlas: Atlas; fields: Map<FieldKind, Measured>; embedded: EmbeddedModel }
+
+export class TileBackend implements Backend {
+  readonly live: boolean = false
+  onCursor: Backend['onCursor'] = () => {}
+  onConnection: Backend['onConnection'] = () => {}
+  onVisit: (model: ModelIndex) => void = () => {} // a file's visit never changes
+  readonly #thumbnail = new Map<number, string>()
+  readonly #nth: Map<number, number>
+
+  /** Reads the pictures out of the file; what it holds is not changed. */
+  static async open(embedded: Embedded): Promise<TileBackend> {
+    const sheets = await Promise.all(embedded.models.map((model) => pictureOf(model.atlas.image)))
+    const models = embedded.models.map((model, m) => modelOf(model, pixelsOf(sheets[m]!), embedded.visit.models[m]!))
+    return new TileBackend(embedded, models, await pictureOf(embedded.thumbnails.image))
+  }
+
+  protected constructor(
+    protected readonly embedded: Embedded, protected readonly models: Model[], private readonly thumbnails: CanvasImageSource,
+  ) {
+    this.#nth = new Map(embedded.thumbnails.rows.map((row, n) => [row, n]))
+  }
+
+  async visit(): Promise<Visit> { return this.embedded.visit }
+
+  async plane(model: ModelIndex, _step: number | null, choice: PlaneChoice): Promise<Plane> {
+    if (choice.kind !== 'axes' || choice.i !== 0 || choice.j !== 1) throw new Error(ELSEWHERE)
+    return this.embedded.models[model]!.plane
+  }
+
+  async points(model: ModelIndex): Promise<Points> { return this.models[model]!.known.points }
+
+  async decode(model: ModelIndex, _step: number | null, z: Code[]): Promise<Tile[]> { return z.map((code) => this.tile(model, code)) }
+
+  async field(model: ModelIndex, _step: number | null, kind: FieldKind, _plane: Plane, extent: Extent, size: number): Promise<Field> {
+    return resampled(this.models[model]!.fields.get(kind)!, extent, size)
+  }
+
+  async locate(model: ModelIndex, _step: number | null, z: Code, k: number): Promise<Located> {
+    const { known, fields } = this.models[model]!
+    const { rows, ids } = this.embedded.thumbnails
+    const { places, distances } = known.nearest(z[0]!, z[1]!, k, rows.length)
+    const support = fields.get('support')!
+    return known.located(places, distances, ids, valueAt(support, z[0]!, z[1]!), support.threshold)
+  }
+
+  async dimensions(model: ModelIndex): Promise<Dimension[]> { return this.embedded.models[model]!.dimensions }
+  async curves(model: ModelIndex) { return { lines: [], next: 0, snapshots: [], total: this.embedded.visit.models[model]!.total, state: 'finished' as const } }
+
+  image(row: number): string {
+    const n = this.#nth.get(row)
+    if (n === undefined) return NO_PICTURE
+    const known = this.#thumbnail.get(n) ?? cut(this.thumbnails, this.embedded.thumbnails, n)
+    this.#thumbnail.set(n, known)
+    return known
+  }
+
+  encode(_picture: Blob): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
+  gif(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
+
+  async code(row: number): Promise<{ models: Encoded[]; label: number; id: string }> {
+    const models = this.models.map(({ known }) => known.code(row))
+    if (models.includes(null)) throw new Error(`image ${row} is not in this file`)
+    const { label } = this.models[0]!.known.points
+    const place = this.models[0]!.known.placeOf(row)!
+    return { models: models as Encoded[], label: label[place]!, id: this.embedded.thumbnails.ids[this.#nth.get(row) ?? -1] ?? String(row) }
+  }
+
+  async mean(model: ModelIndex, _step: number | null, rows: number[]): Promise<{ mu: number[] }> {
+    const codes = rows.map((row) => this.models[model]!.known.code(row)?.mu).filter((mu): mu is number[] => mu !== undefined)
+    return { mu: [0, 1].map((j) => codes.reduce((sum, mu) => sum + mu[j]!, 0) / codes.length) }
+  }
+
+  async find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }> {
+    const { rows, ids } = this.embedded.thumbnails
+    const { label } = this.models[0]!.known.points
+    const named = (i: number) => this.embedded.visit.data.labels?.[label[i]!] ?? ''
+    const found = rows.map((_, i) => i).filter((i) => ids[i]!.includes(text) || named(i) === text).slice(0, 200)
+    return { rows: found.map((i) => rows[i]!), ids: found.map((i) => ids[i]!), labels: found.map((i) => label[i]!) }
+  }
+
+  cursor(model: ModelIndex, _step: number | null, z: Code): void {
+    const began = performance.now()
+    const tile = this.tile(model, z)
+    // A page expects the answer after the question.
+    queueMicrotask(() => this.onCursor(model, z, tile, performance.now() - began))
+  }
+
+  protected tile(model: ModelIndex, z: Code): Tile { return this.models[model]!.atlas.at(z[0]!, z[1]!) }
+}
+
+function modelOf(embedded: EmbeddedModel, pixels: Uint8ClampedArray, { std, noise }: { std: number[]; noise: number[] }): Model {
+  const extent = extentOf(embedded.extent)
+  const deviations = std.map((spread, j) => Math.sqrt(spread * spread + (noise[j] ?? 0)))
+  const known = new Known(pointsOf(bytesOf(embedded.points).buffer), embedded.plane, deviations)
+  const fields = Object.entries(embedded.fields).map(([kind, packed]): [FieldKind, Measured] =>
+    [kind as FieldKind, { ...packed, threshold: packed.threshold ?? NaN, values: valuesOf(packed), extent }])
+  return { known, atlas: new Atlas(embedded.atlas, pixels, extent), fields: new Map(fields), embedded }
+}
