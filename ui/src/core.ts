@@ -75,8 +75,8 @@ export class ViewerCore implements Core {
   }
 
   async select(row: number | null): Promise<void> {
-    this.change({ selected: row })
     this.foreign = null
+    this.change({ selected: row })
     if (row === null) this.encoded.fill(null)
     else await this.#readSelected(true)
   }
@@ -272,8 +272,7 @@ export class ViewerCore implements Core {
   async #locate(m: ModelIndex): Promise<void> {
     const { step, cursor } = this.state.models[m]!
     if (!this.visit.models[m]!.ready || !this.connected) return
-    const found = await this.backend.locate(m, step, Float32Array.from(cursor) as Code, 5)
-    this.located[m] = found
+    this.located[m] = await this.backend.locate(m, step, Float32Array.from(cursor) as Code, 5).catch(() => null)
     this.#bell.ring('located', m)
     if (!this.#moving && m === this.state.active) this.say(this.describe(m))
   }

@@ -17,7 +17,7 @@ export class Near {
     while (this.#wanted.has(model)) {
       await new Promise((resume) => setTimeout(resume, this.every))
       this.#wanted.delete(model)
-      await this.question(model).catch(() => {}) // the next move asks again; the panel keeps its last answer
+      await this.question(model)
     }
     this.#busy.delete(model)
   }

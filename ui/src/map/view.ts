@@ -133,7 +133,7 @@ export class View {
   #cursorSpot(m: ModelIndex = this.model): Spot | null {
     const plane = this.core.planes[m]
     const z = this.core.state.models[m]!.cursor
-    if (!plane || z.length !== plane.u.length) return null
+    if (!plane || z.length !== plane.u.length || !z.every(Number.isFinite)) return null
     const { a, b } = project(plane, z)
     return toScreen(this.cameraOf(m), this.#size, a, b)
   }

@@ -1,0 +1,169 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Backend, Code, ModelIndex, Plane, Points, Visit } from '../src/contract'
+import { ViewerCore } from '../src/core'
+import { failed } from '../src/frames'
+
+const model = (title: string, latent_dim = 2) => ({
+  title, recipe: 'vae', sentence: '', words: {}, latent_dim, has_density: true, prior_was_trained: title !== 'ae', snapshots: [10, 20], total: 30,
+  state: 'finished' as const, ready: true, mean: Array<number>(latent_dim).fill(5), std: [], noise: [],
+})
+
+/** Answers at once, from closed forms: image r has the code (r, model); its label is r mod 10. */
+class Synthetic {
+  live = true
+  moved: [ModelIndex, number | null, number[]][] = []
+  asked: [number | null, Plane][] = []
+  hold: Promise<void> | null = null
+  onCursor: Backend['onCursor'] = () => {}
+  onConnection: Backend['onConnection'] = () => {}
+  onVisit: Backend['onVisit']
+  constructor(readonly told: Visit) {}
+  visit = () => Promise.resolve(this.told)
+  plane = (m: ModelIndex): Promise<Plane> => {
+    const d = this.told.models[m]!.latent_dim
+    const unit = (k: number) => Array.from({ length: d }, (_, i) => Number(i === k))
+    return Promise.resolve({ u: unit(0), v: unit(1), anchor: Array<number>(d).fill(0) })
+  }
+  points = async (_m: ModelIndex, step: number | null, plane: Plane): Promise<Points> => {
+    this.asked.push([step, plane])
+    const wait = this.hold
+    if (wait) await wait
+    return { n: step ?? 1, xy: new Float32Array(0), row: new Uint32Array(0), off: new Uint8Array(0), cov: new Uint16Array(0), label: new Uint16Array(0) }
+  }
+  cursor = (m: ModelIndex, step: number | null, z: Code) => void this.moved.push([m, step, [...z]])
+  locate = () => Promise.resolve({ rows: [812], distances: [0.4], labels: [3], ids: ['812'], support: 1, inside: true, unit: 'σ' })
+  code = (row: number) => Promise.resolve({ models: this.told.models.map((_, m) => ({ mu: [row, m], sigma: [1, 1] })), label: row % 10, id: String(row) })
+}
+
+const visitOf = (...models: ReturnType<typeof model>[]): Visit => ({
+  version: 1, legato: '', data: { source: 'toy', rows: 100, shown: 100, sampled: false, shape: [1, 2, 2], image: true, labels: null },
+  models, limits: { upload_bytes: 1, decode: 256 },
+})
+let backend: Synthetic
+let core: ViewerCore
+const cursors = () => core.state.models.map((of) => of.cursor)
+const settle = () => vi.advanceTimersByTimeAsync(2000)
+
+async function open(...models: ReturnType<typeof model>[]): Promise<void> {
+  backend = new Synthetic(visitOf(...models))
+  core = await ViewerCore.open(backend as unknown as Backend, { address: false })
+  await settle()
+}
+beforeEach(() => {
+  vi.useFakeTimers()
+  return open(model('vae'), model('ae'))
+})
+afterEach(() => void vi.useRealTimers())
+
+describe('the core', () => {
+  it("starts at the prior's mean, or where the codes are", () => expect(cursors()).toEqual([[0, 0], [5, 5]]))
+
+  it('one selection moves every cursor to its own code', async () => {
+    await core.select(7)
+    expect(cursors()).toEqual([[7, 0], [7, 1]])
+    expect(core.encoded[1]).toEqual({ mu: [7, 1], sigma: [1, 1] })
+  })
+
+  it('"same z" moves both, "same image" one', () => {
+    core.moveTo(0, [1, 2], true)
+    expect(cursors()).toEqual([[1, 2], [5, 5]])
+    core.change({ link: 'z' })
+    core.moveTo(1, [3, 4], true)
+    expect(cursors()).toEqual([[3, 4], [3, 4]])
+  })
+
+  it('"same z" leaves a model of another length alone', async () => {
+    await open(model('vae'), model('ae', 3))
+    core.change({ link: 'z' })
+    core.moveTo(0, [3, 4], true)
+    expect(cursors()[1]).toEqual([5, 5, 5])
+  })
+
+  it('undo takes back a whole drag, then what was before it', async () => {
+    core.change({ background: 'holes' })
+    await settle()
+    for (const x of [1, 2, 3]) core.moveTo(0, [x, x])
+    core.moveTo(0, [4, 4], true)
+    core.undo()
+    expect([cursors()[0], core.state.background]).toEqual([[0, 0], 'holes'])
+    expect(backend.moved.at(-1)).toEqual([0, null, [0, 0]])
+    core.undo()
+    expect(core.state.background).toBe('none')
+    core.undo()
+    expect(core.state.background).toBe('none')
+  })
+
+  it('a drag rings at most ten times a second, its end included; the cursor rings every time', async () => {
+    let [states, moves, seen] = [0, 0, 0]
+    core.on('state', () => [states++, (seen = core.state.models[0]!.cursor[0]!)])
+    core.on('cursor', () => moves++)
+    for (let i = 1; i <= 100; i++) {
+      core.moveTo(0, [i, 0])
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    await settle()
+    expect(moves).toBe(100)
+    expect(states).toBeLessThanOrEqual(11)
+    expect(seen).toBe(100)
+  })
+
+  it('points of a step that was left behind never show', async () => {
+    let go = () => {}
+    backend.hold = new Promise((resolve) => (go = resolve))
+    core.setStep(0, 10)
+    await settle()
+    backend.hold = null
+    core.setStep(0, 20)
+    await settle()
+    go()
+    await settle()
+    expect(core.points[0]!.n).toBe(20)
+    expect(backend.moved.at(-1)).toEqual([0, 20, [0, 0]])
+  })
+
+  it('asks points for the plane through the cursor', async () => {
+    await open(model('vae', 3))
+    core.moveTo(0, [1, 2, 3], true)
+    await core.measureOffPlane(0)
+    expect(backend.asked.at(-1)![1].anchor).toEqual([0, 0, 3])
+  })
+
+  it('says where the cursor is', async () => {
+    const said: string[] = []
+    core.onSay = (text) => said.push(text)
+    core.moveTo(0, [0.31, -1.2], true)
+    await settle()
+    expect(said.at(-1)).toBe('z0 0.31, z1 -1.20, nearest 812 label 3, inside the data')
+  })
+
+  it('a run without a snapshot waits for its first', async () => {
+    await open({ ...model('vae'), ready: false, snapshots: [] })
+    expect(backend.asked).toEqual([])
+    Object.assign(core.visit.models[0]!, { ready: true, snapshots: [10] })
+    backend.onVisit!(0)
+    await settle()
+    expect(core.points[0]).not.toBeNull()
+  })
+
+  it('a mistake is one line, until it is dismissed', async () => {
+    backend.code = () => Promise.reject(new Error('row 900 does not exist'))
+    await core.select(900)
+    expect(core.trouble).toBe('row 900 does not exist')
+    core.complain(null)
+    expect(core.trouble).toBeNull()
+  })
+
+  it('keeps a failed tile as failed and when it was drawn', () => {
+    backend.onCursor(0, Float32Array.of(0, 0), failed('not a finite number'), 12)
+    expect(core.tiles[0]!.failed).toBe('not a finite number')
+    expect(core.rate).toEqual({ p50: 12, p95: 12, shown: 1 })
+  })
+
+  it('pins what is drawn', () => {
+    core.pin()
+    expect(core.pins).toEqual([])
+    backend.onCursor(0, Float32Array.of(0, 0), failed('x'), 1)
+    core.pin()
+    expect(core.pins[0]).toMatchObject({ model: 0, z: [0, 0] })
+  })
+})
