@@ -16,7 +16,9 @@ from legato.data import DataOptions
 from legato.errors import Mistake
 from legato.experiment import Experiment, Protocol, conclude, conduct
 from legato.experiment.members import BETAS, QUICK_BETAS, Member, aliases, beta_name, family
+from legato.experiment.survey import effort_of
 from legato.report.claims import write_claims_report
+from legato.survey.likelihood import ANNEALED, WEIGHTED
 
 NAMES = ("autoencoder", "noise", "beta-1", "beta-4")
 
@@ -138,3 +140,11 @@ def test_the_full_family_has_ten_sentences_and_the_quick_one_five():
         assert len([m for m in members if m.latent_dim == 2]) == small
         assert aliases(members) == {"beta-low": beta_name(min(betas)), "beta-high": beta_name(max(betas))}
         assert len({m.path(Path("out")) for m in members}) == len(members)
+
+
+def test_seeds_beyond_the_third_are_measured_alike_but_for_weighed_and_annealed_likelihoods():
+    first, later = effort_of(False, 2).to_json(), effort_of(False, 3).to_json()
+    assert first == effort_of(False, 0).to_json()
+    assert {name for name in first if first[name] != later[name]} == {"weighted", "annealed"}
+    decisive = {rule.measure for claim in CLAIMS for rule in claim.rules}
+    assert not decisive & {*WEIGHTED.measures, *ANNEALED.measures}

@@ -21,6 +21,7 @@ from legato.measures.whitening import Whitening
 from legato.survey import Effort, survey
 from legato.survey.adaptors import subject_of
 from legato.survey.functions import Functions
+from legato.survey.likelihood import widths
 from legato.survey.material import material
 from legato.survey.measure import EFFORTS
 from legato.survey.subject import Trained
@@ -560,3 +561,14 @@ def test_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     assert elbo.endswith("nats")
     figures = json.loads((tmp_path / "measured" / "survey.json").read_text(encoding="utf-8"))["figures"]
     assert figures["rate"]["why"] == "needs a likelihood"
+
+
+def test_a_mean_that_never_moves_has_no_noise_ratio_and_costs_no_other_width():
+    found = widths_of(mu=np.zeros((10, 3)), sigma=np.ones((10, 3)))
+    assert "one mean for all images" in str(found["noise ratio"].why)
+    assert found["sigma"].value == 1.0
+
+
+def widths_of(mu, sigma):
+    codes = SimpleNamespace(mu=mu, widths=sigma)
+    return widths(SimpleNamespace(test=codes))[0]

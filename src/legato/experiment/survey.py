@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,20 +19,26 @@ from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.material import Material, material
 from legato.survey.subject import Trained
 
+WEIGHED = 3  # seeds whose likelihoods are weighed and annealed
+
 
 def evidence_path(out: Path, name: str, latent_dim: int, seed: int) -> Path:
     """Where what was measured of a member or a control lies."""
     return out / "evidence" / f"{name.replace(' ', '-')}-{latent_dim}-seed{seed}.json"
 
 
-def effort_of(quick: bool) -> Effort:
-    """How much is measured of everyone."""
-    return QUICK if quick else FULL
+def effort_of(quick: bool, seed: int = 0) -> Effort:
+    """How much is measured of everyone, of a seed beyond the third without weighing and annealing likelihoods.
+
+    These two cost more than half of a survey; no rule reads them, and three seeds tell how much another one moves them.
+    """
+    effort = QUICK if quick else FULL
+    return effort if seed < WEIGHED else replace(effort, weighted=0, annealed=0)
 
 
 def survey_member(member: Member, protocol: Protocol, out: Path, quick: bool) -> None:
     """Measures a trained member with the quick or the full effort, unless that has been done."""
-    effort = effort_of(quick)
+    effort = effort_of(quick, member.seed)
 
     def found() -> Survey:
         space = load(member.path(out), device=protocol.device)

@@ -19,7 +19,7 @@ class Effort:
     noisy: int  # codes that are disturbed
     halves: int  # half-samples from which intervals of distances between sets are read
     judged: int  # codes that a classifier is to tell from the prior's draws
-    weighted: int  # test rows whose log-likelihood is estimated
+    weighted: int  # test rows whose log-likelihood is estimated; 0: none
     draws: int  # importance weights for each
     annealed: int  # rows, and images of the model's own, whose log-likelihood is annealed; 0: none
 

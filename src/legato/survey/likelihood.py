@@ -16,6 +16,7 @@ from legato.survey.visit import Visit
 
 FEW = 20  # test rows at once where each has thousands of draws
 BATCH, DRAWS = 500, 4  # test rows at once; draws of z for distortion and rate
+LEFT_OUT = "left out: it costs as much as all the rest of such a survey"
 POINT = "the posterior is a point: it has neither rate nor likelihood"
 
 
@@ -54,6 +55,8 @@ def weighted(visit: Visit) -> Found:
     """log p(x) by importance weighting over k, and whether its weights can be trusted."""
     space, x = visit.subject.space, visit.shared.test.x[: visit.effort.weighted]
     assert space is not None
+    if not len(x):
+        return dict.fromkeys(WEIGHTED.measures, absent(LEFT_OUT, "nats")), {}
     ks = [k for k in KS if k <= visit.effort.draws] + [visit.effort.draws]
     batches = (torch.from_numpy(x[i : i + FEW]).to(space.device) for i in range(0, len(x), FEW))
     found = importance_curve(space.model, batches, ks, visit.seed)
@@ -71,7 +74,7 @@ def annealed(visit: Visit) -> Found:
     space, n = visit.subject.space, visit.effort.annealed
     assert space is not None
     if not n:
-        return dict.fromkeys(ANNEALED.measures, absent("left out of a quick survey", "nats")), {}
+        return dict.fromkeys(ANNEALED.measures, absent(LEFT_OUT, "nats")), {}
     x = torch.from_numpy(visit.shared.test.x[:n]).to(space.device)
     figures = {
         "annealed bound": annealed_likelihood(space.model, x, seed=visit.seed).estimate(),
@@ -84,16 +87,21 @@ def widths(visit: Visit) -> Found:
     """σ as it is, beside 1, and beside the spread of the means."""
     mu, sigma = visit.test.mu.astype(np.float64), visit.test.widths.astype(np.float64)
     logs = np.log(sigma)
-    relative = logs - np.log(mu.std(0))
     figures = {
         "sigma": _geometric(logs.mean(1), "geometric mean of sigma over dimensions and rows", "latent units"),
         "distance of sigma from 1": mean_over(np.abs(logs).mean(1), "nats", "mean of |log sigma|"),
-        "noise ratio": _geometric(relative.mean(1), "geometric mean of sigma_j / Std(mu_j)", "ratio"),
+        "noise ratio": _noise_ratio(logs, mu.std(0)),
         "spread of means": _geometric(
             np.log(np.abs(mu - mu.mean(0)) + 1e-30).mean(1), "geometric mean of |mu_j|", "latent units"
         ),
     }
     return figures, {"sigma": sigma.mean(0).tolist(), "spread": mu.std(0).tolist()}
+
+
+def _noise_ratio(logs: np.ndarray, spread: np.ndarray) -> Estimate:
+    if still := int((spread == 0).sum()):
+        return absent(f"{still} of {len(spread)} dimensions have one mean for all images: they have no spread")
+    return _geometric((logs - np.log(spread)).mean(1), "geometric mean of sigma_j / Std(mu_j)", "ratio")
 
 
 def _geometric(logs: np.ndarray, method: str, unit: str) -> Estimate:
