@@ -76,9 +76,9 @@ export class ViewerCore implements Core {
 
   async select(row: number | null): Promise<void> {
     this.foreign = null
+    this.encoded.fill(null) // the former image's: the new one's code is still to come
     this.change({ selected: row })
-    if (row === null) this.encoded.fill(null)
-    else await this.#readSelected(true)
+    if (row !== null) await this.#readSelected(true)
   }
 
   change(part: Partial<State>): void {

@@ -1,6 +1,7 @@
 // Which point lies at a spot, and which lie in a lasso. The index is built when first needed: 10⁶ points take about a second.
 import KDBush from 'kdbush'
-import type { Extent } from '../contract'
+import type { Extent, Points } from '../contract'
+import type { Spot } from './camera'
 
 export class Picking {
   #index: KDBush | null = null
@@ -43,4 +44,42 @@ export function contains(polygon: readonly [number, number][], a: number, b: num
     if (bi > b !== bj > b && a < ((aj - ai) * (b - bi)) / (bj - bi) + ai) inside = !inside
   }
   return inside
+}
+
+/** The shown points by place and by row; `key` says which layout the places belong to. */
+export class Finder {
+  #layout: { key: string; picking: Picking } | null = null
+  #byRow: Int32Array | null = null
+
+  constructor(readonly points: Points, private readonly rows: number) {}
+
+  /** By map coordinates. */
+  still(): Picking { return this.#keep('still', () => this.points.xy) }
+
+  /** By pixels, while one layout is on its way to the other. */
+  moving(key: string, spot: (i: number) => Spot): Picking {
+    return this.#keep(key, () => {
+      const xy = new Float32Array(2 * this.points.n)
+      for (let i = 0; i < this.points.n; i++) {
+        const { x, y } = spot(i)
+        xy[2 * i] = x
+        xy[2 * i + 1] = y
+      }
+      return xy
+    })
+  }
+
+  #keep(key: string, places: () => Float32Array): Picking {
+    if (this.#layout?.key !== key) this.#layout = { key, picking: new Picking(places()) }
+    return this.#layout.picking
+  }
+
+  /** The index of an image's point, or −1: the map may show a sample. */
+  indexOf(row: number): number {
+    if (!this.#byRow) {
+      this.#byRow = new Int32Array(this.rows).fill(-1)
+      for (let i = 0; i < this.points.n; i++) this.#byRow[this.points.row[i]!] = i
+    }
+    return this.#byRow[row] ?? -1
+  }
 }

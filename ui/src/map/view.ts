@@ -1,17 +1,18 @@
 // One map: its camera, its scene and what a person does on it. It draws when something changed; a moving cursor redraws
 // only the lines above the points.
-import { type Camera, type Encoded, type Extent, type ModelIndex, type Points } from '../contract'
+import type { Camera, Extent, ModelIndex, Plane, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import { probes } from '../e2e'
 import { stopHere } from '../keys'
 import { Backdrop, type Shown } from './backdrop'
 import { boundsOf, fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from './camera'
 import { spotOf } from './canvas'
-import { covarianceAt, gainOf, hasClouds, projected, type Covariance } from './clouds'
+import { gainOf, hasClouds } from './clouds'
 import { classColours, pointColours, rgbOf, type Rgb } from './colours'
 import { listen } from './gestures'
+import { courseOf, selectedOf, unshown, type Place } from './marks'
 import { drawMarks, type Inks, type Marks } from './overlay'
-import { Picking } from './picking'
+import { Finder, type Picking } from './picking'
 import { axisNames, project, slide } from './planes'
 import { makeRenderer, type Made } from './renderer'
 import { dotSize, emptyScene, type Frame } from './scene'
@@ -33,8 +34,7 @@ export class View {
   #otherBounds: Extent | null = null
   #points: Points | null = null
   #otherPoints: Points | null = null
-  #rows: Int32Array | null = null
-  #picking: { key: string; index: Picking } | null = null
+  #finder: Finder | null = null
   #marks: Pick<Marks, 'lasso' | 'pointed'> = { lasso: [], pointed: null }
   #inks: Inks = { text: '', muted: '', line: '', accent: '', map: '', danger: '' }
   #dark = false
@@ -180,40 +180,22 @@ export class View {
   // ---- picking
 
   #pick(spot: Spot): number {
-    if (!this.#points) return -1
-    if (!this.#between) {
-      const { a, b } = toMap(this.camera, this.#size, spot)
-      return this.#index('still').nearest(a, b, NEAR / this.camera.scale)
-    }
-    return this.#index('between').nearest(spot.x, spot.y, NEAR)
+    if (!this.#finder) return -1
+    if (this.#between) return this.#places.nearest(spot.x, spot.y, NEAR)
+    const { a, b } = toMap(this.camera, this.#size, spot)
+    return this.#places.nearest(a, b, NEAR / this.camera.scale)
   }
 
-  #index(where: 'still' | 'between'): Picking {
-    const points = this.#points!
-    const key = where === 'still' ? 'still' : [this.morph, ...Object.values(this.cameraOf(0)), ...Object.values(this.cameraOf(1))].join()
-    if (this.#picking?.key === key) return this.#picking.index
-    const xy = where === 'still' ? points.xy : new Float32Array(2 * points.n)
-    if (where === 'between') for (let i = 0; i < points.n; i++) {
-      const { x, y } = this.#spot(i)
-      xy[2 * i] = x
-      xy[2 * i + 1] = y
-    }
-    this.#picking = { key, index: new Picking(xy) }
-    return this.#picking.index
+  /** By map coordinates, or by pixels while the layouts morph. */
+  get #places(): Picking {
+    if (!this.#between) return this.#finder!.still()
+    const key = [this.morph, ...Object.values(this.cameraOf(0)), ...Object.values(this.cameraOf(1)), this.#size.width, this.#size.height].join()
+    return this.#finder!.moving(key, (i) => this.#spot(i))
   }
 
   #spot(i: number): Spot {
     const [camera, otherCamera] = [this.camera, this.cameraOf(1 - this.model)]
     return spotOf(this.#scene, { camera, otherCamera, morph: this.#between ? this.morph : 0, ...this.#size }, i)
-  }
-
-  #rowIndex(row: number): number {
-    if (!this.#points) return -1
-    if (!this.#rows) {
-      this.#rows = new Int32Array(this.core.visit.data.rows).fill(-1)
-      for (let i = 0; i < this.#points.n; i++) this.#rows[this.#points.row[i]!] = i
-    }
-    return this.#rows[row] ?? -1
   }
 
   // ---- what a hand means
@@ -257,7 +239,7 @@ export class View {
       return [a, b]
     })
     this.#activate()
-    this.tell({ lasso: this.#index(this.#between ? 'between' : 'still').inside(polygon).map((i) => this.#points!.row[i]!) })
+    this.tell({ lasso: this.#places.inside(polygon).map((i) => this.#points!.row[i]!) })
   }
 
   /** A path starts at the spot: at the point there, or at the place itself. */
@@ -277,7 +259,7 @@ export class View {
     const other = core.points[1 - model] ?? null
     if (core.points[model] !== this.#points) {
       this.#points = core.points[model]!
-      this.#picking = this.#rows = null
+      this.#finder = this.#points && new Finder(this.#points, core.visit.data.rows)
       this.#bounds = this.#points && boundsOf(this.#points.xy)
       this.#coloured = ''
       Object.assign(this.#scene, { n: this.#points?.n ?? 0, xy: this.#points?.xy ?? new Float32Array(0), cov: this.#points && hasClouds(this.#points) ? this.#points.cov : null })
@@ -412,52 +394,25 @@ export class View {
     const { lines, core, model } = this
     const [width, height] = [Math.round(frame.width * frame.ratio), Math.round(frame.height * frame.ratio)]
     if (lines.width !== width || lines.height !== height) [lines.width, lines.height] = [width, height]
-    const plane = core.planes[model]
+    const plane = core.planes[model] ?? null
+    const place = (a: number, b: number) => toScreen(frame.camera, frame, a, b)
     const context = lines.getContext('2d')
     if (!context) return
     const marks: Marks = {
       ...this.#marks, cursor: this.#between ? null : this.#cursorSpot(), active: core.state.active === model || core.state.models.length < 2,
       inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !this.#between,
-      axes: plane && !this.#between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''], ...this.#course(), selected: this.#selected(),
+      axes: plane && !this.#between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''], 
+      ...(this.#between ? { path: [], leg: [] } : courseOf(core, model, plane, place)), selected: this.#selected(plane, place),
     }
     drawMarks(context, frame, frame.ratio, frame.camera, marks, this.#inks)
   }
 
-  #course(): Pick<Marks, 'path' | 'leg'> {
-    const { core, model } = this
-    const plane = core.planes[model]
-    const { path, active } = core.state
-    if (!plane || this.#between || (active !== model && core.state.link === 'image') || path.some(({ z }) => z.length !== plane.u.length)) return { path: [], leg: [] }
-    const at = (z: ArrayLike<number>) => {
-      const { a, b } = project(plane, z)
-      return toScreen(this.camera, this.#size, a, b)
-    }
-    const leg = path.length < 2 ? [] : Array.from({ length: 65 }, (_, i) => core.along(i / 64)).filter((z) => z !== null).map(at)
-    return { path: path.map(({ z, name }) => ({ spot: at(z), name })), leg }
-  }
-
-  #selected(): Marks['selected'] {
-    const row = this.core.state.selected
-    if (row === null) return null
-    const i = this.#rowIndex(row)
-    const code = this.core.encoded[this.model]
-    if (i < 0) return code ? this.#outside(code) : null
-    const cloud = this.#scene.cov && !this.#between ? this.#scaled(covarianceAt(this.#points!, i)) : null
-    return { spot: this.#spot(i), cloud }
-  }
-
-  /** A selected image that is not among the shown points. */
-  #outside({ mu, sigma }: Encoded): Marks['selected'] {
-    const plane = this.core.planes[this.model]
-    if (!plane || this.#between) return null
-    const { a, b } = project(plane, mu)
-    const cloud = sigma.some((s) => s > 0) ? this.#scaled(projected(plane, sigma)) : null
-    return { spot: toScreen(this.camera, this.#size, a, b), cloud }
-  }
-
-  #scaled(cloud: Covariance): Covariance {
-    const k = this.core.state.clouds || 1
-    return cloud.map((value) => value * k * k) as Covariance
+  #selected(plane: Plane | null, place: Place): Marks['selected'] {
+    const { selected, clouds } = this.core.state
+    if (selected === null) return null
+    const [i, code, k] = [this.#finder?.indexOf(selected) ?? -1, this.core.encoded[this.model], this.#between ? 0 : clouds || 1]
+    if (i >= 0) return selectedOf(this.#points!, i, this.#spot(i), k)
+    return code && plane && !this.#between ? unshown(code, plane, place, k) : null
   }
 
   #probe() {
@@ -470,7 +425,10 @@ export class View {
       get frames() { return view.frames },
       get frameMs() { return view.frameMs },
       get kind() { return view.#made.renderer.kind },
-      pointAt: (row: number) => (this.#rowIndex(row) < 0 ? null : client(this.#spot(this.#rowIndex(row)))),
+      pointAt: (row: number) => {
+        const i = this.#finder?.indexOf(row) ?? -1
+        return i < 0 ? null : client(this.#spot(i))
+      },
       toClient: (a: number, b: number) => client(toScreen(this.camera, this.#size, a, b)),
     }
   }
