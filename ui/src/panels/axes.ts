@@ -35,7 +35,7 @@ export function directionAxes(plane: Plane, dimensions: readonly Dimension[]): A
     const reach = Math.sqrt(u.reduce((sum, part, i) => sum + (part * (half.get(i) ?? 0)) ** 2, 0)) || 1
     const value = (z: ArrayLike<number>) => u.reduce((sum, part, i) => sum + part * ((z[i] ?? 0) - (plane.anchor[i] ?? 0)), 0)
     return {
-      key: `d${k}:${u.join()}:${plane.anchor.join()}`, name: `direction ${k + 1}`, low: -reach, high: reach, sigma: null,
+      key: `d${k}:${u.join()}:${plane.anchor.join()}`, name: `d${k + 1}`, low: -reach, high: reach, sigma: null,
       figure: strongest(u), collapsed: false, value,
       at: (z: ArrayLike<number>, wanted: number) => Array.from(z, (old, i) => old + (wanted - value(z)) * (u[i] ?? 0)),
     }
@@ -54,8 +54,9 @@ export function across(axis: Axis, z: ArrayLike<number>): string {
 
 /** "0.8 z3 − 0.5 z1": the two largest parts of a direction. */
 function strongest(u: number[]): string {
-  const order = u.map((_, i) => i).sort((a, b) => Math.abs(u[b] ?? 0) - Math.abs(u[a] ?? 0)).slice(0, 2)
-  return order.map((i, n) => `${(u[i] ?? 0) < 0 ? '−' : n ? '+' : ''}${Math.abs(u[i] ?? 0).toFixed(1)} z${i}`).join(' ')
+  const size = (i: number) => Math.abs(u[i] ?? 0)
+  const order = u.map((_, i) => i).sort((a, b) => size(b) - size(a)).slice(0, 2).filter((i) => size(i) >= 0.05)
+  return order.map((i, n) => `${(u[i] ?? 0) < 0 ? '−' : n ? '+' : ''}${size(i).toFixed(1)} z${i}`).join(' ')
 }
 
 function short(value: number): string {
