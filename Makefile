@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install demo test lint peers bench clean
+.PHONY: install demo test lint page peers bench clean
 
 install: .venv/installed
 
@@ -25,6 +25,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+page: ui/node_modules/installed  ## builds the explorer's page into the package (Node 20.19 or newer), and tests its parts
+	cd ui && npm run --silent build && npm test --silent
+
+ui/node_modules/installed: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --silent
+	@touch $@
+
 peers: .venv/peers/installed  ## libraries that some tests read models of, and benchmarks measure beside
 
 bench: .venv/peers/installed  ## speed beside peers and the machine's limit
@@ -35,4 +42,4 @@ bench: .venv/peers/installed  ## speed beside peers and the machine's limit
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis ui/node_modules
