@@ -19,7 +19,7 @@ from legato.measures.estimate import Estimate, mean_over
 
 ROWS, COLUMNS = 64, 512  # of one block of pairs
 TOGETHER = 8  # dimensions to a logarithm, which costs more than all the rest; products of 8 variances fit a double
-EQUAL = 1e-4  # nats: densities this near are equal up to rounding, as those of two copies of one image are
+EQUAL = 1e-3  # nats, to which densities are computed where σ is small: draws of one image and of its copy are equal up to it
 
 
 def confusion_rate(draws: Draws) -> Estimate:
