@@ -17,6 +17,7 @@ import argparse
 import json
 import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -83,6 +84,7 @@ def laps(space: LatentSpace, effort: str) -> tuple[Survey, dict[str, tuple[float
 
     def mark(title: str) -> None:
         marks.append((title, time.perf_counter(), time.process_time(), memory()))
+        print(f"from {time.process_time():.0f} CPU s: {title}", file=sys.stderr, flush=True)
 
     mark("rows")
     chosen = EFFORTS[effort]
