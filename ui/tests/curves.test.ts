@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { aligned, last, nearest, rows, thinned } from '../src/charts/curves'
+import { last, nearest, rows, thinned } from '../src/charts/curves'
+import { across, lineOf, near, plotOf, rowNear, stepAt, ticks, upward } from '../src/charts/plot'
 
 const lines = [
   { step: 1, train: { distortion: 544.5, rate: 0.5 }, weights: { distortion: 1, rate: 4 }, learning_rate: 3e-5 },
@@ -26,9 +27,8 @@ describe('the columns of metrics.jsonl', () => {
     const again = rows([...lines, { step: 2, train: { distortion: 500, rate: 0 }, weights: { distortion: 1, rate: 4 } }, {}, { step: 'x' }])
     expect(again.map((row) => row.loss)).toEqual([546.5, 500, null])
   })
-  it('aligns columns on the steps where one of them is known', () => {
-    expect(aligned(rows(lines), ['loss', 'negativeElbo'])).toEqual([[1, 2], [546.5, 544], [543.25, null]])
-    expect(aligned([], ['loss'])).toEqual([[], []])
+  it('knows the last figure of a column', () => {
+    expect(last(rows(lines), 'loss')).toBe(544)
     expect(last(rows(lines), 'active')).toBe(1)
   })
   it('thins a table but keeps both ends', () => {
@@ -40,5 +40,41 @@ describe('the columns of metrics.jsonl', () => {
     expect(nearest([10, 22, 50], 35)).toBe(22)
     expect(nearest([10, 22, 50], 37)).toBe(50)
     expect(nearest([], 5)).toBeNull()
+  })
+})
+
+describe('a chart', () => {
+  const box = { left: 40, top: 10, width: 100, height: 50 }
+  it('has round ticks within its range, and none where there is no range', () => {
+    expect(ticks({ low: 0, high: 1 }, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1])
+    expect(ticks({ low: 101.3, high: 149 }, 3)).toEqual([120, 140])
+    expect(ticks({ low: -0.3, high: 0.3 }, 4)).toEqual([-0.2, 0, 0.2])
+    expect(ticks({ low: 1, high: 1 }, 4)).toEqual([])
+  })
+  it('spans the steps that have a figure, both ways', () => {
+    const plot = plotOf(rows(lines), ['loss'], box, false)
+    expect(plot.steps).toEqual({ low: 1, high: 2 })
+    expect([across(plot, 1), across(plot, 2), upward(plot, plot.values.low), upward(plot, plot.values.high)]).toEqual([40, 140, 60, 10])
+    expect([stepAt(plot, 90), stepAt(plot, 0), stepAt(plot, 999)]).toEqual([1.5, 1, 2])
+  })
+  it('lets the first steps run out of it', () => {
+    const { low, high } = near([900, ...Array.from({ length: 40 }, (_, i) => 100 + (i % 10))])
+    expect(low).toBeLessThan(100)
+    expect(high).toBeGreaterThan(109)
+    expect(high).toBeLessThan(200)
+  })
+  it('strokes 30,000 steps with at most four spots a pixel and keeps the extremes', () => {
+    const many = rows(Array.from({ length: 30_000 }, (_, step) => ({ step, train: { distortion: step === 11234 ? -7 : Math.sin(step) } })))
+    const plot = plotOf(many, ['distortion'], box, false)
+    const line = lineOf(plot, many, 'distortion')
+    expect(line.length).toBeLessThanOrEqual(404)
+    expect(Math.max(...line.map(({ y }) => y))).toBe(upward(plot, -7))
+    expect([line[0]!.x, line.at(-1)!.x]).toEqual([40, 140])
+  })
+  it('bridges steps without a figure', () => {
+    const found = rows([...lines, { step: 9, train: { distortion: 500, rate: 0 }, weights: { distortion: 1, rate: 4 } }])
+    expect(lineOf(plotOf(found, ['loss'], box, false), found, 'loss')).toHaveLength(3)
+    expect(rowNear(found, 'loss', 4)?.step).toBe(2)
+    expect(rowNear(found, 'active', 9)?.step).toBe(1)
   })
 })

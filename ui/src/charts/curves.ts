@@ -28,12 +28,6 @@ export function rows(lines: readonly Line[]): Row[] {
   return [...found.values()].sort((a, b) => a.step - b.step)
 }
 
-/** uPlot's data: the steps at which one of the columns has a value, then the columns. */
-export function aligned(from: readonly Row[], columns: readonly Column[]): [number[], ...(number | null)[][]] {
-  const kept = from.filter((row) => columns.some((column) => row[column] !== null))
-  return [kept.map((row) => row.step), ...columns.map((column) => kept.map((row) => row[column]))]
-}
-
 /** The last value that a column has. */
 export function last(from: readonly Row[], column: Column): number | null {
   return from.reduce<number | null>((value, row) => row[column] ?? value, null)
