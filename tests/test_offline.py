@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import json
+import lzma
 import re
 from functools import partial
 from html import unescape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from legato.errors import Mistake
 from legato.explorer import offline
 from legato.explorer.fields import Field
 from legato.explorer.offline import Offline, pack, places, reach, small
@@ -24,10 +28,12 @@ from legato.explorer.sheet import LEVELS, Sheet, sheet
 from legato.latent_space import LatentSpace, load
 from legato.pictures import to_bytes
 from legato.report import drag
+from legato.report.decoding import BINARY, Decoding, decoding, packed
 from legato.report.drag import as_text, drag_section, draggable, live
 from legato.report.html import Section, write_report
 from made_runs import train, write_sources
 
+WASM = "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2"  # of onnxruntime-web 1.30.0
 LOAD = partial(load, device="cpu", threads=1)
 SCRIPT, STYLE = 'const s = "</script><!-- é";', ":root { --a: '</style>' }"
 
@@ -250,3 +256,31 @@ def test_a_page_without_it_allows_no_script(tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "script-src" not in page
     assert "<script" not in page
+
+
+def test_a_live_page_carries_its_runtime_and_allows_it_and_no_more() -> None:
+    carried = Decoding("open()", packed(b"\0asm"), (packed(b"one"), packed(b"two")))
+    block = live({}, SCRIPT, STYLE, carried)
+    wasm, decoders = (
+        re.findall(rf'id="legato-space-{name}">(.*?)</script>', block.markup, re.S)[0] for name in ("wasm", "decoders")
+    )
+    assert gzip.decompress(base64.b64decode(wasm)) == b"\0asm"
+    assert [gzip.decompress(base64.b64decode(each)) for each in json.loads(decoders)] == [b"one", b"two"]
+    scripts = re.findall(r"<script>(.*?)</script>", block.markup, re.S)
+    assert scripts[0] == "open()"  # the runtime first: the other asks whether it is there
+    hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts]
+    assert block.policy == f"script-src 'sha256-{hashes[0]}' 'sha256-{hashes[1]}' 'wasm-unsafe-eval'"
+
+
+def test_the_shipped_binary_is_webassembly_of_the_pinned_runtime() -> None:
+    root = Path(__file__).parent.parent
+    content = lzma.decompress((root / "src/legato/explorer/_ort" / BINARY).read_bytes())
+    assert content[:8] == b"\0asm\1\0\0\0"
+    assert hashlib.sha256(content).hexdigest() == WASM
+    assert json.loads((root / "ui/package.json").read_text())["devDependencies"]["onnxruntime-web"] == "1.30.0"
+
+
+def test_live_refuses_pictures_that_the_page_cannot_draw(spaces: list[LatentSpace]) -> None:
+    odd = SimpleNamespace(shape=(4, 8, 8), run=SimpleNamespace(path="RUN"))
+    with pytest.raises(Mistake, match="1 or 3 channels, `RUN` has 4"):
+        decoding([odd])  # type: ignore[list-item]

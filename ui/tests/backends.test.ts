@@ -1,9 +1,12 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import type { Points } from '../src/contract'
 import { Atlas, between, OUTSIDE } from '../src/backends/atlas'
 import { bytesOf, valuesOf } from '../src/backends/embedded'
 import { resampled, valueAt } from '../src/backends/fields'
 import { Known } from '../src/backends/known'
+import { Latest } from '../src/backends/latest'
+import { tileFrom, unpacked } from '../src/backends/ort'
 import { hosted } from '../src/backends/style'
 
 /** A sheet of 3 × 2 grey tiles of 2 × 1 pixels; tile (i, j) is 10·(3j + i) and, in its second pixel, one more. */
@@ -91,4 +94,37 @@ describe('the points of a file', () => {
 it('turns a page\'s style into a shadow tree\'s', () => {
   const css = ':root{--a:1}:root[data-theme=dark]{--a:2}html{font:1px}body{margin:0}.html{x:1}@media print{html{y:1}}.body, body{z:1}'
   expect(hosted(css)).toBe(':host{--a:1}:host([data-theme=dark]){--a:2}:host{font:1px}:host{margin:0}.html{x:1}@media print{:host{y:1}}.body,:host{z:1}')
+})
+
+describe('a live file', () => {
+  it('rounds and clips values to pixels, grey or colour, and never draws what is no number', () => {
+    expect([...tileFrom(Float32Array.of(0, 0.5, 1.2, -1), [1, 1, 4]).rgba!].filter((_, i) => i % 4 === 0)).toEqual([0, 128, 255, 0])
+    expect([...tileFrom(Float32Array.of(9, 0.1, 0.2, 0.4), [3, 1, 1], 1).rgba!]).toEqual([26, 51, 102, 255])
+    expect(tileFrom(Float32Array.of(NaN), [1, 1, 1])).toMatchObject({ rgba: null, failed: 'the decoder gives no finite number here' })
+  })
+  it('unpacks gzip in base64', async () => {
+    const packed = gzipSync(Uint8Array.of(1, 2, 3, 250)).toString('base64')
+    expect([...(await unpacked(packed))]).toEqual([1, 2, 3, 250])
+  })
+  it('decodes one place at a time and, of those that wait, the newest', async () => {
+    const [latest, done, ends]: [Latest, number[], (() => void)[]] = [new Latest(), [], []]
+    const work = (n: number) => latest.run(() => new Promise<void>((end) => ends.push(() => (done.push(n), end()))))
+    const first = work(1)
+    void work(2)
+    void work(3)
+    expect(ends).toHaveLength(1)
+    ends[0]!()
+    await new Promise((resume) => setTimeout(resume))
+    expect(ends).toHaveLength(2)
+    ends[1]!()
+    await first
+    expect(done).toEqual([1, 3])
+  })
+  it('goes on after a place that failed', async () => {
+    const latest = new Latest()
+    await latest.run(() => Promise.reject(new Error('no')))
+    let after = false
+    await latest.run(async () => void (after = true))
+    expect(after).toBe(true)
+  })
 })

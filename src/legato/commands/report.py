@@ -8,10 +8,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Seed, Source, Where
+from legato.commands.options import HERE, Place, Seed, Source, Where
 from legato.commands.output import say
 from legato.errors import Mistake
+from legato.latent_space import LatentSpace
+from legato.report.decoding import decoding
 from legato.report.drag import drag_section, draggable
+from legato.report.html import Section
 from legato.report.trained import write_run_report
 from legato.report.trained.subjects import opened
 
@@ -29,14 +32,23 @@ def report(
     explore: Annotated[
         bool, Parameter(help="Of models with 2 latents, a map to drag on: about 1 MB, pictures of your data.")
     ] = True,
+    live: Annotated[bool, Parameter(negative=(), help="That map decodes every place itself: 7 to 10 MB. Needs ONNX.")] = False,
     place: Where = HERE,
 ) -> None:
     """One HTML file of what was trained, what it makes, and what was measured of it. It needs no network."""
     if not runs:
         raise Mistake("a report needs a RUN: legato report RUN")
     spaces = [place.load(run) for run in runs]
+    opened(spaces, data)  # what does not belong together is told before anything is measured
     path = spaces[0].run.report if out is None else out
     shown = draggable(spaces) if explore else []
-    drag = drag_section(shown, opened(spaces, data), place.load, module=place.module) if shown else None
+    if live and not shown:
+        raise Mistake("--live needs a run of pictures with 2 latents: legato train vae --latent-dim 2")
+    drag = _drag(shown, data, place, live) if shown else None
     size = write_run_report(spaces, path, data, k=k, limit=limit, seed=seed, drag=drag)
     say(f"wrote {path}, {size / 1e6:.1f} MB")
+
+
+def _drag(shown: list[LatentSpace], data: str | None, place: Place, live: bool) -> Section | None:
+    prepared = opened(shown, data)
+    return drag_section(shown, prepared, place.load, module=place.module, decoding=decoding(shown) if live else None)

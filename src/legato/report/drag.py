@@ -17,8 +17,10 @@ from legato.data.prepared import Prepared
 from legato.explorer.models import Loader
 from legato.explorer.offline import Offline
 from legato.latent_space import LatentSpace
+from legato.report.decoding import Decoding
 from legato.report.html import Live, Section
 
+DECODED = "Every place is decoded in the page, by ONNX Runtime with weights in half precision: at most 1 of 255 levels off."
 TITLE = "Drag through the space"
 MOST = 2  # models side by side
 HOW = (
@@ -37,11 +39,17 @@ def draggable(spaces: Sequence[LatentSpace]) -> list[LatentSpace]:
 
 
 def drag_section(
-    spaces: Sequence[LatentSpace], prepared: Prepared, load: Loader, *, module: str | None = None, titles: Sequence[str] = ()
+    spaces: Sequence[LatentSpace],
+    prepared: Prepared,
+    load: Loader,
+    *,
+    module: str | None = None,
+    titles: Sequence[str] = (),
+    decoding: Decoding | None = None,
 ) -> Section | None:
     """The section about `draggable` runs, titled by their folders unless told; None where there are none.
 
-    Words alone where the page's script was not built.
+    `decoding` decodes every place in the page, where else tiles are blended. Words alone where the page's script was not built.
     """
     if not spaces:
         return None
@@ -50,7 +58,8 @@ def drag_section(
         return Section(TITLE, UNBUILT)
     offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles)
     data = offline.to_json()
-    return Section(TITLE, "\n\n".join((HOW, PRIVATE, _exactness(offline, data))), live=live(data, *built))
+    words = (HOW, PRIVATE, _exactness(offline, data) if decoding is None else DECODED)
+    return Section(TITLE, "\n\n".join(words), live=live(data, *built, decoding))
 
 
 def script_and_style() -> tuple[str, str] | None:
@@ -62,17 +71,25 @@ def script_and_style() -> tuple[str, str] | None:
     return script, style
 
 
-def live(data: dict[str, Any], script: str, style: str) -> Live:
-    """The block: a place for the map, data and style as text that no browser runs, and the script, allowed by its hash."""
-    script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    markup = (
-        '<div id="legato-space" style="max-width: none"><p>This part needs JavaScript.</p></div>\n'
-        f'<script type="application/json" id="legato-space-data">{as_text(data)}</script>\n'
-        f'<script type="application/json" id="legato-space-style">{as_text(style)}</script>\n'
-        f"<script>{script}</script>"
-    )
-    return Live(markup, f"script-src 'sha256-{digest}'")
+def live(data: dict[str, Any], script: str, style: str, decoding: Decoding | None = None) -> Live:
+    """The block: a place for the map, data and style as text that no browser runs, and scripts, each allowed by its hash."""
+    texts = {"data": as_text(data), "style": as_text(style)}
+    scripts = [script]
+    if decoding is not None:
+        texts |= {"wasm": decoding.wasm, "decoders": as_text(list(decoding.decoders))}
+        scripts.insert(0, decoding.script)
+    whole = [each.replace("</script", "<\\/script").replace("<!--", "<\\!--") for each in scripts]
+    lines = [
+        '<div id="legato-space" style="max-width: none"><p>This part needs JavaScript.</p></div>',
+        *(f'<script type="application/json" id="legato-space-{name}">{text}</script>' for name, text in texts.items()),
+        *(f"<script>{each}</script>" for each in whole),
+    ]
+    allowed = [f"'sha256-{_digest(each)}'" for each in whole] + (["'wasm-unsafe-eval'"] if decoding else [])
+    return Live("\n".join(lines), f"script-src {' '.join(allowed)}")
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def as_text(value: Any) -> str:

@@ -24,7 +24,7 @@ export class TileBackend implements Backend {
   static async open(embedded: Embedded): Promise<TileBackend> {
     const sheets = await Promise.all(embedded.models.map((model) => pictureOf(model.atlas.image)))
     const models = embedded.models.map((model, m) => modelOf(model, pixelsOf(sheets[m]!), embedded.visit.models[m]!))
-    return new TileBackend(embedded, models, await pictureOf(embedded.thumbnails.image))
+    return new this(embedded, models, await pictureOf(embedded.thumbnails.image))
   }
 
   protected constructor(
