@@ -1,4 +1,4 @@
-"""What browser tests share: three small models, a server for each visit, one browser, a page that must stay without a complaint.
+"""What browser tests share: three small models, a server for each visit, one browser, a page that must not complain.
 
 Everything here has the scope of this folder: Playwright's own event loop runs in this thread until it is stopped, and other
 tests start loops of their own.

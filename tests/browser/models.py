@@ -15,8 +15,8 @@ from legato.latent_space import LatentSpace
 N, SIDE = 600, 28
 SHAPES = ("disc", "bar", "frame")
 COMMON: dict[str, Any] = {
-    "likelihood": "bernoulli", "net": "mlp", "width": 64, "depth": 1, "batch_size": 64, "steps": 300, "learning_rate": 0.01, "seed": 0,
-    "device": "cpu", "threads": 1,
+    "likelihood": "bernoulli", "net": "mlp", "width": 64, "depth": 1, "batch_size": 64, "steps": 300, "learning_rate": 0.01,
+    "seed": 0, "device": "cpu", "threads": 1,
 }  # fmt: skip
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "vae": ("vae", {"latent_dim": 2}),

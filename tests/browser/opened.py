@@ -44,7 +44,7 @@ class Opened:
         """Opens the page at a state, anew."""
         if self.page.url.startswith(self.url):
             self.page.goto("about:blank")
-        self.page.goto(f"{self.url}?e2e=1{'#' + hash_ if hash_ else ''}")
+        self.page.goto(f"{self.url}?e2e=1&patient=1{'#' + hash_ if hash_ else ''}")
         return self.settled() if wait else self
 
     def settled(self) -> Opened:
@@ -57,7 +57,7 @@ class Opened:
         return self.page.evaluate(expression, *arguments)
 
     def until(self, expression: str) -> Any:
-        """Waits until a value of the page is true; returns it. The page's policy forbids the driver's own way, which is `eval`."""
+        """Waits until a value of the page is true; returns it. (The driver's own way is `eval`, which the page forbids.)"""
         return self.eventually(lambda: self.js(expression), expression)
 
     def eventually(self, look: Callable[[], Any], what: str) -> Any:

@@ -5,6 +5,8 @@ Covered: one server for one person, until it is interrupted. Not covered: many u
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import threading
 import webbrowser
@@ -28,6 +30,7 @@ from legato.measures.comparison import check_same_data
 
 MOST = 2
 WILDCARDS = ("0.0.0.0", "::")
+TOKEN = "LEGATO_TOKEN"  # in the environment, which other users of the machine cannot read, as they can a command line
 SLACK = 4096  # bytes: a frame that is too long by a little is told why before the socket ends
 
 
@@ -57,6 +60,17 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
+def token() -> str:
+    """A new secret for the address; `LEGATO_TOKEN` where that is set, so that a restarted server has its old address.
+
+    Raises `Mistake` for one that could be guessed or does not fit into an address.
+    """
+    given = os.environ.get(TOKEN)
+    if given is not None and not re.fullmatch(r"[A-Za-z0-9_-]{16,}", given):
+        raise Mistake(f"{TOKEN} must be 16 or more letters, digits, - or _ that nobody can guess; unset: a new one each time")
+    return given or token_urlsafe(16)
+
+
 class Server(uvicorn.Server):
     """uvicorn's, which on its way out first tells the worker, or it would wait for jobs that nobody waits for."""
 
@@ -75,12 +89,12 @@ class Opening:
 
     def __init__(self, session: Session, listener: socket.socket, host: str = LOOPBACK[0]) -> None:
         self.worker, self._listener = Worker(), listener
-        port, token = listener.getsockname()[1], token_urlsafe(16)
+        port, secret = listener.getsockname()[1], token()
         named = f"[{host}]" if ":" in host else host
         shown = socket.gethostname() if host in WILDCARDS else named
-        self.url = f"http://{shown}:{port}/{token}/"
+        self.url = f"http://{shown}:{port}/{secret}/"
         hosts = [f"{name}:{port}" for name in (*LOOPBACK, named, shown)]
-        guarded = Guard(Routes(session, self.worker).app(), token, hosts, anywhere=host in WILDCARDS)
+        guarded = Guard(Routes(session, self.worker).app(), secret, hosts, anywhere=host in WILDCARDS)
         latents = max(member.blank.latent_dim for member in session.members)
         self.server = Server(_configuration(guarded, latents), self.worker)
 

@@ -8,7 +8,8 @@ import { CLOUD, PICTURE, POINT } from './shaders'
 
 type Gl = WebGL2RenderingContext
 interface Program { use(): void; at(name: string): WebGLUniformLocation | null }
-const SLOW = 50 // ms for a frame of clouds
+// ms for a frame of clouds; `?patient` in the page's address: however long, so that a test's picture hangs on no clock.
+const SLOW = new URLSearchParams(globalThis.location?.search).has('patient') ? Infinity : 50
 const PROBE = 256 // clouds that are timed before all are drawn
 
 export class GlRenderer implements Renderer {
@@ -24,7 +25,8 @@ export class GlRenderer implements Renderer {
   readonly #textures: Record<'ground' | 'veil' | 'clouds', WebGLTexture>
   readonly #sums: WebGLFramebuffer
   readonly #uploaded = { points: 0, colours: 0, ground: 0, veil: 0 }
-  #summed: { key: string; extent: Extent } | null = null
+  #summed: Extent | null = null
+  #judged = '' // what was last summed up, or found too slow for that
   #slow = false
 
   constructor(readonly canvas: HTMLCanvasElement, private readonly gl: Gl) {
@@ -48,13 +50,13 @@ export class GlRenderer implements Renderer {
     if (gl.isContextLost()) return
     this.#upload(scene)
     const between = frame.morph > 0 && frame.morph < 1
-    const clouds = frame.clouds > 0 && scene.cov !== null && scene.n > 0 && this.drawsClouds && frame.morph === 0
+    const clouds = frame.clouds > 0 && scene.cov !== null && scene.n > 0 && this.floatBlend && frame.morph === 0
     if (clouds && frame.resting) this.#sum(scene, frame)
     this.#target(null, Math.round(frame.width * frame.ratio), Math.round(frame.height * frame.ratio))
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA)
     if (scene.ground && !between) this.#picture(this.#textures.ground, scene.ground.extent, frame, 0)
     if (frame.clouds > 0 && !between) {
-      if (clouds && this.#summed) this.#picture(this.#textures.clouds, this.#summed.extent, frame, frame.gain)
+      if (clouds && this.#summed) this.#picture(this.#textures.clouds, this.#summed, frame, frame.gain)
       else if (scene.veil && !this.drawsClouds) this.#picture(this.#textures.veil, scene.veil.extent, frame, 0)
     }
     this.#points(scene, frame)
@@ -95,7 +97,7 @@ export class GlRenderer implements Renderer {
       if (scene.cov) fill(this.#buffers.cov, scene.cov)
     }
     if (done.colours !== scene.version.colours) fill(this.#buffers.colours, scene.colours)
-    if (done.points !== scene.version.points || done.colours !== scene.version.colours) this.#summed = null
+    if (done.points !== scene.version.points || done.colours !== scene.version.colours) [this.#summed, this.#judged] = [null, '']
     if (done.ground !== scene.version.ground && scene.ground) this.#image(this.#textures.ground, scene.ground)
     if (done.veil !== scene.version.veil && scene.veil) this.#image(this.#textures.veil, scene.veil)
     Object.assign(done, scene.version)
@@ -111,10 +113,12 @@ export class GlRenderer implements Renderer {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR)
   }
 
-  /** Adds up the clouds of what is seen; the sum is kept until the camera, the points or k change. */
+  /** Adds up the clouds of what is seen; the sum is kept until the camera, the points or k change. Where that was too slow
+   *  it is tried again then: a machine that was busy once is not without clouds for good. */
   #sum(scene: Scene, frame: Frame): void {
     const key = [frame.width, frame.height, frame.ratio, frame.camera.a, frame.camera.b, frame.camera.scale, frame.clouds].join()
-    if (this.#summed?.key === key) return
+    if (this.#judged === key) return
+    this.#judged = key
     const { gl } = this
     const [width, height] = [Math.ceil((frame.width * frame.ratio) / 2), Math.ceil((frame.height * frame.ratio) / 2)]
     gl.bindTexture(gl.TEXTURE_2D, this.#textures.clouds)
@@ -126,7 +130,7 @@ export class GlRenderer implements Renderer {
     this.cloudMs = this.#timed(() => this.#splats(few, frame, width, height)) * (scene.n / few)
     if (this.cloudMs <= SLOW && few < scene.n) this.cloudMs = this.#timed(() => this.#splats(scene.n, frame, width, height))
     this.#slow = this.cloudMs > SLOW
-    this.#summed = this.#slow ? null : { key, extent: seen(frame.camera, frame) }
+    this.#summed = this.#slow ? null : seen(frame.camera, frame)
   }
 
   #splats(n: number, frame: Frame, width: number, height: number): void {
