@@ -45,7 +45,8 @@ export interface Backend {
   readonly live: boolean // whether any z can be decoded; else only tiles of the shown plane
   visit(): Promise<Visit>
   plane(model: ModelIndex, step: number | null, choice: PlaneChoice): Promise<Plane>
-  points(model: ModelIndex, step: number | null, plane: Plane): Promise<Points>
+  /** `told`: how many bytes have come, of how many (0: not known). */
+  points(model: ModelIndex, step: number | null, plane: Plane, told?: (bytes: number, total: number) => void): Promise<Points>
   decode(model: ModelIndex, step: number | null, z: Code[]): Promise<Tile[]> // cut into slices; rejects with one line
   field(model: ModelIndex, step: number | null, kind: FieldKind, plane: Plane, extent: Extent, size: number): Promise<Field>
   locate(model: ModelIndex, step: number | null, z: Code, k: number): Promise<Located>
@@ -98,7 +99,7 @@ export interface Core {
   readonly planes: (Plane | null)[]
   readonly points: (Points | null)[]
   readonly tiles: (Tile | null)[] // what each cursor decodes to, as last drawn
-  readonly located: (Located | null)[] // what lies near each cursor, at most 5 times a second
+  readonly located: (Located | null)[] // what lies near what each cursor shows, at most 5 times a second
   readonly rate: { p50: number; p95: number; shown: number } // drag to pixels, milliseconds
   readonly connected: boolean
 

@@ -21,6 +21,7 @@ export class ViewerCore implements Core {
   readonly located: (Located | null)[]
   readonly encoded: (Encoded | null)[] // the selected image's μ and σ
   readonly drawnAt: number[] // when each tile was drawn
+  readonly reading: ([bytes: number, total: number] | null)[] // of the points that are on their way
   pins: Pin[] = []
   foreign: { image: string; models: Encoded[] } | null = null // the picture that was dropped on the map
   connected = true
@@ -32,6 +33,7 @@ export class ViewerCore implements Core {
   readonly #history = new History()
   readonly #near: Near
   readonly #turn: number[]
+  readonly #shown: (Code | null)[] // what each tile is decoded from
   readonly #keepsAddress: boolean
   #moving = false
   #spoken = ''
@@ -49,10 +51,12 @@ export class ViewerCore implements Core {
     this.tiles = nothing()
     this.located = nothing()
     this.encoded = nothing()
+    this.reading = nothing()
+    this.#shown = nothing()
     this.drawnAt = visit.models.map(() => 0)
     this.#turn = visit.models.map(() => 0)
     this.#near = new Near((m) => this.#locate(m))
-    backend.onCursor = (model, _z, tile, milliseconds) => this.#draw(model, tile, milliseconds)
+    backend.onCursor = (...drawn) => this.#draw(...drawn)
     backend.onConnection = (open) => this.#connect(open)
     backend.onVisit = (model) => this.#visitChanged(model)
     for (const m of this.indices) this.#begin(m)
@@ -176,7 +180,6 @@ export class ViewerCore implements Core {
   #put(model: ModelIndex, z: number[]): void {
     this.#set(model, { cursor: z })
     this.backend.cursor(model, this.state.models[model]!.step, Float32Array.from(z))
-    this.#near.ask(model)
     this.#bell.ring('cursor', model)
   }
 
@@ -222,13 +225,20 @@ export class ViewerCore implements Core {
       const kept = this.state.models[m]!.cursor
       this.#put(m, kept.length ? kept : this.#start(m, plane))
       this.#changed()
-      const points = await this.backend.points(m, step, this.planeAtCursor(m)!)
+      const points = await this.backend.points(m, step, this.planeAtCursor(m)!, (...read) => this.#told(m, turn, read))
       if (turn !== this.#turn[m]) return
       this.points[m] = points
+      this.reading[m] = null
       this.#bell.ring('points', m)
     } catch (error) {
       if (turn === this.#turn[m]) this.complain(error)
     }
+  }
+
+  #told(m: ModelIndex, turn: number, read: [number, number]): void {
+    if (turn !== this.#turn[m]) return
+    this.reading[m] = read
+    this.#bell.ringState()
   }
 
   /** After the cursor left the shown plane: the distances of the points from the plane through it. */
@@ -269,10 +279,11 @@ export class ViewerCore implements Core {
     }
   }
 
+  /** What lies near the place whose image is shown: asked once that is drawn, never before. */
   async #locate(m: ModelIndex): Promise<void> {
-    const { step, cursor } = this.state.models[m]!
-    if (!this.visit.models[m]!.ready || !this.connected) return
-    this.located[m] = await this.backend.locate(m, step, Float32Array.from(cursor) as Code, 5).catch(() => null)
+    const [{ step }, z] = [this.state.models[m]!, this.#shown[m]]
+    if (!z || !this.visit.models[m]!.ready || !this.connected) return
+    this.located[m] = await this.backend.locate(m, step, z, 5).catch(() => null)
     this.#bell.ring('located', m)
     if (!this.#moving && m === this.state.active) this.say(this.describe(m))
   }
@@ -288,11 +299,13 @@ export class ViewerCore implements Core {
     return [...shown, `nearest ${found.ids[0] ?? found.rows[0]}${named}`, found.inside ? 'inside the data' : 'outside the data'].join(', ')
   }
 
-  #draw(model: ModelIndex, tile: Tile, milliseconds: number): void {
+  #draw(model: ModelIndex, z: Code, tile: Tile, milliseconds: number): void {
     this.tiles[model] = tile
+    this.#shown[model] = z
     this.drawnAt[model] = Date.now()
     this.#bell.ring('tile', model)
     this.#delays.add(milliseconds)
+    this.#near.ask(model)
   }
 
   #connect(open: boolean): void {

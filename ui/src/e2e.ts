@@ -4,7 +4,7 @@ import type { ViewerCore } from './core'
 import { SocketBackend } from './socket'
 
 type Client = { x: number; y: number } | null
-export interface Probe { pointAt(row: number): Client; toClient(a: number, b: number): Client; frames: number; frameMs: number; kind: string }
+export interface Probe { pointAt(row: number): Client; toClient(a: number, b: number): Client; frames: number; strokes: number; frameMs: number; kind: string }
 
 export const probes = new Map<ModelIndex, Probe>() // the maps on the page
 
@@ -21,6 +21,7 @@ export function expose(core: ViewerCore, backend: Backend): void {
     get drawn() { return socket?.drawn ?? 0 },
     get inFlightMax() { return socket?.inFlightMax ?? 0 },
     get frames() { return [...probes.values()].reduce((sum, probe) => sum + probe.frames, 0) },
+    get strokes() { return [...probes.values()].reduce((sum, probe) => sum + probe.strokes, 0) },
     get frameMs() { return [...probes.values()].map((probe) => probe.frameMs) },
     get renderers() { return [...probes.values()].map((probe) => probe.kind) },
     pointAt: (model: ModelIndex, row: number) => probes.get(model)?.pointAt(row) ?? null,

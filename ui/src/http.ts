@@ -1,5 +1,19 @@
 // The routes of `legato explore`, one function each way: JSON or bytes; an error is its one line.
 const TIMEOUT = 120_000
+export type Told = (bytes: number, total: number) => void
+
+/** The bytes, told as they come. */
+async function streamed(answer: Response, told: Told): Promise<ArrayBuffer> {
+  const total = Number(answer.headers.get('content-length')) || 0
+  const parts: Uint8Array<ArrayBuffer>[] = []
+  let bytes = 0
+  const reader = answer.body!.getReader()
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value)
+    told((bytes += part.value.length), total)
+  }
+  return new Blob(parts).arrayBuffer()
+}
 
 async function ask(url: URL, options: RequestInit): Promise<Response> {
   const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT) }).catch((error: unknown) => {
@@ -18,7 +32,10 @@ export class Http {
   async read<T>(path: string): Promise<T> { return (await (await ask(this.address(path), {})).json()) as T }
 
   async post<T>(path: string, body: unknown): Promise<T> { return (await (await this.#post(path, body)).json()) as T }
-  async bytes(path: string, body: unknown): Promise<ArrayBuffer> { return (await this.#post(path, body)).arrayBuffer() }
+  async bytes(path: string, body: unknown, told?: Told): Promise<ArrayBuffer> {
+    const answer = await this.#post(path, body)
+    return told ? streamed(answer, told) : answer.arrayBuffer()
+  }
   async blob(path: string, body: unknown): Promise<Blob> { return (await this.#post(path, body)).blob() }
   async upload<T>(path: string, body: Blob): Promise<T> {
     return (await (await ask(this.address(path), { method: 'POST', body })).json()) as T

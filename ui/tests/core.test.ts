@@ -8,6 +8,8 @@ const model = (title: string, latent_dim = 2) => ({
   state: 'finished' as const, ready: true, mean: Array<number>(latent_dim).fill(5), std: [], noise: [],
 })
 
+const located = { rows: [812], distances: [0.4], labels: [3], ids: ['812'], support: 1, inside: true, unit: 'σ' }
+
 /** Answers at once, from closed forms: image r has the code (r, model); its label is r mod 10. */
 class Synthetic {
   live = true
@@ -31,7 +33,7 @@ class Synthetic {
     return { n: step ?? 1, xy: new Float32Array(0), row: new Uint32Array(0), off: new Uint8Array(0), cov: new Uint16Array(0), label: new Uint16Array(0) }
   }
   cursor = (m: ModelIndex, step: number | null, z: Code) => void this.moved.push([m, step, [...z]])
-  locate = () => Promise.resolve({ rows: [812], distances: [0.4], labels: [3], ids: ['812'], support: 1, inside: true, unit: 'σ' })
+  locate = () => Promise.resolve(located)
   code = (row: number) => Promise.resolve({ models: this.told.models.map((_, m) => ({ mu: [row, m], sigma: [1, 1] })), label: row % 10, id: String(row) })
 }
 
@@ -128,10 +130,43 @@ describe('the core', () => {
     expect(backend.asked.at(-1)![1].anchor).toEqual([0, 0, 3])
   })
 
+  it('asks what lies near what is drawn, at most five times a second and never before', async () => {
+    const asked: number[][] = []
+    backend.locate = (async (_m: ModelIndex, _step: number | null, z: Code) => (asked.push([...z]), located)) as unknown as Synthetic['locate']
+    for (let i = 1; i <= 100; i++) {
+      core.moveTo(0, [i, 0])
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    await settle()
+    expect(asked).toEqual([])
+    for (let i = 1; i <= 100; i++) {
+      backend.onCursor(0, Float32Array.of(i, 0), failed('x'), 1)
+      await vi.advanceTimersByTimeAsync(10)
+    }
+    await settle()
+    expect(asked.length).toBeLessThanOrEqual(6)
+    expect(asked.at(-1)).toEqual([100, 0])
+  })
+
+  it('tells how many bytes of the points have come, until they are there', async () => {
+    const seen: unknown[] = []
+    const points = backend.points
+    backend.points = (async (m: ModelIndex, step: number | null, plane: Plane, told?: (bytes: number, total: number) => void) => {
+      told?.(400, 1000)
+      seen.push(core.reading[m])
+      return points(m, step, plane)
+    }) as unknown as Synthetic['points']
+    core.setStep(0, 10)
+    await settle()
+    expect(seen).toEqual([[400, 1000]])
+    expect(core.reading).toEqual([null, null])
+  })
+
   it('says where the cursor is', async () => {
     const said: string[] = []
     core.onSay = (text) => said.push(text)
     core.moveTo(0, [0.31, -1.2], true)
+    backend.onCursor(0, Float32Array.of(0.31, -1.2), failed('x'), 1)
     await settle()
     expect(said.at(-1)).toBe('z0 0.31, z1 -1.20, nearest 812 label 3, inside the data')
   })

@@ -9,6 +9,7 @@ export const MOST = 20000
 export class CanvasRenderer implements Renderer {
   readonly kind = 'Canvas2D'
   readonly drawsClouds = false
+  readonly clouds = 0
   readonly #context: CanvasRenderingContext2D
 
   constructor(readonly canvas: HTMLCanvasElement) { this.#context = canvas.getContext('2d')! }
@@ -38,7 +39,7 @@ export class CanvasRenderer implements Renderer {
   #points(scene: Scene, frame: Frame): void {
     const size = frame.dot
     let last = -1
-    for (let i = 0; i < Math.min(scene.n, MOST); i++) {
+    for (let i = 0; i < Math.min(scene.n, frame.shown, MOST); i++) {
       const { x, y } = spotOf(scene, frame, i)
       if (x < -size || y < -size || x > frame.width + size || y > frame.height + size) continue
       const [r, g, b, a] = scene.colours.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number]

@@ -34,6 +34,18 @@ export function projected({ u, v }: Plane, sigma: number[]): Covariance {
 
 export const hasClouds = (points: Points): boolean => points.cov.subarray(0, 300).some((half) => (half & 0x7fff) !== 0)
 
+/** How many pixels of the screen one pixel of the clouds' sum may cover: half of what the smaller ones' lesser axis has, for
+ *  `scale` pixels a unit; from 300 points (their order is random). */
+export function grainOf(cov: Uint16Array, scale: number): number {
+  const [minors, m] = [[] as number[], Math.min(cov.length / 3, 300)]
+  for (let i = 0; i < m; i++) {
+    const { minor } = ellipseOf([0, 1, 2].map((c) => halfToFloat(cov[3 * i + c]!)) as Covariance)
+    if (minor > 0) minors.push(minor)
+  }
+  const small = minors.sort((a, b) => a - b)[Math.floor(minors.length / 4)] ?? 0
+  return Math.min(12, Math.max(2, Math.floor((small * scale) / 2)))
+}
+
 /** 1 over how many clouds typically lie on one another, from 500 points (their order is random). */
 export function gainOf(points: Points, k: number): number {
   const m = Math.min(points.n, 500)

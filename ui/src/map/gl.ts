@@ -1,7 +1,8 @@
-// The map on WebGL2: a picture, clouds added up in half floats at half resolution, points. Everything it holds can be
+// The map on WebGL2: a picture, clouds added up in half floats, as coarsely as they are smooth, points. Everything it holds can be
 // uploaded again from the scene, so a lost context costs one frame.
 import type { Camera, Extent } from '../contract'
 import { seen } from './camera'
+import { grainOf } from './clouds'
 import type { Renderer } from './renderer'
 import type { Frame, Picture, Scene } from './scene'
 import { CLOUD, PICTURE, POINT } from './shaders'
@@ -10,12 +11,13 @@ type Gl = WebGL2RenderingContext
 interface Program { use(): void; at(name: string): WebGLUniformLocation | null }
 // ms for a frame of clouds; `?patient` in the page's address: however long, so that a test's picture hangs on no clock.
 const SLOW = new URLSearchParams(globalThis.location?.search).has('patient') ? Infinity : 50
-const PROBE = 256 // clouds that are timed before all are drawn
+const PROBE = 256 // clouds that are timed before more are drawn; where no more than these are quick enough, none are
 
 export class GlRenderer implements Renderer {
   readonly kind = 'WebGL2'
   readonly floatBlend: boolean
   cloudMs = 0
+  clouds = Infinity // how many are drawn: the first of a random order where all are too slow
   disposed = false
   readonly #programs: Record<'picture' | 'cloud' | 'point', Program>
   readonly #buffers: Record<'xy' | 'other' | 'cov' | 'colours', WebGLBuffer>
@@ -25,9 +27,8 @@ export class GlRenderer implements Renderer {
   readonly #textures: Record<'ground' | 'veil' | 'clouds', WebGLTexture>
   readonly #sums: WebGLFramebuffer
   readonly #uploaded = { points: 0, colours: 0, ground: 0, veil: 0 }
-  #summed: Extent | null = null
+  #summed: { extent: Extent; share: number } | null = null
   #judged = '' // what was last summed up, or found too slow for that
-  #slow = false
 
   constructor(readonly canvas: HTMLCanvasElement, private readonly gl: Gl) {
     this.floatBlend = gl.getExtension('EXT_color_buffer_float') !== null && gl.getExtension('EXT_float_blend') !== null
@@ -43,7 +44,7 @@ export class GlRenderer implements Renderer {
     gl.enable(gl.BLEND)
   }
 
-  get drawsClouds(): boolean { return this.floatBlend && !this.#slow }
+  get drawsClouds(): boolean { return this.floatBlend && this.clouds > 0 }
 
   draw(scene: Scene, frame: Frame): void {
     const { gl } = this
@@ -52,11 +53,12 @@ export class GlRenderer implements Renderer {
     const between = frame.morph > 0 && frame.morph < 1
     const clouds = frame.clouds > 0 && scene.cov !== null && scene.n > 0 && this.floatBlend && frame.morph === 0
     if (clouds && frame.resting) this.#sum(scene, frame)
+    else if (!clouds) [this.clouds, this.#judged] = [Infinity, '']
     this.#target(null, Math.round(frame.width * frame.ratio), Math.round(frame.height * frame.ratio))
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA)
     if (scene.ground && !between) this.#picture(this.#textures.ground, scene.ground.extent, frame, 0)
     if (frame.clouds > 0 && !between) {
-      if (clouds && this.#summed) this.#picture(this.#textures.clouds, this.#summed, frame, frame.gain)
+      if (clouds && this.#summed) this.#picture(this.#textures.clouds, this.#summed.extent, frame, frame.gain / this.#summed.share)
       else if (scene.veil && !this.drawsClouds) this.#picture(this.#textures.veil, scene.veil.extent, frame, 0)
     }
     this.#points(scene, frame)
@@ -120,27 +122,29 @@ export class GlRenderer implements Renderer {
     if (this.#judged === key) return
     this.#judged = key
     const { gl } = this
-    const [width, height] = [Math.ceil((frame.width * frame.ratio) / 2), Math.ceil((frame.height * frame.ratio) / 2)]
+    const grain = grainOf(scene.cov!, frame.clouds * frame.camera.scale * frame.ratio)
+    const [width, height] = [Math.ceil((frame.width * frame.ratio) / grain), Math.ceil((frame.height * frame.ratio) / grain)]
     gl.bindTexture(gl.TEXTURE_2D, this.#textures.clouds)
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA16F, width, height, 0, gl.RGBA, gl.HALF_FLOAT, null)
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.#sums)
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.#textures.clouds, 0)
     const few = Math.min(scene.n, PROBE)
-    this.#splats(few, frame, width, height) // once more below: the first time compiles
-    this.cloudMs = this.#timed(() => this.#splats(few, frame, width, height)) * (scene.n / few)
-    if (this.cloudMs <= SLOW && few < scene.n) this.cloudMs = this.#timed(() => this.#splats(scene.n, frame, width, height))
-    this.#slow = this.cloudMs > SLOW
-    this.#summed = this.#slow ? null : seen(frame.camera, frame)
+    this.#timed(() => this.#splats(few, frame, width, height, grain)) // once more below: the first time compiles
+    this.cloudMs = this.#timed(() => this.#splats(few, frame, width, height, grain))
+    const quick = this.cloudMs <= SLOW ? Math.floor((few * SLOW) / this.cloudMs) : 0
+    this.clouds = Math.min(scene.n, quick)
+    if (this.clouds > few) this.cloudMs = this.#timed(() => this.#splats(this.clouds, frame, width, height, grain))
+    this.#summed = this.clouds ? { extent: seen(frame.camera, frame), share: this.clouds / scene.n } : null
   }
 
-  #splats(n: number, frame: Frame, width: number, height: number): void {
+  #splats(n: number, frame: Frame, width: number, height: number, grain: number): void {
     const { gl } = this
     this.#target(this.#sums, width, height)
     gl.blendFunc(gl.ONE, gl.ONE)
     const { use, at } = this.#programs.cloud
     use()
     gl.uniform4fv(at('camera'), cameraOf(frame.camera, frame))
-    gl.uniform1f(at('blur'), (0.8 / frame.camera.scale) ** 2)
+    gl.uniform1f(at('blur'), (Math.max(0.8, (0.5 * grain) / frame.ratio) / frame.camera.scale) ** 2)
     gl.uniform1f(at('k'), frame.clouds)
     gl.bindVertexArray(this.#cloudArrays)
     gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n)
@@ -190,7 +194,7 @@ export class GlRenderer implements Renderer {
     gl.uniform1f(at('diamond'), frame.diamond ? 1 : 0)
     gl.uniform3fv(at('outline'), frame.outline)
     gl.bindVertexArray(this.#pointArrays)
-    gl.drawArrays(gl.POINTS, 0, scene.n)
+    gl.drawArrays(gl.POINTS, 0, Math.min(scene.n, frame.shown))
   }
 }
 

@@ -8,8 +8,15 @@ export interface Renderer {
   readonly canvas: HTMLCanvasElement
   /** False where clouds cannot be drawn, or only too slowly: the scene's veil is shown in their place. */
   readonly drawsClouds: boolean
+  readonly clouds: number // how many are drawn, at most
   draw(scene: Scene, frame: Frame): void
   dispose(): void
+}
+
+/** Which clouds are shown, where not all are. */
+export function cloudNote({ drawsClouds, clouds }: Renderer, n: number): string {
+  if (!drawsClouds) return 'So many clouds are too slow here: their density is shown instead.'
+  return clouds < n ? `All clouds are too slow here: those of ${clouds.toLocaleString('en')} random points are shown.` : ''
 }
 
 export interface Made { renderer: Renderer; note: string }

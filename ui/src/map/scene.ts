@@ -22,6 +22,7 @@ export interface Frame {
   camera: Camera
   otherCamera: Camera
   morph: number
+  shown: number // of the points the first so many
   dot: number // a point's diameter in pixels
   diamond: boolean
   outline: [number, number, number]

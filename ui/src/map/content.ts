@@ -1,0 +1,71 @@
+// What the map is made of: the points of the scene, their colours, how one is found, and the boxes that they fill.
+import type { Extent, ModelIndex, Points } from '../contract'
+import type { ViewerCore } from '../core'
+import { boundsOf } from './camera'
+import { gainOf, hasClouds } from './clouds'
+import { classColours, pointColours } from './colours'
+import type { Inks } from './overlay'
+import { Finder } from './picking'
+import { emptyScene } from './scene'
+
+export class Content {
+  readonly scene = emptyScene()
+  readonly inks: Inks = { text: '', muted: '', line: '', accent: '', map: '', danger: '' }
+  points: Points | null = null
+  finder: Finder | null = null
+  bounds: Extent | null = null
+  otherBounds: Extent | null = null
+  dark = false
+  #other: Points | null = null
+  #coloured = ''
+  #gain = { key: '', value: 1 }
+
+  constructor(private readonly core: ViewerCore, private readonly model: ModelIndex) {}
+
+  /** Takes the points that are known now. */
+  read(): void {
+    const { scene } = this
+    const [own, other] = [this.core.points[this.model] ?? null, this.core.points[1 - this.model] ?? null]
+    if (own !== this.points) this.#take(own)
+    if (other !== this.#other) {
+      this.#other = other
+      this.otherBounds = other && boundsOf(other.xy)
+      scene.version.points++
+    }
+    scene.other = other && other.n === own?.n ? other.xy : null
+  }
+
+  #take(points: Points | null): void {
+    this.points = points
+    this.finder = points && new Finder(points, this.core.visit.data.rows)
+    this.bounds = points && boundsOf(points.xy)
+    this.#coloured = ''
+    Object.assign(this.scene, { n: points?.n ?? 0, xy: points?.xy ?? new Float32Array(0), cov: points && hasClouds(points) ? points.cov : null })
+    this.scene.version.points++
+  }
+
+  /** Colours the points anew where the classes in colour or the theme changed. */
+  colour(): void {
+    const { points, dark } = this
+    const { picked } = this.core.state
+    const key = `${picked} ${dark}`
+    if (!points || key === this.#coloured) return
+    this.#coloured = key
+    const classes = classColours(this.core.visit.data.labels?.length ?? 0, picked, dark)
+    this.scene.colours = pointColours(points.label, points.off, classes, dark, this.core.visit.models[this.model]!.latent_dim > 2)
+    this.scene.version.colours++
+  }
+
+  /** The colours around the element: in a report the page has its own. */
+  theme(element: Element): void {
+    const style = getComputedStyle(element)
+    for (const ink of Object.keys(this.inks) as (keyof Inks)[]) this.inks[ink] = style.getPropertyValue(`--${ink}`).trim()
+    this.dark = document.documentElement.dataset.theme === 'dark'
+  }
+
+  gainAt(k: number): number {
+    const key = `${k} ${this.scene.version.points}`
+    if (this.#gain.key !== key) this.#gain = { key, value: gainOf(this.points!, k) }
+    return this.#gain.value
+  }
+}

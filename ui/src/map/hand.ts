@@ -1,0 +1,57 @@
+// What a hand on the map means: it moves the cursor, chooses a point, pans, zooms, draws a lasso, starts a path.
+import { stopHere } from '../keys'
+import { toMap, type Spot } from './camera'
+import type { Means } from './gestures'
+import type { View } from './view'
+
+export function handOf(view: View): Means {
+  return {
+    drag: (spot, settled) => view.moveTo(spot, settled),
+    click: (spot) => click(view, spot),
+    pan: (dx, dy) => view.pan(dx, dy),
+    zoom: (spot, factor) => view.zoom(factor, spot),
+    lasso: (spots, done) => lasso(view, spots, done),
+    point: (spot) => point(view, spot),
+    menu: (spot) => startPath(view, spot),
+  }
+}
+
+function click(view: View, spot: Spot): void {
+  view.element.focus({ preventScroll: true })
+  const i = view.pick(spot)
+  view.activate()
+  if (i >= 0) void view.core.select(view.points!.row[i]!)
+  else view.moveTo(spot, true)
+}
+
+function point(view: View, spot: Spot | null): void {
+  const i = spot ? view.pick(spot) : -1
+  const at = i >= 0 ? view.spotOf(i) : null
+  if (!at && !view.marks.pointed) return
+  view.marks.pointed = at
+  view.tell({ pointed: at ? { spot: at, row: view.points!.row[i]!, label: view.points!.label[i]! } : null })
+  view.ask()
+}
+
+function lasso(view: View, spots: Spot[], done: boolean): void {
+  view.marks.lasso = done ? [] : spots
+  view.ask()
+  if (!done || spots.length < 3 || !view.points) return
+  const polygon = spots.map((spot): [number, number] => {
+    if (view.between) return [spot.x, spot.y]
+    const { a, b } = toMap(view.camera, view.size, spot)
+    return [a, b]
+  })
+  view.activate()
+  view.tell({ lasso: view.places!.inside(polygon).map((i) => view.points!.row[i]!) })
+}
+
+/** A path starts at the spot: at the point there, or at the place itself. */
+function startPath(view: View, spot: Spot): void {
+  const i = view.pick(spot)
+  const begin = () => view.core.change({ path: [stopHere(view.core)], t: 0 })
+  view.activate()
+  if (i >= 0) return void view.core.select(view.points!.row[i]!).then(begin)
+  view.moveTo(spot, true)
+  begin()
+}
