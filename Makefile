@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install demo test lint page peers bench clean
+.PHONY: install demo test lint page peers bench scorecard clean
 
 install: .venv/installed
 
@@ -36,6 +36,9 @@ peers: .venv/peers/installed  ## libraries that some tests read models of, and b
 
 bench: .venv/peers/installed  ## speed beside peers and the machine's limit
 	PYTHONPATH=.venv/peers $(BIN)/python benchmarks/throughput.py
+
+scorecard: install  ## what the full scorecard of one model costs, by chapter, and how it grows with N, d and k
+	$(BIN)/python benchmarks/scorecard.py
 
 .venv/peers/installed: .venv/installed peers.txt
 	$(PIP) install --upgrade --no-deps --target .venv/peers -r peers.txt
