@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { boundsOf, fit, panBy, roundLength, seen, toMap, toScreen, zoomAt } from '../src/map/camera'
-import { cholesky, ellipseOf, halfToFloat, projected, type Covariance } from '../src/map/clouds'
+import { cholesky, ellipseOf, grainOf, halfToFloat, projected, type Covariance } from '../src/map/clouds'
 import { classColours, pointColours } from '../src/map/colours'
-import { fieldPixels, isHole, sample } from '../src/map/ground'
+import { fieldPixels, isHole, sample, scaleOf, shareOf } from '../src/map/ground'
 import { lattice } from '../src/map/backdrop'
 import { contains, Picking } from '../src/map/picking'
 import { axisNames, offOrigin, project, slide, through } from '../src/map/planes'
@@ -148,5 +148,26 @@ describe('fields', () => {
     const differs = (y: number) => Array.from({ length: 40 }, (_, x) => 4 * (y * 40 + x)).some((at) => plain[at] !== hatched[at])
     expect(differs(1)).toBe(true)
     expect(differs(38)).toBe(false)
+  })
+})
+
+describe('what makes a map readable', () => {
+  const halves = (value: number) => ({ 1: 0x3c00, 0.25: 0x3400, 0: 0 })[value]!
+  const covs = (aa: number, bb: number, n = 40) => Uint16Array.from({ length: 3 * n }, (_, i) => halves([aa, 0, bb][i % 3]!))
+  it('sums clouds up as coarsely as their lesser axes allow, between 2 and 12 pixels', () => {
+    expect(grainOf(covs(1, 0.25), 20)).toBe(5)
+    expect(grainOf(covs(1, 0.25), 3)).toBe(2)
+    expect(grainOf(covs(1, 1), 1000)).toBe(12)
+    expect(grainOf(covs(0, 0), 20)).toBe(2)
+  })
+  it('shows a density by its logarithm, three decades below its 99 % quantile', () => {
+    const values = Float32Array.from({ length: 400 }, (_, i) => (i === 7 ? 1e6 : i % 2 ? 2 : 0))
+    const field = { width: 20, height: 20, low: 0, high: 1e6, threshold: NaN, values }
+    const scale = scaleOf(field, 'density')
+    expect(scale).toEqual({ low: 0.002, high: 2, log: true })
+    expect([0, 0.002, 2, 1e6].map((value) => shareOf(scale, value))).toEqual([0, 0, 1, 1])
+    expect(shareOf(scale, 0.2)).toBeCloseTo(2 / 3)
+    expect(scaleOf(field, 'speed')).toEqual({ low: 0, high: 1e6, log: false })
+    expect(Number.isFinite(shareOf(scaleOf({ ...field, values: new Float32Array(4) }, 'density'), 0))).toBe(true)
   })
 })

@@ -10,6 +10,22 @@ export const GROUNDS: Record<FieldKind, { name: string; colours: Uint8Array }> =
   speed: { name: 'decoder speed √det JᵀJ', colours: viridis },
 }
 
+export interface Scale { low: number; high: number; log: boolean }
+const DECADES = 3 // of a density that are told apart
+
+/** What a field's colours span. Densities spike, an autoencoder's most of all: theirs are logarithms, up to the 99 % quantile. */
+export function scaleOf(field: Field, kind: FieldKind): Scale {
+  if (kind !== 'density') return { low: field.low, high: field.high, log: false }
+  const sorted = field.values.filter((value) => value > 0 && Number.isFinite(value)).sort()
+  const high = sorted[Math.floor(0.99 * (sorted.length - 1))] ?? 1
+  return { low: high / 10 ** DECADES, high, log: true }
+}
+
+export function shareOf({ low, high, log }: Scale, value: number): number {
+  const share = log ? 1 + Math.log10(Math.max(value, 1e-300) / high) / DECADES : (value - low) / (high - low || 1)
+  return Math.min(1, Math.max(0, share))
+}
+
 /** Whether a field's value says that the data never goes there. */
 export function isHole(kind: FieldKind, value: number, threshold: number): boolean {
   if (kind === 'holes') return value > threshold
@@ -31,12 +47,12 @@ export function sample({ width, height, values }: Field, x: number, y: number): 
 export function fieldPixels(field: Field, kind: FieldKind, size: number): Uint8ClampedArray<ArrayBuffer> {
   const { colours } = GROUNDS[kind]
   const rgba = new Uint8ClampedArray(4 * size * size)
-  const span = field.high - field.low || 1
+  const scale = scaleOf(field, kind)
   for (let y = 0; y < size; y++)
     for (let x = 0; x < size; x++) {
       const value = sample(field, (x + 0.5) / size, 1 - (y + 0.5) / size)
       if (!Number.isFinite(value)) continue
-      const step = 3 * Math.round(255 * Math.min(1, Math.max(0, (value - field.low) / span)))
+      const step = 3 * Math.round(255 * shareOf(scale, value))
       const hatched = (x + y) % 10 < 2 && isHole(kind, value, field.threshold)
       const at = 4 * (y * size + x)
       const stroke = colours[step]! + colours[step + 1]! > 255 ? 0 : 255 // dark on yellow, light on blue
