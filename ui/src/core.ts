@@ -61,7 +61,7 @@ export class ViewerCore implements Core {
     backend.onVisit = (model) => this.#visitChanged(model)
     for (const m of this.indices) this.#begin(m)
     if (this.state.selected !== null) void this.#readSelected(false)
-    if (address) addEventListener('hashchange', () => this.#followAddress())
+    if (address) addEventListener('hashchange', (event) => this.#followAddress(new URL(event.newURL).hash))
   }
 
   get indices(): ModelIndex[] { return this.visit.models.map((_, m) => m as ModelIndex) }
@@ -193,9 +193,10 @@ export class ViewerCore implements Core {
   }
   readonly #writeAddress = throttled(() => history.replaceState(null, '', '#' + toAddress(this.state)), 400)
 
-  #followAddress(): void {
-    if (location.hash.slice(1) === toAddress(this.state)) return
-    this.#become(fromAddress(location.hash, this.visit.models))
+  /** The event's own address: the page may have written over the bar's since. */
+  #followAddress(hash: string): void {
+    if (hash.slice(1) === toAddress(this.state)) return
+    this.#become(fromAddress(hash, this.visit.models))
   }
 
   #become(next: State): void {
