@@ -31,7 +31,7 @@ from legato.explorer.opening import prepare
 from legato.explorer.planes import Plane, axes, leading
 from legato.explorer.recent import Recent
 from legato.explorer.session import Session
-from legato.explorer.worker import CURSOR, FIELD, Worker, at_once, finished
+from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, at_once, finished
 from legato.latent_space import load
 from legato.run import Run
 from made_runs import RECIPES, train
@@ -538,6 +538,31 @@ def test_the_most_urgent_job_goes_first_between_slices():
     assert quick.done()
     assert order.index("cursor") < 4
     worker.close()
+
+
+def test_many_cursors_do_not_keep_a_field_waiting_for_ever():
+    worker, order, asked = Worker(), [], threading.Event()
+
+    def field():
+        for _ in range(5):
+            asked.wait()
+            order.append("f")
+            yield
+
+    def drag():  # a hand that asks again as soon as it is answered
+        order.append("c")
+        if len(order) < 400:
+            worker.submit(CURSOR, at_once(drag))
+
+    slow = worker.submit(FIELD, field)
+    for _ in range(hands := 20):
+        worker.submit(CURSOR, at_once(drag))
+    asked.set()
+    slow.result()
+    worker.close()
+    waits = "".join(order).split("f")[1:-1]
+    assert len(waits) == 4
+    assert all(len(wait) <= FIELD * PATIENCE + hands for wait in waits)
 
 
 def test_a_cancelled_job_is_dropped_and_an_error_is_its_askers():

@@ -1,7 +1,8 @@
 """One thread that computes, the most urgent job first; a long job is cut into slices, between which others go first.
 
-A model is used by one thread alone, and a cursor never waits for more than one slice. Covered: order, slices, cancelling,
-closing. Not covered: what is computed (session.py).
+A model is used by one thread alone, and a lone cursor never waits for more than one slice. Many cursors do not keep the rest
+waiting for ever: a slice is due so many turns after it was asked for, the sooner, the more urgent. Covered: order, slices,
+cancelling, closing. Not covered: what is computed (session.py).
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ T = TypeVar("T")
 Slices = Generator[None, None, T]  # a job that pauses wherever another may go first, and returns its result
 
 CURSOR, NEAR, TILES, MAP, FIELD = range(5)  # urgency: what a hand waits for first
-_STOP = 99
+PATIENCE = 4  # turns for each step of urgency: a slice of a field waits for 16 cursors that come after it, and no more
 
 
 @dataclass(order=True)
 class _Job:
+    due: int  # in turns; jobs of one urgency take turns, slice by slice
     urgency: int
-    turn: int  # jobs of one urgency take turns, slice by slice
     slices: Slices[Any] = field(compare=False)
     future: Future[Any] = field(compare=False)
 
@@ -42,7 +43,7 @@ class Worker:
     def submit(self, urgency: int, job: Callable[[], Slices[T]]) -> Future[T]:
         """The result of the job's slices, later. A cancelled future's job is dropped at its next slice."""
         future: Future[T] = Future()
-        self._jobs.put(_Job(urgency, next(self._turns), job(), future))
+        self._jobs.put(_Job(self._due(urgency), urgency, job(), future))
         if self._closed.is_set():  # the thread may have looked for the last time
             future.cancel()
         return future
@@ -50,12 +51,15 @@ class Worker:
     def end(self) -> None:
         """The slice under way is the last; what was left, and what is still asked, is cancelled."""
         self._closed.set()
-        self._jobs.put(_Job(_STOP, next(self._turns), nothing(), Future()))
+        self._jobs.put(_Job(0, CURSOR, nothing(), Future()))
 
     def close(self) -> None:
         """`end`, and waits for it."""
         self.end()
         self._thread.join()
+
+    def _due(self, urgency: int) -> int:
+        return next(self._turns) + PATIENCE * urgency
 
     def _work(self) -> None:
         while not self._closed.is_set():
@@ -63,7 +67,7 @@ class Worker:
             if self._closed.is_set():
                 job.future.cancel()
             elif _advance(job):
-                job.turn = next(self._turns)
+                job.due = self._due(job.urgency)
                 self._jobs.put(job)
         while not self._jobs.empty():
             self._jobs.get().future.cancel()
