@@ -22,19 +22,23 @@ export class Backdrop {
     private readonly show: (shown: Shown | null) => void, private readonly failed: (error: unknown) => void,
   ) {}
 
-  /** Shows the wish, after a moment in which no other one came. */
-  wish(wish: Wish | null, wait = 250): void {
+  /** Shows the wish, after a moment in which no other one came; whether it is a new one. */
+  wish(wish: Wish | null, wait = 250): boolean {
     const key = wish ? JSON.stringify([wish.kind, wish.step, wish.plane, wish.extent]) : ''
-    if (key === this.#key) return
+    if (key === this.#key) return false
     this.#key = key
     const turn = ++this.#turn
     clearTimeout(this.#timer)
-    if (!wish) return this.show(null)
+    if (!wish) {
+      this.show(null)
+      return true
+    }
     this.#timer = setTimeout(() => {
       this.#fill(wish, turn).catch((error: unknown) => {
         if (turn === this.#turn) this.failed(error)
       })
     }, wait)
+    return true
   }
 
   stop(): void {
@@ -66,11 +70,10 @@ export class Backdrop {
       const codes = lattice(plane, extent, size, top, Math.min(size, top + rows))
       const tiles = await this.backend.decode(this.model, step, codes)
       if (turn !== this.#turn) return null
-      const [first] = tiles
-      if (!first?.rgba && !tiles.some((tile) => tile.rgba)) throw new Error('only pictures can be laid under the map')
-      const shape = tiles.find((tile) => tile.rgba)!
-      const shrink = Math.min(1, LARGEST_TILE / Math.max(shape.width, shape.height))
-      const [width, height] = [Math.round(shape.width * shrink), Math.round(shape.height * shrink)]
+      if (tiles.some((tile) => tile.values)) throw new Error('only pictures can be laid under the map')
+      const shape = tiles.find((tile) => tile.rgba) ?? tiles[0]!
+      const shrink = Math.min(1, LARGEST_TILE / Math.max(1, shape.width, shape.height))
+      const [width, height] = [shape.width, shape.height].map((side) => Math.max(1, Math.round(side * shrink))) as [number, number]
       if (top === 0) [image.width, image.height] = [width * size, height * size]
       tiles.forEach((tile, i) => layTile(context, tile, (i % size) * width, (top + Math.floor(i / size)) * height, width, height))
     }

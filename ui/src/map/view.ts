@@ -18,7 +18,7 @@ import { axisNames, project, slide } from './planes'
 import { cloudNote, makeRenderer, type Made } from './renderer'
 import { dotSize, type Frame } from './scene'
 
-export interface Told { note: string; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number } | null; lasso: number[] | null }
+export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number } | null; lasso: number[] | null }
 const REST = 180
 const NEAR = 7
 
@@ -231,8 +231,7 @@ export class View {
     const ink: Rgb = this.#content.dark ? rgbOf('8fb8e8') : rgbOf('3a6ea8')
     const common = { step: core.state.models[model]!.step, plane, extent: seen(this.camera, this.size, 0.05), ink }
     const kind = this.between || background === 'none' ? null : background
-    this.tell({ busy: kind !== null && (kind !== 'tiles' || core.visit.data.image) })
-    this.#ground.wish(kind && { ...common, kind })
+    if (this.#ground.wish(kind && { ...common, kind })) this.tell({ busy: kind !== null })
     const veil = clouds > 0 && !this.#made.renderer.drawsClouds && this.#content.scene.cov !== null && !this.between
     this.#veil.wish(veil ? { ...common, kind: 'veil' } : null)
   }
@@ -258,7 +257,7 @@ export class View {
       this.ask()
     })
     this.#drawn = this.#clouds = ''
-    this.tell({ note: made.note })
+    this.tell({ note: made.note, veiled: !made.renderer.drawsClouds })
     return made
   }
 
@@ -307,7 +306,7 @@ export class View {
     const clouds = cloudNote(renderer, this.#content.scene.n)
     if (clouds === this.#clouds) return
     this.#clouds = clouds
-    this.tell({ note: note || clouds })
+    this.tell({ note: note || clouds, veiled: !renderer.drawsClouds })
     this.#wish()
   }
 
