@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,12 +88,12 @@ def servers(trained: Callable[[str], Path]) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def visit(browser: Browser, servers: Callable[..., str]) -> Iterator[Open]:
-    """Opens a page: `visit("vae", "autoencoder", at="ground=holes")`. At the end none complained, none asked elsewhere."""
+def open_in(servers: Callable[..., str]) -> Iterator[Open]:
+    """Opens a page in a browser: `open_in(browser, "vae", at="ground=holes")`. None complains, none asks elsewhere."""
     opened: list[Opened] = []
     with ExitStack() as stack:
 
-        def open_(*names: str, at: str = "", url: str = "", wait: bool = True, **context: object) -> Opened:
+        def open_(browser: Browser, *names: str, at: str = "", url: str = "", wait: bool = True, **context: object) -> Opened:
             made = browser.new_context(**{"viewport": DESK, "reduced_motion": "reduce", "color_scheme": "light", **context})
             made.set_default_timeout(60_000)
             stack.callback(made.close)
@@ -103,6 +104,12 @@ def visit(browser: Browser, servers: Callable[..., str]) -> Iterator[Open]:
         yield open_
         told = [(page.unexpected(), page.strangers()) for page in opened]
     assert told == [([], [])] * len(opened)
+
+
+@pytest.fixture
+def visit(browser: Browser, open_in: Open) -> Open:
+    """The same in the browser of all tests: `visit("vae", "autoencoder")`."""
+    return partial(open_in, browser)
 
 
 @pytest.fixture

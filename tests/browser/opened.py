@@ -22,6 +22,7 @@ from playwright.sync_api import Error, Locator, Page
 PATIENCE = 60.0  # seconds for what takes one on a machine with nothing else to do
 TICK = 25  # milliseconds between two looks
 AT_REST = "__app.sent === __app.drawn && __app.core.points.every((points) => points)"
+DRAWN = "(__app.frames > 0 || !document.querySelector('[data-testid=map-0]').checkVisibility())"
 OF_THE_DRIVER = r"GL Driver Message \(OpenGL, Performance"  # the software renderer's remark on being timed
 Spot = tuple[float, float]
 
@@ -49,7 +50,7 @@ class Opened:
 
     def settled(self) -> Opened:
         """Waits until the maps are drawn and every cursor's answer is."""
-        self.until(f"window.__app && {AT_REST} && __app.frames > 0 && __app.core.located.every((found) => found)")
+        self.until(f"window.__app && {AT_REST} && {DRAWN} && __app.core.located.every((found) => found)")
         return self
 
     def js(self, expression: str, *arguments: Any) -> Any:
@@ -81,6 +82,16 @@ class Opened:
         """Where map coordinates lie in the window."""
         spot = self.js(f"__app.toClient({model}, {a}, {b})")
         return spot["x"], spot["y"]
+
+    def places(self, codes: NDArray[np.floating], model: int = 0) -> NDArray[np.floating]:
+        """Where many map coordinates (n, 2) lie in the window, (n, 2): the map is linear."""
+        origin, unit = np.array(self.place(0, 0, model)), np.array(self.place(1, 1, model))
+        return origin + codes * (unit - origin)
+
+    def coordinates(self, spots: NDArray[np.floating], model: int = 0) -> NDArray[np.floating]:
+        """And back."""
+        origin, unit = np.array(self.place(0, 0, model)), np.array(self.place(1, 1, model))
+        return (spots - origin) / (unit - origin)
 
     def map_box(self, model: int = 0) -> dict[str, float]:
         """The map's place in the window."""
