@@ -31,7 +31,8 @@ from legato.explorer.worker import Slices
 
 T = TypeVar("T")
 
-BUDGET = 780_000  # bytes of all pictures: with base64's third, points, fields and script a file grows by 1.3 MB, a report ends below 2
+# Bytes of all pictures: with base64's third, points, fields and script a file grows by 1.3 MB, a report ends below 2.
+BUDGET = 780_000
 THUMBNAILS = 0.25  # of the budget
 MEASURED, SHOWN = 6_000, 1_500  # images behind the fields, on the map
 PICTURED = (1_500, 800, 400, 100)  # images with a thumbnail: as many as fit
