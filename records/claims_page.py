@@ -1,10 +1,12 @@
 """The tables of docs/claims.md, from a recorded experiment.
 
     legato claims --data mnist --seeds 5 --minutes-per-model 1 --out runs/claims
-    python records/claims_page.py runs/claims/claims.json        # writes the tables between the page's marks anew
+    python records/claims_page.py runs/claims      # keeps claims.json and every figure here, and makes the page's tables anew
+    python records/claims_page.py                  # makes them anew from what is kept
 
-Covered: the table of verdicts, and for each claim its rules and its primary measure of every model and control. Not covered:
-what is said of them, which a person writes; that a verdict follows from its estimates, which tests/test_record.py checks.
+Covered: the table of verdicts; for each claim its rules and its primary measure of every model and control; what else the page
+shows beside. Not covered: what is said of them, which a person writes; that a verdict follows from its estimates, which
+tests/test_record.py checks.
 """
 
 from __future__ import annotations
@@ -17,11 +19,80 @@ from pathlib import Path
 from typing import Any
 
 from legato.claims import CLAIMS, HIGH, LOW
-from legato.experiment.members import title_of
+from legato.experiment.members import LARGE, title_of
 from legato.measures.estimate import Estimate
 from legato.report.interval import bracketed
 
-PAGE = Path(__file__).parents[1] / "docs" / "claims.md"
+HERE = Path(__file__).parent
+PAGE, CLAIMED, FIGURES = HERE.parent / "docs" / "claims.md", HERE / "claims-mnist.json", HERE / "claims-mnist-figures.json"
+ORDER = (
+    *("autoencoder", "noise", "mean-only", "fixed-noise"),
+    *("beta-0.01", "beta-0.1", "beta-0.3", "beta-1", "beta-3", "beta-10"),
+    *("untrained", "pca", "cross-fade", "train-against-test", "mean-image", "nearest-copy"),
+)
+SPACED = ("train-against-test", "mean-image", "nearest-copy")
+BESIDE = {  # tables of means over seeds: heading -> measure
+    "ladder": {
+        "reconstructions": "frechet reconstruction",
+        "mixture": "frechet mixture",
+        "Gaussian": "frechet gaussian",
+        "N(0, I)": "frechet prior",
+    },
+    "rates": {
+        "rate": "rate",
+        "I(n; z)": "mutual information",
+        "KL(q̂ ‖ p)": "marginal KL",
+        "the same, null": "null marginal KL",
+        "confusion": "confusion",
+        "null": "null confusion",
+        "overlap": "overlap",
+    },
+    "holes": {
+        "H 1 %": "hole 1%",
+        "H 5 %": "hole 5%",
+        "kernel H 5 %": "kernel hole 5%",
+        "of means alone": "kernel hole of means 5%",
+        "classifier": "two-sample accuracy",
+    },
+    "paths": {
+        "straightness": "straightness",
+        "in features": "straightness in features",
+        "jumpiness": "jumpiness",
+        "in features ": "jumpiness in features",
+        "realism at midpoints": "realism midpoint",
+        "‖midpoint‖": "midpoint norm",
+    },
+    "robust": {
+        "r₅₀": "r50",
+        "in features": "r50 in features",
+        "class flips at": "flip50",
+        "stretch": "stretch posterior",
+        "unevenness": "stretch posterior unevenness",
+        "I(n; z)": "mutual information",
+    },
+    "meaning": {
+        "purity": "purity",
+        "linear probe": "probe",
+        "probe, few labels": "few-label probe",
+        "trustworthiness": "trustworthiness",
+        "continuity": "continuity",
+    },
+    "gradients": {
+        "variance, score to pathwise": "variance ratio",
+        "without baseline": "variance ratio without baseline",
+        "signal to noise, pathwise": "signal to noise, pathwise",
+        "score": "signal to noise, score function",
+        "bias, squared s.e.": "bias of the score function",
+    },
+    "likelihoods": {
+        "distortion": "distortion",
+        "rate": "rate",
+        "ELBO": "elbo",
+        "nll, k = 5,000": "nll",
+        "Fréchet of samples": "frechet prior",
+        "coverage of samples": "coverage prior",
+    },
+}
 SHORT = ("value", "low", "high", "n", "unit", "method", "why")
 
 
@@ -75,16 +146,48 @@ def named(record: Mapping[str, Any]) -> dict[str, str]:
     return {name: title_of(name) for name in names} | ends
 
 
-def filled(page: str, record: Mapping[str, Any]) -> str:
-    """The page with every table made anew between `<!-- NAME -->` and `<!-- / -->`."""
+def filled(page: str) -> str:
+    """The page with every table made anew between `<!-- NAME -->` and `<!-- / -->`, from what is kept."""
+    record, figures = (json.loads(path.read_text(encoding="utf-8")) for path in (CLAIMED, FIGURES))
     parts = {"verdicts": "\n".join(verdicts(record))}
     parts |= {f"claim {claim['id']}": "\n".join(tables(claim, named(record))) for claim in record["claims"]}
+    parts |= {name: "\n".join(beside(figures, measures)) for name, measures in BESIDE.items()}
     for name, text in parts.items():
         page, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- / -->)", rf"\g<1>{text}\n\g<2>", page, flags=re.DOTALL)
         assert found == 1, f"the page has {found} places for `{name}`"
     return page
 
 
+def keep(out: Path) -> None:
+    """claims.json as it is, and of every model and control the value of each figure by seed, to six digits."""
+    record = json.loads((out / "claims.json").read_text(encoding="utf-8"))
+    CLAIMED.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    kept: dict[str, dict[str, list[float | None]]] = {}
+    for path in sorted((out / "evidence").glob(f"*-{LARGE}-seed*.json")):
+        name = re.sub(rf"-{LARGE}-seed\d+$", "", path.stem)
+        for measure, one in json.loads(path.read_text(encoding="utf-8"))["figures"].items():
+            value = one["value"]
+            kept.setdefault(name, {}).setdefault(measure, []).append(value if value is None else float(f"{value:.6g}"))
+    lines = [f"{json.dumps(name)}: {json.dumps(figures)}" for name, figures in kept.items()]
+    FIGURES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def beside(figures: Mapping[str, Mapping[str, list[float | None]]], measures: Mapping[str, str]) -> Iterator[str]:
+    """A table of means over seeds: a row for each model and control that has any of `measures`, by their headings."""
+    yield "| | " + " | ".join(measures) + " |"
+    yield "|---|" + "---|" * len(measures)
+    for name in ORDER:
+        cells = [_mean(figures[name].get(measure, [])) for measure in measures.values()]
+        if any(cell != "–" for cell in cells):
+            yield f"| {title_of(name.replace('-', ' ') if name in SPACED else name)} | " + " | ".join(cells) + " |"
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.3g}".replace("-", "−") if known else "–"
+
+
 if __name__ == "__main__":
-    read = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), read), encoding="utf-8")
+    if sys.argv[1:]:
+        keep(Path(sys.argv[1]))
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
