@@ -85,7 +85,7 @@ def test_7_a_path_begins_and_ends_at_its_images(visit, space, rows):
         assert np.allclose(page.cursor(), end, atol=1e-4)
         assert close(page.decoded(), decoded(space("vae"), [end])[0])
     along = []
-    for _ in range(12):
+    for _ in range(9):
         page.page.keyboard.press("PageUp")
         along.append((page.state["t"], *page.cursor()))
     t, z = np.array(along)[:, 0], np.array(along)[:, 1:]

@@ -17,6 +17,12 @@ from legato.measures.whitening import Whitening
 
 TITLES = 6
 NAMED = "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+HEAR = """() => {
+  const live = document.querySelector('[data-testid=live]')
+  window.__heard = []
+  const hear = () => window.__heard.push(live.textContent)
+  new MutationObserver(hear).observe(live, { characterData: true, childList: true, subtree: true })
+}"""
 VAE, AUTOENCODER = 0, 1
 NAMES = ("vae", "autoencoder")
 
@@ -26,6 +32,7 @@ class Walk:
 
     def __init__(self, page, space):
         self.page, self.space = page, space
+        page.js(HEAR)
         images, _ = models.pictures()
         self.codes = [space(name).encode(images) for name in NAMES]
 
@@ -55,7 +62,7 @@ class Walk:
         return float(self.page.by_id("tour").get_by_role("slider", name=label, exact=True).input_value())
 
     def told(self, words):
-        self.page.eventually(lambda: words in self.page.by_id("live").inner_text(), f"{words!r} is told")
+        self.page.until(f"window.__heard.some((text) => text.includes('{words}'))")
 
     def pair(self, model):
         """The first two images of different classes in the map's order."""

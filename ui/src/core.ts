@@ -2,7 +2,7 @@
 // panels listen with `on` and mirror what they show.
 import { fromAddress, toAddress } from './address'
 import type { Backend, Code, Core, Encoded, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
-import { Bell, Delays, throttled, type Event, type Listener } from './events'
+import { Bell, Delays, throttled, Voice, type Event, type Listener } from './events'
 import { History } from './history'
 import { Near } from './near'
 import { through } from './map/planes'
@@ -29,6 +29,7 @@ export class ViewerCore implements Core {
   onSay: (text: string) => void = () => {}
 
   readonly #bell = new Bell()
+  readonly #voice = new Voice((text) => this.onSay(text))
   readonly #delays = new Delays()
   readonly #history = new History()
   readonly #near: Near
@@ -36,7 +37,6 @@ export class ViewerCore implements Core {
   readonly #shown: (Code | null)[] // what each tile is decoded from
   readonly #keepsAddress: boolean
   #moving = false
-  #spoken = ''
 
   static async open(backend: Backend, options: Options = {}): Promise<ViewerCore> {
     return new ViewerCore(backend, await backend.visit(), options)
@@ -125,11 +125,7 @@ export class ViewerCore implements Core {
     this.say('undone')
   }
 
-  say(text: string): void {
-    this.#spoken = text
-    this.#speak()
-  }
-  readonly #speak = throttled(() => this.onSay(this.#spoken), 1000)
+  say(text: string): void { this.#voice.say(text) }
 
   /** Keeps what the active cursor shows, beside the decoded image. */
   pin(): void {
@@ -286,7 +282,7 @@ export class ViewerCore implements Core {
     if (!z || !this.visit.models[m]!.ready || !this.connected) return
     this.located[m] = await this.backend.locate(m, step, z, 5).catch(() => null)
     this.#bell.ring('located', m)
-    if (!this.#moving && m === this.state.active) this.say(this.describe(m))
+    if (!this.#moving && m === this.state.active) this.#voice.say(this.describe(m), true)
   }
 
   /** The cursor in words: shown coordinates, the nearest image, and whether the data goes there. */

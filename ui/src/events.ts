@@ -36,6 +36,22 @@ export class Bell {
   }
 }
 
+/** What the live region says, at most once a second: of what happened the last three, of where the cursor is only the newest. */
+export class Voice {
+  #waiting: { text: string; passing: boolean }[] = []
+  constructor(private readonly tell: (text: string) => void) {}
+
+  say(text: string, passing = false): void {
+    const kept = this.#waiting.filter((one) => !one.passing && one.text !== text)
+    this.#waiting = [...kept, { text, passing }].slice(-3)
+    this.#speak()
+  }
+  readonly #speak = throttled(() => {
+    this.tell(this.#waiting.map(({ text }) => text).join('. '))
+    this.#waiting = []
+  }, 1000)
+}
+
 /** The last 240 drags' delays, as percentiles. */
 export class Delays {
   readonly #ring = new Float64Array(240)

@@ -58,6 +58,21 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers())
 
 describe('the core', () => {
+  it('tells what happened though the cursor moves on within the second', async () => {
+    const told: string[] = []
+    core.onSay = (text) => told.push(text)
+    core.say('first')
+    core.say('tour, step 2')
+    await core.select(7)
+    core.moveTo(0, [1, 2], true)
+    await settle()
+    expect(told[0]).toBe('first')
+    expect(told[1]).toContain('tour, step 2. image 7 selected')
+    backend.onCursor(0, Float32Array.of(1, 2), failed(''), 1)
+    await settle()
+    expect(told.at(-1)).toContain('z0 1.00, z1 2.00')
+  })
+
   it("starts at the prior's mean, or where the codes are", () => expect(cursors()).toEqual([[0, 0], [5, 5]]))
 
   it('one selection moves every cursor to its own code', async () => {
