@@ -31,7 +31,7 @@ from legato.explorer.worker import Slices
 
 T = TypeVar("T")
 
-# Bytes of all pictures: with base64's third, points, fields and script a file grows by 1.3 MB, a report ends below 2.
+# Bytes of all pictures, unless told: with base64's third, points, fields and script a file grows by 1.3 MB.
 BUDGET = 780_000
 THUMBNAILS = 0.25  # of the budget
 MEASURED, SHOWN = 6_000, 1_500  # images behind the fields, on the map
@@ -50,9 +50,16 @@ class Offline:
     """
 
     def __init__(
-        self, runs: Sequence[Path], prepared: Prepared, load: Loader, *, module: str | None = None, titles: Sequence[str] = ()
+        self,
+        runs: Sequence[Path],
+        prepared: Prepared,
+        load: Loader,
+        *,
+        module: str | None = None,
+        titles: Sequence[str] = (),
+        budget: int = BUDGET,
     ) -> None:
-        self.titles = titles
+        self.titles, self.budget = titles, budget
         members = [Member(run, load, module) for run in runs]
         self.session = Session(members, Catalogue(prepared, MEASURED))
         self.errors: list[int] = []
@@ -90,7 +97,7 @@ class Offline:
 
     def _atlas(self, model: int, plane: Plane, extent: tuple[float, float, float, float]) -> dict[str, Any]:
         """As many tiles as fit the model's share of the budget, as exact as then fits."""
-        budget = int(BUDGET * (1 - THUMBNAILS) / len(self.session.members))
+        budget = int(self.budget * (1 - THUMBNAILS) / len(self.session.members))
         for side in LATTICES:
             decoded = self._decoded(model, plane.at(places(extent, side)))
             failed = np.asarray(~np.isfinite(decoded.reshape(len(decoded), -1)).all(1))
@@ -110,7 +117,7 @@ class Offline:
         for count in PICTURED:
             rows = catalogue.shown[:count]
             stored = np.stack([np.asarray(catalogue.dataset.rows[int(row)]) for row in rows])
-            found = sheet(small(catalogue.prepared.preparation.original(stored), THUMBNAIL), 32, int(BUDGET * THUMBNAILS))
+            found = sheet(small(catalogue.prepared.preparation.original(stored), THUMBNAIL), 32, int(self.budget * THUMBNAILS))
             if found is not None:
                 named = catalogue.named(rows)
                 return {**found.to_json(), "rows": named["rows"], "ids": named["ids"]}

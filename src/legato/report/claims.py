@@ -29,6 +29,7 @@ from legato.report.interval import bracketed
 from legato.report.verdicts import Judged, verdict_table
 
 DRAGGED = ("autoencoder", "beta-1")
+DRAG_BUDGET = 500_000  # bytes of its pictures: the page has many of its own, and ends below 3 MB
 SINGULAR = {"cannot tell": "cannot be told"} | {word: word for word in ("holds", "holds in part", "does not hold here")}
 PLURAL = {"holds": "hold", "holds in part": "hold in part", "does not hold here": "do not hold here"} | {
     "cannot tell": "cannot be told"
@@ -120,7 +121,7 @@ class Page:
             return []
         device = partial(load, device=self.experiment.protocol.device)
         titles = [one.title for one in shown]
-        section = drag_section([one.space for one in shown], shown[0].space.data(), device, titles=titles)
+        section = drag_section([one.space for one in shown], shown[0].space.data(), device, titles=titles, budget=DRAG_BUDGET)
         return [section] if section else []
 
     def _claim(self, claim: dict[str, Any]) -> Section:

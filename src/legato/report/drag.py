@@ -15,7 +15,7 @@ from typing import Any
 
 from legato.data.prepared import Prepared
 from legato.explorer.models import Loader
-from legato.explorer.offline import Offline
+from legato.explorer.offline import BUDGET, Offline
 from legato.latent_space import LatentSpace
 from legato.report.decoding import Decoding
 from legato.report.html import Live, Section
@@ -46,6 +46,7 @@ def drag_section(
     module: str | None = None,
     titles: Sequence[str] = (),
     decoding: Decoding | None = None,
+    budget: int = BUDGET,
 ) -> Section | None:
     """The section about `draggable` runs, titled by their folders unless told; None where there are none.
 
@@ -56,7 +57,7 @@ def drag_section(
     built = script_and_style()
     if built is None:
         return Section(TITLE, UNBUILT)
-    offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles)
+    offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles, budget=budget)
     data = offline.to_json()
     words = (HOW, PRIVATE, _exactness(offline, data) if decoding is None else DECODED)
     return Section(TITLE, "\n\n".join(words), live=live(data, *built, decoding))
