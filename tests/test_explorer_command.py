@@ -155,11 +155,15 @@ def test_exploring_changes_nothing_in_a_run(runs, tmp_path):
 
 
 def test_a_machine_without_a_browser_is_no_failure(monkeypatch):
+    asked = []
+
     def none() -> None:
+        asked.append(1)
         raise opening.webbrowser.Error("no browser")
 
     monkeypatch.setattr(opening.webbrowser, "get", none)
     opening.show("http://127.0.0.1/")
+    assert asked
 
 
 @pytest.mark.parametrize(("kind", "count"), [("BackgroundBrowser", 1), ("GenericBrowser", 0)])

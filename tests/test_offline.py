@@ -103,7 +103,7 @@ def test_fields_are_the_explorers(spaces: list[LatentSpace], found: dict[str, An
     session = Offline([spaces[1].run.path], spaces[1].data(), LOAD).session
     one = found["models"][1]
     plane = Plane(*(np.array(one["plane"][name]) for name in ("u", "v", "anchor")))
-    expected: Field = offline.done(session.field(0, None, "support", plane, Grid(tuple(one["extent"]), offline.CELLS)))
+    expected: Field = offline.finished(session.field(0, None, "support", plane, Grid(tuple(one["extent"]), offline.CELLS)))
     packed = one["fields"]["support"]
     steps = np.frombuffer(base64.b64decode(packed["values"]), "<u2").reshape(packed["height"], packed["width"])
     read = packed["low"] + steps / 65534 * (packed["high"] - packed["low"])

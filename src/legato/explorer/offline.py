@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,7 @@ from legato.explorer.points import Points
 from legato.explorer.session import Session
 from legato.explorer.sheet import Bytes, sheet
 from legato.explorer.tiles import rgba
-from legato.explorer.worker import Slices
-
-T = TypeVar("T")
+from legato.explorer.worker import finished
 
 # Bytes of all pictures, unless told: with base64's third, points, fields and script a file grows by 1.3 MB.
 BUDGET = 780_000
@@ -72,7 +70,7 @@ class Offline:
 
     def _visit(self) -> dict[str, Any]:
         """The visit, less what only a server can answer."""
-        found = done(self.session.visit())
+        found = finished(self.session.visit())
         shown = min(SHOWN, len(self.session.catalogue.shown))
         found["data"] |= {"shown": shown, "sampled": shown < found["data"]["rows"]}
         for model in found["models"]:
@@ -82,17 +80,17 @@ class Offline:
         return found
 
     def _model(self, model: int) -> dict[str, Any]:
-        plane = done(self.session.axes(model, None, 0, 1))
-        points = first(done(self.session.points(model, None, plane)), SHOWN)
+        plane = finished(self.session.axes(model, None, 0, 1))
+        points = first(finished(self.session.points(model, None, plane)), SHOWN)
         extent = reach(points.xy, self.session.members[model].blank.prior_was_trained)
-        fields = {kind: pack(done(self.session.field(model, None, kind, plane, Grid(extent, CELLS)))) for kind in KINDS}
+        fields = {kind: pack(finished(self.session.field(model, None, kind, plane, Grid(extent, CELLS)))) for kind in KINDS}
         return {
             "plane": plane.to_json(),
             "extent": extent,
             "points": base64.b64encode(points.pack()).decode(),
             "atlas": self._atlas(model, plane, extent),
             "fields": fields,
-            "dimensions": done(self.session.dimensions(model, None)),
+            "dimensions": finished(self.session.dimensions(model, None)),
         }
 
     def _atlas(self, model: int, plane: Plane, extent: tuple[float, float, float, float]) -> dict[str, Any]:
@@ -109,7 +107,7 @@ class Offline:
         raise AssertionError("a sheet of 256 small tiles takes less than the budget at the least quality")
 
     def _decoded(self, model: int, z: NDArray[np.float64]) -> Floats:
-        return done(self.session.decode(model, None, z.astype(np.float32)))
+        return finished(self.session.decode(model, None, z.astype(np.float32)))
 
     def _thumbnails(self) -> dict[str, Any]:
         """The first images of the map, as the models' data were prepared."""
@@ -122,16 +120,6 @@ class Offline:
                 named = catalogue.named(rows)
                 return {**found.to_json(), "rows": named["rows"], "ids": named["ids"]}
         raise AssertionError("100 thumbnails of 32 pixels take less than the budget at the least quality")
-
-
-def done(job: Slices[T]) -> T:
-    """A job of the explorer from start to end: here nobody waits between its slices."""
-    while True:
-        try:
-            next(job)
-        except StopIteration as end:
-            found: T = end.value
-            return found
 
 
 def first(points: Points, n: int) -> Points:
