@@ -5,8 +5,10 @@ import type { Backend, Code, Core, Encoded, Located, ModelIndex, Plane, PlaneCho
 import { Bell, Delays, throttled, Voice, type Event, type Listener } from './events'
 import { History } from './history'
 import { Near } from './near'
+import { boundsOf } from './map/camera'
 import { through } from './map/planes'
 import { between } from './panels/interpolation'
+import { isSlow, Preview } from './preview'
 
 export interface Pin { model: ModelIndex; z: number[]; tile: Tile }
 export interface Options { address?: boolean }
@@ -21,6 +23,7 @@ export class ViewerCore implements Core {
   readonly located: (Located | null)[]
   readonly encoded: (Encoded | null)[] // the selected image's μ and σ
   readonly drawnAt: number[] // when each tile was drawn
+  readonly coarse: boolean[] // whether a tile from near by stands in for one that is still to come
   readonly reading: ([bytes: number, total: number] | null)[] // of the points that are on their way
   pins: Pin[] = []
   foreign: { image: string; models: Encoded[] } | null = null // the picture that was dropped on the map
@@ -33,6 +36,7 @@ export class ViewerCore implements Core {
   readonly #delays = new Delays()
   readonly #history = new History()
   readonly #near: Near
+  readonly #preview: Preview
   readonly #turn: number[]
   readonly #shown: (Code | null)[] // what each tile is decoded from
   readonly #keepsAddress: boolean
@@ -54,8 +58,10 @@ export class ViewerCore implements Core {
     this.reading = nothing()
     this.#shown = nothing()
     this.drawnAt = visit.models.map(() => 0)
+    this.coarse = visit.models.map(() => false)
     this.#turn = visit.models.map(() => 0)
     this.#near = new Near((m) => this.#locate(m))
+    this.#preview = new Preview(backend)
     backend.onCursor = (...drawn) => this.#draw(...drawn)
     backend.onConnection = (open) => this.#connect(open)
     backend.onVisit = (model) => this.#visitChanged(model)
@@ -132,7 +138,7 @@ export class ViewerCore implements Core {
     const model = this.state.active
     const tile = this.tiles[model]
     const z = this.state.models[model]?.cursor
-    if (!tile || !z?.length) return
+    if (!tile || !z?.length || this.coarse[model]) return
     this.pins = [...this.pins, { model, z, tile }].slice(-12)
     this.say('pinned')
     this.#bell.ringState()
@@ -177,6 +183,25 @@ export class ViewerCore implements Core {
     this.#set(model, { cursor: z })
     this.backend.cursor(model, this.state.models[model]!.step, Float32Array.from(z))
     this.#bell.ring('cursor', model)
+    this.#preview.stop()
+    if (isSlow(this.rate)) this.#foresee(model, z)
+  }
+
+  /** Until the answer comes, the nearest tile that is known. */
+  #foresee(model: ModelIndex, z: number[]): void {
+    const plane = this.planeAtCursor(model)
+    const tile = plane && this.#preview.near(model, { step: this.state.models[model]!.step, plane }, z)
+    if (!tile) return
+    this.tiles[model] = tile
+    this.coarse[model] = true
+    this.#bell.ring('tile', model)
+  }
+
+  /** While the hand rests, tiles for when it moves again. */
+  #prepare(model: ModelIndex): void {
+    const [plane, points] = [this.planeAtCursor(model), this.points[model]]
+    const extent = points && boundsOf(points.xy)
+    if (plane && extent && this.backend.live) this.#preview.rest(model, { step: this.state.models[model]!.step, plane, extent })
   }
 
   #set(model: ModelIndex, part: Partial<State['models'][number]>): void {
@@ -298,11 +323,13 @@ export class ViewerCore implements Core {
 
   #draw(model: ModelIndex, z: Code, tile: Tile, milliseconds: number): void {
     this.tiles[model] = tile
+    this.coarse[model] = false
     this.#shown[model] = z
     this.drawnAt[model] = Date.now()
     this.#bell.ring('tile', model)
     this.#delays.add(milliseconds)
     this.#near.ask(model)
+    if (isSlow(this.rate)) this.#prepare(model)
   }
 
   #connect(open: boolean): void {

@@ -16,6 +16,7 @@ class Synthetic {
   moved: [ModelIndex, number | null, number[]][] = []
   asked: [number | null, Plane][] = []
   hold: Promise<void> | null = null
+  decode: Backend['decode'] = () => Promise.resolve([])
   onCursor: Backend['onCursor'] = () => {}
   onConnection: Backend['onConnection'] = () => {}
   onVisit: Backend['onVisit']
@@ -215,5 +216,26 @@ describe('the core', () => {
     backend.onCursor(0, Float32Array.of(0, 0), failed('x'), 1)
     core.pin()
     expect(core.pins[0]).toMatchObject({ model: 0, z: [0, 0] })
+  })
+
+  it('shows the nearest tile that is known where answers take long, and the answer when it comes', async () => {
+    const tile = (width: number) => ({ width, height: 1, rgba: null, values: null, failed: null })
+    backend.decode = (_m, _s, codes) => Promise.resolve(codes.map(() => tile(7)))
+    backend.points = async () => ({
+      n: 2, xy: Float32Array.of(-1, -1, 1, 1), row: Uint32Array.of(0, 1), off: new Uint8Array(2), cov: new Uint16Array(6), label: new Uint16Array(2),
+    })
+    core.setStep(0, 10)
+    await settle()
+    for (let i = 0; i < 30; i++) backend.onCursor(0, Float32Array.of(0, 0), tile(3), 300)
+    core.moveTo(0, [0.1, 0.1])
+    expect([core.tiles[0]!.width, core.coarse[0]]).toEqual([3, false])
+    backend.onCursor(0, Float32Array.of(0.1, 0.1), tile(3), 300)
+    await settle()
+    core.moveTo(0, [0.2, 0.2])
+    expect([core.tiles[0]!.width, core.coarse[0]]).toEqual([7, true])
+    core.pin()
+    expect(core.pins).toEqual([])
+    backend.onCursor(0, Float32Array.of(0.2, 0.2), tile(3), 300)
+    expect([core.tiles[0]!.width, core.coarse[0]]).toEqual([3, false])
   })
 })
