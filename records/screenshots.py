@@ -49,9 +49,7 @@ def served(runs: list[Path]) -> Iterator[str]:
 
 def opened(browser: Browser, url: str, state: str, theme: str, width: int, height: int) -> Page:
     """The page at a state, once everything on it is drawn."""
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce"
-    )
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, reduced_motion="reduce")
     page = context.new_page()
     page.goto(f"{url}?e2e=1#{state}")
     rest(page)
