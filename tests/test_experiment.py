@@ -17,6 +17,7 @@ from legato.errors import Mistake
 from legato.experiment import Experiment, Protocol, conclude, conduct
 from legato.experiment.members import BETAS, QUICK_BETAS, Member, aliases, beta_name, family
 from legato.experiment.survey import effort_of
+from legato.report import claims as claims_report
 from legato.report.claims import write_claims_report
 from legato.survey.likelihood import ANNEALED, WEIGHTED
 
@@ -130,6 +131,15 @@ def test_the_report_is_one_file_that_asks_for_nothing(done, found):
         assert page.count(f"{claim.id}. ") >= 1
     for word in {claim["verdict"] for claim in found["claims"]}:
         assert word in page
+
+
+def test_a_report_that_is_too_large_has_fewer_places_to_drag_on(done, found, monkeypatch):
+    large = write_claims_report(done, found).stat().st_size
+    monkeypatch.setattr(claims_report, "MOST", large - 5_000)
+    monkeypatch.setattr(claims_report, "LEAST_DRAG", 20_000)
+    path = write_claims_report(done, found)
+    assert path.stat().st_size <= large - 5_000
+    assert 'id="legato-space-data"' in path.read_text(encoding="utf-8")
 
 
 def test_the_full_family_has_ten_sentences_and_the_quick_one_five():

@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import re
+from collections.abc import Generator
 from functools import partial
 from html import unescape
 from pathlib import Path
@@ -24,6 +25,7 @@ from legato.explorer import offline
 from legato.explorer.fields import Field
 from legato.explorer.offline import Offline, pack, places, reach, small
 from legato.explorer.points import Points
+from legato.explorer.session import Session
 from legato.explorer.sheet import LEVELS, Sheet, sheet
 from legato.latent_space import LatentSpace, load
 from legato.pictures import to_bytes
@@ -183,14 +185,14 @@ def test_a_colour_run_is_one_too(spaces: list[LatentSpace]) -> None:
 
 
 def test_a_decoder_that_fails_somewhere_says_where(spaces: list[LatentSpace], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Offline._decoded
+    real = Session.decode
 
-    def broken(self: Offline, model: int, z: np.ndarray) -> np.ndarray:
-        decoded = real(self, model, z)
+    def broken(self: Session, model: int, step: int | None, z: np.ndarray) -> Generator[None, None, np.ndarray]:
+        decoded = yield from real(self, model, step, z)
         decoded[5] = np.nan
         return decoded
 
-    monkeypatch.setattr(Offline, "_decoded", broken)
+    monkeypatch.setattr(Session, "decode", broken)
     atlas = Offline([spaces[0].run.path], spaces[0].data(), LOAD).to_json()["models"][0]["atlas"]
     assert atlas["failed"] == [5]
     assert tile(atlas, 5, 0).max() == 0

@@ -39,12 +39,14 @@ LARGEST, THUMBNAIL = 64, 32  # pixels of the longer side of a tile, of a thumbna
 CELLS = 48  # of a field's side
 PRIOR = 3.2  # how far the plane reaches at least where the prior was trained for
 TAIL, MARGIN = 0.005, 1.08
+Extent = tuple[float, float, float, float]
 
 
 class Offline:
     """The visit to one or two RUNs as JSON, titled by their folders unless told otherwise.
 
     After `to_json` of each model: `sides`, how many tiles stand along a side; `errors`, the largest of a pixel, of 255.
+    What was computed is kept, so that another `budget` costs the packing of pictures alone.
     """
 
     def __init__(
@@ -62,9 +64,12 @@ class Offline:
         self.session = Session(members, Catalogue(prepared, MEASURED))
         self.errors: list[int] = []
         self.sides: list[int] = []
+        self._maps: dict[int, tuple[Plane, Extent, dict[str, Any]]] = {}
+        self._tiles: dict[tuple[int, int], tuple[Bytes, NDArray[np.bool_]]] = {}
 
     def to_json(self) -> dict[str, Any]:
         """What ui/src/backends/embedded.ts reads."""
+        self.errors, self.sides = [], []
         models = [self._model(model) for model in range(len(self.session.members))]
         return {"visit": self._visit(), "models": models, "thumbnails": self._thumbnails()}
 
@@ -80,34 +85,45 @@ class Offline:
         return found
 
     def _model(self, model: int) -> dict[str, Any]:
+        if model not in self._maps:
+            self._maps[model] = self._map(model)
+        plane, extent, found = self._maps[model]
+        return {**found, "atlas": self._atlas(model, plane, extent)}
+
+    def _map(self, model: int) -> tuple[Plane, Extent, dict[str, Any]]:
+        """The plane, how far it is shown, and all but the tiles."""
         plane = finished(self.session.axes(model, None, 0, 1))
         points = first(finished(self.session.points(model, None, plane)), SHOWN)
         extent = reach(points.xy, self.session.members[model].blank.prior_was_trained)
         fields = {kind: pack(finished(self.session.field(model, None, kind, plane, Grid(extent, CELLS)))) for kind in KINDS}
-        return {
+        found = {
             "plane": plane.to_json(),
             "extent": extent,
             "points": base64.b64encode(points.pack()).decode(),
-            "atlas": self._atlas(model, plane, extent),
             "fields": fields,
             "dimensions": finished(self.session.dimensions(model, None)),
         }
+        return plane, extent, found
 
-    def _atlas(self, model: int, plane: Plane, extent: tuple[float, float, float, float]) -> dict[str, Any]:
+    def _atlas(self, model: int, plane: Plane, extent: Extent) -> dict[str, Any]:
         """As many tiles as fit the model's share of the budget, as exact as then fits."""
         budget = int(self.budget * (1 - THUMBNAILS) / len(self.session.members))
         for side in LATTICES:
-            decoded = self._decoded(model, plane.at(places(extent, side)))
-            failed = np.asarray(~np.isfinite(decoded.reshape(len(decoded), -1)).all(1))
-            found = sheet(small(np.where(failed[:, None, None, None], np.float32(0), decoded)), side, budget)
+            if (model, side) not in self._tiles:
+                self._tiles[model, side] = self._decoded(model, plane.at(places(extent, side)))
+            tiles, failed = self._tiles[model, side]
+            found = sheet(tiles, side, budget)
             if found is not None:
                 self.errors.append(found.error)
                 self.sides.append(side)
                 return {**found.to_json(), "rows": side, "failed": np.flatnonzero(failed).tolist()}
         raise AssertionError("a sheet of 256 small tiles takes less than the budget at the least quality")
 
-    def _decoded(self, model: int, z: NDArray[np.float64]) -> Floats:
-        return finished(self.session.decode(model, None, z.astype(np.float32)))
+    def _decoded(self, model: int, z: NDArray[np.float64]) -> tuple[Bytes, NDArray[np.bool_]]:
+        """Tiles, and which of them are not finite."""
+        decoded: Floats = finished(self.session.decode(model, None, z.astype(np.float32)))
+        failed = np.asarray(~np.isfinite(decoded.reshape(len(decoded), -1)).all(1))
+        return small(np.where(failed[:, None, None, None], np.float32(0), decoded)), failed
 
     def _thumbnails(self) -> dict[str, Any]:
         """The first images of the map, as the models' data were prepared."""
@@ -128,7 +144,7 @@ def first(points: Points, n: int) -> Points:
     return Points(points.d, *(part[:n] for part in parts))  # type: ignore[arg-type]
 
 
-def reach(xy: NDArray[Any], prior_was_trained: bool) -> tuple[float, float, float, float]:
+def reach(xy: NDArray[Any], prior_was_trained: bool) -> Extent:
     """A square around all but a hundredth of the codes along each axis, and around the rings of a trained prior."""
     low, high = np.quantile(xy.astype(np.float64), [TAIL, 1 - TAIL], axis=0)
     if prior_was_trained:
@@ -138,7 +154,7 @@ def reach(xy: NDArray[Any], prior_was_trained: bool) -> tuple[float, float, floa
     return a - half, a + half, b - half, b + half
 
 
-def places(extent: tuple[float, float, float, float], side: int) -> NDArray[np.float64]:
+def places(extent: Extent, side: int) -> NDArray[np.float64]:
     """(a, b) of each tile, (side², 2): the first row at b0, the first and the last of each axis on the extent's edge."""
     a0, a1, b0, b1 = extent
     a, b = np.linspace(a0, a1, side), np.linspace(b0, b1, side)

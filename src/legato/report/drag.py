@@ -54,10 +54,15 @@ def drag_section(
     """
     if not spaces:
         return None
+    offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles, budget=budget)
+    return section_of(offline, decoding)
+
+
+def section_of(offline: Offline, decoding: Decoding | None = None) -> Section:
+    """The same of models that were prepared for it, within their present budget."""
     built = script_and_style()
     if built is None:
         return Section(TITLE, UNBUILT)
-    offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles, budget=budget)
     data = offline.to_json()
     words = (HOW, PRIVATE, _exactness(offline, data) if decoding is None else DECODED)
     return Section(TITLE, "\n\n".join(words), live=live(data, *built, decoding))
