@@ -27,7 +27,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from legato.errors import Mistake
-from legato.explorer import assets, tiles
+from legato.explorer import assets, frames, tiles
 from legato.explorer.fields import Field
 from legato.explorer.frames import ERROR, RGBA, Answered, Asked
 from legato.explorer.guard import Guard
@@ -164,7 +164,16 @@ def test_the_page_itself_may_ask(served):
 
 @pytest.mark.parametrize(
     "path",
-    ["nope", "assets/", "assets/nope.js", "assets/../index.html", "assets/%2e%2e/%2e%2e/server.py", "image/x.png", "find/"],
+    [
+        "nope",
+        "assets/",
+        "assets/nope.js",
+        "assets/../index.html",
+        "assets/%2e%2e/%2e%2e/server.py",
+        "image/x.png",
+        "row/x",
+        "find/",
+    ],
 )
 def test_what_is_not_there_is_404(served, path):
     status, _, content = served.ask(path)
@@ -213,6 +222,8 @@ def test_every_question_has_its_answer(served, runs):
     assert json.loads(served.ask("curves/1?after=2")[2])["state"] == "finished"
     image = Image.open(BytesIO(served.ask("image/3.png")[2]))
     assert image.size == (8, 8)
+    own = np.frombuffer(served.ask("row/3")[2], np.uint8, offset=16).reshape(8, 8, 4)
+    assert np.array_equal(own, np.asarray(image.convert("RGBA")))
     brought = json.loads(served.post("encode", served.ask("image/3.png")[2]))
     assert brought["image"].startswith("data:image/png;base64,")
     np.testing.assert_allclose(brought["models"][0]["mu"], space.encode(np.asarray(image)[None, None])[0][0], atol=1e-5)
@@ -249,7 +260,7 @@ def test_a_bad_question_is_one_line(served, path, body):
     served.mistake(path, body)
 
 
-@pytest.mark.parametrize("path", ["image/310.png", "curves/2", "curves/0?after=x", "curves/0?after=-1"])
+@pytest.mark.parametrize("path", ["image/310.png", "row/310", "curves/2", "curves/0?after=x", "curves/0?after=-1"])
 def test_a_bad_address_is_one_line(served, path):
     served.mistake(path, None)
 
@@ -426,6 +437,11 @@ def test_a_table_is_served_as_numbers(runs):
             np.frombuffer(answered.picture.payload, "<f4"), load(runs["table"]).decode(np.zeros((1, 3)))[0], rtol=1e-5
         )
         served.mistake("image/0.png", None)
+        own = np.asarray(load(runs["table"]).data().dataset.rows[7], np.float32)
+        status, _, content = served.ask("row/7")
+        assert status == 200
+        assert tiles.HEADER.unpack_from(content) == (1, 4, 1, 1, frames.VALUES, 0)
+        assert np.array_equal(np.frombuffer(content, "<f4", offset=16), own)
 
 
 def test_a_server_that_ends_lets_its_pages_go(runs):

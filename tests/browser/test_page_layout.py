@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
+
+from browser.served import served
 
 SIZES = [(1440, 900), (1024, 768), (390, 844)]
 THEMES = ("light", "dark")
@@ -30,6 +34,10 @@ CUT = """() => {
   return found
 }"""
 TABS = {"map": "Map", "dimensions": "Dimensions", "path": "Path", "train": "Train"}
+LONG = {
+    "autoencoder": "autoencoder-of-shapes-2-latents-seed-0",
+    "vae": "variational-autoencoder-of-shapes-2-latents-seed-0",
+}
 PATH = "path=3~0.5,0.2~image$203;~-0.5,-0.4~a$20place"
 
 
@@ -75,3 +83,22 @@ def test_15_five_latents_fit_on_a_phone(visit, artifacts):
     fits(page, artifacts, "light-390x844-five")
     page.page.get_by_role("tab", name="Map").click()
     fits(page, artifacts, "light-390x844-plane")
+
+
+@pytest.fixture(scope="module")
+def long_titled(trained, tmp_path_factory):
+    """Where two runs with long names are explored."""
+    folder = tmp_path_factory.mktemp("long")
+    runs = [shutil.copytree(trained(name), folder / title) for name, title in LONG.items()]
+    with served(runs) as address:
+        yield address
+
+
+def test_15_long_titles_fit_on_a_phone(visit, long_titled, artifacts):
+    page = visit(url=long_titled, viewport={"width": 390, "height": 844})
+    told = page.page.locator(".morph output")
+    assert all(title in told.inner_text() for title in LONG.values())
+    fits(page, artifacts, "light-390x844-long")
+    page.page.get_by_role("slider", name="morph").press("End")
+    page.eventually(lambda: "100 %" in told.inner_text(), "the second layout")
+    fits(page, artifacts, "light-390x844-long-morph")

@@ -53,6 +53,7 @@ export interface Backend {
   dimensions(model: ModelIndex, step: number | null): Promise<Dimension[]>
   curves(model: ModelIndex, after: number): Promise<Curves>
   image(row: number): string // an address for an <img>
+  row(row: number): Promise<Tile> // a row of the source, in the units of what is decoded
   encode(picture: Blob): Promise<{ models: Encoded[]; image: string }>
   code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
   mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>

@@ -22,6 +22,7 @@ export class ViewerCore implements Core {
   readonly tiles: (Tile | null)[]
   readonly located: (Located | null)[]
   readonly encoded: (Encoded | null)[] // the selected image's μ and σ
+  readonly keepsAddress: boolean // whether the page's address tells what is shown
   readonly drawnAt: number[] // when each tile was drawn
   readonly coarse: boolean[] // whether a tile from near by stands in for one that is still to come
   readonly reading: ([bytes: number, total: number] | null)[] // of the points that are on their way
@@ -39,7 +40,6 @@ export class ViewerCore implements Core {
   readonly #preview: Preview
   readonly #turn: number[]
   readonly #shown: (Code | null)[] // what each tile is decoded from
-  readonly #keepsAddress: boolean
   #moving = false
 
   static async open(backend: Backend, options: Options = {}): Promise<ViewerCore> {
@@ -47,7 +47,7 @@ export class ViewerCore implements Core {
   }
 
   constructor(readonly backend: Backend, readonly visit: Visit, { address = true }: Options = {}) {
-    this.#keepsAddress = address
+    this.keepsAddress = address
     this.state = fromAddress(address ? location.hash : '', visit.models)
     const nothing = <T>(): (T | null)[] => visit.models.map(() => null)
     this.planes = nothing()
@@ -210,7 +210,7 @@ export class ViewerCore implements Core {
 
   #changed(): void {
     this.#bell.ringState()
-    if (this.#keepsAddress) this.#writeAddress()
+    if (this.keepsAddress) this.#writeAddress()
   }
   readonly #writeAddress = throttled(() => history.replaceState(null, '', '#' + toAddress(this.state)), 400)
 

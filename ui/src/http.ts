@@ -30,6 +30,7 @@ export class Http {
   address(path: string): URL { return new URL(path, this.base) }
 
   async read<T>(path: string): Promise<T> { return (await (await ask(this.address(path), {})).json()) as T }
+  async load(path: string): Promise<ArrayBuffer> { return (await ask(this.address(path), {})).arrayBuffer() }
 
   async post<T>(path: string, body: unknown): Promise<T> { return (await (await this.#post(path, body)).json()) as T }
   async bytes(path: string, body: unknown, told?: Told): Promise<ArrayBuffer> {

@@ -60,6 +60,7 @@ export class SocketBackend implements Backend {
   }
 
   image(row: number): string { return this.#http.address(`image/${row}.png`).href }
+  async row(row: number): Promise<Tile> { return tilesOf(await this.#http.load(`row/${row}`))[0]! }
   encode(picture: Blob): Promise<{ models: Encoded[]; image: string }> {
     const most = this.#visit?.limits.upload_bytes ?? Infinity
     if (picture.size > most) return Promise.reject(new Error(`the file has ${picture.size} bytes, at most ${most} are taken`))

@@ -6,6 +6,7 @@ import platform
 import re
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,13 +15,17 @@ from rich.console import Console
 from rich.table import Column
 from rich.table import Table as Shown
 
+from legato.data.prepared import Prepared
 from legato.demo.members import LARGE, SMALL, Member, train_members
 from legato.demo.numbers import measure, yardstick
 from legato.demo.story import lead, sections, table
 from legato.errors import Mistake
+from legato.latent_space import load
 from legato.progress import progress
+from legato.report.drag import drag_section
 from legato.report.html import Section, Table, write_report
 
+DRAGGED = ("autoencoder", "vae")
 TRAINING = 0.8  # of the minutes; the rest is measuring and drawing
 
 
@@ -42,17 +47,24 @@ def demo(out: Path, minutes: float, seed: int, device: torch.device, overwrite: 
     answer = lead(rows, against)
     _show(numbers)
     print(answer)
-    report = _write(out, members, sections(members, data, numbers), answer, seed)
+    report = _write(out, members, sections(members, data, numbers, _drag(members, data, device)), answer, seed)
     print(f"\nwrote {report} in {time.monotonic() - began:.0f} s. What to try next:")
     for command, why in _next(out):
         print(f"  {command}\n      {why}")
     return report
 
 
+def _drag(members: list[Member], data: Prepared, device: torch.device) -> Section | None:
+    """The small autoencoder and the small VAE, to be dragged through side by side."""
+    shown = [one for one in members if one.latent_dim == SMALL and one.recipe in DRAGGED]
+    opened = partial(load, device=str(device))
+    return drag_section([one.space for one in shown], data, opened, titles=[one.title for one in shown])
+
+
 def _write(out: Path, members: list[Member], story: list[Section], answer: str, seed: int) -> Path:
     figures = out / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    for number, section in enumerate(story):
+    for number, section in enumerate(section for section in story if section.live is None):
         if section.figure is not None and not hasattr(section.figure, "mode"):
             name = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
             section.figure.savefig(figures / f"{number}-{name}.png")

@@ -60,8 +60,8 @@ def lead(rows: Sequence[Row], against: Yardstick) -> str:
     )
 
 
-def sections(members: Sequence[Member], data: Prepared, numbers: Table) -> list[Section]:
-    """The report, in order."""
+def sections(members: Sequence[Member], data: Prepared, numbers: Table, drag: Section | None = None) -> list[Section]:
+    """The report, in order; `drag`, a map that answers to the hand, after the figures of the same models."""
     small = [m for m in members if m.latent_dim == SMALL]
     large = [m for m in members if m.latent_dim == LARGE]
     return [
@@ -80,6 +80,7 @@ def sections(members: Sequence[Member], data: Prepared, numbers: Table) -> list[
             plane_figure(small, data),
             f"{LATTICE} × {LATTICE} decoded means: the VAE over ±3, the others over the middle 98 % of their codes.",
         ),
+        *([drag] if drag else []),
         Section(
             "Samples from N(0, I)",
             "The same draws for every model. Only the VAE was asked to keep its codes where these draws fall.",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.dataset import Dataset
+from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.explorer.points import ROWS
@@ -77,8 +78,11 @@ class Catalogue:
         """An image of the source. Raises `Mistake` where there is none."""
         if len(self.dataset.shape) != 3:
             raise Mistake("the source is a table: its rows are no pictures")
-        stored = np.asarray(self.dataset.rows[self.rows([row])])
-        return png(self.prepared.preparation.original(stored))
+        return png(self.original(row))
+
+    def original(self, row: int) -> Floats:
+        """A row of the source (1, *shape) in the units of what is decoded. Raises `Mistake` where there is none."""
+        return self.prepared.preparation.original(np.asarray(self.dataset.rows[self.rows([row])]))
 
     def _matches(self, text: str) -> Iterator[int]:
         if not text:
@@ -100,7 +104,7 @@ class Catalogue:
                 return
 
 
-def png(image: NDArray[np.float32]) -> bytes:
+def png(image: Floats) -> bytes:
     """One image (1, C, H, W) in [0, 1] as PNG."""
     file = BytesIO()
     to_pillow(image)[0].save(file, "PNG")

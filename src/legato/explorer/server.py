@@ -55,7 +55,7 @@ class Routes:
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
-            "image/{row:int}.png": self.image, "find": self.find, "tour.json": self.tour,
+            "image/{row:int}.png": self.image, "row/{row:int}": self.row, "find": self.find, "tour.json": self.tour,
         }  # fmt: skip
         routes = [Route(f"/{path}", answer, methods=["POST"]) for path, answer in asked.items()]
         routes += [Route(f"/{path}", answer, methods=["GET"]) for path, answer in given.items()]
@@ -167,6 +167,11 @@ class Routes:
         """An image of the source."""
         content = await asyncio.to_thread(self.session.catalogue.png, request.path_params["row"])
         return Response(content, media_type="image/png")
+
+    async def row(self, request: Request) -> Response:
+        """A row of the source as decoded ones are told."""
+        found = await asyncio.to_thread(self.session.catalogue.original, request.path_params["row"])
+        return _bytes(tiles.packed(found))
 
     async def find(self, request: Request) -> Response:
         """Images by id or label."""

@@ -67,6 +67,7 @@ export class TileBackend implements Backend {
     return known
   }
 
+  row(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
   encode(_picture: Blob): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
   gif(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
 

@@ -5,14 +5,15 @@ import type { Tile } from '../contract'
 export const scaleOf = (tile: Pick<Tile, 'width' | 'height'>, size: number): number =>
   Math.max(1, Math.floor(size / Math.max(tile.width, tile.height, 1)))
 
-export function paintTile(canvas: HTMLCanvasElement, tile: Tile, size: number): void {
-  if (tile.values) return paintBars(canvas, tile.values, size)
+/** `largest`: what a full bar stands for, the row's own largest value unless told. */
+export function paintTile(canvas: HTMLCanvasElement, tile: Tile, size: number, largest?: number): void {
+  if (tile.values) return paintBars(canvas, tile.values, size, largest ?? peakOf(tile.values))
   if (canvas.width !== tile.width || canvas.height !== tile.height) {
     canvas.width = tile.width
     canvas.height = tile.height
   }
-  const largest = Math.max(tile.width, tile.height)
-  const scale = largest > size ? size / largest : scaleOf(tile, size)
+  const longer = Math.max(tile.width, tile.height)
+  const scale = longer > size ? size / longer : scaleOf(tile, size)
   canvas.style.width = `${tile.width * scale}px`
   canvas.style.height = `${tile.height * scale}px`
   const context = canvas.getContext('2d')
@@ -21,15 +22,20 @@ export function paintTile(canvas: HTMLCanvasElement, tile: Tile, size: number): 
   context.putImageData(new ImageData(tile.rgba as Uint8ClampedArray<ArrayBuffer>, tile.width, tile.height), 0, 0)
 }
 
-/** Bars up and down from zero, scaled by the row's own largest value. */
-function paintBars(canvas: HTMLCanvasElement, values: Float32Array, size: number): void {
+/** The largest size of a row's finite values, above 0. */
+export function peakOf(values: Float32Array): number {
+  let largest = 1e-9
+  for (const value of values) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
+  return largest
+}
+
+/** Bars up and down from zero; `largest` fills half the height. */
+function paintBars(canvas: HTMLCanvasElement, values: Float32Array, size: number, largest: number): void {
   const ratio = globalThis.devicePixelRatio || 1
   canvas.width = canvas.height = Math.round(size * ratio)
   canvas.style.width = canvas.style.height = `${size}px`
   const context = canvas.getContext('2d')
   if (!context) return
-  let largest = 1e-9
-  for (const value of values) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value))
   const style = getComputedStyle(canvas)
   const middle = canvas.height / 2
   const each = canvas.width / values.length
