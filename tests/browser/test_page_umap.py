@@ -124,3 +124,29 @@ def test_a_lasso_and_a_path_work_in_a_layout(laid):
     told = page.page.get_by_role("region", name="Images in the lasso").inner_text()
     inside = int(re.search(r"([\d,]+) images", told).group(1).replace(",", ""))
     assert abs(inside - (places[:, 0] < x).sum()) <= 2
+
+
+def test_a_layout_beside_a_plane_and_on_the_way_to_it(visit):
+    page = visit("five", "five", at="plane=umap&clouds=0", wait=False)
+    for _ in range(3):
+        with suppress(AssertionError):
+            page.until(f"window.__app && {LAID}")
+    page.settled()
+    assert not page.js("__app.core.planes[1].layout")
+    rows, places = spots(page)
+    page.page.mouse.click(*places[7])
+    page.until(f"__app.state().selected === {rows[7]} && __app.core.encoded[1]")
+    assert page.cursor(0) == page.cursor(1)
+    ends = []
+    for morph in ("0.0001", "0.5", "1"):
+        page.page.get_by_role("slider", name="morph").fill(morph)
+        page.until(f"__app.state().morph > {float(morph) - 0.01}")
+        page.page.wait_for_timeout(200)
+        ends.append([page.js(f"__app.pointAt(0, {row})") for row in rows[:50].tolist()])
+    xy = np.array([[(one["x"], one["y"]) for one in end] for end in ends])
+    np.testing.assert_allclose(xy[1], (xy[0] + xy[2]) / 2, atol=0.5)
+    assert np.abs(xy[2] - xy[0]).max() > 50
+    page.page.mouse.click(*xy[2][3])
+    page.until("__app.state().selected !== null && __app.core.encoded[0]")
+    picked = np.flatnonzero(rows == page.state["selected"])[0]
+    assert picked >= 50 or np.linalg.norm(xy[2][picked] - xy[2][3]) < 7
