@@ -76,3 +76,28 @@ def test_13_without_webgl_the_map_is_drawn_all_the_same(flat, open_in, space):
     box = page.map_box()
     page.drag([(box["x"] + 120 + 20 * i, box["y"] + 150) for i in range(8)])
     assert not np.array_equal(page.decoded(), before)
+
+
+def test_without_umap_its_button_says_how_to_get_it_and_the_map_is_the_principal_plane(visit):
+    line = "UMAP needs the extra: pip install 'legato-vae[umap]'"
+    page = visit("five", at="clouds=0")
+
+    def without(route):
+        told = route.fetch().json()
+        told["limits"]["no_umap"] = line
+        route.fulfill(json=told)
+
+    page.page.route("**/visit.json", without)
+    page.page.route(
+        "**/plane",
+        lambda route: (
+            route.fulfill(status=400, json={"error": line}) if "umap" in route.request.post_data else route.continue_()
+        ),
+    )
+    page.expected.append("400")
+    page.go("plane=umap")
+    button = page.page.get_by_role("button", name="UMAP")
+    assert button.is_disabled()
+    assert button.get_attribute("title") == line
+    assert page.state["models"][0]["choice"] == {"kind": "pca"}
+    assert line in page.page.inner_text("body")

@@ -27,11 +27,11 @@ const finite = (values: number[]): boolean => values.every(Number.isFinite)
 
 function planeText(choice: PlaneChoice): string {
   if (choice.kind === 'axes') return `z${choice.i},z${choice.j}`
-  return choice.kind === 'pca' ? 'pca' : `local,${list(choice.at)}`
+  return choice.kind === 'local' ? `local,${list(choice.at)}` : choice.kind
 }
 
 function planeOf(text: string): PlaneChoice | null {
-  if (text === 'pca') return { kind: 'pca' }
+  if (text === 'pca' || text === 'umap') return { kind: text }
   if (text.startsWith('local,')) {
     const at = numbers(text.slice(6))
     return finite(at) ? { kind: 'local', at } : null
@@ -131,6 +131,7 @@ function codeOf(text: string, length: number): number[] | null {
 
 function fits(choice: PlaneChoice | null, dim: number): PlaneChoice | null {
   if (choice?.kind === 'axes') return choice.i < dim && choice.j < dim ? choice : null
+  if (choice?.kind === 'umap') return dim > 2 ? choice : null
   return choice?.kind === 'local' && choice.at.length !== dim ? null : choice
 }
 

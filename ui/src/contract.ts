@@ -4,9 +4,10 @@
 export type Code = Float32Array // z, d numbers
 export type ModelIndex = 0 | 1
 
-/** A two-dimensional window on latent space: a = z·u, b = z·v; u and v orthonormal. */
-export interface Plane { u: number[]; v: number[]; anchor: number[] }
-export type PlaneChoice = { kind: 'axes'; i: number; j: number } | { kind: 'pca' } | { kind: 'local'; at: number[] }
+/** A two-dimensional window on latent space: a = z·u, b = z·v; u and v orthonormal. With a layout the points lie elsewhere, and no
+ *  place but theirs stands for a code. */
+export interface Plane { u: number[]; v: number[]; anchor: number[]; layout?: 'umap' }
+export type PlaneChoice = { kind: 'axes'; i: number; j: number } | { kind: 'pca' } | { kind: 'local'; at: number[] } | { kind: 'umap' }
 
 export interface ModelInfo {
   title: string; recipe: string; sentence: string; words: Record<string, unknown>
@@ -18,7 +19,7 @@ export interface Visit {
   version: 1; legato: string
   data: { source: string; rows: number; shown: number; sampled: boolean; shape: number[]; image: boolean; labels: string[] | null }
   models: ModelInfo[]
-  limits: { upload_bytes: number; decode: number }
+  limits: { upload_bytes: number; decode: number; no_umap?: string | null } // why there is no UMAP layout, in one line
 }
 
 /** The i-th point of every model and step is the same image. */
@@ -45,8 +46,8 @@ export interface Backend {
   readonly live: boolean // whether any z can be decoded; else only tiles of the shown plane
   visit(): Promise<Visit>
   plane(model: ModelIndex, step: number | null, choice: PlaneChoice): Promise<Plane>
-  /** `told`: how many bytes have come, of how many (0: not known). */
-  points(model: ModelIndex, step: number | null, plane: Plane, told?: (bytes: number, total: number) => void): Promise<Points>
+  /** `told`: how many bytes have come, of how many (0: not known). `left`: nobody waits any more. */
+  points(model: ModelIndex, step: number | null, plane: Plane, told?: (bytes: number, total: number) => void, left?: AbortSignal): Promise<Points>
   decode(model: ModelIndex, step: number | null, z: Code[]): Promise<Tile[]> // cut into slices; rejects with one line
   field(model: ModelIndex, step: number | null, kind: FieldKind, plane: Plane, extent: Extent, size: number): Promise<Field>
   locate(model: ModelIndex, step: number | null, z: Code, k: number): Promise<Located>
@@ -99,6 +100,7 @@ export interface Core {
   readonly state: Readonly<State>
   readonly planes: (Plane | null)[]
   readonly points: (Points | null)[]
+  readonly laying: boolean[] // whether a map's points are being laid out
   readonly tiles: (Tile | null)[] // what each cursor decodes to, as last drawn
   readonly located: (Located | null)[] // what lies near what each cursor shows, at most 5 times a second
   readonly rate: { p50: number; p95: number; shown: number } // drag to pixels, milliseconds

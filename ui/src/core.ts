@@ -19,6 +19,7 @@ export class ViewerCore implements Core {
   state: State
   readonly planes: (Plane | null)[]
   readonly points: (Points | null)[]
+  readonly laying: boolean[]
   readonly tiles: (Tile | null)[]
   readonly located: (Located | null)[]
   readonly encoded: (Encoded | null)[] // the selected image's μ and σ
@@ -39,6 +40,7 @@ export class ViewerCore implements Core {
   readonly #near: Near
   readonly #preview: Preview
   readonly #turn: number[]
+  readonly #leave: AbortController[]
   readonly #shown: (Code | null)[] // what each tile is decoded from
   #moving = false
 
@@ -60,6 +62,8 @@ export class ViewerCore implements Core {
     this.drawnAt = visit.models.map(() => 0)
     this.coarse = visit.models.map(() => false)
     this.#turn = visit.models.map(() => 0)
+    this.#leave = visit.models.map(() => new AbortController())
+    this.laying = visit.models.map(() => false)
     this.#near = new Near((m) => this.#locate(m))
     this.#preview = new Preview(backend)
     backend.onCursor = (...drawn) => this.#draw(...drawn)
@@ -239,22 +243,47 @@ export class ViewerCore implements Core {
   async #begin(m: ModelIndex): Promise<void> {
     const turn = ++this.#turn[m]!
     const { step, choice } = this.state.models[m]!
+    this.#leave[m]!.abort()
+    const { signal } = (this.#leave[m] = new AbortController())
+    this.laying[m] = false
     if (!this.visit.models[m]!.ready) return
     try {
       const plane = await this.backend.plane(m, step, choice)
       if (turn !== this.#turn[m]) return
-      this.planes[m] = plane
+      this.#lay(m, plane)
       const kept = this.state.models[m]!.cursor
       this.#put(m, kept.length ? kept : this.#start(m, plane))
       this.#changed()
-      const points = await this.backend.points(m, step, this.planeAtCursor(m)!, (...read) => this.#told(m, turn, read))
+      const points = await this.backend.points(m, step, this.planeAtCursor(m)!, (...read) => this.#told(m, turn, read), plane.layout && signal)
       if (turn !== this.#turn[m]) return
       this.points[m] = points
+      this.laying[m] = false
       this.reading[m] = null
       this.#bell.ring('points', m)
     } catch (error) {
-      if (turn === this.#turn[m]) this.complain(error)
+      if (turn === this.#turn[m]) this.#notBegun(m, error)
     }
+  }
+
+  /** What lies in one layout has no place in another kind of map: that begins empty. */
+  #lay(m: ModelIndex, plane: Plane): void {
+    const other = plane.layout !== this.planes[m]?.layout
+    this.planes[m] = plane
+    this.laying[m] = plane.layout !== undefined
+    if (plane.layout) this.say('laying out the codes')
+    if (!other) return
+    this.points[m] = null
+    this.#bell.ring('points', m)
+  }
+
+  /** Without a layout the map is the principal plane. */
+  #notBegun(m: ModelIndex, error: unknown): void {
+    this.laying[m] = false
+    this.complain(error)
+    if (this.state.models[m]!.choice.kind !== 'umap') return
+    this.#set(m, { choice: { kind: 'pca' }, camera: null })
+    this.#changed()
+    void this.#begin(m)
   }
 
   #told(m: ModelIndex, turn: number, read: [number, number]): void {
@@ -267,7 +296,7 @@ export class ViewerCore implements Core {
   async measureOffPlane(m: ModelIndex): Promise<void> {
     const turn = this.#turn[m]
     const plane = this.planeAtCursor(m)
-    if (!plane || plane.u.length < 3) return
+    if (!plane || plane.u.length < 3 || plane.layout) return
     try {
       const points = await this.backend.points(m, this.state.models[m]!.step, plane)
       if (turn !== this.#turn[m]) return

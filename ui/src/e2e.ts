@@ -4,7 +4,7 @@ import type { ViewerCore } from './core'
 import { SocketBackend } from './socket'
 
 type Client = { x: number; y: number } | null
-export interface Probe { pointAt(row: number): Client; toClient(a: number, b: number): Client; frames: number; strokes: number; frameMs: number; kind: string }
+export interface Probe { pointAt(row: number): Client; cursorAt(): Client; toClient(a: number, b: number): Client; frames: number; strokes: number; frameMs: number; kind: string }
 
 export const probes = new Map<ModelIndex, Probe>() // the maps on the page
 
@@ -25,6 +25,7 @@ export function expose(core: ViewerCore, backend: Backend): void {
     get frameMs() { return [...probes.values()].map((probe) => probe.frameMs) },
     get renderers() { return [...probes.values()].map((probe) => probe.kind) },
     pointAt: (model: ModelIndex, row: number) => probes.get(model)?.pointAt(row) ?? null,
+    cursorAt: (model: ModelIndex) => probes.get(model)?.cursorAt() ?? null,
     toClient: (model: ModelIndex, a: number, b: number) => probes.get(model)?.toClient(a, b) ?? null,
   }
   Object.assign(window, { __app: app })

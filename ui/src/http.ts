@@ -1,5 +1,6 @@
 // The routes of `legato explore`, one function each way: JSON or bytes; an error is its one line.
 const TIMEOUT = 120_000
+const PATIENCE = 1_800_000 // of who can leave: a layout waits for the one before it
 export type Told = (bytes: number, total: number) => void
 
 /** The bytes, told as they come. */
@@ -15,8 +16,9 @@ async function streamed(answer: Response, told: Told): Promise<ArrayBuffer> {
   return new Blob(parts).arrayBuffer()
 }
 
-async function ask(url: URL, options: RequestInit): Promise<Response> {
-  const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT) }).catch((error: unknown) => {
+async function ask(url: URL, options: RequestInit, left?: AbortSignal): Promise<Response> {
+  const signal = left ? AbortSignal.any([left, AbortSignal.timeout(PATIENCE)]) : AbortSignal.timeout(TIMEOUT)
+  const answer = await fetch(url, { ...options, signal }).catch((error: unknown) => {
     throw new Error(error instanceof DOMException && error.name === 'TimeoutError' ? 'the server took too long' : 'the server does not answer')
   })
   if (answer.ok) return answer
@@ -33,8 +35,8 @@ export class Http {
   async load(path: string): Promise<ArrayBuffer> { return (await ask(this.address(path), {})).arrayBuffer() }
 
   async post<T>(path: string, body: unknown): Promise<T> { return (await (await this.#post(path, body)).json()) as T }
-  async bytes(path: string, body: unknown, told?: Told): Promise<ArrayBuffer> {
-    const answer = await this.#post(path, body)
+  async bytes(path: string, body: unknown, told?: Told, left?: AbortSignal): Promise<ArrayBuffer> {
+    const answer = await this.#post(path, body, left)
     return told ? streamed(answer, told) : answer.arrayBuffer()
   }
   async blob(path: string, body: unknown): Promise<Blob> { return (await this.#post(path, body)).blob() }
@@ -42,7 +44,7 @@ export class Http {
     return (await (await ask(this.address(path), { method: 'POST', body })).json()) as T
   }
 
-  #post(path: string, body: unknown): Promise<Response> {
-    return ask(this.address(path), { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } })
+  #post(path: string, body: unknown, left?: AbortSignal): Promise<Response> {
+    return ask(this.address(path), { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }, left)
   }
 }

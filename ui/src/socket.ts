@@ -28,8 +28,8 @@ export class SocketBackend implements Backend {
 
   async visit(): Promise<Visit> { return (this.#visit = await this.#http.read<Visit>('visit.json')) }
   plane(model: ModelIndex, step: Step, choice: PlaneChoice) { return this.#http.post<Plane>('plane', { model, step, ...choice }) }
-  async points(model: ModelIndex, step: Step, plane: Plane, told?: (bytes: number, total: number) => void): Promise<Points> {
-    return pointsOf(await this.#http.bytes('points', { model, step, plane }, told))
+  async points(model: ModelIndex, step: Step, plane: Plane, told?: (bytes: number, total: number) => void, left?: AbortSignal): Promise<Points> {
+    return pointsOf(await this.#http.bytes('points', { model, step, plane }, told, left))
   }
 
   async decode(model: ModelIndex, step: Step, z: Code[]): Promise<Tile[]> {

@@ -31,6 +31,14 @@ describe('the address', () => {
     state.models[0]!.choice = { kind: 'axes', i: 30, j: 4 }
     expect(fromAddress(toAddress(state), wide)).toEqual(state)
   })
+  it('keeps a layout, of more than two latents', () => {
+    const wide = [{ latent_dim: 5 }]
+    const state = startState(wide)
+    state.models[0]!.choice = { kind: 'umap' }
+    expect(toAddress(state)).toBe('plane=umap')
+    expect(fromAddress('#plane=umap', wide)).toEqual(state)
+    expect(fromAddress('#plane=umap', two)).toEqual(startState(two))
+  })
   it('keeps plane z0 × z1 of many latents apart from the start, which is PCA', () => {
     const wide = [{ latent_dim: 5 }]
     const state = startState(wide)

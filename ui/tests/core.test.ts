@@ -178,6 +178,58 @@ describe('the core', () => {
     expect(core.reading).toEqual([null, null])
   })
 
+  describe('with a layout', () => {
+    const laidOut: Plane = { u: [1, 0, 0], v: [0, 1, 0], anchor: [0, 0, 0], layout: 'umap' }
+    const principal: Plane = { ...laidOut, layout: undefined }
+    let left: AbortSignal | undefined
+    let ready = () => {}
+    beforeEach(async () => {
+      await open(model('vae', 3))
+      const points = backend.points
+      backend.plane = ((_m: ModelIndex, _step: number | null, { kind }: { kind: string }) => Promise.resolve(kind === 'umap' ? laidOut : principal)) as unknown as Synthetic['plane']
+      backend.points = (async (m: ModelIndex, step: number | null, plane: Plane, _told: unknown, signal?: AbortSignal) => {
+        left = signal
+        return points(m, step, plane)
+      }) as unknown as Synthetic['points']
+      backend.hold = new Promise((resolve) => (ready = resolve))
+      core.setPlane(0, { kind: 'umap' })
+      await settle()
+    })
+
+    it('the map is empty until it is there, and says so', async () => {
+      expect([core.points[0], core.laying]).toEqual([null, [true]])
+      expect(backend.asked.at(-1)![1]).toEqual(laidOut)
+      ready()
+      await settle()
+      expect([core.points[0]!.n, core.laying]).toEqual([1, [false]])
+    })
+
+    it('another plane leaves it', async () => {
+      expect(left!.aborted).toBe(false)
+      core.setPlane(0, { kind: 'pca' })
+      await settle()
+      expect([left, core.laying, core.planes[0]!.layout]).toEqual([undefined, [false], undefined])
+    })
+
+    it('no cursor asks for it again', async () => {
+      ready()
+      await settle()
+      const before = backend.asked.length
+      core.moveTo(0, [1, 2, 3], true)
+      await core.measureOffPlane(0)
+      expect(backend.asked.length).toBe(before)
+    })
+
+    it('one that fails is told, and the principal plane shown', async () => {
+      backend.points = ((_m: ModelIndex, _step: number | null, plane: Plane) =>
+        plane.layout ? Promise.reject(new Error('UMAP needs the extra')) : Promise.resolve({ n: 3 })) as unknown as Synthetic['points']
+      core.setPlane(0, { kind: 'umap' })
+      await settle()
+      expect([core.trouble, core.state.models[0]!.choice, core.points[0]!.n]).toEqual(['UMAP needs the extra', { kind: 'pca' }, 3])
+      expect(core.laying).toEqual([false])
+    })
+  })
+
   it('says where the cursor is', async () => {
     const said: string[] = []
     core.onSay = (text) => said.push(text)

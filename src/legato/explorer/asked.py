@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.errors import Mistake
-from legato.explorer.planes import Plane
+from legato.explorer.planes import UMAP, Plane
 
 LARGEST = 1e9
 WIDEST = 65_536  # numbers of one code
@@ -80,12 +80,15 @@ class Question:
         return np.stack(rows)
 
     def plane(self) -> Plane:
-        """{u, v, anchor}."""
+        """{u, v, anchor}, and `layout` where the points have one."""
         content = self._content.get("plane")
         if not isinstance(content, dict):
             raise Mistake("`plane` must be {u, v, anchor}")
         u = _numbers("u", content.get("u"), None)
-        return Plane(u, *(_numbers(name, content.get(name), len(u)) for name in ("v", "anchor")))
+        v, anchor = (_numbers(name, content.get(name), len(u)) for name in ("v", "anchor"))
+        if content.get("layout") not in (None, UMAP):
+            raise Mistake(f"`layout` of a plane must be {UMAP}, or not be there")
+        return Plane(u, v, anchor, UMAP if content.get("layout") else None)
 
     def extent(self) -> tuple[float, float, float, float]:
         """[a0, a1, b0, b1]."""

@@ -77,6 +77,7 @@ class Offline:
         """The visit, less what only a server can answer."""
         found = finished(self.session.visit())
         shown = min(SHOWN, len(self.session.catalogue.shown))
+        del found["limits"]["no_umap"]
         found["data"] |= {"shown": shown, "sampled": shown < found["data"]["rows"]}
         for model in found["models"]:
             model |= {"snapshots": [], "state": "finished"}

@@ -22,6 +22,7 @@ from legato.errors import Mistake
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.frames import ASKED
 from legato.explorer.guard import LOOPBACK, Guard
+from legato.explorer.layout import Layouts
 from legato.explorer.models import Loader, Member
 from legato.explorer.server import Routes
 from legato.explorer.session import Session
@@ -72,15 +73,16 @@ def token() -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which on its way out first tells the worker, or it would wait for jobs that nobody waits for."""
+    """uvicorn's, which on its way out first tells the worker and ends layouts, or it would wait for what nobody waits for."""
 
-    def __init__(self, configuration: uvicorn.Config, worker: Worker) -> None:
+    def __init__(self, configuration: uvicorn.Config, worker: Worker, layouts: Layouts) -> None:
         super().__init__(configuration)
-        self.worker = worker
+        self.worker, self.layouts = worker, layouts
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answers what is still asked with 503, closes sockets, ends."""
         self.worker.end()
+        self.layouts.end()
         await super().shutdown(sockets)
 
 
@@ -94,9 +96,10 @@ class Opening:
         shown = socket.gethostname() if host in WILDCARDS else named
         self.url = f"http://{shown}:{port}/{secret}/"
         hosts = [f"{name}:{port}" for name in (*LOOPBACK, named, shown)]
-        guarded = Guard(Routes(session, self.worker).app(), secret, hosts, anywhere=host in WILDCARDS)
+        routes = Routes(session, self.worker)
+        guarded = Guard(routes.app(), secret, hosts, anywhere=host in WILDCARDS)
         latents = max(member.blank.latent_dim for member in session.members)
-        self.server = Server(_configuration(guarded, latents), self.worker)
+        self.server = Server(_configuration(guarded, latents), self.worker, routes.layouts)
 
     def run(self, when_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serves until it is interrupted or `server.should_exit` is set; tells the address once, when it answers."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from legato.errors import Mistake
 
 Doubles = NDArray[np.float64]
+UMAP: Literal["umap"] = "umap"
 TOLERANCE = 1e-3  # of orthonormality: a page sends eight digits
 
 
@@ -23,12 +24,14 @@ TOLERANCE = 1e-3  # of orthonormality: a page sends eight digits
 class Plane:
     """z(a, b) = o + a·u + b·v with a = z·u, b = z·v, and o the part of the anchor that is orthogonal to both, (d,) each.
 
-    u and v are orthonormal; with one latent v is 0. Raises `Mistake` where they are not.
+    u and v are orthonormal; with one latent v is 0. Raises `Mistake` where they are not. `layout`: the points of this
+    plane are laid out by UMAP instead; nothing else of it is then shown.
     """
 
     u: Doubles
     v: Doubles
     anchor: Doubles
+    layout: Literal["umap"] | None = None
 
     def __post_init__(self) -> None:
         gram = np.stack([self.u, self.v]) @ np.stack([self.u, self.v]).T
@@ -49,9 +52,10 @@ class Plane:
         """z(a, b), (n, 2) -> (n, d)."""
         return np.asarray(self.origin + np.asarray(coordinates, np.float64) @ np.stack([self.u, self.v]))
 
-    def to_json(self) -> dict[str, list[float]]:
+    def to_json(self) -> dict[str, Any]:
         """As the page keeps it."""
-        return {"u": self.u.tolist(), "v": self.v.tolist(), "anchor": self.anchor.tolist()}
+        found = {"u": self.u.tolist(), "v": self.v.tolist(), "anchor": self.anchor.tolist()}
+        return found if self.layout is None else {**found, "layout": self.layout}
 
 
 def axes(i: int, j: int, anchor: Doubles) -> Plane:

@@ -1,6 +1,7 @@
 """The bytes of a map: every point and its cloud in 20 bytes (docs/explorer.md). All numbers are little-endian.
 
-Covered: projecting posteriors N(μ, diag σ²) on a plane, packing, reading back. Not covered: encoding (codes.py).
+Covered: projecting posteriors N(μ, diag σ²) on a plane, places that are no projection, packing, reading back. Not covered:
+encoding (codes.py), layouts (layout.py).
 """
 
 from __future__ import annotations
@@ -64,9 +65,19 @@ def project(
     off = np.rint(255 * away / farthest) if farthest > 1e-5 * (1 + np.abs(mu).max(initial=0.0)) else np.zeros(len(away))
     products = np.stack([plane.u * plane.u, plane.u * plane.v, plane.v * plane.v], 1)
     covariance = np.clip(np.square(sigma, dtype=np.float64) @ products, -MOST_HALF, MOST_HALF)
-    known = np.full(len(rows), -1) if labels is None else labels
-    named = np.where((known < 0) | (known >= NO_LABEL), NO_LABEL, known)
     return Points(
         mu.shape[1], xy.astype(np.float32), rows.astype(np.uint32), off.astype(np.uint8),
-        covariance.astype(np.float16), named.astype(np.uint16),
+        covariance.astype(np.float16), _named(rows, labels),
     )  # fmt: skip
+
+
+def placed(d: int, xy: NDArray[np.float32], rows: NDArray[np.int64], labels: NDArray[np.int64] | None) -> Points:
+    """Codes of d numbers at places (n, 2) of a layout: a cloud has no shape there, nor a point a distance from a plane."""
+    n = len(rows)
+    bare = np.zeros(n, np.uint8), np.zeros((n, 3), np.float16)
+    return Points(d, xy.astype(np.float32), rows.astype(np.uint32), *bare, _named(rows, labels))
+
+
+def _named(rows: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.uint16]:
+    known = np.full(len(rows), -1) if labels is None else labels
+    return np.where((known < 0) | (known >= NO_LABEL), NO_LABEL, known).astype(np.uint16)

@@ -26,5 +26,9 @@ class Recent(Generic[V]):
             total -= self._size(self._kept.popitem(last=False)[1])
         return self._kept[key]
 
+    def known(self, key: Hashable) -> V | None:
+        """The value of a key where it is kept."""
+        return self._kept.get(key)
+
     def __len__(self) -> int:
         return len(self._kept)

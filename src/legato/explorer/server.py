@@ -26,13 +26,15 @@ from legato.explorer.catalogue import png
 from legato.explorer.drag import Drag
 from legato.explorer.fields import Grid
 from legato.explorer.landscape import KINDS
+from legato.explorer.layout import Layouts
+from legato.explorer.points import Points
 from legato.explorer.session import DECODE, UPLOAD, Session
 from legato.explorer.uploads import as_row
 from legato.explorer.worker import FIELD, MAP, NEAR, TILES, Slices, Worker
 
 T = TypeVar("T")
 JSON = 1 << 20  # bytes of a question
-PLANES = ("axes", "pca", "local")
+PLANES = ("axes", "pca", "local", "umap")
 MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES = 200, 10_000, 32, 1_000
 LATENTS = 65_536
 PATIENCE = 0.2  # seconds after which we look whether the page still waits
@@ -45,6 +47,7 @@ class Routes:
 
     def __init__(self, session: Session, worker: Worker) -> None:
         self.session, self.worker, self.files = session, worker, assets.read()
+        self.layouts = Layouts()
         self.reading = asyncio.Semaphore(1)  # a picture of 64 megapixels is 256 MB while it is decoded
 
     def app(self) -> Starlette:
@@ -86,21 +89,32 @@ class Routes:
         return JSONResponse(await self._job(request, NEAR, self.session.visit()))
 
     async def plane(self, request: Request) -> Response:
-        """A plane of two latents, of principal components, or of what matters most at a place."""
+        """A plane of two latents, of principal components, of what matters most at a place; or one to be laid out by UMAP."""
         asked = await _question(request)
         model, step, session = *_place(asked), self.session
         kind = asked.word("kind", PLANES)
         if kind == "axes":
             job = session.axes(model, step, asked.whole("i", 0, LATENTS), asked.whole("j", 0, LATENTS))
+        elif kind == "local":
+            job = session.local(model, step, asked.numbers("at"))
         else:
-            job = session.principal(model, step) if kind == "pca" else session.local(model, step, asked.numbers("at"))
+            job = session.principal(model, step) if kind == "pca" else session.umap(model, step)
         return JSONResponse((await self._job(request, MAP, job)).to_json())
 
     async def points(self, request: Request) -> Response:
         """Every point of the map."""
         asked = await _question(request)
-        points = await self._job(request, MAP, self.session.points(*_place(asked), asked.plane()))
+        plane = asked.plane()
+        if plane.layout is None:
+            points = await self._job(request, MAP, self.session.points(*_place(asked), plane))
+        else:
+            points = await self._laid_out(request, *_place(asked))
         return _bytes(await asyncio.to_thread(points.pack))
+
+    async def _laid_out(self, request: Request, model: int, step: int | None) -> Points:
+        key, codes = await self._job(request, MAP, self.session.white(model, step))
+        places = await self._awaited(request, asyncio.ensure_future(self.layouts.of(key, codes)))
+        return await self._job(request, MAP, self.session.placed(codes.shape[1], places))
 
     async def decode(self, request: Request) -> Response:
         """Many codes' images."""
@@ -184,11 +198,16 @@ class Routes:
 
     async def _job(self, request: Request, urgency: int, job: Slices[T]) -> T:
         """The job's result; a job whose page went away is dropped at its next slice."""
-        found = asyncio.wrap_future(self.worker.submit(urgency, lambda: job))
-        while not (await asyncio.wait([found], timeout=PATIENCE))[0]:
-            if await request.is_disconnected():
-                found.cancel()
-                raise HTTPException(400, "nobody waits for this answer")
+        return await self._awaited(request, asyncio.wrap_future(self.worker.submit(urgency, lambda: job)))
+
+    async def _awaited(self, request: Request, found: asyncio.Future[T]) -> T:
+        """The result; what a page that went away waited for is cancelled."""
+        try:
+            while not (await asyncio.wait([found], timeout=PATIENCE))[0]:
+                if await request.is_disconnected():
+                    raise HTTPException(400, "nobody waits for this answer")
+        finally:
+            found.cancel()  # of what is done nothing is
         if found.cancelled():
             raise HTTPException(503, "Legato is ending")
         return found.result()

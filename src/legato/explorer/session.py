@@ -7,6 +7,7 @@ source's images (catalogue.py), a run's curves (progression.py), bytes and addre
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ from legato.explorer.density import Aggregate
 from legato.explorer.fields import Field, Grid
 from legato.explorer.frames import Asked, Picture
 from legato.explorer.landscape import DECODED, Kind, Landscape, decode, gram
+from legato.explorer.layout import obstacle
 from legato.explorer.models import Member, titles
-from legato.explorer.planes import Plane, axes, leading
-from legato.explorer.points import Points, project
+from legato.explorer.planes import UMAP, Plane, axes, leading
+from legato.explorer.points import Points, placed, project
 from legato.explorer.recent import Recent
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
@@ -56,7 +58,7 @@ class Session:
         models = []
         for model, (member, title) in enumerate(zip(self.members, titles(self.members), strict=True)):
             models.append({**member.to_json(title), **(yield from self._moments_of(model))})
-        limits = {"upload_bytes": UPLOAD, "decode": DECODE}
+        limits = {"upload_bytes": UPLOAD, "decode": DECODE, "no_umap": obstacle(len(self.catalogue.shown))}
         data = self.catalogue.to_json()
         return {"version": 1, "legato": __version__, "data": data, "models": models, "limits": limits}
 
@@ -99,6 +101,27 @@ class Session:
         codes = yield from self.codes(model, step)
         return leading((yield from gram(space, codes, z)), z)
 
+    def umap(self, model: int, step: Step) -> Slices[Plane]:
+        """The principal plane, whose points are laid out by UMAP; of at most two latents it is all there is."""
+        self._can_be_laid_out()
+        plane = yield from self.principal(model, step)
+        return plane if len(plane.u) <= 2 else replace(plane, layout=UMAP)
+
+    def white(self, model: int, step: Step) -> Slices[tuple[Hashable, Floats]]:
+        """What a layout is made of: a key, equal for equal codes, and the codes in latent units (n, d)."""
+        self._can_be_laid_out()
+        member = self.member(model)
+        key, space = (model, member.key(step)), member.at(step)
+        if space.latent_dim <= 2:
+            raise Mistake("the plane shows all of two latents: only more of them are laid out")
+        return key, (yield from self._encoded(key, space)).white
+
+    def placed(self, d: int, places: NDArray[np.float32]) -> Slices[Points]:
+        """The map: every shown image at its place of a layout (n, 2), its code of d numbers."""
+        shown = self.catalogue.shown
+        return placed(d, places, shown, self.catalogue.labels(shown))
+        yield
+
     def points(self, model: int, step: Step, plane: Plane) -> Slices[Points]:
         """The map: every shown image's posterior on a plane."""
         codes = yield from self.codes(model, step)
@@ -108,6 +131,8 @@ class Session:
 
     def field(self, model: int, step: Step, kind: Kind, plane: Plane, grid: Grid) -> Slices[Field]:
         """A number at every cell of a grid on a plane."""
+        if plane.layout is not None:
+            raise Mistake("a UMAP layout has no inverse: a field is of a plane")
         landscape = yield from self.landscape(model, step)
         _fits(plane, landscape.codes)
         return (yield from landscape.field(kind, plane, grid))
@@ -170,6 +195,10 @@ class Session:
             encoding.advance()
             yield
         return encoding.codes
+
+    def _can_be_laid_out(self) -> None:
+        if why := obstacle(len(self.catalogue.shown)):
+            raise Mistake(why)
 
     def _moments_of(self, model: int) -> Slices[dict[str, list[float]]]:
         """Mean and deviation of the codes and their mean σ²: the run's own, else of some images; empty without a model."""

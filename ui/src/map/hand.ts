@@ -18,7 +18,7 @@ export function handOf(view: View): Means {
 
 function click(view: View, spot: Spot): void {
   view.element.focus({ preventScroll: true })
-  const i = view.pick(spot)
+  const i = view.laid ? -1 : view.pick(spot)
   view.activate()
   if (i >= 0) void view.core.select(view.points!.row[i]!)
   else view.moveTo(spot, true)
@@ -48,7 +48,7 @@ function lasso(view: View, spots: Spot[], done: boolean): void {
 
 /** A path starts at the spot: at the point there, or at the place itself. */
 function startPath(view: View, spot: Spot): void {
-  const i = view.pick(spot)
+  const i = view.laid ? view.closest(spot) : view.pick(spot)
   const begin = () => view.core.change({ path: [stopHere(view.core)], t: 0 })
   view.activate()
   if (i >= 0) return void view.core.select(view.points!.row[i]!).then(begin)

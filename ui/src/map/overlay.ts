@@ -10,7 +10,7 @@ export interface Marks {
   inside: boolean
   rings: boolean
   axes: [string, string]
-  path: { spot: Spot; name: string }[]
+  path: { spot: Spot | null; name: string }[] // null: no place on this map
   leg: Spot[] // the path's course
   selected: { spot: Spot; cloud: Covariance | null } | null
   pointed: Spot | null
@@ -80,6 +80,7 @@ function course(context: CanvasRenderingContext2D, { path, leg }: Marks, inks: I
   stroke(context, leg, inks.map, 4)
   stroke(context, leg, inks.accent, 2)
   path.forEach(({ spot }, i) => {
+    if (!spot) return
     ring(context, spot, 5, inks.accent, 2, inks.map)
     words(context, String.fromCharCode(65 + (i % 26)), spot.x, spot.y - 9, 'center', inks)
   })

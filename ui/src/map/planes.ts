@@ -22,7 +22,8 @@ export function offOrigin(plane: Plane, z: ArrayLike<number>): number {
 }
 
 /** What the axes are called. */
-export function axisNames({ u, v }: Plane, kind: string): [string, string] {
+export function axisNames({ u, v, layout }: Plane, kind: string): [string, string] {
+  if (layout) return ['', '']
   const name = (direction: number[], which: string) => {
     const i = direction.findIndex((value) => Math.abs(Math.abs(value) - 1) < 1e-6)
     return i >= 0 ? `z${i}` : which
@@ -30,9 +31,9 @@ export function axisNames({ u, v }: Plane, kind: string): [string, string] {
   return kind === 'pca' ? [name(u, 'PC 1'), name(v, 'PC 2')] : [name(u, 'local 1'), name(v, 'local 2')]
 }
 
-/** The parallel plane through z; moving z within it gives the same answer. Of two latents there is one plane only. */
+/** The parallel plane through z; moving z within it gives the same answer. Of two latents there is one plane only; a layout is one. */
 export function through(plane: Plane, z: ArrayLike<number>): Plane {
-  if (z.length !== plane.u.length || z.length < 3) return plane
+  if (z.length !== plane.u.length || z.length < 3 || plane.layout) return plane
   const { a, b } = project(plane, z)
   const anchor = Array.from(z, (value, i) => Math.round((value - a * plane.u[i]! - b * plane.v[i]!) * 1e4) / 1e4)
   return { u: plane.u, v: plane.v, anchor }

@@ -11,12 +11,14 @@ import { Content } from './content'
 import { listen } from './gestures'
 import { calm, Growing } from './growing'
 import { handOf } from './hand'
+import { stopsAt } from './layout'
 import { courseOf, selectedOf, unshown, type Place } from './marks'
 import { drawMarks, type Marks } from './overlay'
 import type { Picking } from './picking'
 import { axisNames, project, slide } from './planes'
 import { cloudNote, makeRenderer, type Made } from './renderer'
 import { dotSize, type Frame } from './scene'
+import { Snapping } from './snapping'
 
 export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number } | null; lasso: number[] | null }
 const REST = 180
@@ -30,6 +32,7 @@ export class View {
   readonly marks: Pick<Marks, 'lasso' | 'pointed'> = { lasso: [], pointed: null }
   readonly #content: Content
   readonly #growing = new Growing()
+  readonly #snapping: Snapping
   readonly #ends: (() => void)[] = []
   readonly #ground: Backdrop
   readonly #veil: Backdrop
@@ -47,6 +50,7 @@ export class View {
     private readonly lines: HTMLCanvasElement, readonly tell: (told: Partial<Told>) => void,
   ) {
     this.#content = new Content(core, model)
+    this.#snapping = new Snapping(core, model, () => this.#content.finder)
     this.#ground = new Backdrop(core.backend, model, (shown) => this.#laid('ground', shown), (error) => this.#notLaid(error))
     this.#veil = new Backdrop(core.backend, model, (shown) => this.#laid('veil', shown), () => {}) // the points are there all the same
     this.#made = this.#make()
@@ -57,7 +61,7 @@ export class View {
     this.#ends.push(
       () => resize.disconnect(), () => theme.disconnect(), listen(element, handOf(this)),
       core.on('points', () => this.#pointsChanged()), core.on('state', () => this.#stateChanged()),
-      core.on('cursor', (m) => m === model && this.#cursorMoved()), core.on('located', (m) => m === model && this.ask()),
+      core.on('cursor', (m) => m === model && this.#cursorMoved()), core.on('located', (m) => m === model && this.#located()),
     )
     probes.set(model, this.#probe())
     this.#themed()
@@ -82,6 +86,9 @@ export class View {
   get points(): Points | null { return this.#content.points }
   get morph(): number { return this.core.state.morph ?? 0 }
   get between(): boolean { return this.morph > 0 && this.#content.scene.other !== null }
+  /** Whether the map shows a layout without an inverse, and by itself. */
+  get laid(): boolean { return this.#laidOut && !this.between }
+  get #laidOut(): boolean { return this.core.planes[this.model]?.layout !== undefined }
 
   cameraOf(m: number): Camera {
     const bounds = m === this.model ? this.#content.bounds : this.#content.otherBounds
@@ -129,26 +136,33 @@ export class View {
 
   get #cursor(): number[] { return this.core.state.models[this.model]!.cursor }
 
-  #cursorSpot(m: ModelIndex = this.model): Spot | null {
-    const plane = this.core.planes[m]
-    const z = this.core.state.models[m]!.cursor
+  #cursorSpot(): Spot | null {
+    const [plane, z] = [this.core.planes[this.model], this.#cursor]
     if (!plane || z.length !== plane.u.length || !z.every(Number.isFinite)) return null
+    if (this.#laidOut) return this.#spotAt(this.#snapping.index)
     const { a, b } = project(plane, z)
-    return toScreen(this.cameraOf(m), this.size, a, b)
+    return toScreen(this.camera, this.size, a, b)
   }
 
-  /** Moves the cursor to a spot within the shown plane. */
+  #spotAt(i: number): Spot | null { return i < 0 ? null : this.spotOf(i) }
+
+  /** Moves the cursor to a spot within the shown plane; in a layout, to the nearest image. */
   moveTo(spot: Spot, settled: boolean): void {
     const plane = this.core.planes[this.model]
     if (!plane || this.between) return
-    const { a, b } = toMap(this.camera, this.size, spot)
     this.activate()
     this.#dragging = !settled
+    if (this.laid) return this.#snapping.choose(this.closest(spot))
+    const { a, b } = toMap(this.camera, this.size, spot)
     this.core.moveTo(this.model, slide(plane, this.#cursor, a, b), settled)
   }
 
-  /** Moves the cursor by pixels: the arrow keys. */
+  /** Moves the cursor by pixels: the arrow keys; in a layout, to the nearest image that is as far in that direction. */
   nudge(dx: number, dy: number): void {
+    if (this.laid) {
+      this.activate()
+      return this.#snapping.step(dx / this.camera.scale, -dy / this.camera.scale)
+    }
     const spot = this.#cursorSpot()
     if (spot) this.moveTo({ x: spot.x + dx, y: spot.y + dy }, true)
   }
@@ -162,11 +176,17 @@ export class View {
     if (this.#dragging) return // within the plane
     this.#follow()
     const plane = this.core.planeAtCursor(this.model)
-    if (!plane || plane.u.length < 3) return
+    if (!plane || plane.u.length < 3 || plane.layout) return
     const key = plane.anchor.map((value) => value.toFixed(2)).join()
     if (key === this.#offPlane.key) return
     clearTimeout(this.#offPlane.timer)
     this.#offPlane = { key, timer: setTimeout(() => void this.core.measureOffPlane(this.model).then(() => this.#wish()), 400) }
+  }
+
+  /** In a layout the cursor is drawn at what lies nearest. */
+  #located(): void {
+    this.ask()
+    if (this.#laidOut && !this.#dragging) this.#follow()
   }
 
   /** The camera goes after a cursor that left the view by other means than a hand on this map. */
@@ -186,6 +206,12 @@ export class View {
     if (this.between) return places.nearest(spot.x, spot.y, NEAR)
     const { a, b } = toMap(this.camera, this.size, spot)
     return places.nearest(a, b, NEAR / this.camera.scale)
+  }
+
+  /** The point nearest to a spot at any distance, or −1. */
+  closest(spot: Spot): number {
+    const { a, b } = toMap(this.camera, this.size, spot)
+    return this.#snapping.closest(a, b)
   }
 
   /** By map coordinates, or by pixels while the layouts morph. */
@@ -230,7 +256,7 @@ export class View {
     if (!plane || !this.size.width || !this.#resting || this.#dragging) return
     const ink: Rgb = this.#content.dark ? rgbOf('8fb8e8') : rgbOf('3a6ea8')
     const common = { step: core.state.models[model]!.step, plane, extent: seen(this.camera, this.size, 0.05), ink }
-    const kind = this.between || background === 'none' ? null : background
+    const kind = this.between || this.#laidOut || background === 'none' ? null : background
     if (this.#ground.wish(kind && { ...common, kind })) this.tell({ busy: kind !== null })
     const veil = clouds > 0 && !this.#made.renderer.drawsClouds && this.#content.scene.cov !== null && !this.between
     this.#veil.wish(veil ? { ...common, kind: 'veil' } : null)
@@ -320,11 +346,17 @@ export class View {
     if (!context) return
     const marks: Marks = {
       ...this.marks, cursor: between ? null : this.#cursorSpot(), active: core.state.active === model || core.state.models.length < 2,
-      inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between,
+      inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !this.#laidOut,
       axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
-      ...(between ? { path: [], leg: [] } : courseOf(core, model, plane, place)), selected: this.#selected(plane, place),
+      ...this.#course(plane, place), selected: this.#selected(plane, place),
     }
     drawMarks(context, frame, frame.ratio, frame.camera, marks, this.#content.inks)
+  }
+
+  #course(plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
+    if (this.between) return { path: [], leg: [] }
+    if (this.laid) return { path: stopsAt(this.core.state.path, (row) => this.#spotAt(this.#snapping.indexOf(row))), leg: [] }
+    return courseOf(this.core, this.model, plane, place)
   }
 
   #selected(plane: Plane | null, place: Place): Marks['selected'] {
@@ -332,7 +364,7 @@ export class View {
     if (selected === null) return null
     const [i, code, k] = [this.#content.finder?.indexOf(selected) ?? -1, this.core.encoded[this.model], this.between ? 0 : clouds || 1]
     if (i >= 0) return selectedOf(this.points!, i, this.spotOf(i), k)
-    return code && plane && !this.between ? unshown(code, plane, place, k) : null
+    return code && plane && !this.between && !plane.layout ? unshown(code, plane, place, k) : null
   }
 
   #probe() {
@@ -349,6 +381,10 @@ export class View {
       pointAt: (row: number) => {
         const i = this.#content.finder?.indexOf(row) ?? -1
         return i < 0 ? null : client(this.spotOf(i))
+      },
+      cursorAt: () => {
+        const spot = this.#cursorSpot()
+        return spot && client(spot)
       },
       toClient: (a: number, b: number) => client(toScreen(this.camera, this.size, a, b)),
     }
