@@ -28,7 +28,7 @@ from legato.explorer.frames import ERROR, RGBA, VALUES, Asked
 from legato.explorer.landscape import reencoding, speed
 from legato.explorer.models import Member
 from legato.explorer.opening import prepare
-from legato.explorer.planes import Plane, axes, leading
+from legato.explorer.planes import Plane, axes, leading, local
 from legato.explorer.recent import Recent
 from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, at_once, finished
@@ -264,6 +264,16 @@ def test_the_local_plane_is_what_the_image_changes_most_along(pair, runs):
     assert abs(plane.u @ directions[0]) > 0.999
     assert abs(plane.v @ directions[1]) > 0.99
     np.testing.assert_allclose(plane.at(plane.coordinates(z[None]))[0], z, atol=1e-9)
+    np.testing.assert_allclose(plane.stretch, values[: len(plane.stretch)], rtol=1e-2)
+    np.testing.assert_allclose(plane.directions @ plane.directions.T, np.eye(len(plane.stretch)), atol=1e-9)
+    np.testing.assert_array_equal(plane.directions[:2], [plane.u, plane.v])
+
+
+def test_a_direction_that_changes_next_to_nothing_is_none():
+    found = local(np.diag([1.0, 9.0, 4e-6, 0.0, 4.0]), np.zeros(5))
+    np.testing.assert_allclose(found.stretch, [3, 2, 1])
+    np.testing.assert_allclose(found.directions, np.eye(5)[[1, 4, 0]], atol=1e-12)
+    assert len(local(np.zeros((5, 5)), np.zeros(5)).directions) == 2
 
 
 def test_the_principal_plane_holds_most_of_the_spread(pair):

@@ -6,7 +6,8 @@ export type ModelIndex = 0 | 1
 
 /** A two-dimensional window on latent space: a = z·u, b = z·v; u and v orthonormal. With a layout the points lie elsewhere, and no
  *  place but theirs stands for a code. */
-export interface Plane { u: number[]; v: number[]; anchor: number[]; layout?: 'umap' }
+/** `directions`: those in which the image changes most at the anchor, and by how much for one unit of z. */
+export interface Plane { u: number[]; v: number[]; anchor: number[]; layout?: 'umap'; directions?: number[][]; stretch?: number[] }
 export type PlaneChoice = { kind: 'axes'; i: number; j: number } | { kind: 'pca' } | { kind: 'local'; at: number[] } | { kind: 'umap' }
 
 export interface ModelInfo {

@@ -42,4 +42,8 @@ describe('a direction at the cursor', () => {
     expect([u!.low, u!.high].map((value) => Number(value.toFixed(9)))).toEqual([-3, 3])
     expect([u!.figure, v!.figure]).toEqual(['0.8 z1 +0.6 z0', '1.0 z2'])
   })
+  it('comes with those that the server found, longer bars for what changes the image more', () => {
+    const found = directionAxes({ ...plane, directions: [[0, 0, 1], [1, 0, 0], [0, 1, 0]], stretch: [4, 2, 1] }, [dim(0, 1, 1)])
+    expect(found.map((axis) => [axis.name, axis.figure, axis.weight])).toEqual([['d1', '1.0 z2', 1], ['d2', '1.0 z0', 0.5], ['d3', '1.0 z1', 0.25]])
+  })
 })

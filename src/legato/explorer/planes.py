@@ -6,7 +6,7 @@ Gram matrix. Not covered: the Jacobian itself (session.py), what is drawn on a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ from legato.errors import Mistake
 Doubles = NDArray[np.float64]
 UMAP: Literal["umap"] = "umap"
 TOLERANCE = 1e-3  # of orthonormality: a page sends eight digits
+MOST = 8  # directions at a place
+FAINT = 0.02  # of the largest stretch: a direction that changes the image less is no direction to move along
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +27,16 @@ class Plane:
     """z(a, b) = o + a·u + b·v with a = z·u, b = z·v, and o the part of the anchor that is orthogonal to both, (d,) each.
 
     u and v are orthonormal; with one latent v is 0. Raises `Mistake` where they are not. `layout`: the points of this
-    plane are laid out by UMAP instead; nothing else of it is then shown.
+    plane are laid out by UMAP instead; nothing else of it is then shown. `directions` (k, d) at a place, orthonormal;
+    `stretch` (k,): how much the image changes along each, √(Σ of squares, in units of the prepared data) for one unit of z.
     """
 
     u: Doubles
     v: Doubles
     anchor: Doubles
     layout: Literal["umap"] | None = None
+    directions: Doubles | None = None
+    stretch: Doubles | None = None
 
     def __post_init__(self) -> None:
         gram = np.stack([self.u, self.v]) @ np.stack([self.u, self.v]).T
@@ -54,7 +59,8 @@ class Plane:
 
     def to_json(self) -> dict[str, Any]:
         """As the page keeps it."""
-        found = {"u": self.u.tolist(), "v": self.v.tolist(), "anchor": self.anchor.tolist()}
+        arrays = {name: getattr(self, name) for name in ("u", "v", "anchor", "directions", "stretch")}
+        found = {name: array.tolist() for name, array in arrays.items() if array is not None}
         return found if self.layout is None else {**found, "layout": self.layout}
 
 
@@ -73,14 +79,31 @@ def axes(i: int, j: int, anchor: Doubles) -> Plane:
 
 
 def leading(matrix: Doubles, anchor: Doubles) -> Plane:
-    """The two leading eigenvectors of a symmetric matrix (d, d): of Cov(μ) the principal plane, of JᵀJ the local one.
+    """The two leading eigenvectors of a symmetric matrix (d, d): of Cov(μ) the principal plane.
 
-    A sign is free: the largest component of each is made positive, so that a map does not flip from one step to the next. With
-    two latents there is one plane, and its axes are theirs.
+    With two latents there is one plane, and its axes are theirs.
     """
     if len(anchor) <= 2:
         return axes(0, len(anchor) - 1, anchor)
-    vectors = np.linalg.eigh(matrix)[1][:, ::-1][:, :2]
-    signs = np.sign(vectors[np.abs(vectors).argmax(0), [0, 1]])
-    u, v = (vectors * signs).T
+    u, v = eigenvectors(matrix)[1][:2]
     return Plane(u, v, anchor)
+
+
+def local(gram: Doubles, z: Doubles) -> Plane:
+    """The plane through z (d,) in which the image changes most, and up to `MOST` directions, by JᵀJ (d, d) there."""
+    plane = leading(gram, z)
+    squares, vectors = eigenvectors(gram)
+    stretch = np.sqrt(np.maximum(squares, 0))
+    kept = max(min(2, len(z)), int((stretch[:MOST] > FAINT * stretch[0]).sum()))
+    return replace(plane, directions=vectors[:kept], stretch=stretch[:kept])
+
+
+def eigenvectors(matrix: Doubles) -> tuple[Doubles, Doubles]:
+    """(values (d,), vectors (d, d)) of a symmetric matrix, the largest first.
+
+    A sign is free: the largest component of each is made positive, so that a map does not flip from one step to the next.
+    """
+    values, columns = np.linalg.eigh(matrix)
+    vectors = columns.T[::-1]
+    signs = np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(1)])
+    return values[::-1], vectors * signs[:, None]

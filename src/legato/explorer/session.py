@@ -25,7 +25,7 @@ from legato.explorer.frames import Asked, Picture
 from legato.explorer.landscape import DECODED, Kind, Landscape, decode, gram
 from legato.explorer.layout import obstacle
 from legato.explorer.models import Member, titles
-from legato.explorer.planes import UMAP, Plane, axes, leading
+from legato.explorer.planes import UMAP, Plane, axes, leading, local
 from legato.explorer.points import Points, placed, project
 from legato.explorer.recent import Recent
 from legato.explorer.worker import Slices
@@ -95,11 +95,11 @@ class Session:
         return leading(codes.covariance, codes.mean)
 
     def local(self, model: int, step: Step, z: NDArray[Any]) -> Slices[Plane]:
-        """The two directions in which the image changes most at z (d,), through z."""
+        """The directions in which the image changes most at z (d,), and the plane of the first two through z."""
         space = self.member(model).at(step)
         z = _code(z[None], space)[0].astype(np.float64)
         codes = yield from self.codes(model, step)
-        return leading((yield from gram(space, codes, z)), z)
+        return local((yield from gram(space, codes, z)), z)
 
     def umap(self, model: int, step: Step) -> Slices[Plane]:
         """The principal plane, whose points are laid out by UMAP; of at most two latents it is all there is."""

@@ -12,6 +12,7 @@ export interface Axis {
   sigma: number | null // mean posterior σ along it
   figure: string // what it is sorted by
   collapsed: boolean
+  weight: number // the bar's length, of the largest
   value(z: ArrayLike<number>): number
   at(z: ArrayLike<number>, value: number): number[] // only the component along the axis changes
 }
@@ -19,24 +20,26 @@ export interface Axis {
 /** The dimensions, most informative first: by KL, by Std μ where there is none. */
 export function dimensionAxes(dimensions: readonly Dimension[]): Axis[] {
   const weight = (dim: Dimension) => dim.kl ?? dim.std
+  const most = Math.max(1e-9, ...dimensions.map(weight))
   return [...dimensions].sort((a, b) => weight(b) - weight(a)).map((dim) => ({
     key: `z${dim.index}`, name: `z${dim.index}`, low: dim.low, high: dim.high, sigma: dim.sigma,
     figure: dim.kl === null ? `std ${short(dim.std)}` : `KL ${short(dim.kl)}`,
-    collapsed: dim.collapsed || (dim.kl !== null && dim.kl < QUIET),
+    collapsed: dim.collapsed || (dim.kl !== null && dim.kl < QUIET), weight: weight(dim) / most,
     value: (z) => z[dim.index] ?? 0,
     at: (z, value) => Array.from(z, (old, i) => (i === dim.index ? value : old)),
   }))
 }
 
-/** Directions u and v of a plane, measured from its anchor; as long as the dimensions' ranges are along them. */
+/** Directions at a plane's anchor, measured from it; as long as the dimensions' ranges are along them. */
 export function directionAxes(plane: Plane, dimensions: readonly Dimension[]): Axis[] {
   const half = new Map(dimensions.map((dim) => [dim.index, (dim.high - dim.low) / 2]))
-  return [plane.u, plane.v].map((u, k) => {
+  const stretch = plane.stretch ?? []
+  return (plane.directions ?? [plane.u, plane.v]).map((u, k) => {
     const reach = Math.sqrt(u.reduce((sum, part, i) => sum + (part * (half.get(i) ?? 0)) ** 2, 0)) || 1
     const value = (z: ArrayLike<number>) => u.reduce((sum, part, i) => sum + part * ((z[i] ?? 0) - (plane.anchor[i] ?? 0)), 0)
     return {
       key: `d${k}:${u.join()}:${plane.anchor.join()}`, name: `d${k + 1}`, low: -reach, high: reach, sigma: null,
-      figure: strongest(u), collapsed: false, value,
+      figure: strongest(u), collapsed: false, weight: (stretch[k] ?? 0) / Math.max(1e-9, stretch[0] ?? 0), value,
       at: (z: ArrayLike<number>, wanted: number) => Array.from(z, (old, i) => old + (wanted - value(z)) * (u[i] ?? 0)),
     }
   })
