@@ -69,11 +69,11 @@ def rest(page: Page) -> None:
     raise SystemExit("the page never rests")
 
 
-def save(page: Page, path: Path) -> None:
-    """The whole page as a PNG of 128 colours: a third of the bytes."""
+def save(page: Page, path: Path, whole: bool = True) -> None:
+    """The whole page, or what the window shows of it, as a PNG of 128 colours: a third of the bytes."""
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"{path.name} scrolls sideways"
-    with Image.open(BytesIO(page.screenshot(full_page=True))) as image, whole_file(path) as file:
+    with Image.open(BytesIO(page.screenshot(full_page=whole))) as image, whole_file(path) as file:
         image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, format="PNG", optimize=True)
     print(path, f"{path.stat().st_size / 1000:.0f} kB")
 
@@ -96,11 +96,11 @@ def states(browser: Browser, url: str, images: Path) -> None:
     """What else the map can show, the tour's steps, the keys."""
     for name, state in {**BESIDE, **{f"tour-{step}": f"tour={step}" for step in range(1, 7)}}.items():
         page = opened(browser, url, state, "light", *SIZES[0])
-        save(page, images / f"{name}.png")
+        save(page, images / f"{name}.png", whole=False)
         page.context.close()
     page = opened(browser, url, STATE, "light", *SIZES[0])
     page.get_by_role("button", name="Keys and help").click()
-    save(page, images / "keys.png")
+    save(page, images / "keys.png", whole=False)
     page.context.close()
 
 

@@ -205,7 +205,7 @@ export class ViewerCore implements Core {
   #prepare(model: ModelIndex): void {
     const [plane, points] = [this.planeAtCursor(model), this.points[model]]
     const extent = points && boundsOf(points.xy)
-    if (plane && extent && this.backend.live) this.#preview.rest(model, { step: this.state.models[model]!.step, plane, extent })
+    if (plane && !plane.layout && extent && this.backend.live) this.#preview.rest(model, { step: this.state.models[model]!.step, plane, extent })
   }
 
   #set(model: ModelIndex, part: Partial<State['models'][number]>): void {

@@ -45,8 +45,8 @@ Extent = tuple[float, float, float, float]
 class Offline:
     """The visit to one or two RUNs as JSON, titled by their folders unless told otherwise.
 
-    After `to_json` of each model: `sides`, how many tiles stand along a side; `errors`, the largest of a pixel, of 255.
-    What was computed is kept, so that another `budget` costs the packing of pictures alone.
+    After `to_json` of each model: `sides`, how many tiles stand along a side; `errors`, the largest of a pixel, of 255;
+    `taken`, the bytes of all pictures. What was computed is kept, so that another `budget` costs their packing alone.
     """
 
     def __init__(
@@ -64,12 +64,13 @@ class Offline:
         self.session = Session(members, Catalogue(prepared, MEASURED))
         self.errors: list[int] = []
         self.sides: list[int] = []
+        self.taken = 0
         self._maps: dict[int, tuple[Plane, Extent, dict[str, Any]]] = {}
         self._tiles: dict[tuple[int, int], tuple[Bytes, NDArray[np.bool_]]] = {}
 
     def to_json(self) -> dict[str, Any]:
         """What ui/src/backends/embedded.ts reads."""
-        self.errors, self.sides = [], []
+        self.errors, self.sides, self.taken = [], [], 0
         models = [self._model(model) for model in range(len(self.session.members))]
         return {"visit": self._visit(), "models": models, "thumbnails": self._thumbnails()}
 
@@ -117,6 +118,7 @@ class Offline:
             if found is not None:
                 self.errors.append(found.error)
                 self.sides.append(side)
+                self.taken += len(found.content)
                 return {**found.to_json(), "rows": side, "failed": np.flatnonzero(failed).tolist()}
         raise AssertionError("a sheet of 256 small tiles takes less than the budget at the least quality")
 
@@ -134,6 +136,7 @@ class Offline:
             stored = np.stack([np.asarray(catalogue.dataset.rows[int(row)]) for row in rows])
             found = sheet(small(catalogue.prepared.preparation.original(stored), THUMBNAIL), 32, int(self.budget * THUMBNAILS))
             if found is not None:
+                self.taken += len(found.content)
                 named = catalogue.named(rows)
                 return {**found.to_json(), "rows": named["rows"], "ids": named["ids"]}
         raise AssertionError("100 thumbnails of 32 pixels take less than the budget at the least quality")

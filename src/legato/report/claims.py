@@ -48,7 +48,7 @@ def write_claims_report(experiment: Experiment, found: dict[str, Any]) -> Path:
         size = write_report(path, title, page.lead(), [*before, *middle, *after], page.next(), page.facts())
         if size <= MOST or offline is None or offline.budget == LEAST_DRAG:
             return path
-        offline.budget = max(LEAST_DRAG, offline.budget - (size - MOST))
+        offline.budget = max(LEAST_DRAG, min(offline.budget, offline.taken) - (size - MOST))
 
 
 class Page:
