@@ -198,6 +198,21 @@ def test_a_decoder_that_fails_somewhere_says_where(spaces: list[LatentSpace], mo
     assert tile(atlas, 5, 0).max() == 0
 
 
+def test_pictures_that_hardly_pack_are_smaller_rather_than_missing(
+    spaces: list[LatentSpace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noise(self: Session, model: int, step: int | None, z: np.ndarray) -> Generator[None, None, np.ndarray]:
+        return np.random.default_rng(0).random((len(z), 3, 64, 64), np.float32)
+        yield
+
+    monkeypatch.setattr(Session, "decode", noise)
+    one = Offline([spaces[4].run.path], spaces[4].data(), LOAD, budget=100_000)
+    atlas = one.to_json()["models"][0]["atlas"]
+    assert atlas["rows"] == 16
+    assert tile(atlas, 3, 5).shape in ((32, 32, 3), (16, 16, 3))
+    assert one.taken <= 100_000
+
+
 def test_no_text_of_a_person_ends_its_element() -> None:
     nasty = {"title": "</script><img src=x onerror=alert(1)>", "label": "<!--<script>", "line": "\u2028 & é"}
     text = as_text(nasty)

@@ -33,9 +33,9 @@ from legato.explorer.worker import finished
 BUDGET = 780_000
 THUMBNAILS = 0.25  # of the budget
 MEASURED, SHOWN = 6_000, 1_500  # images behind the fields, on the map
-PICTURED = (1_500, 800, 400, 100)  # images with a thumbnail: as many as fit
-LATTICES = (32, 24, 16)  # tiles along a side
-LARGEST, THUMBNAIL = 64, 32  # pixels of the longer side of a tile, of a thumbnail
+PICTURED = (1_500, 800, 400, 100, 25)  # images with a thumbnail: as many as fit
+LATTICES = ((32, 64), (24, 64), (16, 64), (16, 32), (16, 16))  # tiles along a side, pixels of a tile's longer side: what fits
+LARGEST, THUMBNAIL = 64, 32  # pixels of the longer side of a tile that is kept, of a thumbnail
 CELLS = 48  # of a field's side
 PRIOR = 3.2  # how far the plane reaches at least where the prior was trained for
 TAIL, MARGIN = 0.005, 1.08
@@ -110,17 +110,17 @@ class Offline:
     def _atlas(self, model: int, plane: Plane, extent: Extent) -> dict[str, Any]:
         """As many tiles as fit the model's share of the budget, as exact as then fits."""
         budget = int(self.budget * (1 - THUMBNAILS) / len(self.session.members))
-        for side in LATTICES:
+        for side, most in LATTICES:
             if (model, side) not in self._tiles:
                 self._tiles[model, side] = self._decoded(model, plane.at(places(extent, side)))
             tiles, failed = self._tiles[model, side]
-            found = sheet(tiles, side, budget)
+            found = sheet(shrunk(tiles, most), side, budget)
             if found is not None:
                 self.errors.append(found.error)
                 self.sides.append(side)
                 self.taken += len(found.content)
                 return {**found.to_json(), "rows": side, "failed": np.flatnonzero(failed).tolist()}
-        raise AssertionError("a sheet of 256 small tiles takes less than the budget at the least quality")
+        raise AssertionError("a sheet of 256 tiles of 16 pixels takes less than the budget at the least quality")
 
     def _decoded(self, model: int, z: NDArray[np.float64]) -> tuple[Bytes, NDArray[np.bool_]]:
         """Tiles, and which of them are not finite."""
@@ -139,7 +139,7 @@ class Offline:
                 self.taken += len(found.content)
                 named = catalogue.named(rows)
                 return {**found.to_json(), "rows": named["rows"], "ids": named["ids"]}
-        raise AssertionError("100 thumbnails of 32 pixels take less than the budget at the least quality")
+        raise AssertionError("25 thumbnails of 32 pixels take less than the budget at the least quality")
 
 
 def first(points: Points, n: int) -> Points:
@@ -167,13 +167,21 @@ def places(extent: Extent, side: int) -> NDArray[np.float64]:
 
 def small(images: Floats, most: int = LARGEST) -> Bytes:
     """Images (n, C, H, W) in [0, 1] as bytes (n, h, w, 1 or 3), at most `most` pixels to a side; grey where all are."""
-    pixels = rgba(images)[..., :3]
-    shrink = most / max(pixels.shape[1:3])
-    if shrink < 1:
-        size = (max(1, round(pixels.shape[2] * shrink)), max(1, round(pixels.shape[1] * shrink)))
-        pixels = np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BOX)) for each in pixels])
+    pixels = shrunk(rgba(images)[..., :3], most)
     grey = bool((pixels == pixels[..., :1]).all())
     return np.ascontiguousarray(pixels[..., :1] if grey else pixels)
+
+
+def shrunk(pixels: Bytes, most: int) -> Bytes:
+    """Pictures (n, h, w, 1 or 3) of at most `most` pixels to a side."""
+    h, w = pixels.shape[1:3]
+    share = most / max(h, w)
+    if share >= 1:
+        return pixels
+    size = (max(1, round(w * share)), max(1, round(h * share)))
+    whole = np.broadcast_to(pixels, (*pixels.shape[:3], 3))
+    fewer = np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BOX)) for each in whole])
+    return fewer[..., : pixels.shape[3]]
 
 
 def pack(field: Field) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from legato.data.prepared import Prepared
 from legato.explorer.models import Loader
-from legato.explorer.offline import BUDGET, Offline
+from legato.explorer.offline import Offline
 from legato.latent_space import LatentSpace
 from legato.report.decoding import Decoding
 from legato.report.html import Live, Section
@@ -46,7 +46,6 @@ def drag_section(
     module: str | None = None,
     titles: Sequence[str] = (),
     decoding: Decoding | None = None,
-    budget: int = BUDGET,
 ) -> Section | None:
     """The section about `draggable` runs, titled by their folders unless told; None where there are none.
 
@@ -54,7 +53,7 @@ def drag_section(
     """
     if not spaces:
         return None
-    offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles, budget=budget)
+    offline = Offline([space.run.path for space in spaces], prepared, load, module=module, titles=titles)
     return section_of(offline, decoding)
 
 
