@@ -65,5 +65,6 @@ def test_a_table_has_a_link_to_copy_and_points_without_pictures(visit, url, run)
     mu = legato.load(run, device="cpu").encode(legato.load(run, device="cpu").data().dataset.rows[[ROW]], np.array([ROW]))[0][0]
     page.page.mouse.move(*page.place(*mu))
     page.page.locator(".tip").wait_for()
+    assert page.page.locator(".tip img").count() == 0
     page.page.get_by_role("button", name="copy link").click()
     page.eventually(lambda: page.js("navigator.clipboard.readText()") == page.page.url, "the address is copied")
