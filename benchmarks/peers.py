@@ -36,7 +36,7 @@ class Plain(nn.Module):
 def plain_training(batch: int) -> Turn:
     """A loop as in PyTorch's VAE example: a DataLoader over a TensorDataset, Adam, binary cross-entropy."""
     data = open_source("mnist")
-    images = torch.from_numpy(data.rows[data.splits["train"]].reshape(-1, PIXELS) / 255).float()
+    images = torch.from_numpy(data.rows[data.splits["train"].all()].reshape(-1, PIXELS) / 255).float()
     model = Plain()
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images), batch_size=batch, shuffle=True)
@@ -94,7 +94,7 @@ def pythae_training(batch: int) -> Turn:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     data = open_source("mnist")
-    images = torch.from_numpy(data.rows[data.splits["train"]][: 20 * batch] / 255).float()
+    images = torch.from_numpy(data.rows[data.splits["train"].draw(20 * batch, "measured")] / 255).float()
     config = BaseTrainerConfig(
         output_dir=tempfile.mkdtemp(), per_device_train_batch_size=batch, num_epochs=1, learning_rate=1e-3, no_cuda=True
     )
@@ -111,7 +111,7 @@ def pythae_training(batch: int) -> Turn:
 def pythae_nll(rows: int) -> Turn:
     """`get_nll` with `batch_size=rows`: 100 is its default, all draws at once is its best."""
     data = open_source("mnist")
-    x = torch.from_numpy(data.rows[data.splits["test"]][:IMAGES] / 255).float()
+    x = torch.from_numpy(data.rows[data.splits["test"].draw(IMAGES, "measured")] / 255).float()
     model = pythae_model().eval()
 
     def turn() -> None:

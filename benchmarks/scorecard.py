@@ -33,6 +33,7 @@ from aggregate import accuracy, beside_products, least, posteriors
 from throughput import processor
 
 from legato.data.prepared import Prepared
+from legato.data.splits import Split
 from legato.latent_space import LatentSpace, load
 from legato.measures.aggregate import log_aggregate, sample_posteriors
 from legato.measures.likelihood import importance_curve
@@ -63,8 +64,9 @@ def trained(run: Path, steps: int) -> LatentSpace:
 def all_referred_to(data: Prepared) -> Prepared:
     """With the validation rows among the training rows: nothing is chosen here."""
     splits = data.dataset.splits
-    joined = np.sort(np.concatenate([splits["train"], splits["validation"]]))
-    return replace(data, dataset=replace(data.dataset, splits=splits | {"train": joined, "validation": joined[:0]}))
+    joined = np.sort(np.concatenate([splits["train"].all(), splits["validation"].all()]))
+    joint = splits | {"train": Split(joined), "validation": Split(joined[:0])}
+    return replace(data, dataset=replace(data.dataset, splits=joint))
 
 
 def memory() -> float:
@@ -150,7 +152,7 @@ def _aggregate(n: int, d: int) -> tuple[Callable[[], object], Callable[[], objec
 
 def _weighted(space: LatentSpace, k: int) -> object:
     data = space.data()
-    x = torch.from_numpy(data.rows(data.split("test")[:IMAGES]))
+    x = torch.from_numpy(data.rows(data.split("test").draw(IMAGES, "measured")))
     return importance_curve(space.model, torch.split(x, FEW), [k])
 
 

@@ -51,11 +51,11 @@ from legato.training.options import TrainingOptions, plan
 def legato_learner(batch: int, precision: str = "float32") -> tuple[Learner, TrainingBatches, Prepared]:
     """The shipped learner on the shipped batches."""
     data = open_source("mnist")
-    prepared = Prepared(data, prepare(data.kind, "bernoulli", data.rows, data.splits["train"]))
+    prepared = Prepared(data, prepare(data.kind, "bernoulli", data.rows, data.splits["train"].all()))
     definition = define("vae", prepared.spec, latent_dim=LATENT, net="mlp", width=WIDTH, depth=1)
     options = plan(TrainingOptions(batch_size=batch, precision=precision), 100_000, batch)
     learner = Learner(definition.build(prepared.spec), options, choose("cpu"))
-    return learner, TrainingBatches(data.rows, data.splits["train"], prepared.preparation, batch, 0), prepared
+    return learner, TrainingBatches(data.rows, data.splits["train"].all(), prepared.preparation, batch, 0), prepared
 
 
 def legato_training(batch: int, precision: str = "float32") -> Turn:
@@ -111,7 +111,7 @@ ROWS = 2000
 def legato_nll() -> Turn:
     learner, _, prepared = legato_learner(128)
     model = learner.average
-    x = torch.from_numpy(prepared.rows(prepared.split("test")[:IMAGES]))
+    x = torch.from_numpy(prepared.rows(prepared.split("test").draw(IMAGES, "measured")))
     return lambda: score(model, [x], DRAWS)
 
 
@@ -131,7 +131,7 @@ def nll_floor() -> Turn:
 
 def encode() -> Turn:
     learner, _, prepared = legato_learner(128)
-    x = torch.from_numpy(prepared.rows(prepared.split("test")[:ROWS]))
+    x = torch.from_numpy(prepared.rows(prepared.split("test").draw(ROWS, "measured")))
     return torch.no_grad()(lambda: learner.average.latent.posterior(x))
 
 

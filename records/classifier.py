@@ -51,7 +51,7 @@ def main() -> None:
 def split_of(split: str) -> tuple[Tensor, Tensor]:
     """Digits (n, 1, 28, 28) in [0, 1] and their labels (n,)."""
     data = open_source("mnist")
-    numbers = data.splits[split]
+    numbers = data.splits[split].all()
     labels = np.asarray(data.labels)[numbers] if data.labels is not None else np.zeros(0)
     return torch.from_numpy(data.rows[numbers] / np.float32(255)), torch.from_numpy(labels.astype(np.int64))
 

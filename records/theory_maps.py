@@ -91,7 +91,7 @@ def sigma(models: Models) -> Figure:
 def samples(models: Models) -> Figure:
     """Step 9: the same draws from N(0, I) through three models of 20 latents, and their distance to real digits."""
     data, n = models.data, 1000
-    nearest = NearestReal(data.preparation.original(models.stored(data.split("train")[:20_000])))
+    nearest = NearestReal(data.preparation.original(models.stored(data.split("train").draw(20_000, "measured"))))
     real = data.preparation.original(models.stored(models.test[:n]))
     print(f"  distance to the nearest training digit: held-out digits {nearest.estimate(real).value:.3f}")
     shown = []
@@ -194,7 +194,7 @@ def _balance(axes: Axes, models: Models) -> None:
 
 def holes(models: Models) -> None:
     """The prior-hole fraction H₁% of two VAEs, from the exact mixture of 55,000 training posteriors."""
-    rows = models.data.split("train")
+    rows = models.data.split("train").all()
     for name in ("vae-2", "beta-1-20"):
         mu, sigma = (v.astype(float) for v in models[name].encode(models.stored(rows), rows))
         tested = models.codes(name, 2000)

@@ -69,7 +69,7 @@ class Models:
     def __init__(self, out: Path) -> None:
         self.out, self._open = out, dict[str, LatentSpace]()
         self.data = self["vae-2"].data()
-        self.test = self.data.split("test")
+        self.test = self.data.split("test").draw(10_000, "shown")
 
     def __getitem__(self, name: str) -> LatentSpace:
         if name not in self._open:
@@ -81,11 +81,11 @@ class Models:
         return np.asarray(self.data.dataset.rows)[rows]
 
     def digits(self, n: int) -> torch.Tensor:
-        """The first n test digits as a model sees them, (n, 1, 28, 28)."""
+        """n test digits as a model sees them, (n, 1, 28, 28)."""
         return torch.from_numpy(self["vae-2"].prepare(self.stored(self.test[:n]), self.test[:n]))
 
     def codes(self, name: str, n: int) -> tuple[Any, Any]:
-        """μ and σ of the first n test digits."""
+        """μ and σ of the same test digits."""
         mu, sigma = self[name].encode(self.stored(self.test[:n]), self.test[:n])
         return mu, sigma
 

@@ -179,7 +179,7 @@ def test_score_writes_a_column_named_for_what_it_is(name, column, suffix, runs, 
     assert command("score", runs[name], "--k", 5, "--seed", 2, "--split", "test", "--out", out) == 0
     space = load(runs[name])
     data = space.data()
-    rows = data.split("test")
+    rows = data.split("test").all()
     stored = data.dataset.rows[rows]
     by_name = {
         "log_px": lambda: space.score(stored, rows, k=5, seed=2 + int(rows[0])),

@@ -155,7 +155,7 @@ def test_points_are_every_images_posterior_in_one_order(pair, runs):
 
 def test_a_large_source_is_sampled_with_half_of_it_held_out(runs):
     catalogue = visit(runs["vae"], points=40).catalogue
-    test = set(catalogue.dataset.splits["test"].tolist())
+    test = set(catalogue.dataset.splits["test"].all().tolist())
     assert len(catalogue.shown) == len(set(catalogue.shown.tolist())) == 40
     assert catalogue.to_json()["sampled"]
     assert catalogue.held.tolist() == [row in test for row in catalogue.shown.tolist()]

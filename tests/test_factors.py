@@ -122,7 +122,7 @@ def test_the_source_is_drawn_once_labelled_by_shape_and_tells_its_factors(fresh_
     assert np.array_equal(factors, combinations(30_000))
     assert np.array_equal(data.labels, factors[:, 0])
     assert data.label_names == ("square", "ellipse", "heart")
-    rows = data.splits["test"][[5, 77, -1]]
+    rows = data.splits["test"].all()[[5, 77, -1]]
     assert np.array_equal(data.rows[rows], draw(factors_of([data.ids[row] for row in rows]), 16))
     assert data.find(name(factors[123])) == data.find("123") == 123
     assert [place.name for place in fresh_cache.iterdir() if (place / "rows.bin").exists()] == [data.fingerprint]

@@ -32,7 +32,7 @@ def pictures(n: int, shape: tuple[int, ...] = (1, 12, 10), seed: int = 0) -> np.
 def digits():
     """2,000 training and 2,000 test digits in [0, 1], and the labels of these."""
     data = open_source("mnist")
-    train, test = (data.splits[split][:2000] for split in ("train", "test"))
+    train, test = (data.splits[split].draw(2000, "tested") for split in ("train", "test"))
     scaled = [np.asarray(data.rows[rows] / np.float32(255), np.float32) for rows in (train, test)]
     return *scaled, np.asarray(data.labels)[test]
 

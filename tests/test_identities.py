@@ -1045,7 +1045,7 @@ def test_a_batch_cut_from_every_unresized_source_equals_the_sources_values(name,
     """Undone: the division of bytes by 255, the standardising of real numbers."""
     make, values = SOURCES[name]
     data = made_sources.opened(make(tmp_path))
-    prepared = Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
+    prepared = Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"].all()))
     order, scale = np.array([4, 0, 5, 1, 2, 3]), 255 if data.kind == "bytes" else 1
     batch = prepared.rows(order)
     assert batch.dtype == np.float32

@@ -298,7 +298,7 @@ def test_draws_from_the_prior_are_standard_normal(temperature, runs):
 def test_draws_from_the_codes_have_the_mean_and_covariance_of_the_training_codes(name, temperature, runs):
     space = load(runs[name])
     data = space.data()
-    train_rows = data.split("train")
+    train_rows = data.split("train").all()
     mu, sigma = (v.astype(np.float64) for v in space.encode(data.dataset.rows[train_rows], train_rows))
     mean, covariance = mu.mean(0), np.cov(mu.T, bias=True) + np.diag((sigma**2).mean(0))
     for found, expected in zip(space.codes(), (mean, covariance, (sigma**2).mean(0)), strict=True):

@@ -24,6 +24,7 @@ FILES = {
 LAYERS = {
     "legato.errors": 0,
     "legato.lazy": 0,
+    "legato.streams": 0,
     "legato.progress": 0,
     "legato.setting": 0,
     "legato.files": 0,

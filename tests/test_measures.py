@@ -41,7 +41,7 @@ def load(path) -> LatentSpace:
 def prepared(space: LatentSpace, n: int | None = None) -> torch.Tensor:
     """The first n test rows as every evaluation sees them."""
     data = space.data()
-    return torch.from_numpy(data.rows(data.split("test")[:n]))
+    return torch.from_numpy(data.rows(data.split("test").all()[:n]))
 
 
 def scored(space: LatentSpace, x: torch.Tensor, k: int, **how: Any) -> Scores:
@@ -261,7 +261,7 @@ def test_scoring_is_deterministic_under_its_seed_and_leaves_the_generator_alone(
 def test_a_score_of_the_measures_is_the_score_of_the_latent_space(runs):
     space = load(runs["bernoulli"])
     data = space.data()
-    rows = data.split("test")
+    rows = data.split("test").all()
     found = scored(space, prepared(space), 6, seed=2)
     assert np.allclose(space.score(data.dataset.rows[rows], rows, k=6, seed=2), found.log_px, rtol=1e-5)
     assert_close(
@@ -354,7 +354,7 @@ def test_an_autoencoder_has_a_distortion_and_nothing_that_needs_a_density(runs):
     space = load(runs["autoencoder"])
     found = evaluate(space, k=5)
     data = space.data()
-    rows = data.split("test")
+    rows = data.split("test").all()
     assert found["distortion"]["value"] == pytest.approx(space.distortion(data.dataset.rows[rows], rows).mean(), rel=1e-6)
     for one in figures(found):
         assert one["value"] is None or one is found["distortion"]

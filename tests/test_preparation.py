@@ -128,12 +128,12 @@ def test_evaluation_batches_hold_the_rows_in_order_each_once_whatever_their_size
 
 def test_the_evaluation_draw_of_the_mnist_test_set_is_the_published_one():
     data = open_source("mnist")
-    prepared = Prepared(data, prepare(data.kind, "bernoulli", data.rows, data.splits["train"]))
+    prepared = Prepared(data, prepare(data.kind, "bernoulli", data.rows, data.splits["train"].all()))
     assert EVALUATION_SEED == 13126114
     assert prepared.preparation == DRAWN
     assert prepared.to_json()["test_checksum"] == MNIST_TEST
-    rows = np.asarray(data.rows)[data.splits["test"]]
-    drawn = prepared.rows(data.splits["test"])
+    rows = np.asarray(data.rows)[data.splits["test"].all()]
+    drawn = prepared.rows(data.splits["test"].all())
     p = rows / 255
     assert abs((drawn - p).sum()) < 5 * math.sqrt((p * (1 - p)).sum())
     assert (drawn[rows == 0] == 0).all()

@@ -28,7 +28,7 @@ def encode(
     """id, label, mu and sigma of every image, in order. An autoencoder's sigma is 0: a point has no spread."""
     space = place.load(run)
     opened = space.data(data)
-    numbers = opened.split(split)
+    numbers = opened.split(split).all()
     path = out or space.run.path / "codes.parquet"
 
     def some(rows: np.ndarray) -> dict[str, Column]:

@@ -40,7 +40,7 @@ def chosen_rows(data: Prepared, names: Sequence[str], split: str, n: int, seed: 
     rows = data.split(split)
     if n < 1 or not len(rows):
         raise Mistake(f"there is nothing to show: --n is {n}, the split `{split}` has {len(rows)} rows")
-    return np.sort(np.random.default_rng(seed).choice(rows, min(n, len(rows)), replace=False))
+    return np.sort(rows.draw(n, "shown", seed))
 
 
 def write_grid(images: Floats, path: Path, space: LatentSpace) -> Path:

@@ -33,7 +33,7 @@ def score(
     """
     space = place.load(run)
     opened = space.data(data)
-    numbers = opened.split(split)
+    numbers = opened.split(split).all()
     path = out or space.run.path / "scores.csv"
 
     def some(rows: np.ndarray) -> dict[str, Column]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from legato.data.options import DataOptions
 from legato.data.rows import find
+from legato.data.splits import Split
 from legato.errors import Mistake
 
 Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0..255 | real numbers
@@ -63,7 +64,7 @@ class Dataset:
     """An open source. `rows` keeps the source's dtype and, unless it was given in memory, stays on disk.
 
     rows (N, C, H, W) or (N, D); labels (N,) int64, -1 where unknown, or None; `label_names[label]` is its name;
-    splits: "train", "validation", "test" -> sorted row indices (n,) int64, disjoint, together all rows.
+    splits: "train", "validation", "test" -> its rows, disjoint, together all rows; a `Split` has no first ones.
     `likelihood` is the one that fits; `fingerprint` names content and preparation; `store` is where the rows lie,
     None where they are read in place.
     """
@@ -74,7 +75,7 @@ class Dataset:
     labels: np.ndarray | None
     label_names: tuple[str, ...]
     ids: Sequence[str]
-    splits: dict[str, np.ndarray]
+    splits: dict[str, Split]
     kind: Kind
     likelihood: str
     problems: tuple[Problem, ...]

@@ -14,6 +14,7 @@ from legato.data.dataset import Dataset
 from legato.data.options import DataOptions
 from legato.data.preparation import Floats, Preparation
 from legato.data.sources import open_source
+from legato.data.splits import Split
 from legato.errors import Mistake, unknown
 from legato.setting import DataSpec
 
@@ -30,10 +31,10 @@ class Prepared:
         """What a recipe is told of these data."""
         return DataSpec(self.dataset.shape, self.dataset.kind, self.dataset.likelihood)
 
-    def split(self, name: str) -> NDArray[np.int64]:
-        """The row numbers of a split; `all` is every row. Raises `Mistake` for a name that does not exist."""
+    def split(self, name: str) -> Split:
+        """A split by its name; `all` is every row. Raises `Mistake` for a name that does not exist."""
         if name == "all":
-            return np.arange(len(self.dataset))
+            return Split(np.arange(len(self.dataset)))
         if name not in self.dataset.splits:
             raise unknown("split", name, [*self.dataset.splits, "all"])
         return self.dataset.splits[name]
@@ -61,7 +62,7 @@ class Prepared:
             "splits": {name: len(rows) for name, rows in data.splits.items()},
             "skipped": len(data.problems),
             "preparation": self.preparation.to_json(),
-            "test_checksum": self.preparation.checksum(data.rows, test) if self.preparation.binarise else None,
+            "test_checksum": self.preparation.checksum(data.rows, test.all()) if self.preparation.binarise else None,
         }
 
 

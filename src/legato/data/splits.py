@@ -1,6 +1,6 @@
 """Which rows train, which validate, which test.
 
-Covered: a source's own splits, else a seeded 80/10/10; near-copies kept together; at least one row in each.
+Covered: a source's own splits, else a seeded 80/10/10; near-copies kept together; at least one row in each; samples of them.
 Not covered: balancing labels across splits.
 
 Each row gets a key from its name and the seed, and rows are cut in the order of their keys. So the splits depend on
@@ -13,20 +13,67 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legato.data.rows import RowNumbers
 from legato.errors import Mistake
+from legato.streams import random_stream
 
 NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
+PARTS = 100  # of a split, in the source's order, each of which gives its share to a sample
+
+Rows = NDArray[np.int64]
+
+
+class Split:
+    """The rows of one split. It has no first ones: they can be had all, or as a sample.
+
+    Rows come in the source's order, and that order means something: folders are read class by class, tables come sorted.
+    The first n are one class or one month, and what is measured on them is of it alone. So a split cannot be sliced.
+    """
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        self._rows: Rows = np.asarray(rows, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"Split({len(self):,} rows)"
+
+    def all(self) -> Rows:
+        """Every row, in the source's order, (N,)."""
+        return self._rows
+
+    def draw(self, n: int, purpose: str, seed: int = 0) -> Rows:
+        """min(n, N) different rows in a random order, each row as likely as any other; the same for one purpose and seed.
+
+        Even over the split: each hundredth of it, in the source's order, gives its share to within one row, so that a sample of
+        a sorted source is no worse than one of a shuffled source. In a random order: any part of a sample is a sample.
+        Raises `Mistake` where n is below 1.
+        """
+        if n < 1:
+            raise Mistake(f"a sample needs 1 row or more, got {n}")
+        rng, count = random_stream(seed, purpose, "rows"), len(self)
+        if n >= count:
+            return np.asarray(rng.permutation(self._rows))
+        edges = np.arange(min(n, PARTS) + 1) * count // min(n, PARTS)
+        # Shares are rounded from one random start, so that each row is taken with probability n/N exactly.
+        taken = np.diff(np.floor(edges * n / count + rng.random()).astype(np.int64))
+        parts = [rng.choice(b - a, k, replace=False) + a for a, b, k in zip(edges[:-1], edges[1:], taken, strict=True)]
+        return np.asarray(self._rows[rng.permutation(np.concatenate(parts))])
 
 
 def split(
     ids: Sequence[str], seed: int, *, own: np.ndarray | None = None, group: str | None = None, held: int | None = None
-) -> dict[str, np.ndarray]:
-    """Split name -> sorted rows (n,) int64. `own` (N,) indexes `NAMES`; `held` is the validation size where it is fixed.
+) -> dict[str, Split]:
+    """Split name -> its rows. `own` (N,) indexes `NAMES`; `held` is the validation size where it is fixed.
 
     Where `own` lacks validation or test, a tenth of its training rows becomes it. Raises `Mistake` on fewer than
     three rows, or three groups.
@@ -39,7 +86,7 @@ def split(
     for part in (TEST, VALIDATION):
         if not (codes == part).any():
             _draw(codes, keys, part, held if held is not None and part == VALIDATION else tenth)
-    return {name: np.flatnonzero(codes == code).astype(np.int64) for code, name in enumerate(NAMES)}
+    return {name: Split(np.flatnonzero(codes == code)) for code, name in enumerate(NAMES)}
 
 
 def _draw(codes: np.ndarray, keys: np.ndarray, part: int, size: int) -> None:

@@ -43,16 +43,16 @@ class Yardstick:
 def yardstick(data: Prepared) -> Yardstick:
     """Fits the PCA and the index on training digits; measures the floor and the control."""
     rows = np.asarray(data.dataset.rows)
-    real = data.preparation.original(rows[data.split("train")[:REAL]])
+    real = data.preparation.original(rows[data.split("train").draw(REAL, "real digits")])
     nearest = NearestReal(real)
-    held_out = data.preparation.original(rows[data.split("test")[:SAMPLES]])
+    held_out = data.preparation.original(rows[data.split("test").draw(SAMPLES, "held-out digits")])
     return Yardstick(nearest, nearest.estimate(held_out), nearest.estimate(real.mean(0, keepdims=True)))
 
 
 def measure(member: Member, data: Prepared, against: Yardstick, seed: int) -> Row:
     """One row: ELBO and distortion on test digits, σ, and how far samples lie from real digits."""
     space = member.space
-    tested = data.split("test")[:TESTED]
+    tested = data.split("test").draw(TESTED, "tested digits")
     found = score(space.model, (torch.from_numpy(x).to(space.device) for x in data.batches(tested, 500)), DRAWS, seed)
     mu, sigma = space.encode(np.asarray(data.dataset.rows)[tested], tested)
     width = float(np.exp(np.log(sigma).mean())) if space.has_density else None

@@ -59,7 +59,7 @@ def write_once(path: Path, effort: Effort, found: Callable[[], Survey]) -> None:
 def shared_data(source: str, options: DataOptions) -> Prepared:
     """The source, opened once in a process. Every member has the likelihood that fits it, so all see it prepared alike."""
     data = open_source(source, options)
-    return Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"]))
+    return Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"].all()))
 
 
 @cache

@@ -37,7 +37,7 @@ class Catalogue:
             raise Mistake(f"a map needs 2 points or more, got {points}")
         self.prepared, self.dataset = prepared, prepared.dataset
         self.shown = _chosen(self.dataset, points)
-        self.held = np.isin(self.shown, self.dataset.splits["test"])
+        self.held = np.isin(self.shown, self.dataset.splits["test"].all())
 
     def to_json(self) -> dict[str, Any]:
         """What a page is told of the data."""
@@ -115,7 +115,7 @@ def _chosen(dataset: Dataset, points: int) -> NDArray[np.int64]:
     rng = np.random.default_rng(SEED)
     everything = np.arange(min(len(dataset), ROWS))
     if len(everything) > points:
-        test = dataset.splits["test"]
+        test = dataset.splits["test"].all()
         held = rng.permutation(test[test < ROWS])[: points // 2]
         others = rng.permutation(np.setdiff1d(everything, test, assume_unique=True))
         everything = np.concatenate([held, others[: points - len(held)]])

@@ -19,7 +19,7 @@ from legato.families import Bernoulli, Discretized
 from legato.latent_space import LatentSpace
 from legato.measures.estimate import absent, mean_over, paired_difference
 from legato.measures.likelihood import Scores, score
-from legato.measures.scorecard import NO_POSTERIOR, batches, describe
+from legato.measures.scorecard import NO_POSTERIOR, batches, describe, rows_of
 
 Doubles = NDArray[np.float64]
 
@@ -50,9 +50,7 @@ def compare(
     check_same_data(spaces, given=source is not None)
     check_same_units(spaces)
     data = spaces[0].data(source)
-    numbers = data.split(split)[:limit]
-    if not len(numbers):
-        raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
+    numbers = rows_of(data, split, limit)
     found = [per_example(score(space.model, batches(space, data, numbers), k, seed)) for space in spaces]
     return {
         "data": describe(data, split, numbers),

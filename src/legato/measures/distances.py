@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.errors import Mistake
+from legato.streams import random_stream
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -59,13 +60,6 @@ def relative(moved: Doubles, whole: Doubles, weights: Doubles) -> Doubles:
     weights as one that counts each row once (Hoeffding's projection). Counted once, intervals would be too narrow.
     """
     return np.asarray((weights @ moved) / (2 * (weights @ whole) - whole.mean()))
-
-
-def random_stream(seed: int, purpose: str) -> np.random.Generator:
-    """A generator of its own for each purpose. With the bare seed, a direction drawn here would be that of a code drawn
-    elsewhere: all disturbances radial.
-    """
-    return np.random.default_rng([seed, *purpose.encode()])
 
 
 def pixels(images: Floats) -> Floats:

@@ -95,16 +95,15 @@ def quantile_over(values: NDArray[Any], q: float, unit: str, method: str) -> Est
     """The q-quantile of values (n,), with the interval between two of them that needs no density.
 
     The number of values below the true quantile is binomial(n, q), which fixes the ranks. Near an end there may be no value
-    far enough out: then the interval ends with the last one, and covers less; the method says so.
+    far enough out: then there is no interval, and the method says so.
     """
     values = np.sort(_finite(values, method))
-    n = len(values)
+    n, value = len(values), float(np.quantile(values, q))
     low, high = (math.ceil(bdtrik(p, n, q)) for p in (0.025, 0.975))
-    short = "" if low >= 1 and high < n else "; too few values to cover 95 %"
-    text = f"{method}; {q:.0%} quantile of {n} examples, interval by order statistics{short}"
-    return Estimate(
-        float(np.quantile(values, q)), float(values[max(low - 1, 0)]), float(values[min(high, n - 1)]), n, unit, text
-    )
+    text = f"{method}; {q:.0%} quantile of {n} examples"
+    if low < 1 or high >= n:
+        return Estimate(value, None, None, n, unit, f"{text}, too few for an interval of 95 %")
+    return Estimate(value, float(values[low - 1]), float(values[high]), n, unit, f"{text}, interval by order statistics")
 
 
 def paired_difference(a: NDArray[Any], b: NDArray[Any], unit: str, method: str) -> Estimate:

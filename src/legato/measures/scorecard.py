@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.data.prepared import Prepared
@@ -29,15 +30,13 @@ def evaluate(
     """elbo, rate, distortion, nll, bits_per_dim, ess, active_units, kl_per_dimension, data, run: JSON-ready.
 
     On the `split` of the run's data, or of another `source` prepared alike; nll with exactly k importance draws per example.
-    `limit`: only the first so many examples (`data` says n). Intervals are over the examples; one seed, one trained model.
+    `limit`: a sample of so many examples (`data` says n). Intervals are over the examples; one seed, one trained model.
     """
     for name, number in {"k": k, "limit": limit}.items():
         if number is not None and number < 1:
             raise Mistake(f"`{name}` must be 1 or more, got {number}")
     data = space.data(source)
-    numbers = data.split(split)[:limit]
-    if not len(numbers):
-        raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
+    numbers = rows_of(data, split, limit)
     found = score(space.model, batches(space, data, numbers), k, seed)
     return {
         **_figures(space, found, k),
@@ -77,6 +76,14 @@ def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:
     if space.preparation.binarise or space.preparation.kind == "binary":
         return absent("the model is of binary values, not of 8-bit ones: its nll is in nats", unit)
     return absent("the likelihood is a density, not a probability of 8-bit values: use discretized-logistic", unit)
+
+
+def rows_of(data: Prepared, split: str, limit: int | None = None) -> NDArray[np.int64]:
+    """Every row of a split in its order, or a sample of `limit`, the same for all models. Raises `Mistake` for an empty one."""
+    rows = data.split(split)
+    if not len(rows):
+        raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
+    return rows.all() if limit is None else np.sort(rows.draw(limit, "evaluated"))
 
 
 def batches(space: LatentSpace, data: Prepared, numbers: Any) -> Iterator[Tensor]:

@@ -132,8 +132,8 @@ class Gallery:
         return holes_map([self._holes(one) for one in self.small if one.space.has_density and one.space.prior_was_trained])
 
     def _holes(self, one: Shown) -> HolesPanel:
-        train = Codes(*one.space.posterior(self.material.train.x))
-        test = Codes(*one.space.posterior(self.material.test.x[:MAPPED]))
+        train = Codes(*one.space.posterior(self.material.train.x), "training rows")
+        test = Codes(*one.space.posterior(self.material.test.x[:MAPPED]), "test rows")
         side = np.linspace(-4, 4, HOLE_STEPS)
         grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
         held_out = log_aggregate(test.draw(0), train.mu, train.widths)

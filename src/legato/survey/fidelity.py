@@ -40,7 +40,7 @@ def compared(eyes: Eyes, effort: Effort, name: str, images: Floats, crowd: bool)
     if crowd:
         found = manifold(eyes.real.cloud, seen, draws=effort.halves)
         figures |= {f"density {name}": found.density, f"coverage {name}": found.coverage, f"precision {name}": found.precision}
-        figures[f"realism {name}"] = _realism(found.precision, eyes.real.precision)
+        figures[f"realism {name}"] = _realism(found.precision, eyes.real.floor.precision)
     if eyes.confidence is not None:
         figures[f"confidence {name}"] = eyes.confidence(images)
     return figures
@@ -58,10 +58,22 @@ def middle(eyes: Eyes, effort: Effort, path: Path, n: int) -> dict[str, Estimate
     return compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True)
 
 
-def _realism(precision: Estimate, real: float) -> Estimate:
-    """Precision over that of training images."""
+def _realism(precision: Estimate, real: Estimate) -> Estimate:
+    """Precision over that of training images, which is an estimate too: relative errors add in squares (the delta method)."""
     unit, method = "share, real = 1", f"{precision.method}; over that of training images"
-    return precision.scaled(1 / real, unit, method) if real else absent("no training image lies among test images either", unit)
+    if not real.value:
+        return absent("no training image lies among test images either", unit)
+    assert precision.value is not None
+    value = precision.value / real.value
+    half = float(np.hypot(_half(precision), value * _half(real))) / real.value
+    return Estimate(value, max(value - half, 0.0), value + half, precision.n, unit, method)
+
+
+def _half(one: Estimate) -> float:
+    """Half its interval."""
+    assert one.low is not None
+    assert one.high is not None
+    return (one.high - one.low) / 2
 
 
 def _difference(a: Estimate, b: Estimate) -> Estimate:

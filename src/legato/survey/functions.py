@@ -17,8 +17,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from legato.data.preparation import Floats
 from legato.errors import Mistake
-from legato.measures.distances import random_stream
 from legato.measures.forward_mode import jvp
+from legato.streams import random_stream
 from legato.survey import answers
 from legato.survey.calling import Caller
 from legato.survey.subject import Subject

@@ -7,10 +7,10 @@ import torch
 
 from legato.measures.annealed import annealed_likelihood, bidirectional
 from legato.measures.collapse import divergence
-from legato.measures.distances import random_stream
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.likelihood import KS, importance_curve, score
 from legato.measures.tails import untrusted_share
+from legato.streams import random_stream
 from legato.survey.chapter import Chapter, Found
 from legato.survey.visit import Visit
 
@@ -90,7 +90,7 @@ def widths(visit: Visit) -> Found:
     figures = {
         "sigma": _geometric(logs.mean(1), "geometric mean of sigma over dimensions and rows", "latent units"),
         "distance of sigma from 1": mean_over(np.abs(logs).mean(1), "nats", "mean of |log sigma|"),
-        "noise ratio": _noise_ratio(logs, mu.std(0)),
+        "noise ratio": _noise_ratio(logs, mu),
         "spread of means": _geometric(
             np.log(np.abs(mu - mu.mean(0)) + 1e-30).mean(1), "geometric mean of |mu_j|", "latent units"
         ),
@@ -98,10 +98,16 @@ def widths(visit: Visit) -> Found:
     return figures, {"sigma": sigma.mean(0).tolist(), "spread": mu.std(0).tolist()}
 
 
-def _noise_ratio(logs: np.ndarray, spread: np.ndarray) -> Estimate:
+def _noise_ratio(logs: np.ndarray, mu: np.ndarray) -> Estimate:
+    """exp of the mean of log sigma_j - log Std(mu_j), with what each row adds to either.
+
+    The spread is an estimate too. A row moves log Std(mu_j) by ½((μ_j − m_j)²/Var μ_j − 1)/n: its influence.
+    """
+    spread = mu.std(0)
     if still := int((spread == 0).sum()):
         return absent(f"{still} of {len(spread)} dimensions have one mean for all images: they have no spread")
-    return _geometric((logs - np.log(spread)).mean(1), "geometric mean of sigma_j / Std(mu_j)", "ratio")
+    influence = 0.5 * (((mu - mu.mean(0)) / spread) ** 2 - 1)
+    return _geometric((logs - np.log(spread) - influence).mean(1), "geometric mean of sigma_j / Std(mu_j)", "ratio")
 
 
 def _geometric(logs: np.ndarray, method: str, unit: str) -> Estimate:

@@ -1,4 +1,4 @@
-"""The images that a survey measures on: the same rows, in the same order, with the same drawn pixels, for every model.
+"""The images that a survey measures on: the same rows, in the same random order, with the same drawn pixels, for every model.
 
 Covered: training and test rows as the model sees them (`x`) and as a person knows them (`images`), labels, factors where ids
 say them, pairs.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from legato.data.factors import factors_of
 from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
+from legato.data.splits import Split
 from legato.errors import Mistake
 from legato.lazy import lazy
 from legato.survey.eyes import Eyes, eyes_for
@@ -23,7 +24,10 @@ from legato.survey.known import KnownFactors
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of one split: x (n, *shape), images (n, *shape), labels (n,) and factors (n, f) where they are known."""
+    """Some rows of one split: x (n, *shape), images (n, *shape), labels (n,) and factors (n, f) where they are known.
+
+    In a random order: a measure that has time for a part of them takes the first, and these are a sample too.
+    """
 
     x: Floats
     images: Floats
@@ -70,13 +74,13 @@ class Material:
 
 
 def material(data: Prepared, train: int, test: int) -> Material:
-    """Up to `train` training rows and `test` test rows, drawn once with seed 0 and kept in the data's order.
+    """Up to `train` training rows and `test` test rows, drawn once with seed 0.
 
     A few pictures have a small test set: validation rows then join it, since no choice has been made on them here.
     """
     held_out = data.split("test")
     if len(held_out) < test:
-        held_out = np.concatenate([held_out, data.split("validation")])
+        held_out = Split(np.concatenate([held_out.all(), data.split("validation").all()]))
     return Material(_rows(data, data.split("train"), train), _rows(data, held_out, test), data.dataset.source)
 
 
@@ -85,9 +89,8 @@ def material_of_two(data: Prepared, held_out: Prepared, train: int, test: int) -
     return Material(_rows(data, data.split("all"), train), _rows(held_out, held_out.split("all"), test), data.dataset.source)
 
 
-def _rows(data: Prepared, numbers: NDArray[np.int64], most: int) -> Rows:
-    if len(numbers) > most:
-        numbers = np.sort(np.random.default_rng(0).choice(numbers, most, replace=False))
+def _rows(data: Prepared, split: Split, most: int) -> Rows:
+    numbers = split.draw(most, "measured")
     raw = np.asarray(data.dataset.rows)[numbers]
     labels = data.dataset.labels
     own = None if labels is None else np.asarray(labels)[numbers]

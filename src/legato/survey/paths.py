@@ -17,8 +17,9 @@ def straight(visit: Visit) -> Found:
     decode, n = visit.subject.decode, len(first)
     figures = walked(visit.eyes, decoded(decode, first, second), n)
     figures |= walked(visit.eyes, decoded(decode, first, second, slerp), n, " (slerp)")
-    middle = linear(first, second, 0.5)
-    at = shell(middle, visit.test.draw(visit.seed), visit.whitening)
+    codes = visit.test.draw(visit.seed, "ends of paths")  # as what they are compared with: means lie farther in than draws
+    middle = linear(codes[visit.ends[0]], codes[visit.ends[1]], 0.5)
+    at = shell(middle, codes, visit.whitening)
     return figures | {"midpoint norm": at["norm"]}, {}
 
 

@@ -69,7 +69,7 @@ def holes(visit: Visit) -> Found:
         held_out = (visit.test.mu, visit.test.sigma)
         found = prior_holes(visit.train.mu, visit.train.sigma, held_out, prior, draws=visit.effort.outer, seed=visit.seed)
         figures = {f"hole {level:.0%}": one for level, one in found.items()}
-    kernel = _kernel(visit, visit.train.draw(visit.seed), visit.test.draw(visit.seed), prior, "kernel hole")
+    kernel = _kernel(visit, visit.train.draw(visit.seed, "kernel"), visit.test.draw(visit.seed, "kernel"), prior, "kernel hole")
     means = _kernel(visit, visit.train.mu, visit.test.mu, prior, "kernel hole of means")
     return figures | kernel | means, {}
 

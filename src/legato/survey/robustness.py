@@ -17,8 +17,12 @@ DECODINGS = 20_000  # by differences, at each place: 2d for each code
 
 
 def disturbed(visit: Visit) -> Found:
-    """C(r) around posterior means of test rows, in pixels, in features, and as changes of class; r50 of each."""
-    codes = visit.test.mu[: visit.effort.noisy]
+    """C(r) around draws z ~ q(z|x) of test rows, in pixels, in features, and as changes of class; r50 of each.
+
+    Around draws, not means: a step is measured in S = Cov(mu) + E sigma^2, the spread of draws. Around the means of an encoder
+    whose clouds are wide and whose means hardly differ, every step would be huge beside the distances that it is compared with.
+    """
+    codes = visit.test.draw(visit.seed, "disturbed")[: visit.effort.noisy]
     eyes = visit.eyes
     found = perturb(
         visit.subject.decode, codes, visit.whitening, features=eyes.features, classify=eyes.classify, seed=visit.seed
@@ -32,7 +36,7 @@ def disturbed(visit: Visit) -> Found:
 def cycle(visit: Visit) -> Found:
     """encode(decode(z)) beside z, at codes of test rows and at the prior's draws."""
     figures = {}
-    for place, codes in {"posterior": visit.test.draw(visit.seed), "prior": visit.ladder["prior"]}.items():
+    for place, codes in {"posterior": visit.test.draw(visit.seed, "sent round"), "prior": visit.ladder["prior"]}.items():
         some = codes[: visit.effort.noisy]
         figures[f"cycle {place}"] = code_cycle(some, visit.subject.cycle(some), visit.whitening)
     return figures, {}
@@ -42,7 +46,7 @@ def stretched(visit: Visit) -> Found:
     """The largest singular value of J S^½ at draws of posteriors, of the prior, and at midpoints of test means."""
     first, second = (visit.test.mu[rows[: visit.effort.places]] for rows in visit.ends)
     places = {
-        "posterior": visit.test.draw(visit.seed)[: visit.effort.places],
+        "posterior": visit.test.draw(visit.seed, "stretched")[: visit.effort.places],
         "prior": visit.ladder["prior"][: visit.effort.places],
         "midpoint": 0.5 * (first + second),
     }

@@ -19,8 +19,8 @@ from torch import Tensor
 from legato.data.preparation import Floats
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
-from legato.measures.distances import random_stream
 from legato.setting import DataSpec
+from legato.streams import random_stream
 
 
 class Subject(ABC):

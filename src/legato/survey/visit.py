@@ -15,8 +15,8 @@ from sklearn.mixture import GaussianMixture
 
 from legato.data.preparation import Floats
 from legato.lazy import lazy
-from legato.measures.distances import random_stream
 from legato.measures.whitening import Whitening
+from legato.streams import random_stream
 from legato.survey.effort import Effort
 from legato.survey.eyes import Eyes
 from legato.survey.material import Material
@@ -27,16 +27,21 @@ COMPONENTS, FITTED = 10, 5000  # of the mixture fitted to codes, and to how many
 
 @dataclass(frozen=True)
 class Codes:
-    """μ (n, d) and σ (n, d); None for points."""
+    """μ (n, d) and σ (n, d); None for points. `of`: the population they are of, whose draws have a noise of their own."""
 
     mu: Floats
     sigma: Floats | None
+    of: str
 
-    def draw(self, seed: int) -> Floats:
-        """One draw of each posterior, (n, d); a point is its own draw."""
+    def draw(self, seed: int, purpose: str = "posterior") -> Floats:
+        """One draw of each posterior, (n, d); a point is its own draw.
+
+        The noise is the same for every model, and another for every population: training and test codes that shared it would
+        lie on each other wherever a posterior is the prior, and a kernel estimate on the ones would find the others too near.
+        """
         if self.sigma is None:
             return self.mu
-        noise = random_stream(seed, "posterior").standard_normal(self.mu.shape, dtype=np.float32)
+        noise = random_stream(seed, purpose, self.of).standard_normal(self.mu.shape, dtype=np.float32)
         return np.asarray(self.mu + self.sigma * noise, np.float32)
 
     @property
@@ -54,12 +59,12 @@ class Visit:
     @lazy
     def train(self) -> Codes:
         """Codes of the training rows."""
-        return Codes(*self.subject.encode(self.shared.train.x))
+        return Codes(*self.subject.encode(self.shared.train.x), "training rows")
 
     @lazy
     def test(self) -> Codes:
         """Codes of the test rows."""
-        return Codes(*self.subject.encode(self.shared.test.x))
+        return Codes(*self.subject.encode(self.shared.test.x), "test rows")
 
     @lazy
     def whitening(self) -> Whitening:
@@ -83,7 +88,7 @@ class Visit:
         space = self.subject.space
         assert space is not None
         drawn = space.draw_prepared(self.subject.prior(len(self.shared.train), self.seed, "self-sampled"), self.seed)
-        return Codes(*self.subject.encode(drawn))
+        return Codes(*self.subject.encode(drawn), "images of its own")
 
     @lazy
     def reconstructions(self) -> Floats:
@@ -93,7 +98,7 @@ class Visit:
     @lazy
     def ladder(self) -> dict[str, Floats]:
         """Codes on each step between the population and the prior: a mixture fitted to training codes, a Gaussian, N(0, I)."""
-        n, codes = self.effort.samples, self.train.draw(self.seed)
+        n, codes = self.effort.samples, self.train.draw(self.seed, "fitted to")
         return {
             "mixture": _mixture(codes, n, self.seed),
             "gaussian": gaussian(codes, n, self.seed),

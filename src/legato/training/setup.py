@@ -46,12 +46,12 @@ class Job:
     def batches(self) -> TrainingBatches:
         """The training split, in the order of the plan's seed."""
         return TrainingBatches(
-            self.data.dataset.rows, self.data.split("train"), self.data.preparation, self.plan.batch_size, self.plan.seed
+            self.data.dataset.rows, self.data.split("train").all(), self.data.preparation, self.plan.batch_size, self.plan.seed
         )
 
     def some(self, split: str, most: int) -> Iterator[Tensor]:
-        """Up to `most` evaluation rows of a split, on the device."""
-        for x in self.data.batches(self.data.split(split)[:most], self.plan.batch_size):
+        """Up to `most` evaluation rows of a split, drawn once and for all whatever the run's seed, on the device."""
+        for x in self.data.batches(self.data.split(split).draw(most, "training looks at"), self.plan.batch_size):
             yield torch.from_numpy(x).to(self.learner.device)
 
     def validate(self) -> dict[str, Any]:
@@ -74,9 +74,9 @@ def begin(
     check(options)
     refuse_existing(run, overwrite)
     dataset = open_source(source, data_options)
-    raw = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, dataset.rows, dataset.splits["train"]))
+    raw = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, dataset.rows, dataset.splits["train"].all()))
     definition = define(recipe, raw.spec, **chosen)
-    data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"]))
+    data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"].all()))
     size = min(options.batch_size, len(data.split("train")))
     total = _total(options, definition, data, run, size, device)
     made = plan(options, total, size, native_precision(device))

@@ -28,13 +28,12 @@ from legato.survey.visit import gaussian
 def samples(shown: Exhibit) -> Figure:
     """Draws from the prior, and from a Gaussian fitted to the training codes, decoded; real test images beside them."""
     seed, subject = shown.visit.seed, shown.subject
+    codes = shown.visit.train.draw(seed, "fitted to")
     name = "N(0, I)" if subject.standard_prior else "Its own prior"
     return sample_panels(
         [
             SamplePanel(name, subject.decode(subject.prior(SAMPLES, seed, "samples"))),
-            SamplePanel(
-                "A Gaussian fitted to the codes", subject.decode(gaussian(shown.visit.train.draw(seed), SAMPLES, seed))
-            ),
+            SamplePanel("A Gaussian fitted to the codes", subject.decode(gaussian(codes, SAMPLES, seed))),
             SamplePanel("Real images", shown.material.test.images[:SAMPLES]),
         ]
     )

@@ -29,7 +29,7 @@ def write_run_report(
 ) -> int:
     """Measures and draws the runs, side by side where several; writes `out` and returns its size in bytes.
 
-    Figures as `legato evaluate` gives them, with k draws on the first `limit` test examples; `drag` comes after the first
+    Figures as `legato evaluate` gives them, with k draws on a sample of `limit` test examples; `drag` comes after the first
     section. Raises `Mistake` for runs of
     different data, and for more than fit side by side.
     """

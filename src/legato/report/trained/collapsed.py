@@ -30,7 +30,7 @@ Row = tuple[str, Badge, str, str]  # title, verdict, active dimensions, advice
 
 def collapse_section(subjects: Sequence[Subject], data: Prepared) -> Section:
     """A row for each run: the word, how many dimensions move with the example, and the advice."""
-    rows = shown_rows(data)[:MOST]
+    rows = shown_rows(data, MOST)
     kept = stored(data, rows)
     return verdict_section([_judged(subject, *subject.space.encode(kept, rows)) for subject in subjects], len(rows))
 

@@ -22,18 +22,19 @@ from legato.report.panels import (
 from legato.report.trained.subjects import Subject, shown_rows, stored
 
 SAMPLES, RECONSTRUCTED, STEPS, TRAVERSED, SPAN = 36, 10, 11, 10, 3.0
+CANDIDATES = 1000  # test images among which one of another class is looked for
 
 
 def sample_figure(subjects: Sequence[Subject], data: Prepared, origin: Origin, real: str = "Real images") -> Figure:
-    """The first draws of seed 0 through every model, and real test images beside them."""
-    originals = data.preparation.original(stored(data, shown_rows(data)[:SAMPLES]))
+    """The first draws of seed 0 through every model, and a sample of real test images beside them."""
+    originals = data.preparation.original(stored(data, shown_rows(data, SAMPLES)))
     drawn = [SamplePanel(each.title, each.space.sample(SAMPLES, seed=0, origin=origin)) for each in subjects]
     return sample_panels([*drawn, SamplePanel(real, originals)])
 
 
 def reconstruction_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
-    """The first test images above each model's reconstructions of them."""
-    rows = shown_rows(data)[:RECONSTRUCTED]
+    """Some test images above each model's reconstructions of them."""
+    rows = shown_rows(data, RECONSTRUCTED)
     images = stored(data, rows)
     lines = [ImageRow(each.title, each.space.reconstruct(images, rows)) for each in subjects]
     return reconstruction_panel(data.preparation.original(images), lines)
@@ -59,8 +60,8 @@ def traversal_figure(subject: Subject) -> Figure:
 
 
 def two_rows(data: Prepared) -> NDArray[np.int64]:
-    """The first test image, and the first of another class, or the second where no class differs."""
-    rows, labels = shown_rows(data), data.dataset.labels
+    """The first of the shown test images, and the first of another class, or the second where no class differs."""
+    rows, labels = shown_rows(data, CANDIDATES), data.dataset.labels
     return rows[two_places(None if labels is None else np.asarray(labels)[rows], len(rows))]
 
 

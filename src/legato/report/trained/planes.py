@@ -17,7 +17,7 @@ MAPPED, LATTICE = 5000, 17
 
 def map_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
     """The codes of test examples in the plane of each run's two most informative dimensions (all, where it has two)."""
-    rows = shown_rows(data)[:MAPPED]
+    rows = shown_rows(data, MAPPED)
     kept, labels = stored(data, rows), data.dataset.labels
     classes = None if labels is None else labels[rows]
     panels = []
@@ -49,5 +49,5 @@ def _codes(subject: Subject, data: Prepared) -> Floats | None:
     """Where a plane is looked at: the codes; None where the prior was trained for."""
     if subject.space.prior_was_trained:
         return None
-    rows = shown_rows(data)[:MAPPED]
+    rows = shown_rows(data, MAPPED)
     return subject.space.encode(stored(data, rows), rows)[0]

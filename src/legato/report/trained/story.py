@@ -34,7 +34,7 @@ def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]
 
 def _pictures(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     unasked = [subject for subject in subjects if not subject.space.prior_was_trained]
-    n = min(len(shown_rows(data)), images.SAMPLES)
+    n = len(shown_rows(data, images.SAMPLES))
     pictures = [
         Section(
             "Samples from N(0, I)",
@@ -94,7 +94,7 @@ def map_sections(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     wide = [subject for subject in subjects if subject.space.latent_dim > 2]
     chosen = "; ".join(_chosen(subject) for subject in wide)
     words = f" Of more than two dimensions the map shows the two most informative: {chosen}." if wide else ""
-    n = min(len(shown_rows(data)), planes.MAPPED)
+    n = len(shown_rows(data, planes.MAPPED))
     found = [
         Section(
             "Where the codes lie",

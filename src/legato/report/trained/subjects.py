@@ -1,6 +1,6 @@
 """What a report of trained runs is about: the runs with their titles, and the images that all of them are shown.
 
-Covered: one choice of rows for all figures, the first of the test split, never picked. Not covered: figures.
+Covered: one choice of rows for all figures, a sample of the test split, never picked. Not covered: figures.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from legato.measures.comparison import check_same_data
 from legato.report import style
 
 MOST = style.MOST - 1  # runs side by side: real images take a panel too
+SHOWN = 5000  # rows that the figures of one report share
 
 
 class Subject(Protocol):
@@ -57,10 +58,13 @@ def opened(spaces: Sequence[LatentSpace], source: Any) -> Prepared:
     return spaces[0].data(source)
 
 
-def shown_rows(data: Prepared) -> NDArray[np.int64]:
-    """The rows that figures show: the test split, or everything where that holds fewer than two examples."""
+def shown_rows(data: Prepared, most: int) -> NDArray[np.int64]:
+    """Up to `most` rows that figures show, drawn of the test split, or of everything where that holds fewer than two examples.
+
+    One sample for all figures of a report, of which those that show less show a part; nobody picks.
+    """
     test = data.split("test")
-    return test if len(test) > 1 else data.split("all")
+    return (test if len(test) > 1 else data.split("all")).draw(SHOWN, "shown")[:most]
 
 
 def stored(data: Prepared, rows: NDArray[np.int64]) -> NDArray[Any]:
