@@ -4,7 +4,7 @@ A member's n seeds x_i, on a scale where another seed moves small and large valu
 s²/n, s² = Σ (x_i − x̄)²/(n − 1), and ν = n − 1 degrees of freedom. A ratio is a difference of two such means in logarithms: the
 variances v add, and together have (Σ v)²/Σ (v²/ν) degrees of freedom (Welch 1947, https://doi.org/10.1093/biomet/34.1-2.28;
 Satterthwaite 1946, https://doi.org/10.2307/3002019). Nothing is borrowed from other members: their variances differ by orders
-of magnitude, and one variance for all covered 47 to 100 % where it said 95. Two seeds have one degree of freedom and t = 12.7.
+of magnitude, and one variance for all covered 45 to 100 % where it said 95. Two seeds have one degree of freedom and t = 12.7.
 
 Seeds of two members are not paired, though equal seeds share starting draws and the order of the data: over the ratios that
 the claims' rules read, the record's correlation is −0.08 on average, and pairing halves the degrees of freedom.
