@@ -37,7 +37,7 @@ def tour(out: Path) -> dict[str, Any]:
 
 
 def gathered(out: Path, members: list[dict[str, Any]]) -> tuple[Evidence, list[float]]:
-    """What was measured of every large member, whose seeds' variance is pooled; and the β, smallest first."""
+    """What was measured of every large member; and the β, smallest first."""
     large = [member for member in members if member["latent_dim"] == LARGE]
     figures: dict[str, list[Any]] = {}
     for member in large:

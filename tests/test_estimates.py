@@ -18,7 +18,6 @@ from legato.measures.estimate import (
     log_ratio,
     over_seeds,
     paired_difference,
-    pooled_over_seeds,
     quantile_over,
     ratio_of_means,
     subsampled,
@@ -128,20 +127,6 @@ def test_the_interval_over_seeds_is_students():
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(values), stats.sem(values)))
     assert found.n == 3
     assert over_seeds([0.2], "nats", "x").low is None
-
-
-def test_the_pooled_variance_is_that_of_an_analysis_of_variance():
-    table = [[1.0, 1.2, 0.9], [3.0, 3.5], [7.0]]
-    found = pooled_over_seeds(table, "", "x")
-    within = sum(((np.array(row) - np.mean(row)) ** 2).sum() for row in table) / 3
-    for row, one in zip(table, found, strict=True):
-        assert one.high - one.value == pytest.approx(stats.t.ppf(0.975, 3) * math.sqrt(within / len(row)))
-        assert one.n == len(row)
-    assert "3 degrees" in found[2].method
-    two = stats.ttest_ind(table[0], table[1])  # its pooled variance, from its own interval
-    half = (two.confidence_interval().high - two.confidence_interval().low) / 2 / math.sqrt(1 / 3 + 1 / 2)
-    alone = pooled_over_seeds(table[:2], "", "x")
-    assert alone[0].high - alone[0].value == pytest.approx(half / math.sqrt(3))
 
 
 def test_a_seed_that_diverged_is_not_averaged():

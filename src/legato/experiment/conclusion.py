@@ -47,7 +47,7 @@ def gather(experiment: Experiment) -> Evidence:
 def conclude(experiment: Experiment) -> dict[str, Any]:
     """The verdicts and all that they rest on; written to OUT/claims.json."""
     evidence = gather(experiment)
-    decided = decide(contrasts(evidence), absent("not measured"))
+    decided = decide({key: one.estimate for key, one in contrasts(evidence).items()}, absent("not measured"))
     claims = [
         {**one, "primary": _by_name(evidence, claim, trained=True), "controls": _by_name(evidence, claim, trained=False)}
         for claim, one in zip(CLAIMS, decided, strict=True)

@@ -1,38 +1,23 @@
-"""From what each member's seeds gave to the intervals that the rules read.
+"""From what each member's seeds gave to the contrasts that the rules read.
 
-Seeds vary training, and their t-interval is what decides; the intervals over images are kept beside, never mixed in. With two
-or three seeds a member's own variance is hardly known, so one variance per measure is pooled over all members that have it (a
-one-way analysis of variance), on the measure's scale (scales.py): the assumption is that there members differ in their level
-and not in how much another seed moves them. Ends are mapped back, so that a share's lie between 0 and 1.
-
-Ratios of two members are taken in logarithms, whatever the measure's scale. Of shares the variance of a logarithm is that of
-the logit times (1 − p)², to first order.
+Seeds vary training, and their t-interval is what decides; the intervals over images are kept beside, never mixed in. Each
+member has the variance of its own seeds, on the measure's scale (scales.py), and ends are mapped back, so that a share's lie
+between 0 and 1; ratios of two members are taken in logarithms, whatever the measure's scale (measures/seeds.py). With two or
+three seeds such an interval is wide, and "cannot tell" the honest word: nothing is borrowed from other members.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from scipy.stats import t as student
+from dataclasses import dataclass, replace
 
 from legato.claims import CLAIMS, Rule
-from legato.experiment.scales import LOGARITHM, PLAIN, Scale, scale_of, share
-from legato.measures.estimate import NORMAL_95, Estimate, absent
+from legato.experiment.scales import Share, scale_of, share
+from legato.measures.estimate import Estimate, absent
+from legato.measures.seeds import LOGARITHM, PLAIN, Contrast, Level, Scale, contrast, level
 
 Figures = Mapping[str, Estimate]  # measure -> one estimate over images
-
-
-@dataclass(frozen=True)
-class Side:
-    """A member's values, one for each seed. `counting`: a variance, of shares of few counts; `fixed`: no seed trains it."""
-
-    name: str
-    values: tuple[float, ...]
-    counting: float
-    fixed: bool
 
 
 @dataclass(frozen=True)
@@ -71,66 +56,52 @@ class Evidence:
         top = next(tops, None)  # the same for all: one set of training images
         return PLAIN if top is None else share(top)
 
-    def side(self, measure: str, name: str, scale: Scale) -> Side:
-        """A member's values as that scale takes them."""
-        values, fixed = self.values(measure, name), name in self.fixed
-        counts = [one.n for one in self.estimates(measure, name)]
-        if not any(map(scale.few, values, counts)):
-            return Side(name, tuple(values), 0.0, fixed)
-        value, counting = scale.together(values, counts)
-        return Side(name, (value,) * len(values), counting, fixed)
+    def contrast(self, measure: str, of: str, beside: str | None = None) -> Contrast:
+        """The mean over seeds of a value, or the ratio of two members' (geometric) means, with the tests that a rule needs.
 
-    def spread(self, measure: str, scale: Scale) -> tuple[float, int]:
-        """(s, ν): the standard deviation over seeds on that scale, pooled over members, and its degrees of freedom."""
-        squares, freedom = 0.0, 0
-        for name in self.found:
-            side = self.side(measure, name, scale)
-            if len(side.values) >= 2 and not side.fixed and not side.counting and all(map(scale.holds, side.values)):
-                seen = np.array([scale.forward(value) for value in side.values])
-                squares += float(((seen - seen.mean()) ** 2).sum())
-                freedom += len(seen) - 1
-        return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
+        A member may have fewer seeds than others: what has no value in a seed is left out, and the method counts the rest.
+        """
+        names = [of] if beside is None else [of, beside]
+        for name in names:
+            if reason := self._lacks(measure, name):
+                return Contrast(absent(reason))
+        scale, values = self.scale(measure), [value for name in names for value in self.values(measure, name)]
+        if beside is None:
+            return self._alone(measure, of, scale if all(map(scale.holds, values)) else PLAIN)
+        if not all(map(scale.holds if isinstance(scale, Share) else LOGARITHM.holds, values)):
+            return Contrast(absent(f"{measure} is not positive, and has no ratio"))
+        return contrast(LOGARITHM, *(self._level(measure, name, scale, LOGARITHM) for name in names))
 
     def over_seeds(self, measure: str, of: str, beside: str | None = None) -> Estimate:
-        """The mean over seeds of a value, or the ratio of two members' (geometric) means, with its 95 % t-interval."""
-        scale = self.scale(measure)
-        pooled = scale if beside is None or scale.top is not None else LOGARITHM
-        sides = [self.side(measure, name, pooled) for name in (of, beside) if name is not None]
-        for side in sides:
-            if not side.values:
-                return absent(self.why(measure, side.name))
-        if not all(pooled.holds(value) for side in sides for value in side.values):
-            return absent(f"{measure} is not positive, and has no ratio")
-        return self._interval(measure, sides, pooled)
+        """The estimate of `contrast`, with its 95 % t-interval."""
+        return self.contrast(measure, of, beside).estimate
 
-    def _interval(self, measure: str, sides: list[Side], pooled: Scale) -> Estimate:
-        scale = pooled if len(sides) == 1 else LOGARITHM
-        means = [float(np.mean([scale.forward(value) for value in side.values])) for side in sides]
-        spread, freedom = self.spread(measure, pooled)
-        middle, seeds = means[0] - sum(means[1:]), len(sides[0].values)
-        slopes = [1.0] if len(sides) == 1 else [pooled.slope(LOGARITHM.back(mean)) for mean in means]
-        half = math.hypot(*(slope * _half(side, spread, freedom) for slope, side in zip(slopes, sides, strict=True)))
-        words = f"{'ratio of geometric means' if len(sides) == 2 else scale.mean} over {seeds} seeds"
-        if seeds < 2 or math.isnan(half):
-            value = self.values(measure, sides[0].name)[0] if len(sides) == seeds == 1 else scale.back(middle)
-            return Estimate(value, None, None, seeds, "", f"{words}; one seed has no interval")
-        low, high = sorted((scale.back(middle - half), scale.back(middle + half)))
-        method = f"{words}; 95 % t-interval, {freedom} degrees of freedom pooled over members"
-        few = "; shares of few counts are those of all seeds together" if any(side.counting for side in sides) else ""
-        return Estimate(scale.back(middle), low, high, seeds, "", method + few)
+    def _lacks(self, measure: str, name: str) -> str | None:
+        """What stands in the way of a mean over seeds."""
+        values = self.values(measure, name)
+        if not values:
+            return self.why(measure, name)
+        return None if all(map(math.isfinite, values)) else f"{measure} of `{name}` is not finite in every seed"
 
+    def _alone(self, measure: str, name: str, scale: Scale) -> Contrast:
+        values = self.values(measure, name)
+        if len(values) > 1 and name not in self.fixed:
+            return contrast(scale, self._level(measure, name, scale, scale))
+        words = "no seed trains it" if name in self.fixed else "one seed has no interval"
+        return Contrast(Estimate(values[0], None, None, 1, "", words))  # as it is, an end of a share too
 
-def _half(side: Side, spread: float, freedom: int) -> float:
-    """Half the interval of one member's mean, on the scale of `spread`; NaN where no variance is known."""
-    if side.fixed:
-        return 0.0
-    known = NORMAL_95 * math.sqrt(side.counting)  # no estimate: a normal interval
-    if not freedom:
-        return known or math.nan
-    return math.hypot(float(student.ppf(0.975, freedom)) * spread / math.sqrt(len(side.values)), known)
+    def _level(self, measure: str, name: str, scale: Scale, onto: Scale) -> Level:
+        """A member's mean as that measure's scale takes its values, on the line of `onto`."""
+        values, counts = self.values(measure, name), [one.n for one in self.estimates(measure, name)]
+        if isinstance(scale, Share):
+            if name not in self.fixed and scale.few(values, counts):
+                return scale.together(values, counts, onto)
+            values = list(map(scale.inside, values, counts))
+        found = level([onto.forward(value) for value in values])
+        return replace(found, parts=()) if name in self.fixed else found
 
 
-def contrasts(evidence: Evidence) -> dict[tuple[str, str, str | None], Estimate]:
+def contrasts(evidence: Evidence) -> dict[tuple[str, str, str | None], Contrast]:
     """What every rule of the table reads."""
     rules: list[Rule] = [rule for claim in CLAIMS for rule in claim.rules]
-    return {(r.measure, r.of, r.beside): evidence.over_seeds(r.measure, r.of, r.beside) for r in rules}
+    return {(r.measure, r.of, r.beside): evidence.contrast(r.measure, r.of, r.beside) for r in rules}

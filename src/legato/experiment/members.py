@@ -63,7 +63,10 @@ def beta_name(beta: float) -> str:
 
 
 def family(quick: bool, seeds: int) -> list[Member]:
-    """Everyone, the large ones first: with `quick` five at 16 latents and three at 2, else ten and five."""
+    """Everyone, the large ones first: with `quick` five at 16 latents and three at 2, else ten and five.
+
+    Those with 2 latents are shown, and decide nothing: they have one seed.
+    """
     betas = QUICK_BETAS if quick else BETAS
     sentences: list[tuple[str, str, float | None]] = [(AE, "autoencoder", None), (NOISE, "noisy_autoencoder", None)]
     if not quick:

@@ -1,4 +1,4 @@
-"""On which scale seeds of a measure are averaged and members pooled: where another seed moves small and large values alike.
+"""On which scale seeds of a measure are averaged: where another seed moves small and large values alike.
 
 - Logarithms, for positive scales without an upper end (σ, distortion, rate, Fréchet distances, r₅₀, ratios): one model's may be
   a million times another's, and what a seed moves with it. Of an ELBO, the logarithm of minus it.
@@ -7,19 +7,21 @@
   logit is the logarithm, near 1 its mirror image: 0.03 moves by some of 0.03, and ½ by some of ½. Realism is precision over
   that of training images: its upper end is not 1 but 1 over theirs.
 - As they are, for the rest: R², density, KID, nats that may be 0, and the gradient's share, which is 0 to the last bit or not.
+  And for a member that has a value off its measure's scale: a distortion in nats of density may be negative.
 
-A share is a count of n examples (`Estimate.n`). Where that count is fewer than 10 away from none or all, counting moves its
-logit as much as a seed does, and 0 and 1 have no logit. The counts of all seeds are then taken together, as one count of N
-examples that is at least a half and at most N − ½; its logit has the variance 1/(N p (1 − p)) beside that of the seeds, and
-such a member adds nothing to the pool.
+A share is a count of n examples (`Estimate.n`). Where seeds count fewer than 10 on average, or fewer than 10 short of all, and
+where all count the same, seeds hardly show how they vary, and 0 and 1 have no logit. Their counts are then taken together, as
+one count of N examples that is at least a half and at most N − ½; its logit has the variance 1/(N p (1 − p)) beside that of the
+seeds' shares, s²/n by (p (1 − p))².
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from legato.measures.seeds import LOGARITHM, NEGATIVE, PLAIN, Level, Scale, mean_variance
 from legato.survey.disentangled import TITLES
 
 LOGARITHMS = (
@@ -32,47 +34,48 @@ SHARES = (
     *("norm distance", "distance to", *TITLES.values()),
 )
 FEW = 10  # counts: the least of which a binomial is taken to be normal
+TOGETHER = "shares of few counts, or alike in every seed, are those of all seeds together"
 
 
 @dataclass(frozen=True)
-class Scale:
-    """`holds` says whether a value lies on it; `top`: the upper end of a share, whose lower end is 0; None: not a share."""
+class Share(Scale):
+    """The logit of value/most; 0 and `most` are counts of none and of all, which lie on it too."""
 
-    mean: str
-    forward: Callable[[float], float]
-    back: Callable[[float], float]
-    holds: Callable[[float], bool]
-    top: float | None = None
+    def holds(self, value: float) -> bool:
+        """A mean of ones may round up."""
+        return 0 <= value <= self.most * (1 + 1e-9)
 
-    def few(self, value: float, n: int) -> bool:
-        """Whether a share of n examples is fewer than ten of them away from its ends."""
-        return self.top is not None and n * min(value, self.top - value) < FEW * self.top
+    def few(self, values: Sequence[float], n: Sequence[int]) -> bool:
+        """Whether shares of n examples each are, on average, fewer than ten of them away from an end, or are all alike."""
+        counted = sum(value * count for value, count in zip(values, n, strict=True)) / self.most / len(n)
+        short = sum(n) / len(n) - counted
+        return min(counted, short) < FEW or (len(values) > 1 and len(set(values)) == 1)
 
-    def together(self, values: Sequence[float], n: Sequence[int]) -> tuple[float, float]:
-        """Shares of n examples each as one share of them all, half an example or more from its ends; its logit's variance."""
-        assert self.top is not None
+    def inside(self, value: float, n: int) -> float:
+        """A share of n examples, half an example or more from its ends."""
+        end = self.most * 0.5 / max(n, 1)
+        return min(max(value, end), self.most - end)
+
+    def together(self, values: Sequence[float], n: Sequence[int], onto: Scale) -> Level:
+        """Shares of n examples each as one share of them all, on the logit scale or in logarithms."""
         total = sum(n)
-        p = sum(value * count for value, count in zip(values, n, strict=True)) / total / self.top
-        p = min(max(p, 0.5 / total), 1 - 0.5 / total)
-        return p * self.top, 1 / (total * p * (1 - p))
-
-    def slope(self, value: float) -> float:
-        """d log(value) by d logit: what a logit's deviation makes of a share's logarithm (delta method). 1 for logarithms."""
-        return 1.0 if self.top is None else 1 - value / self.top
-
-
-PLAIN = Scale("mean", lambda value: value, lambda value: value, lambda value: True)
-LOGARITHM = Scale("geometric mean", math.log, math.exp, lambda value: value > 0)
-NEGATIVE = Scale("geometric mean of minus the value", lambda v: math.log(-v), lambda v: -math.exp(v), lambda v: v < 0)
+        share = self.inside(sum(value * count for value, count in zip(values, n, strict=True)) / total, total)
+        p = share / self.most
+        if len(values) < 2:
+            return Level(onto.forward(share), 1, None)
+        slope = (1.0 if onto is self else 1 - p) / (p * (1 - p))  # of the logit, or of the logarithm (delta method)
+        seeds = float(mean_variance(values)[1]) / self.most**2
+        parts = ((slope**2 * seeds, len(values) - 1), (slope**2 * p * (1 - p) / total, math.inf))
+        return Level(onto.forward(share), len(values), parts, TOGETHER)
 
 
-def share(top: float = 1.0) -> Scale:
+def share(top: float = 1.0) -> Share:
     """The logit of value/top."""
-    return Scale(
+    return Share(
         "mean of logits",
         lambda value: math.log(value) - math.log(top - value),
-        lambda logit: top / (1 + math.exp(-logit)) if logit > 0 else top * math.exp(logit) / (1 + math.exp(logit)),
-        lambda value: 0 <= value <= top * (1 + 1e-9),  # a mean of ones may round up
+        lambda x: top / (1 + math.exp(-x)) if x > 0 else top * math.exp(x) / (1 + math.exp(x)),
+        0.0,
         top,
     )
 

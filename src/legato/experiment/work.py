@@ -13,7 +13,7 @@ from legato.devices import choose
 from legato.errors import Stopped
 from legato.experiment.controls import measure_controls
 from legato.experiment.family import Protocol, probe, train_member
-from legato.experiment.members import Member
+from legato.experiment.members import LARGE, Member
 from legato.experiment.survey import survey_member
 
 
@@ -51,10 +51,11 @@ def do_controls(task: Task, seeds: int) -> str:
 
 
 def do(task: Task) -> str:
-    """Trains and measures; returns the member's name."""
+    """Trains and measures; returns the member's name. Those with 2 latents are for pictures: no figure of theirs is read."""
     try:
         train_member(task.member, task.protocol, task.shape, task.steps, task.out, choose(task.protocol.device))
     except Stopped as stopped:
         raise KeyboardInterrupt from stopped  # the parent tells of it
-    survey_member(task.member, task.protocol, task.out, task.quick)
+    if task.member.latent_dim == LARGE:
+        survey_member(task.member, task.protocol, task.out, task.quick)
     return task.member.title

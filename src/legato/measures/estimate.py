@@ -159,28 +159,13 @@ def subsampled(
 
 
 def over_seeds(values: Sequence[float], unit: str, method: str) -> Estimate:
-    """The mean over seeds with its t-interval, n − 1 degrees of freedom; one seed has none."""
-    return pooled_over_seeds([values], unit, method)[0]
-
-
-def pooled_over_seeds(table: Sequence[Sequence[float]], unit: str, method: str) -> list[Estimate]:
-    """One estimate for each row of `table`, members × seeds: their means, and t-intervals with one pooled variance.
-
-    s² = ΣΣ (x − x̄ of its member)²/ν, ν = Σ (seeds − 1), half = t(0.975, ν) s/√seeds: with two seeds alone t is 12.7. It assumes
-    that members differ in their level, not in how much a seed moves them: take logarithms of scales first.
-    """
-    rows = [_finite(row, method) for row in table]
-    freedom = sum(len(row) - 1 for row in rows)
-    squares = sum(float(((row - row.mean()) ** 2).sum()) for row in rows)
-    return [_over_seeds(row, squares, freedom, unit, method) for row in rows]
-
-
-def _over_seeds(row: NDArray[np.float64], squares: float, freedom: int, unit: str, method: str) -> Estimate:
-    n, mean = len(row), float(row.mean())
-    if not freedom:
+    """The mean over seeds with its t-interval, half = t(0.975, n − 1) s/√n; one seed has none. On other scales: seeds.py."""
+    found = _finite(values, method)
+    n, mean = len(found), float(found.mean())
+    if n < 2:
         return Estimate(mean, None, None, n, unit, f"{method}; one seed has no interval")
-    half = float(stdtrit(freedom, 0.975)) * math.sqrt(squares / freedom / n)
-    text = f"{method}; mean over {n} seeds, 95 % t-interval with {freedom} degrees of freedom"
+    half = float(stdtrit(n - 1, 0.975)) * float(found.std(ddof=1)) / math.sqrt(n)
+    text = f"{method}; mean over {n} seeds, 95 % t-interval with {n - 1} degrees of freedom"
     return Estimate(mean, mean - half, mean + half, n, unit, text)
 
 
