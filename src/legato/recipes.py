@@ -6,7 +6,7 @@ Options are the signature; the shared words (net, width, depth, likelihood) come
 from __future__ import annotations
 
 from legato.families import Homoscedastic, Point
-from legato.objectives import Distortion, MeanRate, Rate, anneal
+from legato.objectives import Distortion, MeanRate, Pull, Rate, anneal
 from legato.recipe import Recipe, prefers, recipe
 from legato.setting import DataSpec
 from legato.vocabulary import flat
@@ -18,6 +18,7 @@ __all__ = [
     "fixed_noise_autoencoder",
     "mean_only_vae",
     "noisy_autoencoder",
+    "pulled_autoencoder",
     "recipe",
     "sigma_vae",
     "vae",
@@ -77,6 +78,16 @@ def fixed_noise_autoencoder(data: DataSpec, latent_dim: int = 32, noise: float =
     A control: noise that cannot shrink, without the KL. Poole, Sohl-Dickstein & Ganguli 2014, https://arxiv.org/abs/1406.1831
     """
     return Recipe(flat(data, latent_dim, posterior=Homoscedastic(noise)), 1.0 * Distortion())
+
+
+@recipe
+def pulled_autoencoder(data: DataSpec, latent_dim: int = 32, beta: float = 1.0) -> Recipe:
+    """A point for each image, charged for its distance from the origin: the KL's pull on μ without the noise.
+
+    A control. The decoder can undo the pull by growing: codes want whitening before they are measured, and a Gaussian fitted to
+    them to be sampled from. Ghosh et al. 2020, https://arxiv.org/abs/1903.12436, add decay of the decoder's weights for that.
+    """
+    return Recipe(flat(data, latent_dim, posterior=Point()), Distortion() + beta * Pull())
 
 
 @recipe

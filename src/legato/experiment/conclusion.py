@@ -1,6 +1,6 @@
 """From what was measured to `claims.json`: evidence read, verdicts decided by the table, the protocol written beside.
 
-{"claims": [{"id", "sentence", "verdict", "primary": {member: estimate}, "rule": […], "controls": {…}, "leaves_out"}],
+{"claims": [{"id", "sentence", "verdict", "parts", "primary": {member: estimate}, "rule": […], "controls": {…}, "leaves_out"}],
  "protocol": {…}}
 """
 
@@ -13,13 +13,15 @@ from typing import Any
 import torch
 
 from legato import __version__
-from legato.claims import CLAIMS, Claim, decide, table_hash
+from legato.claims import CLAIMS, EDITION, Claim, decide, table_hash
 from legato.experiment.contrasts import Evidence, contrasts
-from legato.experiment.members import LARGE, Member, aliases, title_of
+from legato.experiment.members import LARGE, Member, title_of
 from legato.experiment.run import Experiment
+from legato.experiment.scales import declared
 from legato.experiment.survey import evidence_path
 from legato.files import read_json, write_json
 from legato.measures.estimate import Estimate, absent
+from legato.measures.seeds import Contrast
 
 CONTROLS = ("untrained", "pca", "cross-fade", "train against test", "mean image", "nearest copy")
 
@@ -41,13 +43,13 @@ def gather(experiment: Experiment) -> Evidence:
         paths = [evidence_path(experiment.out, name, LARGE, seed) for seed in seeds]
         if figures := [read_figures(path) for path in paths if path.is_file()]:
             found[name] = figures
-    return Evidence(found, frozenset(CONTROLS) - {"untrained"}, aliases(experiment.members))
+    return Evidence(found, frozenset(CONTROLS) - {"untrained"})
 
 
 def conclude(experiment: Experiment) -> dict[str, Any]:
     """The verdicts and all that they rest on; written to OUT/claims.json."""
     evidence = gather(experiment)
-    decided = decide({key: one.estimate for key, one in contrasts(evidence).items()}, absent("not measured"))
+    decided = decide(contrasts(evidence), Contrast(absent("not measured")))
     claims = [
         {**one, "primary": _by_name(evidence, claim, trained=True), "controls": _by_name(evidence, claim, trained=False)}
         for claim, one in zip(CLAIMS, decided, strict=True)
@@ -75,7 +77,8 @@ def _protocol(experiment: Experiment) -> dict[str, Any]:
         **shared,
         "seeds": experiment.seeds,
         "members": [_told(member) for member in experiment.members],
-        "rules_hash": table_hash(),
+        "edition": EDITION,
+        "rules_hash": table_hash(declared()),
         "legato": __version__,
         "torch": torch.__version__,
     }

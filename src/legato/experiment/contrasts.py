@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from legato.claims import CLAIMS, Rule
+from legato.claims import CLAIMS, Key, key_of
 from legato.experiment.scales import Share, scale_of, share
 from legato.measures.estimate import Estimate, absent
 from legato.measures.seeds import LOGARITHM, PLAIN, Contrast, Level, Scale, contrast, level
@@ -26,11 +26,9 @@ class Evidence:
 
     found: Mapping[str, Sequence[Figures]]
     fixed: frozenset[str] = frozenset()
-    aliases: Mapping[str, str] | None = None  # the rules' names -> members'
 
     def estimates(self, measure: str, name: str) -> list[Estimate]:
         """One for each seed that has a value."""
-        name = (self.aliases or {}).get(name, name)
         found = [figures.get(measure) for figures in self.found.get(name, ())]
         return [one for one in found if one is not None and one.value is not None]
 
@@ -40,7 +38,6 @@ class Evidence:
 
     def why(self, measure: str, name: str) -> str:
         """Why there is no value."""
-        name = (self.aliases or {}).get(name, name)
         if name not in self.found:
             return f"`{name}` is not in this family"
         reasons = [figures[measure].why for figures in self.found[name] if measure in figures]
@@ -101,7 +98,7 @@ class Evidence:
         return replace(found, parts=()) if name in self.fixed else found
 
 
-def contrasts(evidence: Evidence) -> dict[tuple[str, str, str | None], Contrast]:
+def contrasts(evidence: Evidence) -> dict[Key, Contrast]:
     """What every rule of the table reads."""
-    rules: list[Rule] = [rule for claim in CLAIMS for rule in claim.rules]
-    return {(r.measure, r.of, r.beside): evidence.contrast(r.measure, r.of, r.beside) for r in rules}
+    keys = [key_of(rule) for claim in CLAIMS for rule in claim.rules]
+    return {key: evidence.contrast(*key) for key in keys}

@@ -25,13 +25,13 @@ from legato.measures.seeds import LOGARITHM, NEGATIVE, PLAIN, Level, Scale, mean
 from legato.survey.disentangled import TITLES
 
 LOGARITHMS = (
-    *("noise ratio", "variance ratio", "sigma", "distance of sigma", "spread", "r50", "flip50", "distortion", "rate"),
-    *("frechet", "straightness", "jumpiness", "path length", "stretch", "cycle"),
+    *("noise ratio", "variance ratio", "sigma", "distance of sigma", "spread", "size of means", "distortion", "rate"),
+    *("r50", "flip50", "moved by", "frechet", "straightness", "jumpiness", "path length", "stretch", "cycle"),
 )
 SHARES = (
     *("confusion", "null confusion", "overlap", "purity", "probe", "few-label probe", "two-sample accuracy", "hole"),
     *("kernel hole", "precision", "coverage", "confidence", "untrusted share", "trustworthiness", "continuity"),
-    *("norm distance", "distance to", *TITLES.values()),
+    *("norm distance", "midpoint between ends", "distance to", *TITLES.values()),
 )
 FEW = 10  # counts: the least of which a binomial is taken to be normal
 TOGETHER = "shares of few counts, or alike in every seed, are those of all seeds together"
@@ -85,3 +85,13 @@ def scale_of(measure: str) -> Scale:
     if measure.startswith(SHARES):
         return share()
     return NEGATIVE if measure == "elbo" else LOGARITHM if measure.startswith(LOGARITHMS) else PLAIN
+
+
+def declared() -> dict[str, object]:
+    """All that decides on which scale seeds are averaged, for the table's hash."""
+    return {
+        "logarithms": LOGARITHMS,
+        "shares": SHARES,
+        "few counts": FEW,
+        "realism": "a share up to 1 over that of training images",
+    }

@@ -66,6 +66,21 @@ def midpoints(path: Path, n: int) -> Floats:
     return _over(n, lambda rows: path(rows, np.full(len(rows), 0.5)))
 
 
+def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
+    """Whether the image at half of each of n paths lies between its ends, (n,) 1 or 0: no farther from either than these apart.
+
+    `see` gives what images are compared by, (b, *data) -> (b, f); distances are Euclidean. Of three images that have nothing to
+    do with each other, any of the three distances is the largest as often: an unrelated one lies between in one case of three.
+    """
+
+    def inside(rows: Rows) -> Floats:
+        first, half, last = (see(path(rows, np.full(len(rows), alpha))) for alpha in (0.0, 0.5, 1.0))
+        apart = euclidean(first, last)
+        return np.asarray((euclidean(first, half) <= apart) & (euclidean(half, last) <= apart), np.float64)
+
+    return np.asarray(_over(n, inside), np.float64)
+
+
 def class_pairs(labels: NDArray[Any], n: int, same: bool, seed: int = 0) -> tuple[Rows, Rows]:
     """n pairs of different rows whose labels agree (`same`) or differ. Raises `Mistake` where there is no such pair."""
     rng, first, second = np.random.default_rng(seed), np.empty(0, np.int64), np.empty(0, np.int64)

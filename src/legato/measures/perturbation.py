@@ -8,7 +8,7 @@ Not covered: derivatives (geometry.py). A collapsed decoder is perfectly smooth:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,19 @@ class Curve:
     def _share(self, row: Doubles) -> Estimate:
         value = float(row.mean() / self.whole.mean())
         return bootstrap(lambda weights: relative(row, self.whole, weights), value, len(row), "share", self.method)
+
+    def at(self, radius: float) -> Estimate:
+        """C at one radius within the grid, each code's move linear between the radii beside it; bootstrap over codes."""
+        method = f"{self.method}, r = {radius:.3g}"
+        if reason := self._why_not():
+            return absent(reason, "share", method)
+        after = int(np.searchsorted(self.radii, radius))
+        if not self.radii[0] <= radius <= self.radii[-1]:
+            raise Mistake(f"the radius {radius:g} lies outside of the grid, {self.radii[0]:g} to {self.radii[-1]:g}")
+        low, high = self.radii[max(after - 1, 0)], self.radii[after]
+        share = 0.0 if high == low else (radius - low) / (high - low)
+        row = (1 - share) * self.moved[max(after - 1, 0)] + share * self.moved[after]
+        return replace(self._share(row), method=method)
 
     def half(self) -> Estimate:
         """r₅₀: where C first reaches ½, linear between radii. A resample that never does counts as the largest radius."""

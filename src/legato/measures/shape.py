@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import chi2, norm
@@ -57,6 +58,21 @@ def second_moments(mu: Floats, sigma: Floats) -> list[Estimate]:
     mu, sigma = checked(mu, sigma)
     values = (mu - mu.mean(0)) ** 2 + sigma**2
     return [mean_over(column, "squared latent units", "Var(mu_j) + E sigma_j^2") for column in values.T]
+
+
+def size_of_means(mu: Floats) -> Estimate:
+    """√(E ‖μ(x)‖²/d), mu (n, d): how far out means lie, in latent units; by the delta method over images.
+
+    A scale, not a distance: two models are compared by it only where nothing but a word of the objective differs.
+    """
+    mu = as_points(mu, np.asarray(mu).shape[-1])
+    square = mean_over((mu**2).mean(1), "latent units", "root mean square of mu_j")
+    assert square.value is not None
+    size = math.sqrt(square.value)
+    if square.low is None or square.high is None or not size:
+        return replace(square, value=size)
+    half = (square.high - square.low) / (4 * size)  # d√v = dv/2√v
+    return replace(square, value=size, low=size - half, high=size + half)
 
 
 def two_sample_accuracy(q: Floats, p: Floats, seed: int = 0) -> Estimate:

@@ -1,6 +1,6 @@
 """Objectives: weighted sums of terms, each a function of one trace, in nats per example."""
 
-from legato.objectives.bounds import Distortion, ImportanceWeighted, MeanRate, Rate, importance_weighted_bound
+from legato.objectives.bounds import Distortion, ImportanceWeighted, MeanRate, Pull, Rate, importance_weighted_bound
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Loss",
     "MeanRate",
     "Objective",
+    "Pull",
     "Rate",
     "Term",
     "Weight",

@@ -71,6 +71,21 @@ class MeanRate(Term):
         return torch.stack([_of_the_mean(rung) for rung in trace.rungs]).sum(0)
 
 
+class Pull(Term):
+    """½ E_q Σ_j ((z_j − m_j)/s_j)²: −log p(z) of a Gaussian prior N(m, s²) without its constant, (B,), nats per example.
+
+    It draws codes to the prior's centre and says nothing of their width, so that it applies to a point too, of which it is no
+    rate: a decoder that grows its first weights undoes it, and what is left is a smaller space of the same shape. Therefore a
+    run under it counts as one that no prior was trained for. Ghosh et al. 2020, https://arxiv.org/abs/1903.12436, eq. 7.
+    """
+
+    name = "pull"
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        return torch.stack([_square(rung) for rung in trace.rungs]).sum(0)
+
+
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
     """log (1/k) Σᵢ wᵢ over the first axis: log_w (k, B) -> (B,), nats. k = 1 is the ELBO with a sampled KL."""
     return torch.logsumexp(log_w, 0) - math.log(len(log_w))
@@ -103,3 +118,9 @@ class ImportanceWeighted(Term):
 def _of_the_mean(rung: Rung) -> Tensor:
     shift = (rung.q.mean - rung.p.mean) / rung.p.stddev
     return 0.5 * (shift * shift).flatten(1).sum(1)
+
+
+def _square(rung: Rung) -> Tensor:
+    """½‖(z − m)/s‖² of the draws, their mean, (B,)."""
+    away = (rung.z - rung.p.mean) / rung.p.stddev
+    return 0.5 * (away * away).flatten(2).sum(2).mean(0)

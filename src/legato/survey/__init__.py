@@ -17,7 +17,7 @@ from legato.survey.visit import Visit
 
 __all__ = ["FULL", "QUICK", "Effort", "Material", "Subject", "Survey", "survey"]
 
-AGAINST_STANDARD = ("rate", "elbo", "marginal KL", "dimension-wise KL", "norm distance")
+AGAINST_STANDARD = ("rate", "elbo", "marginal KL", "dimension-wise KL", "norm distance", "size of means")
 
 
 @dataclass(frozen=True)

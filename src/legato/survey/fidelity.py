@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from legato.data.preparation import Floats
-from legato.measures.estimate import Estimate, absent
+from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.fidelity import frechet, kid
-from legato.measures.interpolation import Path, decoded, midpoints
+from legato.measures.interpolation import Path, between_ends, decoded, midpoints
 from legato.measures.manifold import manifold
 from legato.survey.chapter import Chapter, Found
 from legato.survey.effort import Effort
@@ -54,8 +54,11 @@ def between(visit: Visit) -> Found:
 
 
 def middle(eyes: Eyes, effort: Effort, path: Path, n: int) -> dict[str, Estimate]:
-    """The images at half of n paths."""
-    return compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True)
+    """The images at half of n paths: whether they are like real ones, and whether they lie between the ends."""
+    figures = compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True)
+    inside = between_ends(path, n, eyes.features)
+    method = "image at half of a path no farther from either end than these are apart, in features"
+    return figures | {"midpoint between ends": mean_over(inside, "share of paths", method)}
 
 
 def _realism(precision: Estimate, real: Estimate) -> Estimate:
@@ -92,4 +95,4 @@ def _names(kind: str, crowd: bool) -> tuple[str, ...]:
 
 _LADDER = [name for kind in ("reconstruction", "mixture", "gaussian", "prior") for name in _names(kind, kind in CROWDS)]
 LADDER = Chapter("fidelity", (*_LADDER, "frechet gap"), ladder)
-MIDPOINTS = Chapter("midpoints", _names("midpoint", True), between)
+MIDPOINTS = Chapter("midpoints", (*_names("midpoint", True), "midpoint between ends"), between)

@@ -9,7 +9,7 @@ from legato.measures.decomposition import decomposition
 from legato.measures.estimate import Estimate
 from legato.measures.holes import kde_holes, prior_holes
 from legato.measures.overlap import confusion_rate, nearest_overlap
-from legato.measures.shape import marginal_distances, norm_distance, two_sample_accuracy
+from legato.measures.shape import marginal_distances, norm_distance, size_of_means, two_sample_accuracy
 from legato.survey.chapter import Chapter, Found
 from legato.survey.visit import Visit
 
@@ -55,6 +55,7 @@ def shape(visit: Visit) -> Found:
     moments = visit.test.mu.var(0) + (visit.test.widths**2).mean(0)
     figures = {
         "norm distance": norm_distance(z),
+        "size of means": size_of_means(visit.test.mu),
         "two-sample accuracy": two_sample_accuracy(some, visit.subject.prior(len(some), visit.seed, "two-sample"), visit.seed),
     }
     curves = {"marginal distances": marginals, "second moments": moments.tolist()}
@@ -93,6 +94,6 @@ _NULL = tuple(
     f"null {name}" for name in ("mutual information", "marginal KL", "total correlation", "dimension-wise KL", "confusion")
 )
 RATE = Chapter("what the rate is spent on", _RATE, rate_spent, ("noise",))
-SHAPE = Chapter("shape of the population", ("norm distance", "two-sample accuracy"), shape)
+SHAPE = Chapter("shape of the population", ("norm distance", "size of means", "two-sample accuracy"), shape)
 HOLES = Chapter("holes of the prior", _HOLES, holes)
 NULL = Chapter("the null of the rate", _NULL, null, ("likelihood", "noise"))

@@ -14,6 +14,7 @@ from legato.survey.chapter import Chapter, Found
 from legato.survey.visit import Visit
 
 DECODINGS = 20_000  # by differences, at each place: 2d for each code
+TENTH = 0.1  # of √(2d), how far two codes of a white population lie apart; a linear decoder moves by a tenth, too
 
 
 def disturbed(visit: Visit) -> Found:
@@ -29,6 +30,7 @@ def disturbed(visit: Visit) -> Found:
     )
     kinds = {"r50": found.pixels, "r50 in features": found.features, "flip50": found.flips}
     figures = {name: curve.half() for name, curve in kinds.items() if curve is not None}
+    figures["moved by a tenth"] = found.pixels.at(TENTH * float(np.sqrt(2 * visit.subject.latent_dim)))
     curves = {f"curve of {name}": _curve(curve) for name, curve in kinds.items() if curve is not None}
     return figures, curves
 
@@ -76,6 +78,6 @@ def _curve(curve: Curve) -> dict[str, list[float | None]]:
 
 _PLACES = ("posterior", "prior", "midpoint")
 _STRETCH = tuple(f"stretch {place}{what}" for place in _PLACES for what in ("", " p99", " unevenness"))
-NOISE = Chapter("robustness", ("r50", "r50 in features", "flip50"), disturbed)
+NOISE = Chapter("robustness", ("r50", "r50 in features", "flip50", "moved by a tenth"), disturbed)
 CYCLE = Chapter("cycle", ("cycle posterior", "cycle prior"), cycle)
 STRETCH = Chapter("stretch", _STRETCH, stretched)
