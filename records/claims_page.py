@@ -18,16 +18,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from legato.claims import CLAIMS, HIGH, LOW
+from legato.claims import CLAIMS
 from legato.experiment.members import LARGE, title_of
 from legato.measures.estimate import Estimate
+from legato.report.claim_tables import margins
 from legato.report.interval import bracketed
 
 HERE = Path(__file__).parent
 PAGE, CLAIMED, FIGURES = HERE.parent / "docs" / "claims.md", HERE / "claims-mnist.json", HERE / "claims-mnist-figures.json"
+BEFORE = HERE / "claims-mnist-first.json"  # the first edition's
 ORDER = (
-    *("autoencoder", "noise", "mean-only", "fixed-noise"),
-    *("beta-0.01", "beta-0.1", "beta-0.3", "beta-1", "beta-3", "beta-10"),
+    *("autoencoder", "noise", "pull", "mean-only", "fixed-noise"),
+    *("beta-0.01", "beta-0.1", "beta-0.3", "beta-1", "beta-4", "beta-10"),
     *("untrained", "pca", "cross-fade", "train-against-test", "mean-image", "nearest-copy"),
 )
 SPACED = ("train-against-test", "mean-image", "nearest-copy")
@@ -59,10 +61,12 @@ BESIDE = {  # tables of means over seeds: heading -> measure
         "in features": "straightness in features",
         "jumpiness": "jumpiness",
         "in features ": "jumpiness in features",
+        "between its ends": "midpoint between ends",
         "realism at midpoints": "realism midpoint",
         "‖midpoint‖": "midpoint norm",
     },
     "robust": {
+        "moved by a tenth": "moved by a tenth",
         "r₅₀": "r50",
         "in features": "r50 in features",
         "class flips at": "flip50",
@@ -84,13 +88,20 @@ BESIDE = {  # tables of means over seeds: heading -> measure
         "score": "signal to noise, score function",
         "bias, squared s.e.": "bias of the score function",
     },
-    "likelihoods": {
+    "models": {
         "distortion": "distortion",
         "rate": "rate",
         "ELBO": "elbo",
-        "nll, k = 5,000": "nll",
         "Fréchet of samples": "frechet prior",
         "coverage of samples": "coverage prior",
+        "root mean square of μ": "size of means",
+        "σ": "sigma",
+    },
+    "likelihoods": {
+        "−ELBO": "negative elbo of the weighted rows",
+        "nll, k = 5,000": "nll",
+        "untrusted": "untrusted share",
+        "effective draws": "effective draws",
     },
 }
 SHORT = ("value", "low", "high", "n", "unit", "method", "why")
@@ -101,23 +112,24 @@ def estimate(stored: Mapping[str, Any]) -> Estimate:
     return Estimate(**{"why": None, **{name: stored[name] for name in SHORT if name in stored}})
 
 
-def verdicts(record: Mapping[str, Any]) -> Iterator[str]:
-    """The first table."""
-    yield "| | claim | verdict |"
-    yield "|---|---|---|"
-    for claim in record["claims"]:
-        yield f"| [{claim['id']}](#claim-{claim['id']}) | {claim['sentence']} | **{claim['verdict']}** |"
+def verdicts(record: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
+    """The first table: every verdict beside that of the first edition."""
+    yield "| | claim | verdict | first edition |"
+    yield "|---|---|---|---|"
+    for claim, old in zip(record["claims"], before["claims"], strict=True):
+        number, word = f"[{claim['id']}](#claim-{claim['id']})", f"**{claim['verdict']}**"
+        yield f"| {number} | {claim['sentence']} | {word} | {old['verdict']} |"
 
 
 def tables(claim: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]:
     """A claim's verdict, its rules, and its primary measure of every model and control."""
-    yield f"Verdict: **{claim['verdict']}**."
+    yield f"Verdict: **{claim['verdict']}**" + (f"; {claim['parts']}." if claim["parts"] else ".")
     yield ""
-    yield "| rule | measured over seeds | fails at | holds from | so it |"
+    yield "| rule | measured over seeds | margins | p | so it |"
     yield "|---|---|---|---|---|"
     for rule in claim["rule"]:
-        found, margins = bracketed(estimate(rule["estimate"])), f"{rule['fails']:g} | {rule['holds']:g}"
-        yield f"| {rule['says']}: {_sides(rule, titles)} | {found} | {margins} | {rule['verdict']} |"
+        found = bracketed(estimate(rule["estimate"]))
+        yield f"| {rule['says']}: {_sides(rule, titles)} | {found} | {margins(rule)} | {_p(rule)} | {rule['verdict']} |"
     yield ""
     yield f"The primary measure, {claim['rule'][0]['measure']} ({_unit(claim)}), of everyone:"
     yield ""
@@ -133,24 +145,33 @@ def _sides(rule: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     return f"{rule['measure']} of {of}" + (f", over that of {titles[beside]}" if beside else "")
 
 
+def _p(rule: Mapping[str, Any]) -> str:
+    """The p-value behind the word: of the first row adjusted for the number of claims."""
+    if rule["arithmetic"]:
+        return "by arithmetic"
+    p, kinds = rule.get("adjusted p") or rule["p"], {"does not hold here": "fails", "holds in part": "past failing"}
+    if p is None:
+        return "–"
+    value = p[kinds.get(rule["verdict"], "holds")]
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
 def _unit(claim: Mapping[str, Any]) -> str:
     everyone = [*claim["primary"].values(), *claim["controls"].values()]
     return next((seed["unit"] for one in everyone for seed in one["seeds"] if seed["unit"]), "no unit")
 
 
-def named(record: Mapping[str, Any]) -> dict[str, str]:
+def named() -> dict[str, str]:
     """What the rules call models -> what the page calls them."""
-    betas = sorted({member["beta"] for member in record["protocol"]["members"] if "beta" in member})
-    ends = {LOW: f"VAE, β = {betas[0]:g}", HIGH: f"VAE, β = {betas[-1]:g}"}
     names = {name for claim in CLAIMS for rule in claim.rules for name in (rule.of, rule.beside) if name}
-    return {name: title_of(name) for name in names} | ends
+    return {name: title_of(name) for name in names}
 
 
 def filled(page: str) -> str:
     """The page with every table made anew between `<!-- NAME -->` and `<!-- / -->`, from what is kept."""
-    record, figures = (json.loads(path.read_text(encoding="utf-8")) for path in (CLAIMED, FIGURES))
-    parts = {"verdicts": "\n".join(verdicts(record))}
-    parts |= {f"claim {claim['id']}": "\n".join(tables(claim, named(record))) for claim in record["claims"]}
+    record, figures, before = (json.loads(path.read_text(encoding="utf-8")) for path in (CLAIMED, FIGURES, BEFORE))
+    parts = {"verdicts": "\n".join(verdicts(record, before))}
+    parts |= {f"claim {claim['id']}": "\n".join(tables(claim, named())) for claim in record["claims"]}
     parts |= {name: "\n".join(beside(figures, measures)) for name, measures in BESIDE.items()}
     for name, text in parts.items():
         page, found = re.subn(rf"(<!-- {name} -->\n).*?(<!-- / -->)", rf"\g<1>{text}\n\g<2>", page, flags=re.DOTALL)

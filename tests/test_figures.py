@@ -139,7 +139,7 @@ def words_of(figure: Figure) -> str:
 
 def test_clouds_below_a_dot_are_said_not_drawn() -> None:
     figure = latent_maps([vae(500, sigma=0.001)])
-    assert re.search(r"median σ = 0\.0009\d+: clouds smaller than a dot", words_of(figure))
+    assert re.search(r"σ = 0\.0009\d+ \(geometric mean\): clouds smaller than a dot", words_of(figure))
     assert not figure.findobj(EllipseCollection)
 
 

@@ -44,11 +44,11 @@ class Collapse:
     quiet: list[Estimate] | Estimate  # share of images with KL_j < 0.01 nats, per dimension; absent for points
     mean_kl: Doubles | None
     signal: Doubles  # Var μ_j
-    noise: Doubles  # E σ_j²
+    width: Doubles  # geometric mean of σ_j; 0 for points
 
     def advice(self, charged: bool = True) -> Advice:
         """`charged`: whether the objective charged the KL."""
-        return advise(self.mean_kl, self.signal, self.noise, charged)
+        return advise(self.mean_kl, self.signal, self.width, charged)
 
 
 def collapse(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Collapse:
@@ -65,7 +65,7 @@ def collapse(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Collapse:
         quiet=quiet_share(kl),
         mean_kl=None if kl is None else kl.mean(0),
         signal=mu.var(0),
-        noise=np.zeros(mu.shape[1]) if sigma is None else (np.asarray(sigma, np.float64) ** 2).mean(0),
+        width=np.zeros(mu.shape[1]) if sigma is None else np.exp(np.log(np.asarray(sigma, np.float64)).mean(0)),
     )
 
 
@@ -86,8 +86,8 @@ def quiet_share(kl: Doubles | None) -> list[Estimate] | Estimate:
     return [mean_over((column < QUIET).astype(np.float64), unit, f"KL(q_j || p_j) < {QUIET:g} nats") for column in kl.T]
 
 
-def advise(mean_kl: Doubles | None, signal: Doubles, noise: Doubles, charged: bool = True) -> Advice:
-    """From mean KL (None for points), Var μ_j and E σ_j², each (d,), to words.
+def advise(mean_kl: Doubles | None, signal: Doubles, width: Doubles, charged: bool = True) -> Advice:
+    """From mean KL (None for points), Var μ_j and the geometric mean of σ_j, each (d,), to words.
 
     A dimension is unused where its mean KL is below 0.01 nats; it is unsettled where it pays 0.1 nats or more and yet its mean
     does not move with the image (Var μ_j < 0.01).
@@ -96,7 +96,7 @@ def advise(mean_kl: Doubles | None, signal: Doubles, noise: Doubles, charged: bo
     if mean_kl is None:
         return Advice("points", f"{NO_DENSITY}. {int((signal > IDLE).sum())} of its {d} dimensions vary with the image.")
     if not charged:
-        return Advice("uncharged", _uncharged(signal, noise))
+        return Advice("uncharged", _uncharged(signal, width))
     unused, rate = int((mean_kl < QUIET).sum()), float(mean_kl.sum())
     if unused == d:
         return Advice("collapsed", _collapsed(d))
@@ -107,10 +107,10 @@ def advise(mean_kl: Doubles | None, signal: Doubles, noise: Doubles, charged: bo
     return Advice("mostly unused" if 2 * unused > d else "some unused", _unused(unused, d, rate))
 
 
-def _uncharged(signal: Doubles, noise: Doubles) -> str:
+def _uncharged(signal: Doubles, width: Doubles) -> str:
     alive = signal > 0
-    ratio = np.sqrt(noise[alive] / signal[alive])
-    now = f"σ/Std μ is {np.median(ratio):.2g} in the median dimension" if alive.any() else "no mean varies with the image"
+    ratio = np.exp(np.log(width[alive] / np.sqrt(signal[alive])).mean()) if alive.any() else 0.0
+    now = f"σ/Std μ is {ratio:.2g}, a geometric mean" if alive.any() else "no mean varies with the image"
     return (
         f"No KL is charged, so nothing draws codes to the prior and nothing holds σ up: it shrinks (now {now}) and the codes "
         "become an autoencoder's. The KL says how far they have left the prior, not what they carry. To sample, fit a Gaussian "

@@ -61,16 +61,23 @@ def rules(found: list[dict[str, Any]]) -> Table:
         estimate = Estimate(**{"why": None, **rule["estimate"]})
         beside = f" / {title_of(rule['beside'])}" if rule["beside"] else ""
         value = bracketed(estimate) if estimate.value is not None else f"{estimate.why}"
-        margins = f"{rule['holds']:g} holds, {rule['fails']:g} does not"
+        says = f"{rule['says']} (true by arithmetic)" if rule["arithmetic"] else rule["says"]
         row = (
-            rule["says"],
+            says,
             f"{rule['measure']}, {title_of(rule['of'])}{beside}",
             value,
-            margins,
+            margins(rule),
             verdict_badge(rule["verdict"]),
         )
         rows.append(row)
     return Table(("rule", "measure", "estimate over seeds", "margins", "word"), rows, stacked=True)
+
+
+def margins(rule: dict[str, Any]) -> str:
+    """Where a rule holds and where it does not, in words."""
+    if rule["upto"] is None:
+        return f"{rule['holds']:g} holds, {rule['fails']:g} does not"
+    return f"{rule['holds']:.3g} to {rule['upto']:.3g} holds, below {rule['fails']:.3g} or above {rule['beyond']:.3g} does not"
 
 
 def blind(evidence: Evidence, found: list[dict[str, Any]]) -> list[str]:

@@ -81,7 +81,7 @@ class Page:
             "data": f"{self.experiment.protocol.source}, {len(self.gallery.material.test):,} test rows measured",
             "family": f"{kinds} models with {LARGE} latents, {self.experiment.seeds} seeds each; some with 2 latents, one seed",
             "training": f"{self.protocol['steps']:,} steps each, set once by a probe",
-            "rules": f"table {self.protocol['rules_hash'][:12]}",
+            "rules": f"edition {self.protocol['edition']}, table {self.protocol['rules_hash'][:12]}",
             "date": date.today().isoformat(),
         }
 
@@ -104,20 +104,21 @@ class Page:
         """All of them in a table."""
         judged = [Judged(c["id"], c["sentence"], c["verdict"], _primary(c["rule"][0])) for c in self.claims]
         caption = (
-            f"The figure is the primary measure with its 95 % interval over {self.experiment.seeds} training seeds. A verdict "
-            "is a function of these intervals and of the table of margins, and of nothing else."
+            f"The figure is the first row's with its 95 % interval over {self.experiment.seeds} training seeds. A verdict "
+            "is a function of the seeds' figures and of the table of margins, and of nothing else."
         )
-        quick = " This was a quick run: few seeds, fewer images, wider intervals." if self.experiment.quick else ""
+        quick = " This was a quick run: fewer models, steps and images." if self.experiment.quick else ""
         return Section("The verdicts", table=verdict_table(judged, caption + quick))
 
     def reading(self) -> Section:
         """How the numbers came about."""
         text = (
             "Every model has the same network, data, batches and number of steps, and differs by a word: a point instead of a "
-            "cloud, no KL, another β. Seeds vary training and decide; their interval pools one variance over all models. "
-            "Images vary the test set; that interval is given beside, never mixed in. Latent distances are in whitened units, "
-            "else they would compare scales. Controls that learned nothing are measured too: where a measure ranks one of "
-            "them above a model, the measure is blind to something."
+            "cloud, no KL, another β. Seeds vary training and decide: a 95 % t-interval by each model's own seeds. The word of "
+            "a claim's first row is adjusted for the number of claims (Holm): it may be “cannot tell” though the interval alone "
+            "lies beyond the margin. Images vary the test set; that interval is given beside, never mixed in. Latent distances "
+            "are in whitened units, else they would compare scales. Controls that learned nothing are measured too: where a "
+            "measure ranks one of them above a model, the measure is blind to something."
         )
         return Section("How to read this", text, table=compared(self.evidence, units(self.gallery.material)))
 
@@ -137,7 +138,7 @@ class Page:
             f"{measure}: a dot for each model and control; the thick interval is over seeds, the thin one over images (seed 0)."
         )
         parts = [Section(one.title, "", figure, one.caption) for one in self._plates(claim["id"]) if (figure := one.draw())]
-        told = [f"{claim['verdict'].capitalize()}.", f"What the popular account leaves out: {claim['leaves_out']}"]
+        told = [_said(claim), f"What the popular account leaves out: {claim['leaves_out']}"]
         text = "\n\n".join([*told, *blind(self.evidence, claim["rule"])])
         return Section(
             f"{claim['id']}. {claim['sentence']}", text, chart, caption if chart else "", rules(claim["rule"]), parts=parts
@@ -145,6 +146,12 @@ class Page:
 
     def _plates(self, number: int) -> list[Plate]:
         return plates(self.gallery, self.evidence, self.curves).get(number, [])
+
+
+def _said(claim: dict[str, Any]) -> str:
+    """The verdict, and which part of the sentence holds where not all does."""
+    word = claim["verdict"].capitalize()
+    return f"{word}: {claim['parts']}." if claim["parts"] else f"{word}."
 
 
 def _primary(rule: dict[str, Any]) -> str:

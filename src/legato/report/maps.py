@@ -140,10 +140,15 @@ def _note(panel: LatentMap, chosen: NDArray[np.intp], half: float) -> str:
         words += f" · {rest} classes grey"
     if panel.sigma is None:
         return f"{words}\ncodes are points: there are no clouds"
-    median = f"median σ = {style.plain(float(np.median(panel.sigma)))}"
+    width = f"σ = {style.plain(_width(panel.sigma))} (geometric mean)"
     if _invisible(panel.sigma, half):
-        return f"{words}\n{median}: clouds smaller than a dot"
-    return f"{words}\n{len(chosen)} clouds of 1σ, {median}"
+        return f"{words}\n{width}: clouds smaller than a dot"
+    return f"{words}\n{len(chosen)} clouds of 1σ, {width}"
+
+
+def _width(sigma: Floats) -> float:
+    """The one average of σ that reports use, over images and dimensions."""
+    return float(np.exp(np.log(np.asarray(sigma, np.float64)).mean()))
 
 
 def _dot(n: int, clouds: bool) -> float:
@@ -152,7 +157,7 @@ def _dot(n: int, clouds: bool) -> float:
 
 
 def _invisible(sigma: Floats, half: float) -> bool:
-    return float(np.median(sigma)) / half * BOX * 72 < _dot(len(sigma), clouds=True)
+    return _width(sigma) / half * BOX * 72 < _dot(len(sigma), clouds=True)
 
 
 def square_frame(axes: Axes, centre: tuple[float, float], half: float, dims: tuple[int, int] = (1, 2)) -> None:

@@ -95,7 +95,7 @@ def widths(visit: Visit) -> Found:
             np.log(np.abs(mu - mu.mean(0)) + 1e-30).mean(1), "geometric mean of |mu_j|", "latent units"
         ),
     }
-    return figures, {"sigma": sigma.mean(0).tolist(), "spread": mu.std(0).tolist()}
+    return figures, {"sigma": np.exp(logs.mean(0)).tolist(), "spread": mu.std(0).tolist()}
 
 
 def _noise_ratio(logs: np.ndarray, mu: np.ndarray) -> Estimate:
