@@ -97,13 +97,13 @@ def sections(members: Sequence[Member], data: Prepared, numbers: Table, drag: Se
             "From one digit to another",
             "Straight lines between two codes, decoded. The cross-fade blends pixels instead: smooth, and no digit in between.",
             interpolation_figure(large, data),
-            f"The first two test digits of different classes, {LARGE} latents.",
+            f"Two test digits of different classes, drawn at random, {LARGE} latents.",
         ),
         Section(
             "Reconstructions",
             "What the noise and the KL cost: the same digits through each model.",
             reconstruction_figure(large, data),
-            f"Decoded means of the codes of the first 10 test digits, {LARGE} latents; the models see pixels drawn 0 or 1.",
+            f"Decoded means of the codes of 10 random test digits, {LARGE} latents; the models see pixels drawn 0 or 1.",
         ),
         Section(
             "The noise over training",

@@ -113,12 +113,13 @@ class Page:
     def reading(self) -> Section:
         """How the numbers came about."""
         text = (
-            "Every model has the same network, data, batches and number of steps, and differs by a word: a point instead of a "
-            "cloud, no KL, another β. Seeds vary training and decide: a 95 % t-interval by each model's own seeds. The word of "
-            "a claim's first row is adjusted for the number of claims (Holm): it may be “cannot tell” though the interval alone "
-            "lies beyond the margin. Images vary the test set; that interval is given beside, never mixed in. Latent distances "
-            "are in whitened units, else they would compare scales. Controls that learned nothing are measured too: where a "
-            "measure ranks one of them above a model, the measure is blind to something."
+            "Every model has the same network, data, batches and number of steps, and differs by a word: a point instead "
+            "of a cloud, no KL, another β. Seeds vary training and decide: a 95 % t-interval by each model's own seeds. "
+            "The word of a claim's first row is adjusted for the number of claims (Holm): it may be “cannot tell” though "
+            "the interval alone lies beyond the margin. Images vary the test set; that interval is given beside, never "
+            "mixed in. Latent distances are in whitened units, else they would compare scales. Controls that learned "
+            "nothing are measured too: where a measure ranks one of them above a model, the measure is blind to "
+            "something."
         )
         return Section("How to read this", text, table=compared(self.evidence, units(self.gallery.material)))
 

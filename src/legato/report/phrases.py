@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-RECONSTRUCTIONS = "The first test images and what is left of them after the latent bottleneck."
+RECONSTRUCTIONS = "Test images, drawn at random, and what is left of them after the latent bottleneck."
 PATH = (
     "Straight lines between two codes, decoded. The cross-fade blends pixels instead: perfectly smooth, and no image in "
     "between. What a latent space adds is what differs from it."
 )
-ENDS = "The first test image and the first of another class, or the second where there are no classes."
+ENDS = "Two test images of a random order: the first, and the first of another class, or the second where there are no classes."
 TRAVERSALS = "The most informative dimensions, one row each."
 PLANE = "The plane of two latents at even steps."
 DIMENSIONS = (

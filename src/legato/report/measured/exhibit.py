@@ -63,7 +63,7 @@ class Exhibit:
 
     @lazy
     def collapse(self) -> Collapse:
-        """Of the first test rows; against another prior than N(0, I) no KL is taken."""
+        """Of a part of the test rows; against another prior than N(0, I) no KL is taken."""
         sigma = self.test.sigma if self.subject.standard_prior else None
         return collapse(self.test.mu[:MOST], None if sigma is None else sigma[:MOST])
 

@@ -40,7 +40,7 @@ def samples(shown: Exhibit) -> Figure:
 
 
 def reconstructions(shown: Exhibit) -> Figure:
-    """The first test images above what is left of them."""
+    """Some test images above what is left of them."""
     decoded = shown.subject.decode(shown.test.mu[:RECONSTRUCTED])
     return reconstruction_panel(shown.material.test.images[:RECONSTRUCTED], [ImageRow(shown.title, decoded)])
 

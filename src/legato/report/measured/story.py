@@ -51,7 +51,7 @@ def _pictures(shown: Exhibit) -> list[Section]:
             "Reconstructions",
             phrases.RECONSTRUCTIONS,
             partial(figures.reconstructions, shown),
-            "The first test images above the decoded means of their codes.",
+            "Test images, drawn at random, above the decoded means of their codes.",
         ),
         _drawn(
             "Random samples",
@@ -59,7 +59,7 @@ def _pictures(shown: Exhibit) -> list[Section]:
             "that was not asked to keep to a prior, from a Gaussian where its codes are.",
             partial(figures.samples, shown),
             f"Decoded means of the first {SAMPLES} draws of seed {shown.visit.seed} from the prior and from N(mean, "
-            f"covariance) of draws of the training posteriors, not picked; the first {n} test images beside them.",
+            f"covariance) of draws of the training posteriors, not picked; {n} test images, drawn at random, beside.",
         ),
         _drawn(
             "From one image to another",

@@ -40,7 +40,7 @@ def _pictures(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
             "Samples from N(0, I)",
             "The same draws for every model." + (f" {_unasked(unasked)}" if unasked else ""),
             images.sample_figure(subjects, data, "prior"),
-            f"Decoded means of the first {images.SAMPLES} draws of seed 0, not picked; the first {n} test images beside them.",
+            f"Decoded means of the first {images.SAMPLES} draws of seed 0, not picked; {n} random test images beside.",
         )
     ]
     if unasked:
@@ -75,7 +75,7 @@ def _paths(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
             "Reconstructions",
             phrases.RECONSTRUCTIONS,
             images.reconstruction_figure(subjects, data),
-            f"Decoded means of the codes of the first test images{drawn}.",
+            f"Decoded means of the codes of some test images, drawn at random{drawn}.",
         ),
         Section(
             "From one image to another",
