@@ -50,7 +50,7 @@ def test_points_have_no_divergence_and_say_so():
 ADVICE = {
     "points": ((None, ONES * 9, ONES * 0, True), ["no prior to collapse to", "4 of its 4"]),
     "points, some idle": ((None, np.array([9, 9, 0, 0.0]), ONES * 0, True), ["2 of its 4"]),
-    "uncharged": ((ONES * 5, ONES * 4, ONES * 0.01, False), ["shrinks", "0.05", "fit a Gaussian"]),
+    "uncharged": ((ONES * 5, ONES * 4, ONES * 0.1, False), ["shrinks", "0.05", "fit a Gaussian"]),
     "uncharged, nothing varies": ((ONES * 5, ONES * 0, ONES, False), ["no mean varies"]),
     "collapsed": ((ONES * 0.001, ONES * 0, ONES, True), ["All 4", "Lower β", "warm", "free bits", "precision"]),
     "unsettled, one": (

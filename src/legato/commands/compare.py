@@ -27,7 +27,7 @@ def compare(
     split: Split = "test",
     k: Annotated[int, Parameter(help="Importance draws per example, exactly, the same for all.")] = 100,
     limit: Annotated[
-        int | None, Parameter(help="A random sample of so many examples of the split, the same for every run.")
+        int | None, Parameter(help="A random sample of so many examples, the same for every run.")
     ] = None,
     seed: Seed = 0,
     json: Json = None,
