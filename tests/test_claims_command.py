@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from legato.commands import claims as command
+from legato.errors import Mistake
 from legato.experiment import Experiment
 from legato.experiment.members import LARGE
 
@@ -33,7 +34,7 @@ def run(source: str, *words: str) -> None:
     command.app([*words, "--data", source], result_action="return_value")
 
 
-@pytest.mark.parametrize(("words", "minutes"), [([], 1.5), (["--quick"], 0.3)])
+@pytest.mark.parametrize(("words", "minutes"), [([], 1.5), (["--quick"], 0.25)])
 def test_four_seeds_are_trained_unless_others_are_asked_for(asked, source, words, minutes, capsys):
     run(source, *words)
     (experiment,) = asked
@@ -45,7 +46,7 @@ def test_a_quick_family_is_trained_in_as_long_as_it_was_with_two_seeds(asked, so
     run(source, "--quick")
     (experiment,) = asked
     large = [member for member in experiment.members if member.latent_dim == LARGE]
-    assert (len(large), len(experiment.members)) == (20, 23)
+    assert (len(large), len(experiment.members)) == (24, 28)
     assert len(experiment.members) * experiment.protocol.minutes <= 13 * 0.6
 
 
@@ -58,3 +59,10 @@ def test_fewer_than_four_seeds_are_told_of_in_one_line(asked, source, seeds, tol
     lines = [line for line in capsys.readouterr().out.splitlines() if "cannot tell" in line]
     assert len(lines) == 1
     assert told in lines[0]
+
+
+def test_steps_may_be_said_in_the_place_of_minutes_and_not_beside_them(asked, source):
+    run(source, "--steps-per-model", "3007")
+    assert (asked[0].protocol.minutes, asked[0].protocol.steps) == (None, 3007)
+    with pytest.raises(Mistake, match="give one of them"):
+        run(source, "--steps-per-model", "3007", "--minutes-per-model", "1")

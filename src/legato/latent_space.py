@@ -24,6 +24,7 @@ from legato.model import LatentVariableModel
 from legato.recipe import Definition, Recipe
 from legato.run import Run, read_tensors
 from legato.setting import DataSpec
+from legato.streams import random_stream
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes"]
@@ -112,11 +113,11 @@ class LatentSpace:
         """
         if n < 1:
             raise Mistake(f"the number of samples must be 1 or more, got {n}")
-        rng = np.random.default_rng(seed)
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
-            return temperature * rng.standard_normal((n, self.latent_dim), dtype=np.float32)
+            noise = np.random.default_rng(seed).standard_normal((n, self.latent_dim), dtype=np.float32)
+            return temperature * noise
         mean, covariance, _ = self.codes()
-        drawn = rng.multivariate_normal(mean, covariance, n, method="eigh")
+        drawn = random_stream(seed, "draws", "training codes").multivariate_normal(mean, covariance, n, method="eigh")
         return np.asarray(mean + temperature * (drawn - mean), np.float32)
 
     def sample(self, n: int, *, seed: int = 0, origin: Origin = "auto", temperature: float = 1.0) -> Floats:

@@ -26,9 +26,7 @@ def compare(
     data: Source = None,
     split: Split = "test",
     k: Annotated[int, Parameter(help="Importance draws per example, exactly, the same for all.")] = 100,
-    limit: Annotated[
-        int | None, Parameter(help="A random sample of so many examples, the same for every run.")
-    ] = None,
+    limit: Annotated[int | None, Parameter(help="A random sample of so many examples, the same for every run.")] = None,
     seed: Seed = 0,
     json: Json = None,
     place: Where = HERE,

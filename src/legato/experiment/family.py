@@ -29,7 +29,8 @@ class Protocol:
 
     source: str
     data: DataOptions
-    minutes: float  # for one member, in which the probe counts the steps
+    minutes: float | None  # for one member, in which the probe counts the steps
+    steps: int | None = None  # where they were said instead
     device: str = "auto"
     module: str | None = None
 

@@ -69,16 +69,20 @@ def _steps(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExec
     if path.is_file():
         return _same(experiment, read_json(path), path)
     _refuse_foreign(experiment.out)
-    first = Task(experiment.members[0], experiment.protocol, shape, 0, experiment.out, experiment.quick)
-    found = _all_done([pool.submit(count_steps, first) for _ in range(experiment.side_by_side)], "probing", "probes")
-    steps: int = min(found)
+    steps = experiment.protocol.steps or _probed(experiment, shape, pool)
     write_json(path, experiment.stored(steps))
     return steps
 
 
+def _probed(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExecutor) -> int:
+    first = Task(experiment.members[0], experiment.protocol, shape, 0, experiment.out, experiment.quick)
+    found: list[int] = _all_done([pool.submit(count_steps, first) for _ in range(experiment.side_by_side)], "probing", "probes")
+    return min(found)
+
+
 def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
     """The stored number of steps. Raises `Mistake` where the folder is of another experiment; more seeds may be added."""
-    asked = experiment.stored(int(stored.get("steps", 0)))
+    asked = experiment.stored(experiment.protocol.steps or int(stored.get("steps", 0)))
     for name, value in asked.items():
         if name != "seeds" and stored.get(name) != value:
             raise Mistake(f"`{path}` says {name} = {stored.get(name)}, this asks for {value}: choose another --out")
