@@ -21,6 +21,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from legato.claims import CLAIMS
 from legato.measures.seeds import LOGARITHM, NEGATIVE, PLAIN, Level, Scale, mean_variance
 from legato.survey.disentangled import TITLES
 
@@ -88,10 +89,8 @@ def scale_of(measure: str) -> Scale:
 
 
 def declared() -> dict[str, object]:
-    """All that decides on which scale seeds are averaged, for the table's hash."""
-    return {
-        "logarithms": LOGARITHMS,
-        "shares": SHARES,
-        "few counts": FEW,
-        "realism": "a share up to 1 over that of training images",
-    }
+    """All that decides how seeds of what the rules read are averaged, for the table's hash."""
+    measures = sorted({rule.measure for claim in CLAIMS for rule in claim.rules})
+    realism = "logit of a share up to 1 over the precision of training images"
+    means = {name: realism if name.startswith("realism") else scale_of(name).mean for name in measures}
+    return {"means": means, "ratios": LOGARITHM.mean, "few counts": FEW, "then": TOGETHER}
