@@ -69,6 +69,7 @@ def midpoints(path: Path, n: int) -> Floats:
 def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
     """Whether the image at half of each of n paths lies between its ends, (n,) 1 or 0: no farther from either than these apart.
 
+    NaN where the ends are one image, which has nothing between: a decoder that gives one for every code would else have it all.
     `see` gives what images are compared by, (b, *data) -> (b, f); distances are Euclidean. Of three images that have nothing to
     do with each other, any of the three distances is the largest as often: an unrelated one lies between in one case of three.
     """
@@ -76,7 +77,9 @@ def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
     def inside(rows: Rows) -> Floats:
         first, half, last = (see(path(rows, np.full(len(rows), alpha))) for alpha in (0.0, 0.5, 1.0))
         apart = euclidean(first, last)
-        return np.asarray((euclidean(first, half) <= apart) & (euclidean(half, last) <= apart), np.float64)
+        between = (euclidean(first, half) <= apart) & (euclidean(half, last) <= apart)
+        moves = apart > STILL * np.linalg.norm(first.reshape(len(first), -1), axis=1)
+        return np.where(moves, between, np.nan)
 
     return np.asarray(_over(n, inside), np.float64)
 

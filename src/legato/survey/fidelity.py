@@ -6,6 +6,7 @@ All decoded images are means, compared with grey test images in the features of 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from legato.data.preparation import Floats
 from legato.measures.estimate import Estimate, absent, mean_over
@@ -56,9 +57,17 @@ def between(visit: Visit) -> Found:
 def middle(eyes: Eyes, effort: Effort, path: Path, n: int) -> dict[str, Estimate]:
     """The images at half of n paths: whether they are like real ones, and whether they lie between the ends."""
     figures = compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True)
-    inside = between_ends(path, n, eyes.features)
-    method = "image at half of a path no farther from either end than these are apart, in features"
-    return figures | {"midpoint between ends": mean_over(inside, "share of paths", method)}
+    return figures | {"midpoint between ends": _share_between(between_ends(path, n, eyes.features))}
+
+
+def _share_between(inside: NDArray[np.float64]) -> Estimate:
+    """Of the paths that have two ends."""
+    unit, moves = "share of paths", ~np.isnan(inside)
+    if not moves.any():
+        return absent("the decoder gives one image at both ends of every path", unit)
+    still = f"; {(~moves).sum()} paths whose ends are one image are left out" if not moves.all() else ""
+    method = f"image at half of a path no farther from either end than these are apart, in features{still}"
+    return mean_over(inside[moves], unit, method)
 
 
 def _realism(precision: Estimate, real: Estimate) -> Estimate:
