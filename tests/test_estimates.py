@@ -11,9 +11,6 @@ from scipy import stats
 
 from legato.errors import Mistake
 from legato.measures.estimate import (
-    Estimate,
-    absent,
-    equivalent,
     holm,
     log_ratio,
     over_seeds,
@@ -136,7 +133,7 @@ def test_a_seed_that_diverged_is_not_averaged():
         over_seeds([], "", "x")
 
 
-# ------------------------------------------------------------------------------------------------ many, and the same
+# ------------------------------------------------------------------------------------------------ many
 
 
 def test_holms_adjustment_is_the_step_down_procedure():
@@ -150,23 +147,3 @@ def test_holms_adjustment_is_the_step_down_procedure():
             rejected.add(int(at))
         assert rejected == set(np.flatnonzero(holm(p) <= level))
     assert holm([0.9, 0.8]) == pytest.approx([1, 1])
-
-
-def test_equivalence_is_two_one_sided_tests():
-    rng = np.random.default_rng(0)
-    for shift in (0.0, 0.1, 0.2, 0.3):
-        x = shift + rng.standard_normal(25)
-        found = over_seeds(x, "", "x")
-        for margin in (0.2, 0.4, 0.6):
-            above = stats.ttest_1samp(x, -margin, alternative="greater").pvalue
-            below = stats.ttest_1samp(x, margin, alternative="less").pvalue
-            assert equivalent(found, margin, freedom=24) == (max(above, below) < 0.05)
-            assert equivalent(found, margin) <= equivalent(found, margin, freedom=24)
-
-
-def test_no_interval_shows_no_equivalence():
-    assert equivalent(absent("needs labels"), 1.0) is None
-    assert equivalent(over_seeds([0.0], "", "x"), 1.0) is None
-    assert equivalent(Estimate(0.0, -0.01, 3.0, 9, "", ""), 1.0) is False
-    with pytest.raises(Mistake, match="margin"):
-        equivalent(absent("x"), 0.0)

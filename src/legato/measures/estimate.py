@@ -2,7 +2,7 @@
 
 Covered: means, quantiles and paired differences over images; any statistic by the bootstrap, or by subsampling where copies
 of an image would distort it; t-intervals over training seeds, which are another interval, given beside and never mixed in;
-what many comparisons cost (Holm) and when two values count as the same (equivalence). Not covered: what is measured.
+what many comparisons cost (Holm). Not covered: what is measured; when two values count as the same (claims.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrik, ndtri, stdtrit  # scipy.stats has these too, and takes a second to import
+from scipy.special import bdtrik, stdtrit  # scipy.stats has these too, and takes a second to import
 
 from legato.errors import Mistake
 
@@ -176,22 +176,6 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     adjusted = np.empty(m)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (m - np.arange(m))), 1)
     return adjusted
-
-
-def equivalent(difference: Estimate, margin: float, freedom: int | None = None) -> bool | None:
-    """Whether a difference is shown to lie within ±margin at 5 %: two one-sided tests, that is, by the 90 % interval.
-
-    Schuirmann 1987, https://doi.org/10.1007/BF01068419. None where there is no interval. The 95 % interval is narrowed to 90 %,
-    each end for itself, as a normal one, or as Student's with `freedom` degrees. A t-interval taken as normal stays too wide:
-    that errs on the side of "not shown".
-    """
-    if margin <= 0:
-        raise Mistake(f"`margin` must be above 0, got {margin}")
-    if difference.value is None or difference.low is None or difference.high is None:
-        return None
-    narrow, wide = (float(ndtri(p) if freedom is None else stdtrit(freedom, p)) for p in (0.95, 0.975))
-    ends = (difference.value + (end - difference.value) * narrow / wide for end in (difference.low, difference.high))
-    return all(-margin < end < margin for end in ends)
 
 
 def _alike(a: NDArray[Any], b: NDArray[Any], pair: Callable[..., Any]) -> NDArray[np.float64]:
