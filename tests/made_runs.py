@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
 KINDS = ("grey", "binary", "colour", "table")
 RECIPES = (
     *("vae", "autoencoder", "noisy_autoencoder", "beta_vae", "warmup_vae", "sigma_vae"),
-    *("mean_only_vae", "fixed_noise_autoencoder"),
+    *("mean_only_vae", "fixed_noise_autoencoder", "pulled_autoencoder"),
 )
 
 # name -> recipe, source, and what differs from SMALL

@@ -109,11 +109,6 @@ def test_every_rule_gets_a_contrast_or_a_reason():
     assert all(one.estimate.value is None and one.estimate.why and one.p_above(1.0) is None for one in found.values())
 
 
-def test_the_rules_names_for_the_smallest_and_the_largest_beta_are_looked_up():
-    found = Evidence({"beta-4": [{"sigma": one(0.5)}] * 2}, aliases={"beta-high": "beta-4"})
-    assert found.values("sigma", "beta-high") == [0.5, 0.5]
-
-
 # Shares: on the logit scale.
 
 
@@ -283,8 +278,12 @@ def test_a_shares_interval_covers_the_truth_whatever_others_seeds_do(member, tru
 
 def test_every_rules_measure_and_every_figure_of_a_survey_has_the_scale_that_its_kind_has():
     of_rules = {rule.measure for claim in CLAIMS for rule in claim.rules}
-    shares = {"norm distance", "two-sample accuracy", "purity", "confusion", "distance to own", "distance to standard"}
+    shares = {
+        *("norm distance", "two-sample accuracy", "purity", "confusion", "distance to own", "distance to standard"),
+        *("midpoint between ends", "coverage prior"),
+    }
     assert {name for name in of_rules if isinstance(scale_of(name), Share)} == shares
+    assert scale_of("size of means") is scale_of("moved by a tenth") is scale_of("variance ratio") is LOGARITHM
     assert scale_of("sigma") is scale_of("distance of sigma from 1") is scale_of("frechet prior") is LOGARITHM
     assert scale_of("force balance") is scale_of("detached gradient") is scale_of("kid prior") is PLAIN
     named = [name for chapter in CHAPTERS for name in chapter.measures]

@@ -46,7 +46,7 @@ from legato.latent_space import load
 from legato.latents import Flat
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
-from legato.objectives import Distortion, ImportanceWeighted, MeanRate, Rate, Term, anneal, importance_weighted_bound
+from legato.objectives import Distortion, ImportanceWeighted, MeanRate, Pull, Rate, Term, anneal, importance_weighted_bound
 from legato.objectives.term import weighed
 from legato.priors import StandardNormal
 from legato.recipe import RECIPES, Recipe, define, find
@@ -57,7 +57,7 @@ from made_sources import COLOUR, GREY
 find("vae")  # fills RECIPES, which the tables below read
 
 FITS = {"binary": "bernoulli", "bytes": "discretized-logistic", "reals": "gaussian"}
-GENERATIVE = [name for name in RECIPES if name != "autoencoder"]
+GENERATIVE = [name for name in RECIPES if name not in ("autoencoder", "pulled_autoencoder")]
 few = partial(settings, deadline=None, derandomize=True)
 
 
@@ -623,7 +623,13 @@ def test_solve_freezes_the_scale_so_that_evaluation_does_not_read_the_batch():
 
 # ------------------------------------------------------------------------------- per example, whatever the batch it is in
 
-PER_EXAMPLE = {Distortion: Distortion, Rate: Rate, MeanRate: MeanRate, ImportanceWeighted: partial(ImportanceWeighted, 3)}
+PER_EXAMPLE = {
+    Distortion: Distortion,
+    Rate: Rate,
+    MeanRate: MeanRate,
+    Pull: Pull,
+    ImportanceWeighted: partial(ImportanceWeighted, 3),
+}
 AGGREGATE: set[type[Term]] = set()  # terms that need the batch by design, with a law of their own
 
 
@@ -651,6 +657,46 @@ def test_per_example_terms_are_unchanged_when_the_batch_is_repeated_or_cut(name,
     assert_close(values([0, 1, 2, 3, 4] * 3), whole.repeat(1, 3))
     assert_close(torch.cat([values([0, 1]), values([2]), values([3, 4])], 1), whole)
     assert_close(values([4, 2, 0]), whole[:, [4, 2, 0]])
+
+
+# ------------------------------------------------------------------------------------------------------- the pull
+
+
+def test_the_pull_on_a_point_is_half_its_square_and_its_gradient_the_point():
+    trace = build("pulled_autoencoder").model(examples(4, (6,), "reals"), 3)
+    (rung,) = trace.rungs
+    assert_close(Pull()(trace), 0.5 * (rung.q.mean**2).sum(1))
+    (slope,) = torch.autograd.grad(Pull()(trace).sum(), rung.q.mean)
+    assert_close(slope, rung.q.mean)
+
+
+def test_the_pull_on_a_gaussian_is_half_of_mu_squared_plus_sigma_squared():
+    """At cubature draws the mean of a square is its expectation, so that no error is left; the pull on each draw is the draw."""
+    points, model = cubature(3), build().model
+    Tape(model, points)
+    trace = model(examples(4, (6,), "reals"), len(points))
+    (rung,) = trace.rungs
+    assert_close(Pull()(trace), 0.5 * (rung.q.mean**2 + rung.q.stddev**2).sum(1))
+    (slope,) = torch.autograd.grad(Pull()(trace).sum(), rung.z)
+    assert_close(slope, rung.z / len(points))
+
+
+def test_the_pull_is_what_the_kl_charges_but_for_the_width_that_it_does_not_hold_up():
+    """KL = ½ Σ (μ² + σ² − 1 − log σ²): without −log σ² nothing keeps σ from 0."""
+    points, model = cubature(3), build().model
+    Tape(model, points)
+    trace = model(examples(4, (6,), "reals"), len(points))
+    widths = trace.rungs[0].q.stddev
+    assert_close(Pull()(trace) - trace.kl, (0.5 + widths.log()).sum(1))
+
+
+def test_the_pull_is_towards_the_priors_centre_in_its_units():
+    p = Independent(Normal(torch.tensor([1.0, -2.0]).double(), torch.tensor([2.0, 0.5]).double()), 1)
+    z = torch.tensor([[[3.0, -1.0], [1.0, -2.0]]], dtype=torch.float64)
+    trace = Trace(z[0], p, z, (Rung(p, p, z),))
+    assert Pull()(trace).tolist() == [0.5 * (1 + 4), 0.0]
+    constant = 0.5 * math.log(2 * math.pi)
+    assert_close(Pull()(trace), -p.log_prob(z[0]) - 2 * constant - math.log(2 * 0.5))
 
 
 # ------------------------------------------------------------------------------------------- free bits and schedules

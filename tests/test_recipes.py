@@ -148,7 +148,10 @@ def test_autoencoder_and_vae_differ_by_a_point_and_a_rate_alone():
     assert terms["autoencoder"] == terms["noisy_autoencoder"] == terms["fixed_noise_autoencoder"] == ["distortion"]
     assert terms["mean_only_vae"] == ["distortion", "rate of the mean"]
     assert terms["vae"] == terms["beta_vae"] == terms["warmup_vae"] == terms["sigma_vae"] == ["distortion", "rate"]
-    assert [name for name, each in made.items() if not each.model.latent.has_density] == ["autoencoder"]
+    assert terms["pulled_autoencoder"] == ["distortion", "pull"]
+    assert {name for name, each in made.items() if not each.model.latent.has_density} == {"autoencoder", "pulled_autoencoder"}
+    assert made["pulled_autoencoder"].objective.at(0, 10) == [1.0, 1.0]
+    assert not made["pulled_autoencoder"].objective.charges_rate
     assert made["vae"].objective.at(0, 10) == made["sigma_vae"].objective.at(0, 10) == [1.0, 1.0]
     assert made["beta_vae"].objective.at(0, 10) == [1.0, 4.0]
     assert [made["warmup_vae"].objective.at(step, 100)[1] for step in (0, 5, 25, 99)] == [0.0, 0.2, 1.0, 1.0]
