@@ -1,4 +1,7 @@
-"""What all tests share: a cache folder of their own, so that no test reads or fills a person's, and MNIST is unpacked once."""
+"""What all tests share: one chip's arithmetic on any chip; a cache folder of their own, so that no test fills a person's.
+
+LEGATO_TEST_PRECISION=bfloat16 and LEGATO_TEST_DEVICE=cuda choose another arithmetic for all that tests train and measure.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,23 @@ from pathlib import Path
 
 import pytest
 
+# Before torch and NumPy are loaded, which read their counts of threads then. Child processes inherit it.
+os.environ.update(
+    LEGATO_PRECISION=os.environ.get("LEGATO_TEST_PRECISION") or "float32",
+    LEGATO_DEVICE=os.environ.get("LEGATO_TEST_DEVICE") or "cpu",
+    **dict.fromkeys(("LEGATO_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+)
+
 import made_runs
+
+TRAINS = {"runs", "sources", "trained"}  # fixtures of what is trained
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of trained models by the fixtures that they ask for."""
+    for item in items:
+        if TRAINS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("trained")
 
 
 @pytest.fixture(scope="session", autouse=True)

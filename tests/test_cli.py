@@ -22,6 +22,7 @@ from legato.pictures import grid, strips, to_bytes
 from legato.run import Run
 from made_runs import RUNS, arguments, blobs
 from made_sources import folder_of
+from patience import PATIENCE
 
 ON_RUN = ("evaluate", "sample", "reconstruct", "interpolate", "traverse", "encode", "score")
 CPU = ["--device", "cpu", "--threads", "1"]
@@ -342,7 +343,7 @@ def test_the_version_is_told(capsys):
 def test_the_package_and_its_overview_cost_no_torch(code):
     heavy = "torch", "numpy", "matplotlib", "pyarrow", "sklearn", "PIL"
     check = f"{code}\nimport sys\nassert not (found := set({heavy!r}) & set(sys.modules)), found"
-    told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=False)
+    told = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert told.returncode == 0, told.stderr
 
 
@@ -376,12 +377,14 @@ sys.meta_path.insert(0, Impatient())
 from legato.__main__ import main
 main()
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (told.returncode, told.stderr) == (130, "legato: interrupted\n")
 
 
 def test_the_package_runs_as_a_module_as_the_command_does():
-    told = subprocess.run([sys.executable, "-m", "legato", "evalute"], capture_output=True, text=True, timeout=60, check=False)
+    told = subprocess.run(
+        [sys.executable, "-m", "legato", "evalute"], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert told.returncode == 2
     assert told.stderr.startswith("legato: ")
 

@@ -25,6 +25,7 @@ from legato import cli
 from legato.commands import explore
 from legato.explorer import opening
 from legato.explorer.frames import Answered, Asked
+from patience import PATIENCE
 
 COMMAND = (sys.executable, "-m", "legato", "explore", "--threads", "1", "--device", "cpu")
 
@@ -52,10 +53,10 @@ def test_it_prints_its_address_answers_and_ends_quietly(runs):
     with started(str(runs["vae"]), str(runs["autoencoder"]), "--no-browser") as process:
         url = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{22}/", url)
-        visit = json.load(urllib.request.urlopen(f"{url}visit.json", timeout=30))
+        visit = json.load(urllib.request.urlopen(f"{url}visit.json", timeout=PATIENCE))
         assert [model["title"] for model in visit["models"]] == ["vae", "autoencoder"]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -64,12 +65,12 @@ def test_it_ends_quietly_while_a_page_is_open_and_asks(runs):
         url = process.stdout.readline().strip()
         plane = {"u": [1, 0, 0], "v": [0, 1, 0], "anchor": [0, 0, 0]}
         asked = {"model": 0, "step": None, "kind": "holes", "plane": plane, "extent": [-3, 3, -3, 3], "size": 512}
-        with connect(url.replace("http", "ws") + "socket") as ws, ThreadPoolExecutor() as asking:
-            waiting = asking.submit(urllib.request.urlopen, f"{url}field", json.dumps(asked).encode(), timeout=30)
+        with connect(url.replace("http", "ws") + "socket", open_timeout=PATIENCE) as ws, ThreadPoolExecutor() as asking:
+            waiting = asking.submit(urllib.request.urlopen, f"{url}field", json.dumps(asked).encode(), timeout=PATIENCE)
             ws.send(Asked(1, 1, 0, 0, np.zeros(3, np.float32)).pack())
-            assert Answered.read(ws.recv(timeout=30)).seq == 1
+            assert Answered.read(ws.recv(timeout=PATIENCE)).seq == 1
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=PATIENCE)
             with pytest.raises(HTTPError, match="503") as refused:
                 waiting.result()
             refused.value.close()
@@ -147,10 +148,10 @@ def test_exploring_changes_nothing_in_a_run(runs, tmp_path):
     with started(str(run), "--no-browser") as process:
         url = process.stdout.readline().strip()
         body = json.dumps({"model": 0, "step": None, "z": [0, 0, 0], "k": 3}).encode()
-        found = json.load(urllib.request.urlopen(f"{url}locate", body, timeout=30))
+        found = json.load(urllib.request.urlopen(f"{url}locate", body, timeout=PATIENCE))
         assert len(found["rows"]) == 3
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert files() == before
 
 

@@ -29,9 +29,9 @@ from legato.explorer.layout import EXTRA, MOST, Layouts, laid_out, obstacle
 from legato.explorer.opening import prepare
 from legato.explorer.points import NO_LABEL, Points
 from legato.explorer.worker import finished
+from patience import PATIENCE
 from test_explorer_server import AXES, BASE, FIELD, LOAD, asks, right, serving
 
-PATIENCE = 60.0
 STAND_IN = """
 import os, time
 class UMAP:

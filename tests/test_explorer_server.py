@@ -36,6 +36,7 @@ from legato.explorer.points import Points
 from legato.explorer.server import JSON
 from legato.explorer.session import UPLOAD
 from legato.latent_space import load
+from patience import PATIENCE
 
 LOAD = partial(load, device="cpu", threads=1)
 AXES = {"u": [1, 0, 0], "v": [0, 1, 0], "anchor": [0, 0, 0]}
@@ -58,7 +59,7 @@ class Served:
     def ask(
         self, path: str, body: Any = None, method: str | None = None, below: str | None = None, **headers: str
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         target = f"/{self.token if below is None else below}/{path}"
         told = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -83,7 +84,7 @@ class Served:
         return line
 
     def drag(self, **more: Any) -> ClientConnection:
-        return connect(f"ws://{self.host}/{self.token}/socket", **more)
+        return connect(f"ws://{self.host}/{self.token}/socket", **{"open_timeout": PATIENCE, **more})
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def served(runs) -> Iterator[Served]:
 
 def asks(ws: ClientConnection, z: Any, seq: int = 1, model: int = 0, step: int = 0) -> Answered:
     ws.send(Asked(seq, 1, model, step, np.asarray(z, np.float32)).pack())
-    return Answered.read(ws.recv(timeout=30))
+    return Answered.read(ws.recv(timeout=PATIENCE))
 
 
 def right(answered: Answered, z: Any, space: Any) -> bool:
@@ -288,7 +289,7 @@ def test_a_picture_that_would_be_huge_is_refused_unread(served):
 
 
 def test_a_body_is_counted_while_it_arrives(served):
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as raw:
         raw.sendall(
             f"POST /{served.token}/decode HTTP/1.1\r\nHost: {served.host}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
@@ -334,7 +335,7 @@ def test_what_is_no_frame_ends_its_own_socket(served, garbage):
     with served.drag() as other, served.drag() as ws:
         ws.send(garbage)
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(timeout=20)
+            ws.recv(timeout=PATIENCE)
         assert closed.value.rcvd.code == 1007
         assert asks(other, [0, 0, 0]).picture.fmt == RGBA
 
@@ -343,7 +344,7 @@ def test_a_frame_that_is_too_long_ends_its_own_socket(served):
     with served.drag() as other, served.drag() as ws:
         ws.send(bytes(1 << 20))
         with pytest.raises(ConnectionClosed) as closed:
-            ws.recv(timeout=20)
+            ws.recv(timeout=PATIENCE)
         assert closed.value.rcvd.code == 1009
         assert asks(other, [0, 0, 0]).picture.fmt == RGBA
 
@@ -357,7 +358,7 @@ def test_of_a_flood_the_newest_is_answered_and_little_else(served, runs):
             ws.send(Asked(seq, 1, 0, 0, z).pack())
         answers = []
         while not answers or answers[-1].seq != count - 1:
-            answers.append(Answered.read(ws.recv(timeout=30)))
+            answers.append(Answered.read(ws.recv(timeout=PATIENCE)))
     seqs = [answer.seq for answer in answers]
     assert seqs == sorted(set(seqs))
     assert right(answers[-1], zs[-1], space)
@@ -388,10 +389,10 @@ def test_nobody_harms_another_page(served, runs):
     def garbage() -> None:
         with served.drag() as ws:
             ws.send(os.urandom(50))
-            ws.recv(timeout=5)
+            ws.recv(timeout=PATIENCE)
 
     def half() -> None:
-        with socket.create_connection(("127.0.0.1", served.port), timeout=5) as raw:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as raw:
             raw.sendall(
                 f"GET /{served.token}/socket HTTP/1.1\r\nHost: {served.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
@@ -402,7 +403,7 @@ def test_nobody_harms_another_page(served, runs):
 
     def vanish() -> None:
         content = json.dumps({**FIELD, "size": 256, "kind": "holes"}).encode()
-        with socket.create_connection(("127.0.0.1", served.port), timeout=5) as raw:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE) as raw:
             raw.sendall(
                 f"POST /{served.token}/field HTTP/1.1\r\nHost: {served.host}\r\nContent-Length: {len(content)}\r\n\r\n".encode()
                 + content
@@ -449,9 +450,9 @@ def test_a_server_that_ends_lets_its_pages_go(runs):
         assert asks(ws, [0, 0, 0]).picture.fmt == RGBA
         served.opening.server.should_exit = True
         with pytest.raises(ConnectionClosed):
-            ws.recv(timeout=10)
+            ws.recv(timeout=PATIENCE)
     with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", served.port), timeout=2)
+        socket.create_connection(("127.0.0.1", served.port), timeout=PATIENCE)
 
 
 def test_a_port_that_is_taken_is_a_mistake():

@@ -53,6 +53,7 @@ from legato.recipe import RECIPES, Recipe, define, find
 from legato.setting import DataSpec
 from legato.trace import Given, Rung, Trace
 from made_sources import COLOUR, GREY
+from patience import PATIENCE
 
 find("vae")  # fills RECIPES, which the tables below read
 
@@ -1049,7 +1050,9 @@ def test_a_run_killed_at_random_steps_and_resumed_is_bit_for_bit_the_run_that_ne
     out, how = tmp_path / "r", {"steps": 400, "checkpoint_minutes": 0.001}
     words = made_runs.arguments(name, sources["grey"], out, **how)
     for step in sorted(np.random.default_rng(1).integers(100, 400, 2)):
-        child = subprocess.run([sys.executable, "-c", KILLED, str(step), *words], capture_output=True, timeout=100, check=False)
+        child = subprocess.run(
+            [sys.executable, "-c", KILLED, str(step), *words], capture_output=True, timeout=PATIENCE, check=False
+        )
         assert child.returncode == -signal.SIGKILL, child.stderr
         words = ["train", "--resume", "--out", str(out), "--checkpoint-minutes", "0.001"]
     assert checkpoint.existing(out / "checkpoint"), "the children were killed before they had saved anything"

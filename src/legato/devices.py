@@ -1,4 +1,7 @@
-"""Where to compute: a device by name, and how many threads."""
+"""Where to compute: a device by name, how many threads, which precision; and the environment's word on each.
+
+An explicit option beats LEGATO_DEVICE, LEGATO_THREADS and LEGATO_PRECISION, and these beat what is found here.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,16 @@ from legato.errors import Mistake
 
 _C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h, for mallopt
+DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISION"
+PRECISIONS = ("float32", "bfloat16")
+
+
+def auto_precision(device: torch.device) -> str:
+    """What `--precision auto` comes to: LEGATO_PRECISION, else `native_precision`. Raises `Mistake` for another word."""
+    asked = os.environ.get(PRECISION) or "auto"
+    if asked not in ("auto", *PRECISIONS):
+        raise Mistake(f"{PRECISION} must be auto, {' or '.join(PRECISIONS)}, got `{asked}`")
+    return native_precision(device) if asked == "auto" else asked
 
 
 def native_precision(device: torch.device) -> str:
@@ -65,8 +78,8 @@ def release_memory() -> None:
 
 
 def choose(device: str = "auto", threads: int | None = None) -> torch.device:
-    """The torch device; `auto` is a GPU if there is one. Sets torch's thread count where `threads` is given, and
-    `keep_memory` for the process.
+    """The torch device; `auto` is LEGATO_DEVICE, else a GPU if there is one. Sets torch's thread count where `threads` is
+    given, and `keep_memory` for the process.
 
     Raises `Mistake` for a device that does not exist here.
     """
@@ -75,14 +88,36 @@ def choose(device: str = "auto", threads: int | None = None) -> torch.device:
             raise Mistake(f"--threads must be 1 or more, got {threads}")
         torch.set_num_threads(threads)
     keep_memory()
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device != "auto":
+        return _named(device)
+    asked = os.environ.get(DEVICE) or "auto"
+    return _named(asked, f"{DEVICE}: ") if asked != "auto" else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _named(device: str, where: str = "") -> torch.device:
+    """The device of this name, or a `Mistake` that begins with where the name was found."""
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise Mistake(f"no device is named `{device}`: expected auto, cpu, cuda or cuda:N") from None
+        raise Mistake(f"{where}no device is named `{device}`: expected auto, cpu, cuda or cuda:N") from None
     if chosen.type not in ("cpu", "cuda"):
-        raise Mistake(f"`{device}` is no device that Legato computes on: expected auto, cpu, cuda or cuda:N")
+        raise Mistake(f"{where}`{device}` is no device that Legato computes on: expected auto, cpu, cuda or cuda:N")
     if chosen.type == "cuda" and (chosen.index or 0) >= (count := torch.cuda.device_count()):
-        raise Mistake(f"`{device}` was asked for, and torch sees {count or 'no'} GPU here: use --device cpu")
+        mend = f"{DEVICE}=cpu" if where else "--device cpu"
+        raise Mistake(f"{where}`{device}` was asked for, and torch sees {count or 'no'} GPU here: use {mend}")
     return chosen
+
+
+def asked_threads() -> int | None:
+    """LEGATO_THREADS; None where it is unset. Raises `Mistake` for what is no count."""
+    asked = os.environ.get(THREADS)
+    if not asked:
+        return None
+    if not asked.isdecimal() or int(asked) < 1:
+        raise Mistake(f"{THREADS} must be a whole number, 1 or more, got `{asked}`")
+    return int(asked)
+
+
+# Once, before anything is computed: read again in `choose`, it would undo what was said since, such as a worker's one thread.
+if (_threads := asked_threads()) is not None:
+    torch.set_num_threads(_threads)

@@ -24,6 +24,7 @@ from browser.opened import Opened  # noqa: E402
 from browser.served import served  # noqa: E402
 from legato import load  # noqa: E402
 from legato.latent_space import LatentSpace  # noqa: E402
+from patience import PATIENCE  # noqa: E402
 
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
@@ -95,7 +96,7 @@ def open_in(servers: Callable[..., str]) -> Iterator[Open]:
 
         def open_(browser: Browser, *names: str, at: str = "", url: str = "", wait: bool = True, **context: object) -> Opened:
             made = browser.new_context(**{"viewport": DESK, "reduced_motion": "reduce", "color_scheme": "light", **context})
-            made.set_default_timeout(60_000)
+            made.set_default_timeout(1000 * PATIENCE)
             stack.callback(made.close)
             page = Opened(made.new_page(), url or servers(*(names or ("vae", "autoencoder"))))
             opened.append(page)

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser
 
 from browser.opened import Opened
 from browser.served import COMMAND
+from patience import PATIENCE
 
 AWAY = ("data:", "blob:")  # addresses of what the page holds itself
 LOOK = 150  # milliseconds between two looks: the numbers are told ten times a second
@@ -37,7 +38,7 @@ def opened(browser: Browser, file: Path) -> Iterator[Opened]:
         page = Opened(context.new_page(), file.as_uri())
         page.page.goto(page.url)
         first = page.page.get_by_role("application").first
-        first.wait_for(timeout=60_000)
+        first.wait_for(timeout=1000 * PATIENCE)
         first.scroll_into_view_if_needed()
         page.eventually(lambda: page.decoded().shape[0] > 1, "a decoded image")
         yield page

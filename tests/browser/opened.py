@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Error, Locator, Page
 
-PATIENCE = 60.0  # seconds for what takes one on a machine with nothing else to do
+from patience import PATIENCE
+
 TICK = 25  # milliseconds between two looks
 AT_REST = "__app.sent === __app.drawn && __app.core.points.every((points) => points)"
 DRAWN = "(__app.frames > 0 || !document.querySelector('[data-testid=map-0]').checkVisibility())"
@@ -129,14 +130,15 @@ class Opened:
 
     def still_map(self, model: int = 0) -> NDArray[np.uint8]:
         """The map once two looks in a row see the same: clouds are drawn when the camera rests."""
-        before = self.shot(model)
-        for _ in range(200):
+        looks = [self.shot(model)]
+
+        def rests() -> bool:
             self.page.wait_for_timeout(150)
-            after = self.shot(model)
-            if np.array_equal(before, after):
-                return after
-            before = after
-        raise AssertionError("the map never rests")
+            looks.append(self.shot(model))
+            return np.array_equal(*looks[-2:])
+
+        self.eventually(rests, "the map rests")
+        return looks[-1]
 
     def strangers(self) -> list[str]:
         """Requests that did not go to this server, nor came from the page itself."""

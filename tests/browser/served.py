@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from patience import PATIENCE
+
 COMMAND = Path(sys.executable).with_name("legato")
-PATIENCE = 60  # seconds for what takes one on a machine with nothing else to do
 
 
 @contextmanager

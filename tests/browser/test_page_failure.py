@@ -11,6 +11,7 @@ from browser.conftest import ARGUMENTS
 from browser.models import decoded
 from browser.served import process
 from browser.test_page_map import SHOWN, blobs
+from patience import PATIENCE
 
 LOST = "WebSocket connection to .* failed|ERR_CONNECTION_REFUSED|Failed to load resource"
 TOKEN = "a-token-that-only-this-test-knows"
@@ -30,14 +31,14 @@ def test_13_the_server_ends_and_the_page_finds_it_again(visit, trained, space):
         server.kill()
         server.wait()
         banner = page.page.get_by_role("alert")
-        expect(banner).to_contain_text("The server is gone", timeout=60_000)
+        expect(banner).to_contain_text("The server is gone", timeout=1000 * PATIENCE)
         assert page.page.locator("main").evaluate("(main) => main.inert")
         assert "s old" in page.by_id("decoded-0").inner_text()
         assert np.array_equal(page.decoded(), image)
     port = url.split(":")[2].split("/")[0]
     with process(runs, "--port", port, **known) as (again, _):
         assert again == url
-        expect(banner).to_have_count(0, timeout=60_000)
+        expect(banner).to_have_count(0, timeout=1000 * PATIENCE)
         assert not page.page.locator("main").evaluate("(main) => main.inert")
         box = page.map_box()
         page.drag([(box["x"] + 100 + 10 * i, box["y"] + 200) for i in range(8)])

@@ -10,8 +10,9 @@ import torch
 from scipy.spatial import cKDTree
 
 from browser import models
+from browser.hatched import errors, holes, look_as_they_must
 from browser.served import served
-from browser.test_page_map import NEAR, SHOWN, around, reencoding
+from browser.test_page_map import NEAR, SHOWN, around
 from legato import load
 from legato.run import Run, write_tensors
 
@@ -99,25 +100,24 @@ def places(page, hole):
     return spots[away < 0.7 * radius], spots[np.random.default_rng(0).choice(data, SEEN, replace=False)], spots[[centre]]
 
 
-def seen(page, hole):
-    """How bright the map of holes is at these three."""
-    page.page.keyboard.press("h")
-    page.until("__app.state().background === 'holes'")
-    page.eventually(lambda: "64²" in page.by_id("legend-0").inner_text(), "the finest field")
+def seen(page, hole, model, noise):
+    """The map of holes of a model, and how bright it is at these three."""
+    found = holes(page, model, hole[3], noise)
     inside, data, centre = places(page, hole)
     assert len(inside) >= 10
-    return painted(page, inside), painted(page, data), painted(page, centre)[0]
+    return found, painted(page, inside), painted(page, data), painted(page, centre)[0]
 
 
 def test_10_a_planted_hole_ranks_above_the_data_centre_and_above_where_data_lies(visit, url, planted, hole, space):
     at, far, *_ = hole
-    noise = np.square(space("vae").encode(models.pictures()[0])[1]).mean(0)
-    told = reencoding(load(planted, device="cpu"), np.stack([at, far]).astype(np.float32), noise)
+    noise, model = np.square(space("vae").encode(models.pictures()[0])[1]).mean(0), load(planted, device="cpu")
+    told = errors(model, np.stack([at, far]), noise)
     print(f"re-encoding error in mean σ: {told[0]:.1f} in the hole, {told[1]:.1f} at the place whose image it shows")
-    inside, data, centre = seen(visit(url=url, at=SHOWN), hole)
+    found, inside, data, centre = seen(visit(url=url, at=SHOWN), hole, model, noise)
     most = np.quantile(data, 0.9)
     print(f"brightness: {np.median(inside):.0f} in the hole, {centre:.0f} at the centre, {most:.0f} the data's 90 % quantile")
+    look_as_they_must(found)
     assert np.median(inside) > centre
     assert np.median(inside) > most
-    unharmed, data, _ = seen(visit("vae", at=SHOWN), hole)
+    _, unharmed, data, _ = seen(visit("vae", at=SHOWN), hole, space("vae"), noise)
     assert np.median(unharmed) < np.quantile(data, 0.9)  # it was not there before

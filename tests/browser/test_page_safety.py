@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from browser.served import process
+from patience import PATIENCE
 
 ELSEWHERE = "http://elsewhere.example"
 KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
@@ -29,7 +30,7 @@ FRAMED = """new Promise((done) => {
 def status(url, path="visit.json", **headers):
     """What a request is answered, with headers of its own."""
     parts = urlsplit(url)
-    asking = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    asking = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
     try:
         asking.request("GET", parts.path + path, headers=headers)
         return asking.getresponse().status
@@ -46,7 +47,7 @@ def other_token(url):
 def refused(url, **options):
     """The status with which a socket is refused, None where it is opened."""
     try:
-        with connect(url.replace("http", "ws") + "socket", open_timeout=60, **options):
+        with connect(url.replace("http", "ws") + "socket", open_timeout=PATIENCE, **options):
             return None
     except InvalidStatus as answer:
         return answer.response.status_code

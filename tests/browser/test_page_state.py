@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -24,19 +26,28 @@ def test_14_the_address_restores_the_state(visit):
     page.until("location.hash.includes('theme=dark')")
     address = page.js("location.hash")
     again = visit(at=address[1:])
-    assert flat(again.state) == flat(state)
+    assert_told(again.state, state)
     assert state["samples"]["seed"] == 1
     assert state["background"] == "density"
     assert len(state["path"]) == 2
     assert again.js("document.documentElement.dataset.theme") == "dark"
-    for model in (0, 1):
-        assert np.array_equal(again.decoded(model), page.decoded(model))
+    for model in (0, 1):  # an eighth digit of z may bring a grey value over the edge between two of 255 levels
+        off = np.abs(again.decoded(model).astype(int) - page.decoded(model))
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.02
 
 
-def flat(state):
-    """The state with numbers as the address writes them."""
+def assert_told(found, state):
+    """A state is another but for its numbers' rounding: of seven significant digits the last is off by a half at most."""
     if isinstance(state, dict):
-        return {key: flat(value) for key, value in state.items()}
-    if isinstance(state, list):
-        return [flat(value) for value in state]
-    return float(f"{state:.6g}") if isinstance(state, float) else state
+        assert found.keys() == state.keys()
+        for key, value in state.items():
+            assert_told(found[key], value)
+    elif isinstance(state, list):
+        assert len(found) == len(state)
+        for one, value in zip(found, state, strict=True):
+            assert_told(one, value)
+    elif isinstance(state, float) and state:
+        assert abs(found - state) <= 0.501 * 10.0 ** (math.floor(math.log10(abs(state))) - 6)
+    else:
+        assert found == state

@@ -36,9 +36,9 @@ class Place:
     """Where to compute."""
 
     device: str = "auto"
-    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    """auto (LEGATO_DEVICE, else a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int | None = None
-    """Threads on the CPU; by default what torch chooses."""
+    """Threads on the CPU; by default LEGATO_THREADS, else what torch chooses."""
     module: str | None = None
     """The module of a recipe of your own: names the code that may be imported."""
 

@@ -21,7 +21,7 @@ from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, reopen
 from legato.data.sources import open_source
-from legato.devices import native_precision
+from legato.devices import auto_precision
 from legato.errors import Mistake
 from legato.files import write_json
 from legato.recipe import Definition, Sentence, define, module_of
@@ -79,7 +79,7 @@ def begin(
     data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"].all()))
     size = min(options.batch_size, len(data.split("train")))
     total = _total(options, definition, data, run, size, device)
-    made = plan(options, total, size, native_precision(device))
+    made = plan(options, total, size, auto_precision(device))
     return _job(run, made, definition, data, device, {}, module_of(definition.name))
 
 
@@ -154,7 +154,7 @@ def _total(options: TrainingOptions, definition: Definition, data: Prepared, run
         epochs = 20.0 if options.epochs is None else options.epochs
         return max(round(epochs * (len(data.split("train")) // size)), 1)
     # So long that no schedule outlives it; the true plan is checked later.
-    guess = plan(options, 10**9, size, native_precision(device))
+    guess = plan(options, 10**9, size, auto_precision(device))
     trial = _job(run, guess, definition, data, device, {}, module_of(definition.name))
     batches = trial.batches()
 

@@ -1,0 +1,120 @@
+"""Where and in which precision is computed: what is said beats the environment, and the environment what is found here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from legato import cli, devices
+from legato.devices import asked_threads, auto_precision, choose
+from legato.errors import Mistake
+from made_runs import arguments, train
+from stopped_runs import resume, stopping_after
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("here", ["float32", "bfloat16"])
+@pytest.mark.parametrize("asked", ["", "auto", "float32", "bfloat16"])
+def test_the_precision_is_the_environments_else_the_chips(here, asked, monkeypatch):
+    monkeypatch.setattr(devices, "native_precision", lambda device: here)
+    monkeypatch.setenv("LEGATO_PRECISION", asked)
+    assert auto_precision(CPU) == (asked if asked in devices.PRECISIONS else here)
+
+
+@pytest.mark.parametrize("said", ["auto", "float32", "bfloat16"])
+@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_a_run_records_the_precision_that_was_said_or_asked_for_and_a_resume_keeps_it(
+    said, asked, sources, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LEGATO_PRECISION", asked)
+    out, expected = tmp_path / "r", asked if said == "auto" else said
+    with stopping_after(2):
+        assert cli.run([*arguments("vae", sources["grey"], out, steps=4), "--precision", said]) == 143
+    other = "float32" if expected == "bfloat16" else "bfloat16"
+    monkeypatch.setenv("LEGATO_PRECISION", other)
+    assert resume(out) == 0
+    assert json.loads((out / "training.json").read_text())["precision"] == expected
+    whole, unlike = (train("vae", sources, tmp_path / p, steps=4, precision=p).run.model for p in (expected, other))
+    assert (out / whole.name).read_bytes() == whole.read_bytes() != unlike.read_bytes()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_device_is_the_one_said_else_the_environments_else_a_gpu_if_there_is_one(there, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2 if there else 0)
+    found = "cuda" if there else "cpu"
+    for asked, expected in (("", found), ("auto", found), ("cpu", "cpu")):
+        monkeypatch.setenv("LEGATO_DEVICE", asked)
+        assert choose() == torch.device(expected)
+    monkeypatch.setenv("LEGATO_DEVICE", "cuda:1")
+    assert choose("cpu") == CPU
+    if there:
+        assert choose() == torch.device("cuda:1")
+        assert choose("cuda:0") == torch.device("cuda:0")
+    else:
+        with pytest.raises(
+            Mistake, match=r"^LEGATO_DEVICE: `cuda:1` was asked for, and torch sees no GPU .* LEGATO_DEVICE=cpu"
+        ):
+            choose()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("LEGATO_PRECISION", "float16", "LEGATO_PRECISION must be auto, float32 or bfloat16, got `float16`"),
+        ("LEGATO_DEVICE", "gpu", "LEGATO_DEVICE: no device is named `gpu`: expected auto, cpu, cuda or cuda:N"),
+        ("LEGATO_DEVICE", "meta", "LEGATO_DEVICE: `meta` is no device that Legato computes on: expected auto"),
+    ],
+)
+def test_a_wrong_word_is_one_line_that_names_the_variable(variable, value, told, sources, tmp_path, monkeypatch, capsys):
+    words = arguments("vae", sources["grey"], tmp_path / "r")
+    at = words.index("--device")
+    monkeypatch.setenv(variable, value)
+    assert cli.run([*words[:at], *words[at + 2 :]]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"legato: {told}")
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", None), ("1", 1), ("12", 12)])
+def test_a_count_of_threads_is_read(value, expected, monkeypatch):
+    monkeypatch.setenv("LEGATO_THREADS", value)
+    assert asked_threads() == expected
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", " "])
+def test_what_is_no_count_of_threads_is_refused(value, monkeypatch):
+    monkeypatch.setenv("LEGATO_THREADS", value)
+    with pytest.raises(Mistake, match="LEGATO_THREADS must be a whole number, 1 or more"):
+        asked_threads()
+
+
+def child(*words: str, threads: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "LEGATO_THREADS": threads, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, *words], capture_output=True, text=True, env=env, check=False)
+
+
+def test_threads_that_were_said_beat_the_environments_and_stay_and_these_beat_torchs_own():
+    """In processes of their own, for the variable is read once: `threads=`, or a worker's one thread, outlasts what follows."""
+    code = (
+        "import torch; told = [torch.get_num_threads()]\n"
+        "from legato.devices import choose; told.append(torch.get_num_threads())\n"
+        "for threads in (None, 2, None): choose('cpu', threads); told.append(torch.get_num_threads())\n"
+        "print(*told)"
+    )
+    own, *told = child("-c", code, threads="3").stdout.split()
+    assert told == ["3", "3", "2", "2"]
+    assert child("-c", code, threads="").stdout.split() == [own, own, own, "2", "2"]
+    assert own != "3"
+
+
+def test_a_wrong_count_of_threads_ends_a_command_in_one_line(tmp_path):
+    done = child("-m", "legato", "sample", str(tmp_path), threads="many")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "legato: LEGATO_THREADS must be a whole number, 1 or more, got `many`\n"
