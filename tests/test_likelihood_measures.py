@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -133,6 +134,44 @@ def test_the_curve_leaves_the_model_and_the_generator_as_they_were():
     assert model.training
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(first.bounds, importance_curve(model, [x], (30,)).bounds)
+
+
+# ------------------------------------------------------------------------------------------------ below float32's grain
+
+
+def shrunk(grain: float) -> LatentVariableModel:
+    """A model in float32 whose σ is `grain` of μ, about (300, −600, 900), and whose decoder gives some 0 there."""
+    torch.manual_seed(0)
+    model, mu = linear().float(), torch.tensor([300.0, -600.0, 900.0])
+    with torch.no_grad():
+        encoder, decoder = model.latent.q.net.layers[0], model.likelihood.net.layers[0]
+        encoder.weight[LATENTS:] = 0
+        encoder.bias.copy_(torch.cat([mu, (grain * mu.abs()).log()]))
+        decoder.bias.copy_(-decoder.weight @ mu)
+    return model
+
+
+@pytest.mark.parametrize("grain", [1e-6, 1e-7, 3e-8, 1e-8])
+def test_at_one_draw_the_bound_is_the_elbo_also_where_the_noise_is_below_the_rounding_of_mu(grain):
+    model, x = shrunk(grain).eval(), data(3000).float()
+    found = score(model, x.split(1000), 1)
+    gap = found.log_px + found.distortion + found.rate  # Σ ½(ε² − 1) − μσε, σ² being nothing
+    spread = math.sqrt(LATENTS / 2 + grain**2 * (300**4 + 600**4 + 900**4))
+    assert abs(gap.mean()) < 4 * spread / math.sqrt(len(gap))
+    assert gap.std() == pytest.approx(spread, rel=0.1)
+
+
+@pytest.mark.parametrize("grain", [1e-7, 1e-8])
+def test_weights_of_vanishing_noise_are_those_of_double_precision(grain):
+    model, x = shrunk(grain).eval(), data(800).float()
+    single, double = (
+        score(m, y.split(400), 100, seed=s)
+        for s, (m, y) in enumerate([(model, x), (copy.deepcopy(model).double(), x.double())])
+    )
+    for name in ("log_px", "ess"):
+        ours, theirs = getattr(single, name), getattr(double, name)
+        assert abs(ours.mean() - theirs.mean()) < 4 * math.hypot(ours.std(), theirs.std()) / math.sqrt(800) + 0.01
+    assert 2 < double.ess.mean() < 50
 
 
 # ------------------------------------------------------------------------------------------------ tails

@@ -47,9 +47,9 @@ def gaussian_posterior(model: LatentVariableModel, x: Tensor) -> tuple[Tensor, T
 
 
 def log_joint(model: LatentVariableModel, x: Tensor) -> Density:
-    """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data)."""
+    """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data); added up in double precision."""
     prior, cost = prior_of(model), distortion(model, x)
-    return lambda z: prior.log_prob(z) - cost(z)
+    return lambda z: prior.log_prob(z).double() - cost(z)
 
 
 def distortion(model: LatentVariableModel, x: Tensor) -> Density:
