@@ -61,6 +61,7 @@ from legato.priors import StandardNormal
 from legato.recipe import RECIPES, Recipe, define, find
 from legato.setting import DataSpec
 from legato.trace import Given, Rung, Trace
+from legato.training.validation import solve_scale
 from made_sources import COLOUR, GREY
 
 find("vae")  # fills RECIPES, which the tables below read
@@ -628,6 +629,20 @@ def test_solve_freezes_the_scale_so_that_evaluation_does_not_read_the_batch():
     alone = torch.cat([made.model.likelihood(code[:, i : i + 1]).log_prob(x[i : i + 1]) for i in range(4)], 1)
     assert_close(whole, alone)
     assert_close(whole.numpy(), stats.norm.logpdf(x, made.model.decode(code).detach(), 0.5).sum(-1), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((6,), "reals"), ((1, 3, 2), "bytes")])
+@torch.no_grad()
+def test_a_scale_is_solved_over_examples_however_they_are_cut_into_batches(shape, kind):
+    """As a mean of the batches' means it would count each example of a short last batch for several of the others."""
+    model, x = build("sigma_vae", shape, kind, likelihood="optimal-gaussian").model, examples(23, shape, kind)
+    Tape(model, torch.zeros(99, 1, 3, dtype=torch.float64))
+    x[20:] += 5  # what the short last batch would tell of
+    square = (x - model.decode(model.latent.posterior(x).mean)) ** 2
+    expected = square.mean(0).sqrt() if kind == "reals" else square.mean().sqrt()
+    for sizes in ([23], [10, 10, 3], [1, 21, 1], [4, 4, 4, 4, 4, 3]):
+        solve_scale(model, x.split(sizes))
+        assert_close(model.likelihood.family.scale.double(), expected)
 
 
 # ------------------------------------------------------------------------------- per example, whatever the batch it is in
