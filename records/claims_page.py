@@ -88,7 +88,9 @@ BESIDE = {  # tables of means over seeds: heading -> measure
         "distortion": "distortion",
         "rate": "rate",
         "ELBO": "elbo",
+        "ELBO, weighted rows": "elbo of the weighted rows",
         "nll, k = 5,000": "nll",
+        "untrusted": "untrusted share",
         "Fréchet of samples": "frechet prior",
         "coverage of samples": "coverage prior",
     },
@@ -173,7 +175,11 @@ def keep(out: Path) -> None:
 
 
 def beside(figures: Mapping[str, Mapping[str, list[float | None]]], measures: Mapping[str, str]) -> Iterator[str]:
-    """A table of means over seeds: a row for each model and control that has any of `measures`, by their headings."""
+    """A table of means over seeds: a row for each model and control that has any of `measures`, by their headings.
+
+    A measure that a record is too old to have gets no column.
+    """
+    measures = {name: one for name, one in measures.items() if any(one in known for known in figures.values())}
     yield "| | " + " | ".join(measures) + " |"
     yield "|---|" + "---|" * len(measures)
     for name in ORDER:
