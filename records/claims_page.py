@@ -98,7 +98,7 @@ BESIDE = {  # tables of means over seeds: heading -> measure
         "σ": "sigma",
     },
     "likelihoods": {
-        "−ELBO": "negative elbo of the weighted rows",
+        "ELBO of these rows": "elbo of the weighted rows",
         "nll, k = 5,000": "nll",
         "untrusted": "untrusted share",
         "effective draws": "effective draws",
@@ -194,7 +194,11 @@ def keep(out: Path) -> None:
 
 
 def beside(figures: Mapping[str, Mapping[str, list[float | None]]], measures: Mapping[str, str]) -> Iterator[str]:
-    """A table of means over seeds: a row for each model and control that has any of `measures`, by their headings."""
+    """A table of means over seeds: a row for each model and control that has any of `measures`, by their headings.
+
+    A measure that a record is too old to have gets no column.
+    """
+    measures = {name: one for name, one in measures.items() if any(one in known for known in figures.values())}
     yield "| | " + " | ".join(measures) + " |"
     yield "|---|" + "---|" * len(measures)
     for name in ORDER:

@@ -45,7 +45,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.names if name not in CANDIDATES]:
         parser.error(f"no candidate is named {', '.join(unknown)}")
-    print("| candidate | steps | ms a step | validation NLL, nats | ELBO |\n|---|---|---|---|---|", flush=True)
+    print("| candidate | steps | ms a step | validation NLL, nats | untrusted | ELBO |\n|---|---|---|---|---|---|", flush=True)
     length = ["--steps", str(chosen.steps)] if chosen.steps else ["--minutes", str(chosen.minutes)]
     for name in chosen.names or CANDIDATES:
         print(trial(name, length, chosen.out / name.replace(" ", "-").replace(",", "")), flush=True)
@@ -63,7 +63,8 @@ def trial(name: str, length: list[str], run: Path) -> str:
     nll, elbo = figures["nll"], figures["elbo"]
     pace = 1e3 * last["clock"]["seconds"] / last["step"]
     interval = f"{nll['value']:.2f} [{nll['low']:.2f}, {nll['high']:.2f}]"
-    return f"| {name} | {last['step']:,} | {pace:.1f} | {interval} | {elbo['value']:.2f} |"
+    untrusted = f"{figures['untrusted_share']['value']:.0%}"  # of the digits: k-hat of their weights is above 0.7
+    return f"| {name} | {last['step']:,} | {pace:.1f} | {interval} | {untrusted} | {elbo['value']:.2f} |"
 
 
 def legato(*arguments: str) -> None:

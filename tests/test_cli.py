@@ -18,6 +18,8 @@ from PIL import Image
 
 import legato
 from legato import cli
+from legato.measures.likelihood import score
+from legato.measures.tails import trust
 from legato.pictures import grid, strips, to_bytes
 from legato.run import Run
 from made_runs import RUNS, arguments, blobs
@@ -202,6 +204,21 @@ def test_score_writes_a_column_named_for_what_it_is(name, column, suffix, runs, 
     assert np.allclose(np.array(found[column], float), expected, rtol=1e-6)
 
 
+def test_score_says_of_every_row_whether_it_can_be_trusted(runs, tmp_path, capsys):
+    out, space = tmp_path / "s.parquet", load(runs["bernoulli"])
+    assert command("score", runs["bernoulli"], "--k", 40, "--seed", 2, "--out", out) == 0
+    told, found = capsys.readouterr().out, pq.read_table(out).to_pydict()
+    data = space.data()
+    rows = data.split("test")
+    expected = score(space.model, [torch.from_numpy(data.rows(rows))], 40, 2 + int(rows[0]))
+    assert np.allclose(found["log_px"], expected.log_px, rtol=1e-6)
+    assert np.allclose(found["k_hat"], expected.k_hat, rtol=1e-5)
+    assert trust(expected.k_hat) in told
+    assert command("score", runs["bernoulli"], "--k", 20, "--out", out) == 0
+    assert "k_hat" not in pq.read_table(out).to_pydict()
+    assert "is not known" in capsys.readouterr().out
+
+
 def test_blocks_of_a_table_hold_the_rows_once_and_in_order(runs, tmp_path, monkeypatch):
     """Blocks of 100 write the codes that one block of all writes: bytes of a draw depend on the row, not on its block."""
     assert command("encode", runs["bernoulli"], "--out", tmp_path / "whole.parquet") == 0
@@ -220,6 +237,17 @@ def test_evaluate_prints_a_table_and_writes_every_figure(runs, tmp_path, capsys)
     assert f"{found['nll']['value']:.3f}" in told.out
     assert "31 examples" in told.out
     assert told.err == ""
+
+
+@pytest.mark.parametrize(("k", "says"), [(4, "is not known"), (60, "trusted"), ("auto", "draws chosen by k-hat")])
+def test_evaluate_says_below_its_table_whether_the_likelihood_can_be_trusted(k, says, runs, tmp_path, capsys):
+    assert command("evaluate", runs["bernoulli"], "--k", k, "--limit", 12, "--json", tmp_path / "e.json") == 0
+    told, found = " ".join(capsys.readouterr().out.split()), json.loads((tmp_path / "e.json").read_text())
+    assert found == legato.evaluate(load(runs["bernoulli"]), k=k, limit=12)
+    assert says in told
+    assert " ".join(found["trust"].split()) in told
+    assert ("untrusted share" in told.split("KL per dimension")[0].split("no ")[0]) == (k != 4)
+    assert f"k = {k}" in told
 
 
 @pytest.mark.parametrize("words", [["evaluate", "RUN", "--k", "2"], ["data", "SOURCE"]])

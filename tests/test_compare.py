@@ -80,6 +80,34 @@ def test_each_run_has_the_figures_that_evaluate_gives_and_differences_are_of_tho
     assert found["seeds"].startswith("missing")
 
 
+def test_every_run_says_of_how_many_examples_its_likelihood_is_not_to_be_trusted(runs):
+    found = compare(spaces(runs, "bernoulli", "bernoulli"), k=100, seed=2)
+    alone = evaluate(spaces(runs, "bernoulli")[0], k=100, seed=2)
+    for run in found["runs"]:
+        assert run["untrusted_share"] == alone["untrusted_share"]
+        assert run["figures"]["nll"]["method"] == alone["nll"]["method"]
+    few = compare(spaces(runs, "vae", "autoencoder"), k=5)
+    assert [run["untrusted_share"]["value"] for run in few["runs"]] == [None, None]
+    assert "21" in few["runs"][0]["untrusted_share"]["why"]
+    assert "point mass" in few["runs"][1]["untrusted_share"]["why"]
+
+
+def test_draws_as_needed_are_refused_in_one_line(runs, capsys):
+    assert command("compare", runs["vae"], runs["beta_vae"], "--k", "auto") == 2
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1
+    assert "equal k" in told.err
+
+
+@pytest.mark.parametrize(("k", "says"), [(3, "not known"), (50, "%")])
+def test_the_table_has_the_untrusted_share_below_the_nll(k, says, runs, capsys):
+    assert command("compare", runs["bernoulli"], runs["bernoulli"], "--k", k) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = next(i for i, line in enumerate(lines) if "nll" in line and "│" in line)
+    assert "untrusted" in lines[at + 1]
+    assert says in lines[at + 1]
+
+
 def test_the_global_generator_is_left_as_it_was(runs):
     before = torch.random.get_rng_state()
     compare(spaces(runs, "vae", "beta_vae"), k=2)

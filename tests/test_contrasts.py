@@ -276,6 +276,12 @@ def test_a_shares_interval_covers_the_truth_whatever_others_seeds_do(member, tru
     assert 0.93 <= hits / 800 <= 0.97
 
 
+def test_an_elbo_is_averaged_by_the_logarithm_of_minus_it():
+    assert scale_of("elbo") is scale_of("elbo of the weighted rows") is NEGATIVE
+    found = evidence("elbo", a=[-100.0, -101.0], b=[-200.0, -204.0]).over_seeds("elbo", "a")
+    assert found.low < -math.sqrt(100 * 101) < found.high < 0
+
+
 def test_every_rules_measure_and_every_figure_of_a_survey_has_the_scale_that_its_kind_has():
     of_rules = {rule.measure for claim in CLAIMS for rule in claim.rules}
     shares = {

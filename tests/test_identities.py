@@ -38,7 +38,16 @@ from legato.conditional import Conditional
 from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
-from legato.distributions import BIN, Coins, DiscretizedLogistic, PointMass, SolvedNormal, kl_per_dimension
+from legato.distributions import (
+    BIN,
+    Coins,
+    DiscretizedLogistic,
+    PointMass,
+    SolvedNormal,
+    kl_per_dimension,
+    log_density,
+    reparameterised,
+)
 from legato.distributions.divergence import _TABLE
 from legato.errors import Mistake
 from legato.families import Bernoulli, ContinuousBernoulli, Gaussian, Homoscedastic, Point
@@ -52,6 +61,7 @@ from legato.priors import StandardNormal
 from legato.recipe import RECIPES, Recipe, define, find
 from legato.setting import DataSpec
 from legato.trace import Given, Rung, Trace
+from legato.training.validation import solve_scale
 from made_sources import COLOUR, GREY
 from patience import PATIENCE
 
@@ -622,6 +632,20 @@ def test_solve_freezes_the_scale_so_that_evaluation_does_not_read_the_batch():
     assert_close(whole.numpy(), stats.norm.logpdf(x, made.model.decode(code).detach(), 0.5).sum(-1), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize(("shape", "kind"), [((6,), "reals"), ((1, 3, 2), "bytes")])
+@torch.no_grad()
+def test_a_scale_is_solved_over_examples_however_they_are_cut_into_batches(shape, kind):
+    """As a mean of the batches' means it would count each example of a short last batch for several of the others."""
+    model, x = build("sigma_vae", shape, kind, likelihood="optimal-gaussian").model, examples(23, shape, kind)
+    Tape(model, torch.zeros(99, 1, 3, dtype=torch.float64))
+    x[20:] += 5  # what the short last batch would tell of
+    square = (x - model.decode(model.latent.posterior(x).mean)) ** 2
+    expected = square.mean(0).sqrt() if kind == "reals" else square.mean().sqrt()
+    for sizes in ([23], [10, 10, 3], [1, 21, 1], [4, 4, 4, 4, 4, 3]):
+        solve_scale(model, x.split(sizes))
+        assert_close(model.likelihood.family.scale.double(), expected)
+
+
 # ------------------------------------------------------------------------------- per example, whatever the batch it is in
 
 PER_EXAMPLE = {
@@ -672,7 +696,7 @@ def test_the_pull_on_a_point_is_half_its_square_and_its_gradient_the_point():
 
 
 def test_the_pull_on_a_gaussian_is_half_of_mu_squared_plus_sigma_squared():
-    """At cubature draws the mean of a square is its expectation, so that no error is left; the pull on each draw is the draw."""
+    """At cubature draws the mean of a square is its expectation, and no error is left; the pull on each draw is the draw."""
     points, model = cubature(3), build().model
     Tape(model, points)
     trace = model(examples(4, (6,), "reals"), len(points))
@@ -776,6 +800,74 @@ def test_the_models_own_draws_are_reparameterised():
     mu_gradient, sigma_gradient = torch.autograd.grad(rung.z.sum(), [rung.q.mean, rung.q.base_dist.scale])
     assert_close(mu_gradient, torch.full_like(mu_gradient, 3))
     assert_close(sigma_gradient, ((rung.z - rung.q.mean) / rung.q.stddev).sum(0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_draws_that_keep_their_noise_are_torchs_own_bit_for_bit(dtype):
+    mu, sigma = 9 * torch.randn(5, 3, 2, dtype=dtype), torch.rand(5, 3, 2, dtype=dtype)
+    for q in (Independent(Normal(mu, sigma), 2), Independent(Laplace(mu, sigma), 2)):
+        torch.manual_seed(7)
+        z, noise = reparameterised(q, 4)
+        after = torch.rand(1)
+        torch.manual_seed(7)
+        assert torch.equal(z, q.rsample((4,)))
+        assert torch.equal(after, torch.rand(1))
+        assert (noise is None) == isinstance(q.base_dist, Laplace)
+        assert_close(log_density(q, z, noise), q.log_prob(z), rtol=1e-4, atol=1e-4)
+
+
+def test_the_log_density_of_a_draws_noise_has_the_derivatives_of_the_density_at_the_draw():
+    mu, sigma = torch.randn(5, 3, dtype=torch.float64, requires_grad=True), torch.rand(5, 3, dtype=torch.float64) + 0.1
+    sigma.requires_grad_()
+    q = Independent(Normal(mu, sigma), 1)
+    z, noise = reparameterised(q, 4)
+    fixed = z.detach().requires_grad_()
+    ours, theirs = log_density(q, fixed, noise), q.log_prob(fixed)
+    assert_close(ours, theirs)
+    assert_close(gradients(ours.sum(), [fixed, mu, sigma]), gradients(theirs.sum(), [fixed, mu, sigma]))
+    by_mu, by_sigma = gradients(log_density(q, z, noise).sum(), [mu, sigma])  # whole, through the draw too
+    assert_close(by_mu, torch.zeros_like(by_mu), rtol=0, atol=1e-12)
+    assert_close(by_sigma, -4 / sigma.detach())
+
+
+@pytest.mark.parametrize("grain", [1e-6, 1e-7, 3e-8, 1e-8])
+def test_a_draw_below_the_grain_of_float32_has_the_density_and_the_derivatives_it_has_in_float64(grain):
+    mu = 300 * torch.randn(50, 3, requires_grad=True)
+    sigma = (grain * mu.detach().abs()).requires_grad_()
+    z, noise = reparameterised(Independent(Normal(mu, sigma), 1), 4)
+    fixed = z.detach().requires_grad_()
+    found = log_density(Independent(Normal(mu, sigma), 1), fixed, noise)
+    wide = [t.detach().double().requires_grad_() for t in (mu, sigma)]
+    meant = (wide[0] + noise.double() * wide[1]).detach().requires_grad_()
+    exact = Independent(Normal(*wide), 1).log_prob(meant)
+    assert_close(found.double(), exact, rtol=1e-6, atol=1e-5)
+    ours, theirs = gradients(found.sum(), [fixed, mu, sigma]), gradients(exact.sum(), [meant, *wide])
+    assert_close([g.double() for g in ours], theirs, rtol=1e-4, atol=1e-4 / sigma.detach().min().item())
+
+
+def test_without_its_score_the_gradient_of_a_weight_is_zero_at_the_exact_posterior():
+    """Roeder, Wu & Duvenaud 2017, https://arxiv.org/abs/1703.09194: of what is left only the path through z has a gradient."""
+    model, x = linear_gaussian(6, 2), table(20, 6, 2)
+    with torch.no_grad():  # columns of W that are orthogonal: then the posterior is a Gaussian of independent dimensions
+        model.likelihood.net.layers[0].weight.copy_(
+            torch.linalg.qr(torch.randn(6, 2, dtype=torch.float64)).Q * torch.tensor([0.7, 2])
+        )
+        exact = exact_posterior(model, x)
+        encoder = model.latent.q.net.layers[0]
+        offset = exact_posterior(model, torch.zeros(1, 6, dtype=torch.float64)).mean[0]
+        encoder.weight[:2] = exact_posterior(model, torch.eye(6, dtype=torch.float64)).mean.T - offset[:, None]
+        encoder.weight[2:] = 0
+        encoder.bias[:] = torch.cat([offset, 0.5 * exact.covariance_matrix[0].diag().log()])
+    q, parameters = model.latent.encode(x), list(model.latent.parameters())
+    z, noise = reparameterised(q, 3)
+    assert_close(q.mean, exact.mean)
+    held = Independent(Normal(q.mean.detach(), q.stddev.detach()), 1)
+    joint = model.likelihood(z).log_prob(x) + model.latent.p(Given()).log_prob(z)
+    assert_close((joint - log_density(q, z, noise)).detach(), evidence(model, x).expand(3, -1))
+    without = gradients((joint - log_density(held, z, noise)).sum(), parameters)
+    whole = gradients((joint - log_density(q, z, noise)).sum(), parameters)
+    assert max(g.abs().max() for g in without) < 1e-9
+    assert max(g.abs().max() for g in whole) > 0.1
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
-from torch.distributions import MultivariateNormal
+from torch.distributions import Independent, Laplace, MultivariateNormal
 
 from legato.conditional import Conditional
 from legato.errors import Mistake
 from legato.families import Bernoulli, Gaussian, Homoscedastic, Point
 from legato.latents import Flat
 from legato.measures.annealed import Effort, anneal, annealed_likelihood, bidirectional
+from legato.measures.as_needed import LADDER, Ladder, draws_needed, score_as_needed
 from legato.measures.hamiltonian import Tempered, adapted, move, noise
 from legato.measures.likelihood import bounds, effective_sample_size, importance_curve, score
 from legato.measures.posterior import log_joint
-from legato.measures.tails import fit_pareto, pareto_k, tail_length, trust, untrusted_share
+from legato.measures.tails import fit_pareto, pareto_k, settled, tail_length, trust, untrusted_share
 from legato.model import LatentVariableModel
 from legato.nets import mlp
 from legato.priors import StandardNormal
@@ -135,6 +137,44 @@ def test_the_curve_leaves_the_model_and_the_generator_as_they_were():
     assert np.array_equal(first.bounds, importance_curve(model, [x], (30,)).bounds)
 
 
+# ------------------------------------------------------------------------------------------------ below float32's grain
+
+
+def shrunk(grain: float) -> LatentVariableModel:
+    """A model in float32 whose σ is `grain` of μ, about (300, −600, 900), and whose decoder gives some 0 there."""
+    torch.manual_seed(0)
+    model, mu = linear().float(), torch.tensor([300.0, -600.0, 900.0])
+    with torch.no_grad():
+        encoder, decoder = model.latent.q.net.layers[0], model.likelihood.net.layers[0]
+        encoder.weight[LATENTS:] = 0
+        encoder.bias.copy_(torch.cat([mu, (grain * mu.abs()).log()]))
+        decoder.bias.copy_(-decoder.weight @ mu)
+    return model
+
+
+@pytest.mark.parametrize("grain", [1e-6, 1e-7, 3e-8, 1e-8])
+def test_at_one_draw_the_bound_is_the_elbo_also_where_the_noise_is_below_the_rounding_of_mu(grain):
+    model, x = shrunk(grain).eval(), data(3000).float()
+    found = score(model, x.split(1000), 1)
+    gap = found.log_px + found.distortion + found.rate  # Σ ½(ε² − 1) − μσε, σ² being nothing
+    spread = math.sqrt(LATENTS / 2 + grain**2 * (300**4 + 600**4 + 900**4))
+    assert abs(gap.mean()) < 4 * spread / math.sqrt(len(gap))
+    assert gap.std() == pytest.approx(spread, rel=0.1)
+
+
+@pytest.mark.parametrize("grain", [1e-7, 1e-8])
+def test_weights_of_vanishing_noise_are_those_of_double_precision(grain):
+    model, x = shrunk(grain).eval(), data(800).float()
+    single, double = (
+        score(m, y.split(400), 100, seed=s)
+        for s, (m, y) in enumerate([(model, x), (copy.deepcopy(model).double(), x.double())])
+    )
+    for name in ("log_px", "ess"):
+        ours, theirs = getattr(single, name), getattr(double, name)
+        assert abs(ours.mean() - theirs.mean()) < 4 * math.hypot(ours.std(), theirs.std()) / math.sqrt(800) + 0.01
+    assert 2 < double.ess.mean() < 50
+
+
 # ------------------------------------------------------------------------------------------------ tails
 
 
@@ -189,10 +229,28 @@ def test_weights_that_agree_have_no_tail_and_one_that_is_all_has_an_endless_one(
 def test_what_is_not_to_be_trusted_is_said_in_words():
     k_hat = np.array([0.2, 0.69, 0.71, math.inf])
     assert untrusted_share(k_hat).value == 0.5
-    assert "not to be trusted for 2 of 4 images" in trust(k_hat)
+    assert "not to be trusted for 2 of 4 examples" in trust(k_hat)
     assert "can be trusted" in trust(k_hat[:2])
     assert "not known" in trust(None)
-    assert untrusted_share(None).why
+    assert "21" in untrusted_share(None).why
+    annealed = np.array([0.2, 0.9, math.nan, math.nan])
+    assert untrusted_share(annealed).value == 0.25
+    assert "2 annealed examples" in untrusted_share(annealed).method
+    assert "for 1 of 4 examples" in trust(annealed)
+    assert "2 others were annealed" in trust(annealed)
+    assert "2 others were annealed" in trust(annealed[2:])
+
+
+def test_the_diagnosis_of_a_score_is_that_of_its_own_weights():
+    model, x = linear().eval(), data()
+    found = score(model, x.split(15), 60, seed=4)
+    assert np.array_equal(found.k_hat, importance_curve(model, x.split(15), (60,), seed=4).k_hat)
+    assert score(model, [x], 20).k_hat is None
+    assert score(model, [x], 21).k_hat.shape == (40,)
+
+
+def test_fewer_draws_settle_less():
+    assert [settled(k) for k in (100, 1000, 2155, 10**6)] == pytest.approx([0.5, 2 / 3, 0.7, 0.7], abs=1e-4)
 
 
 def test_a_weight_that_is_no_number_is_refused():
@@ -205,6 +263,80 @@ def test_a_weight_that_is_no_number_is_refused():
 def test_effective_sample_size_of_hand_made_weights():
     log_w = torch.tensor([[1.0, 1.0, 2.0, 0.0]], dtype=torch.double).T.log() + 800
     assert effective_sample_size(log_w.double()).item() == pytest.approx(16 / 6)
+
+
+# ------------------------------------------------------------------------------------------------ as many as needed
+
+
+def test_an_exact_posterior_needs_the_fewest_draws_and_a_poor_one_annealing():
+    x = data()
+    torch.manual_seed(0)
+    assert set(draws_needed(exact_posterior(linear()), x)) == {LADDER.first}
+    needed = draws_needed(linear(), x)
+    assert (needed == 0).mean() > 0.2
+    assert set(needed) <= {0, 250, 500, 1000}
+
+
+def test_bounds_as_needed_close_most_of_the_gap_that_as_many_draws_for_all_leave():
+    model, x = linear(), data(150)
+    exact = evidence(model, x)
+    found, weighted = score_as_needed(model, x.split(50), seed=1), score(model, x.split(50), LADDER.most, seed=1)
+    slack = exact - found.log_px
+    assert -3 * slack.std() / math.sqrt(len(x)) < slack.mean() < 0.1
+    assert (exact - weighted.log_px).mean() > 3 * slack.mean()
+    assert untrusted_share(found.k_hat).value < 0.1 < 0.3 < untrusted_share(weighted.k_hat).value
+
+
+def test_what_an_example_gets_is_its_own_in_any_order_and_fixed_by_the_seed():
+    model, x = linear(), data(60)
+    found, again, other = (score_as_needed(model, x.split(25), s, Ladder(50, 100, Effort(8, 20, 2))) for s in (2, 2, 3))
+    plain = score(model.eval(), [x], 1)
+    assert np.allclose(found.mu, plain.mu)
+    assert np.allclose(found.rate, plain.rate)
+    assert np.array_equal(np.isnan(found.k_hat), found.draws == 0)
+    for name in ("log_px", "distortion", "draws", "ess"):
+        assert np.array_equal(getattr(found, name), getattr(again, name))
+    assert not np.array_equal(found.log_px, other.log_px)
+    exact = evidence(model, x)
+    assert np.corrcoef(found.log_px, exact)[0, 1] > 0.98  # each its own: the evidence varies by many nats
+
+
+def test_estimates_at_a_chosen_number_of_draws_are_unbiased_since_other_draws_chose_it():
+    """E w = p(x) for those that got 25, 50 or annealing alike; of draws chosen by their own k̂ it is not."""
+    model = exact_posterior(linear())
+    with torch.no_grad():
+        model.latent.q.net.layers[0].bias[:LATENTS] += 0.25
+    x = data(1).expand(6000, -1)
+    exact = evidence(model, x[:1])
+    found = score_as_needed(model, x.split(2000), ladder=Ladder(25, 50, Effort(2, 4, 1)))
+    for k in (0, 25, 50):
+        ratio = np.exp(found.log_px[found.draws == k] - exact)
+        assert len(ratio) > 100
+        assert abs(ratio.mean() - 1) < 4 * ratio.std() / math.sqrt(len(ratio))
+    own = score(model, x.split(2000), 25, seed=1)
+    chosen = np.exp(own.log_px[own.k_hat <= settled(25)] - exact)
+    assert chosen.mean() < 1 - 5 * chosen.std() / math.sqrt(len(chosen))
+
+
+class LaplaceFamily(Gaussian):
+    """A posterior that cannot be annealed from."""
+
+    def forward(self, theta, event):
+        mu, log_scale = theta.unbind(-2)
+        return Independent(Laplace(mu, log_scale.exp()), 1)
+
+
+def test_where_the_posterior_is_no_gaussian_the_most_draws_are_taken_and_the_rest_is_flagged():
+    found = score_as_needed(linear(LaplaceFamily()), [data()], ladder=Ladder(30, 60))
+    assert set(found.draws) <= {30, 60}
+    assert not np.isnan(found.k_hat).any()
+    assert untrusted_share(found.k_hat).value > 0.2
+
+
+@pytest.mark.parametrize("ends", [(20, 50), (100, 50)])
+def test_a_ladder_that_is_none_is_refused(ends):
+    with pytest.raises(Mistake, match="first number of draws"):
+        Ladder(*ends)
 
 
 # ------------------------------------------------------------------------------------------------ Hamiltonian moves

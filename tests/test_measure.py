@@ -17,6 +17,7 @@ from torch.distributions import Independent, Laplace, Normal
 import legato
 from legato.errors import Mistake
 from legato.measures.geometry import stretch_by_differences
+from legato.measures.likelihood import importance_curve
 from legato.measures.whitening import Whitening
 from legato.survey import Effort, survey
 from legato.survey.adaptors import subject_of
@@ -88,6 +89,18 @@ def test_a_runs_own_functions_have_the_figures_of_the_run(of_a_run):
     assert without >= {"distortion", "elbo", "bias of the score function", "distance to own"}
     for name, values in found.curves.items():
         assert values == (pytest.approx(expected.curves[name]) if isinstance(values, list) else expected.curves[name])
+
+
+def test_the_elbo_beside_the_nll_is_of_the_very_same_rows_and_draws(of_a_run):
+    space, found, _ = of_a_run
+    x = torch.from_numpy(material(space.data(), TINY.train, TINY.test).test.x[: TINY.weighted])
+    curve = importance_curve(space.model, [x], (1, TINY.draws))
+    elbo, nll, share = (found.figures[name] for name in ("elbo of the weighted rows", "nll", "untrusted share"))
+    assert elbo.value == pytest.approx(curve.bounds[:, 0].mean())
+    assert nll.value == pytest.approx(-curve.bounds[:, 1].mean())
+    assert share.value == (curve.k_hat > 0.7).mean()
+    assert elbo.n == nll.n == share.n == TINY.weighted
+    assert nll.value < -elbo.value
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "binary", "colour"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from legato.measures import Estimate, absent, bootstrap, evaluate, mean_over
 from legato.measures.likelihood import Scores, score
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
 from legato.measures.scorecard import BATCH
+from legato.measures.tails import trust
 from legato.model import LatentVariableModel
 from made_runs import RUNS
 
-KEYS = {"elbo", "rate", "distortion", "nll", "bits_per_dim", "ess", "active_units", "kl_per_dimension", "data", "run"}
+SINGLE = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess", "untrusted_share")
+KEYS = {*SINGLE, "trust", "active_units", "kl_per_dimension", "data", "run"}
 FIELDS = {"value", "low", "high", "n", "unit", "method"}
 WITH_RATE = [name for name in RUNS if name != "autoencoder"]
 
@@ -274,7 +277,7 @@ def test_a_score_of_the_measures_is_the_score_of_the_latent_space(runs):
 
 def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Every estimate of a scorecard."""
-    single = [found[name] for name in ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess")]
+    single = [found[name] for name in SINGLE]
     kl = found["kl_per_dimension"]
     return [*single, *found["active_units"].values(), *(kl if isinstance(kl, list) else [kl])]
 
@@ -384,6 +387,44 @@ def _ratio(z: torch.Tensor, mu: torch.Tensor, log_sigma: torch.Tensor) -> torch.
     return (-0.5 * z**2 + 0.5 * ((z - mu) / log_sigma.exp()) ** 2 + log_sigma).sum(2)
 
 
+@pytest.mark.parametrize("k", [20, 21, 100])
+def test_a_likelihood_says_of_how_many_examples_it_is_not_to_be_trusted(k, runs):
+    space = load(runs["bernoulli"])
+    found, k_hat = evaluate(space, k=k), scored(space, prepared(space), k).k_hat
+    share = found["untrusted_share"]
+    if k < 21:
+        assert share["value"] is None
+        assert "21" in share["why"]
+        assert "not known" in found["trust"]
+        assert "not known" in found["nll"]["method"]
+    else:
+        assert share["value"] == pytest.approx((k_hat > 0.7).mean())
+        assert share["n"] == 31
+        assert found["trust"] == trust(k_hat)
+        assert f"above 0.7 for {share['value']:.1%}" in found["nll"]["method"]
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_with_k_auto_every_example_is_counted_once_in_the_method_and_what_is_exact_is_the_same(name, runs):
+    space = load(runs[name])
+    found, plain = (evaluate(space, k=k, limit=15, seed=1) for k in ("auto", 50))
+    assert found == evaluate(space, k="auto", limit=15, seed=1)
+    assert found.keys() == KEYS
+    assert found["run"]["k"] == "auto"
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    if name == "autoencoder":
+        assert found["nll"]["value"] is None
+        assert found["distortion"] == plain["distortion"]
+        return
+    assert found["rate"]["value"] == pytest.approx(plain["rate"]["value"], rel=1e-5)
+    assert [one["value"] for one in found["active_units"].values()] == [one["value"] for one in plain["active_units"].values()]
+    method = found["nll"]["method"]
+    counts = [int(n) for n in re.findall(r"(\d+) (?:examples with k|by annealed)", method)]
+    assert sum(counts) == found["nll"]["n"] == 15
+    assert found["nll"]["value"] < plain["nll"]["high"]
+    assert found["ess"]["value"] is None
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test", "all"])
 def test_a_split_is_the_one_asked_for(split, runs):
     found = evaluate(load(runs["binary"]), k=1, split=split)
@@ -404,6 +445,7 @@ def test_a_limit_takes_the_first_examples_and_changes_nothing_of_them(runs):
     ("how", "words"),
     [
         ({"k": 0}, ["`k`", "0"]),
+        ({"k": "many"}, ["`k`", "auto", "many"]),
         ({"limit": 0}, ["`limit`", "0"]),
         ({"limit": -3}, ["`limit`", "-3"]),
         ({"split": "tset"}, ["did you mean `test`"]),

@@ -69,6 +69,7 @@ def test_a_vae_of_images_is_told_whole(report, runs):
     alone = evaluate(legato.load(runs["vae"], device="cpu"), k=2, limit=20, seed=3)
     for name in ("elbo", "distortion", "rate", "nll", "ess"):
         assert bracketed(estimate_of(alone[name])) in page
+    assert "is not known" in page  # whether two draws can be trusted
     assert "20 examples" in page
 
 

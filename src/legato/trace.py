@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from legato.distributions.divergence import kl_per_dimension
+from legato.distributions.reparameterised import log_density
 from legato.lazy import lazy
 
 log = logging.getLogger(__name__)
@@ -29,15 +30,18 @@ class Given:
 
 
 class Rung:
-    """One group of latents: posterior q, prior p, and the draw z ~ q, (S, B, *event). A flat VAE has one rung."""
+    """One group of latents: posterior q, prior p, and the draw z ~ q, (S, B, *event). A flat VAE has one rung.
 
-    def __init__(self, q: Distribution, p: Distribution, z: Tensor) -> None:
-        self.q, self.p, self.z = q, p, z
+    `noise`: the ε of z = μ + σ⊙ε where q is reparameterised like that, of z's shape; log q is then that of ε.
+    """
+
+    def __init__(self, q: Distribution, p: Distribution, z: Tensor, noise: Tensor | None = None) -> None:
+        self.q, self.p, self.z, self.noise = q, p, z, noise
 
     @lazy
     def log_q(self) -> Tensor:
         """log q(z|x), (S, B), nats. Raises `Mistake` for a point mass."""
-        return self.q.log_prob(self.z)
+        return log_density(self.q, self.z, self.noise)
 
     @lazy
     def log_p(self) -> Tensor:
@@ -75,8 +79,11 @@ class Trace:
 
     @lazy
     def log_w(self) -> Tensor:
-        """log p(x, z) − log q(z|x), (S, B), nats: its mean is the ELBO, its log-mean-exp the importance-weighted bound."""
-        log_w = self.log_px
+        """log p(x, z) − log q(z|x), (S, B), nats: its mean is the ELBO, its log-mean-exp the importance-weighted bound.
+
+        In double precision: log p(z) and log q(z|x) may be thousands of nats, and what matters is a difference of some.
+        """
+        log_w = self.log_px.double()
         for rung in self.rungs:
             log_w = log_w + rung.log_p - rung.log_q
         return log_w

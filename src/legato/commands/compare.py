@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -17,7 +17,11 @@ from legato.measures.estimate import Estimate
 from legato.report.interval import bracketed
 
 app = application("compare")
-LESS = "The ELBO is better higher, distortion and nll lower. Each interval is a 95 % one of its own, over the examples."
+DRAWS = "Importance draws per example, exactly, the same for all; auto is refused."
+LESS = (
+    "The ELBO is better higher, distortion and nll lower. Untrusted: the share of examples whose nll is a loose bound (Pareto "
+    "k-hat above 0.7). Each interval is a 95 % one of its own, over the examples."
+)
 
 
 @app.default
@@ -25,7 +29,7 @@ def compare(
     *runs: Annotated[Path, Parameter(help="Two RUNs or more; the first is the reference.")],
     data: Source = None,
     split: Split = "test",
-    k: Annotated[int, Parameter(help="Importance draws per example, exactly, the same for all.")] = 100,
+    k: Annotated[int | Literal["auto"], Parameter(help=DRAWS)] = 100,
     limit: Annotated[int | None, Parameter(help="A random sample of so many examples, the same for every run.")] = None,
     seed: Seed = 0,
     json: Json = None,
@@ -54,7 +58,24 @@ def _table(reference: dict[str, Any], run: dict[str, Any]) -> Table:
     for name, difference in run["differences"].items():
         figures = [_short(one["figures"][name]) for one in (reference, run)]
         table.add_row(name, *figures, _signed(_estimate(difference)))
+        if name == "nll" and difference["value"] is not None:
+            table.add_row(
+                "  untrusted", *[_share(one["untrusted_share"]) for one in (reference, run)], _followed(reference, run)
+            )
     return table
+
+
+def _share(figure: dict[str, Any]) -> str:
+    """Of how many examples the nll is not to be trusted."""
+    return "not known" if figure["value"] is None else f"{figure['value']:.0%}"
+
+
+def _followed(*runs: dict[str, Any]) -> str:
+    """What the shares say of the difference above."""
+    shares = [run["untrusted_share"]["value"] for run in runs]
+    if None in shares:
+        return "k is too small to say whether"
+    return "of bounds, not of likelihoods" if max(shares) > 0 else "Pareto k-hat below 0.7 for all"
 
 
 def _short(figure: dict[str, Any]) -> str:

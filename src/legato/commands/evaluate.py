@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -14,7 +14,8 @@ from legato.commands.output import write_figures
 from legato.measures import evaluate as evaluate_run
 
 app = application("evaluate")
-SINGLE = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess")
+SINGLE = ("elbo", "rate", "distortion", "nll", "untrusted_share", "bits_per_dim", "ess")
+DRAWS = "Importance draws per example, exactly; auto: as many as each needs, and annealing where none would do."
 
 
 @app.default
@@ -23,7 +24,7 @@ def evaluate(
     *,
     data: Source = None,
     split: Split = "test",
-    k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 1000,
+    k: Annotated[int | Literal["auto"], Parameter(help=DRAWS)] = 1000,
     limit: Annotated[int | None, Parameter(help="Only the first so many examples of the split.")] = None,
     seed: Seed = 0,
     json: Json = None,
@@ -57,11 +58,20 @@ def _show(found: dict[str, Any]) -> None:
     if run["likelihood_scale"] is not None:
         console.print(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")
     console.print(table)
+    if found["nll"]["value"] is not None:
+        console.print(_trusted(found))
     for why, names in absent.items():
         console.print(f"no {', '.join(names)}: {why}")
     if isinstance(found["kl_per_dimension"], list):
         kl = sorted((one["value"] for one in found["kl_per_dimension"]), reverse=True)
         console.print("KL per dimension, sorted, nats: " + " ".join(f"{value:.2f}" for value in kl))
+
+
+def _trusted(found: dict[str, Any]) -> str:
+    """Whether the nll can be trusted, and what to do where not; of `--k auto` also how it was estimated."""
+    if found["run"]["k"] == "auto":
+        return f"{found['trust']}\nnll: {found['nll']['method']}"
+    return f"{found['trust']}{' (--k auto does both)' if found['untrusted_share']['value'] else ''}"
 
 
 def _interval(one: dict[str, Any]) -> str:

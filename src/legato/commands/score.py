@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import torch
 from cyclopts import Parameter
 
 from legato.commands.application import application
 from legato.commands.options import HERE, RunPath, Seed, Source, Split, Where
 from legato.commands.output import say
 from legato.commands.tables import Column, labels_of, write_table
+from legato.measures.likelihood import score as scores_of
+from legato.measures.tails import trust
 
 app = application("score")
+BATCH = 100
 
 
 @app.default
@@ -29,6 +33,8 @@ def score(
 ) -> None:
     """id, label and log_px of every image: the importance-weighted log p(x), nats. Low ones are outliers.
 
+    Above 0.7, k_hat (the Pareto shape of the weights; from 21 draws on) says that it is not to be trusted.
+
     An autoencoder has no p(x): it gets a column `distortion` instead, -log p(x|z) at its code.
     """
     space = place.load(run)
@@ -36,12 +42,23 @@ def score(
     numbers = opened.split(split).all()
     path = out or space.run.path / "scores.csv"
 
+    k_hat: list[np.ndarray] = []
+
     def some(rows: np.ndarray) -> dict[str, Column]:
         stored = opened.dataset.rows[rows]
         if not space.has_density:
             return {**labels_of(opened, rows), "distortion": space.distortion(stored, rows)}
         # A seed of its own for each block of rows, so that the draws of one block do not repeat in the next.
-        return {**labels_of(opened, rows), "log_px": space.score(stored, rows, k=k, seed=seed + int(rows[0]))}
+        batches = torch.split(torch.from_numpy(space.prepare(stored, rows)).to(space.device), BATCH)
+        found = scores_of(space.model, batches, k, seed + int(rows[0]))
+        assert found.log_px is not None
+        columns = {**labels_of(opened, rows), "log_px": found.log_px.astype(np.float32)}
+        if found.k_hat is None:
+            return columns
+        k_hat.append(found.k_hat)
+        return columns | {"k_hat": found.k_hat.astype(np.float32)}
 
     write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "scoring")
     say(f"wrote {path}: {len(numbers):,} rows, {'log_px' if space.has_density else 'distortion'} in nats")
+    if space.has_density:
+        say(trust(np.concatenate(k_hat) if k_hat else None))

@@ -5,6 +5,7 @@ from legato.distributions.continuous_bernoulli import ContinuousBernoulli
 from legato.distributions.divergence import closed_form, kl_per_dimension, register_kl
 from legato.distributions.pixels import BIN, DiscretizedLogistic
 from legato.distributions.point import PointMass
+from legato.distributions.reparameterised import log_density, reparameterised
 from legato.distributions.solved import SolvedNormal
 
 __all__ = [
@@ -16,5 +17,7 @@ __all__ = [
     "SolvedNormal",
     "closed_form",
     "kl_per_dimension",
+    "log_density",
     "register_kl",
+    "reparameterised",
 ]

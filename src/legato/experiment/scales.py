@@ -85,7 +85,7 @@ def scale_of(measure: str) -> Scale:
     """That of a measure by its name; of realism, whose end is another on every data set, see `Evidence.scale`."""
     if measure.startswith(SHARES):
         return share()
-    return NEGATIVE if measure == "elbo" else LOGARITHM if measure.startswith(LOGARITHMS) else PLAIN
+    return NEGATIVE if measure.startswith("elbo") else LOGARITHM if measure.startswith(LOGARITHMS) else PLAIN
 
 
 def declared() -> dict[str, object]:

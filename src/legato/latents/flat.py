@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from legato.conditional import Conditional
+from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.latents.latent import Latent
 from legato.priors import Prior
@@ -31,9 +32,9 @@ class Flat(Latent):
         return self.posterior(x)
 
     def draw(self, encoded: Distribution, draws: int, given: Given) -> tuple[Tensor, tuple[Rung, ...]]:
-        """z = μ + σ⊙ε for a Gaussian: `rsample`, so that gradients reach μ and σ."""
-        z = encoded.rsample((draws,))
-        return z, (Rung(encoded, self.p(given), z),)
+        """z = μ + σ⊙ε for a Gaussian, so that gradients reach μ and σ; the rung keeps ε."""
+        z, noise = reparameterised(encoded, draws)
+        return z, (Rung(encoded, self.p(given), z, noise),)
 
     def posterior(self, x: Tensor) -> Distribution:
         """q(z|x), batch shape (B,)."""

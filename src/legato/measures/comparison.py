@@ -19,7 +19,8 @@ from legato.families import Bernoulli, Discretized
 from legato.latent_space import LatentSpace
 from legato.measures.estimate import absent, mean_over, paired_difference
 from legato.measures.likelihood import Scores, score
-from legato.measures.scorecard import NO_POSTERIOR, batches, describe, rows_of
+from legato.measures.scorecard import AUTO, NO_POSTERIOR, Draws, batches, describe, how_bounded, rows_of
+from legato.measures.tails import untrusted_share
 
 Doubles = NDArray[np.float64]
 
@@ -35,29 +36,32 @@ def compare(
     source: Any = None,
     *,
     split: str = "test",
-    k: int = 100,
+    k: Draws = 100,
     limit: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Each run beside the first: `runs`, each with its `figures` and its `differences` (run − first); `data`, `seeds`, k.
 
-    All nats per example, nll at the same k. Raises `Mistake` for runs of other data, another binarisation or other units.
+    All nats per example, nll at the same k, with the `untrusted_share` of each run's weights. Raises `Mistake` for runs of
+    other data, another binarisation or other units, and for k = "auto", which gives every run's examples draws of their own.
     """
     if len(spaces) < 2:
         raise Mistake("a comparison needs two runs or more: legato compare RUN RUN")
-    if k < 1 or (limit is not None and limit < 1):
+    if k == AUTO:
+        raise Mistake("`--k auto` gives every run other draws, and bounds compare at equal k alone: name one number of draws")
+    if isinstance(k, str) or k < 1 or (limit is not None and limit < 1):
         raise Mistake(f"`k` and `limit` must be 1 or more, got {k} and {limit}")
     check_same_data(spaces, given=source is not None)
     check_same_units(spaces)
     data = spaces[0].data(source)
     numbers = rows_of(data, split, limit)
-    found = [per_example(score(space.model, batches(space, data, numbers), k, seed)) for space in spaces]
+    found = [score(space.model, batches(space, data, numbers), k, seed) for space in spaces]
     return {
         "data": describe(data, split, numbers),
         "k": k,
         "seed": seed,
         "seeds": SEEDS,
-        "runs": [_run(space, one, found[0], k) for space, one in zip(spaces, found, strict=True)],
+        "runs": [_run(space, one, per_example(found[0]), k) for space, one in zip(spaces, found, strict=True)],
     }
 
 
@@ -101,23 +105,25 @@ def _of_mass(space: LatentSpace) -> bool:
     return isinstance(space.model.likelihood.family, Bernoulli | Discretized)
 
 
-def _run(space: LatentSpace, values: dict[str, Doubles], reference: dict[str, Doubles], k: int) -> dict[str, Any]:
-    methods = _methods(space, k)
+def _run(space: LatentSpace, found: Scores, reference: dict[str, Doubles], k: int) -> dict[str, Any]:
+    values, methods = per_example(found), _methods(space, found, k)
+    share = untrusted_share(found.k_hat) if space.has_density else absent(NO_POSTERIOR)
     return {
         "path": str(space.run.path),
         **space.definition.to_json(),
         "figures": {name: _figure(values.get(name), methods[name]) for name in FIGURES},
+        "untrusted_share": share.to_json(),
         "differences": {name: _difference(values.get(name), reference.get(name), methods[name]) for name in FIGURES},
     }
 
 
-def _methods(space: LatentSpace, k: int) -> dict[str, str]:
+def _methods(space: LatentSpace, found: Scores, k: int) -> dict[str, str]:
     draws = f"mean of {k} draws of z per example"
     return {
         "elbo": f"beta = 1, {draws}",
         "distortion": f"-log p(x|z), {draws if space.has_density else 'at the code'}",
         "rate": "KL(q(z|x) || p(z))",
-        "nll": f"importance-weighted bound on -log p(x), k = {k}",
+        "nll": how_bounded(found, k),
     }
 
 

@@ -1,7 +1,9 @@
 """What z = μ + σ⊙ε is distributed as: N(μ, σ²), the posterior, and not the standard normal that ε is.
 
 Covered: Kolmogorov-Smirnov distances of draws to either. They are distances, with a margin to be set beforehand: with enough
-draws a test of "no difference at all" rejects any generator of random numbers in single precision.
+draws a test of "no difference at all" rejects any generator of random numbers in single precision. And they are of z as it is
+stored and decoded: where σ is near the spacing of float32 about μ (noise without a KL term), z lies on few values, and rounding
+has a part in its distance. (Log densities are taken of ε and not of such a z: distributions/reparameterised.py.)
 Not covered: dependence between the dimensions.
 """
 
@@ -41,6 +43,7 @@ def distance_to_normal(z: Floats) -> Doubles:
 def distance_to_own(z: Floats, mu: Floats, sigma: Floats) -> Estimate:
     """The distance of (z − μ)/σ to N(0, 1): of draws z (S, n, d) to their own N(μ, σ²), mu and sigma (n, d), all pooled.
 
+    It is of z, rounded as it is: 0 is not to be had where σ is below the spacing of numbers about μ, however good ε is.
     The interval is that of Dvoretzky, Kiefer & Wolfowitz (with Massart's constant 1990): ± √(log(2/0.05)/2N), at any N.
     """
     standardised = (np.asarray(z, np.float64) - mu) / sigma

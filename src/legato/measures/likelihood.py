@@ -1,12 +1,13 @@
 """What a model gives of each image: distortion, rate, and log p(x) by importance weighting, in nats per example.
 
 Exactly the k draws asked for; the encoder runs once per batch; memory holds one chunk of decoded draws and k × batch weights.
-Covered: scores at one k, and the bound's curve over k with how far its weights are to be trusted. Not covered: annealing
-(annealed.py), which takes over where they are not.
+Covered: scores at one k and the bound's curve over k, with how far the weights are to be trusted. Not covered: annealing
+(annealed.py), which takes over where they are not; how many draws an example needs (as_needed.py).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import still
-from legato.measures.tails import pareto_k
+from legato.measures.tails import FEWEST, pareto_k, tail_length
 from legato.model import CHUNK, LatentVariableModel
 
 Doubles = NDArray[np.float64]
@@ -35,6 +36,8 @@ class Scores:
     kl: Doubles | None = None  # the same per dimension, (n, d), where it has a closed form
     log_px: Doubles | None = None  # log (1/k)Σ w, (n,)
     ess: Doubles | None = None  # (Σw)²/Σw², between 1 and k
+    k_hat: Doubles | None = None  # Pareto k̂ of the weights, (n,): above 0.7 log_px is not to be trusted; None below 21 draws
+    draws: Doubles | None = None  # behind log_px, (n,), 0 where it is annealed; None where all have the same number
 
 
 @torch.no_grad()
@@ -43,11 +46,17 @@ def score(model: LatentVariableModel, batches: Iterable[Tensor], k: int, seed: i
     device = next(model.parameters()).device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        rows = [_score_batch(model, x, k, chunk) for x in batches]
-    return Scores(**{name: _join([row[name] for row in rows]) for name in rows[0]})
+        rows = [score_batch(model, x, k, chunk) for x in batches]
+    return scores_of(rows)
 
 
-def _score_batch(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> dict[str, Tensor]:
+def scores_of(rows: Sequence[dict[str, Tensor]]) -> Scores:
+    """What `score_batch` gave of each batch, in one."""
+    return Scores(**{name: joined([row[name] for row in rows]) for name in rows[0]})
+
+
+def score_batch(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> dict[str, Tensor]:
+    """The fields of `Scores` of one batch, from torch's own generator."""
     if not model.latent.has_density:
         trace = model(x)  # every draw of a point mass is the same
         return {"distortion": -trace.log_px[0], "mu": trace.rungs[0].q.mean.flatten(1)}
@@ -63,12 +72,22 @@ def _score_batch(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> d
         "distortion": -total / k,
         "mu": rung.q.mean.flatten(1),
         "rate": trace.kl,
-        "log_px": log_sum - float(np.log(k)),
+        "log_px": log_sum - math.log(k),
         "ess": effective_sample_size(weights),
+        **_tails(weights),
     }
 
 
-def _join(parts: Iterable[Tensor]) -> Doubles:
+def _tails(log_w: Tensor) -> dict[str, Tensor]:
+    """k̂ where there are draws enough; NaN where a weight is none, which is told of where log p(x) is averaged."""
+    if not torch.isfinite(log_w.amax(0)).all():
+        return {"k_hat": torch.full((log_w.shape[1],), math.nan)} if tail_length(len(log_w)) >= FEWEST else {}
+    k_hat = pareto_k(log_w.cpu().numpy())
+    return {} if k_hat is None else {"k_hat": torch.from_numpy(k_hat)}
+
+
+def joined(parts: Iterable[Tensor]) -> Doubles:
+    """One array, float64, of the parts of all batches."""
     return np.asarray(torch.cat(list(parts)).double().cpu().numpy())
 
 
@@ -101,7 +120,7 @@ def importance_curve(
         rows = [(bounds(log_w, ks), effective_sample_size(log_w), pareto_k(log_w.cpu().numpy())) for log_w in weights]
     found, ess, k_hat = zip(*rows, strict=True)
     tails = [tail for tail in k_hat if tail is not None]
-    return Curve(ks, _join(found), _join(ess), np.concatenate(tails) if tails else None)
+    return Curve(ks, joined(found), joined(ess), np.concatenate(tails) if tails else None)
 
 
 def bounds(log_w: Tensor, ks: Sequence[int]) -> Tensor:
@@ -118,7 +137,7 @@ def bounds(log_w: Tensor, ks: Sequence[int]) -> Tensor:
 
 def _bound(log_w: Tensor, k: int) -> Tensor:
     groups = log_w[: len(log_w) // k * k].reshape(-1, k, log_w.shape[1])
-    return torch.logsumexp(groups, 1).mean(0) - float(np.log(k))
+    return torch.logsumexp(groups, 1).mean(0) - math.log(k)
 
 
 def effective_sample_size(log_w: Tensor) -> Tensor:

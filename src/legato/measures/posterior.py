@@ -39,17 +39,26 @@ def still(model: LatentVariableModel, seed: int) -> Iterator[torch.device]:
 
 def gaussian_posterior(model: LatentVariableModel, x: Tensor) -> tuple[Tensor, Tensor]:
     """(μ, σ) of q(z|x), each (B, d). Raises `Mistake` where q is no diagonal Gaussian over a vector."""
-    q = model.latent.posterior(x)
-    base = q.base_dist if isinstance(q, Independent) else q
-    if not isinstance(base, Normal) or base.loc.ndim != 2:
+    base = _diagonal(model.latent.posterior(x))
+    if base is None:
         raise Mistake("this measure needs a Gaussian posterior over a vector, N(mu, diag sigma^2): a point has no density")
     return base.loc, base.scale
 
 
+def is_gaussian(model: LatentVariableModel, x: Tensor) -> bool:
+    """Whether q(z|x) is such a Gaussian."""
+    return _diagonal(model.latent.posterior(x)) is not None
+
+
+def _diagonal(q: Distribution) -> Normal | None:
+    base = q.base_dist if isinstance(q, Independent) else q
+    return base if isinstance(base, Normal) and base.loc.ndim == 2 else None
+
+
 def log_joint(model: LatentVariableModel, x: Tensor) -> Density:
-    """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data)."""
+    """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data); added up in double precision."""
     prior, cost = prior_of(model), distortion(model, x)
-    return lambda z: prior.log_prob(z) - cost(z)
+    return lambda z: prior.log_prob(z).double() - cost(z)
 
 
 def distortion(model: LatentVariableModel, x: Tensor) -> Density:

@@ -1,10 +1,13 @@
-"""`legato evaluate`: every figure of one run on one split, each an estimate or null with a `why`."""
+"""`legato evaluate`: every figure of one run on one split, each an estimate or null with a `why`.
+
+Beside the likelihood: of how many examples it is not to be trusted, and what follows, in words.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,29 +18,38 @@ from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.families import Discretized
 from legato.latent_space import LatentSpace
+from legato.measures.as_needed import LADDER, score_as_needed
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.likelihood import Scores, score
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
+from legato.measures.tails import trust, untrusted_share
 from legato.progress import progress
 
 BATCH = 100
+AUTO: Literal["auto"] = "auto"
+Draws = int | Literal["auto"]
 NO_POSTERIOR = "a point mass has no density: an autoencoder has a distortion, and neither rate nor likelihood"
 
 
 def evaluate(
-    space: LatentSpace, source: Any = None, *, split: str = "test", k: int = 1000, limit: int | None = None, seed: int = 0
+    space: LatentSpace, source: Any = None, *, split: str = "test", k: Draws = 1000, limit: int | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """elbo, rate, distortion, nll, bits_per_dim, ess, active_units, kl_per_dimension, data, run: JSON-ready.
+    """elbo, rate, distortion, nll, bits_per_dim, ess, untrusted_share, trust, active_units, kl_per_dimension, data, run.
 
-    On the `split` of the run's data, or of another `source` prepared alike; nll with exactly k importance draws per example.
+    JSON-ready. On the `split` of the run's data, or of another `source` prepared alike; nll with exactly k importance draws per
+    example, or, with k = "auto", as many as each one's weights need, and annealing where none would do (as_needed.py).
     `limit`: a sample of so many examples (`data` says n). Intervals are over the examples; one seed, one trained model.
     """
     for name, number in {"k": k, "limit": limit}.items():
-        if number is not None and number < 1:
-            raise Mistake(f"`{name}` must be 1 or more, got {number}")
+        if number not in (None, AUTO) and (isinstance(number, str) or number < 1):
+            raise Mistake(f"`{name}` must be 1 or more{' or auto' if name == 'k' else ''}, got {number}")
     data = space.data(source)
     numbers = rows_of(data, split, limit)
-    found = score(space.model, batches(space, data, numbers), k, seed)
+    rows = batches(space, data, numbers)
+    if k == AUTO and space.has_density:
+        found = score_as_needed(space.model, rows, seed)
+    else:
+        found = score(space.model, rows, 1 if k == AUTO else k, seed)  # every draw of a point mass is the same
     return {
         **_figures(space, found, k),
         "data": describe(data, split, numbers),
@@ -45,16 +57,16 @@ def evaluate(
     }
 
 
-def _figures(space: LatentSpace, found: Scores, k: int) -> dict[str, Any]:
-    draws = f"mean of {k} draws of z per example"
+def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
+    draws = f"mean of {LADDER if k == AUTO else k} draws of z per example"
     distortion = mean_over(found.distortion, "nats", f"-log p(x|z), {draws if space.has_density else 'at the code'}")
-    if found.rate is None or found.log_px is None or found.ess is None:
+    if found.rate is None or found.log_px is None:
         none = absent(NO_POSTERIOR).to_json()
-        names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "kl_per_dimension")
+        names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "untrusted_share", "kl_per_dimension")
         active = {f"{threshold:g}": none for threshold in THRESHOLDS}
-        return dict.fromkeys(names, none) | {"distortion": distortion.to_json(), "active_units": active}
+        return dict.fromkeys(names, none) | {"trust": NO_POSTERIOR, "distortion": distortion.to_json(), "active_units": active}
     elbo = mean_over(-(found.distortion + found.rate), "nats", f"beta = 1, {draws}, KL in closed form")
-    nll = mean_over(-found.log_px, "nats", f"importance-weighted bound on -log p(x), k = {k}")
+    nll = mean_over(-found.log_px, "nats", how_bounded(found, k))
     kl = kl_per_dimension(found.kl)
     return {
         "elbo": elbo.to_json(),
@@ -62,10 +74,33 @@ def _figures(space: LatentSpace, found: Scores, k: int) -> dict[str, Any]:
         "distortion": distortion.to_json(),
         "nll": nll.to_json(),
         "bits_per_dim": _bits_per_dim(space, nll).to_json(),
-        "ess": mean_over(found.ess, "draws", f"(sum w)^2 / sum w^2 of {k} importance weights").to_json(),
+        "ess": _effective(found, k).to_json(),
+        "untrusted_share": untrusted_share(found.k_hat).to_json(),
+        "trust": trust(found.k_hat),
         "active_units": {f"{t:g}": active_units(found.mu, t).to_json() for t in THRESHOLDS},
         "kl_per_dimension": [one.to_json() for one in kl] if isinstance(kl, list) else kl.to_json(),
     }
+
+
+def how_bounded(found: Scores, k: Draws) -> str:
+    """The method of an nll: how many draws, and of how many examples it is not to be trusted."""
+    bad = untrusted_share(found.k_hat).value
+    flag = (
+        "whether it is to be trusted is not known" if bad is None else f"Pareto k-hat above 0.7 for {bad:.1%} of the examples"
+    )
+    if found.draws is None:
+        return f"importance-weighted bound on -log p(x), k = {k}; {flag}"
+    counts = {int(k): int((found.draws == k).sum()) for k in np.unique(found.draws)}
+    annealed = counts.pop(0, 0)
+    told = [f"{n:,} examples with k = {k:,}" for k, n in counts.items()]
+    told += [f"{annealed:,} by annealed importance sampling from q(z|x) ({LADDER.annealing})"] if annealed else []
+    return f"bound on -log p(x), draws chosen by k-hat of others: {', '.join(told)}; {flag}"
+
+
+def _effective(found: Scores, k: Draws) -> Estimate:
+    if k == AUTO or found.ess is None:
+        return absent("the examples had different numbers of draws: their effective numbers have no common scale", "draws")
+    return mean_over(found.ess, "draws", f"(sum w)^2 / sum w^2 of {k} importance weights")
 
 
 def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:

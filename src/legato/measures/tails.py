@@ -23,6 +23,7 @@ Doubles = NDArray[np.float64]
 UNTRUSTED = 0.7
 FEWEST = 5  # tail weights: a shape is not fitted to fewer
 ROUNDING = 1e-4  # of log w, nats, in float32: weights that agree to within it have no tail but that of the rounding
+TOO_FEW = "no tail can be fitted to fewer than 21 importance weights per example"
 BLOCK = 128  # images at a time: a grid of 50 candidates for each of 200 weights is 10 MB
 
 
@@ -82,22 +83,38 @@ def _quarter(m: int) -> int:
     return max(int(m / 4 + 0.5) - 1, 0)
 
 
+def settled(k: int) -> float:
+    """Up to which k̂ of k draws an average of as many can be relied upon: min(1 − 1/log₁₀ k, 0.7).
+
+    k̂ of few draws is itself uncertain; from 2,155 draws on this is 0.7. Vehtari et al. 2024, eq. 13.
+    """
+    return min(1 - 1 / math.log10(k), UNTRUSTED)
+
+
 def untrusted_share(k_hat: Doubles | None) -> Estimate:
-    """The share of images whose bound is not to be trusted: k̂ > 0.7."""
-    method = f"Pareto k-hat of the importance weights > {UNTRUSTED}"
+    """The share of examples whose bound is not to be trusted: k̂ > 0.7. Where k̂ is NaN there are no weights to distrust."""
+    method, unit = f"Pareto k-hat of the importance weights > {UNTRUSTED}", "share of examples"
     if k_hat is None:
-        return absent("no tail can be fitted to fewer than 21 weights per image", "share of images", method)
-    return mean_over((k_hat > UNTRUSTED).astype(np.float64), "share of images", method)
+        return absent(TOO_FEW, unit, method)
+    if without := int(np.isnan(k_hat).sum()):
+        method += f"; {without:,} annealed examples, of which k-hat says nothing, count as 0"
+    return mean_over((k_hat > UNTRUSTED).astype(np.float64), unit, method)
 
 
 def trust(k_hat: Doubles | None) -> str:
-    """The same in words."""
+    """The same in words, and what follows for the bound."""
     if k_hat is None:
-        return "no tail can be fitted to fewer than 21 weights per image: whether they are to be trusted is not known"
-    bad = int((k_hat > UNTRUSTED).sum())
+        return f"{TOO_FEW}: whether the bound on log p(x) can be trusted is not known"
+    known, others = k_hat[~np.isnan(k_hat)], int(np.isnan(k_hat).sum())
+    bad, beside = (
+        int((known > UNTRUSTED).sum()),
+        f"; {others:,} others were annealed, of which k-hat says nothing" if others else "",
+    )
     if not bad:
-        return f"no image's weights have a heavy tail (Pareto k-hat at most {k_hat.max():.2f}): the estimate can be trusted"
+        worst = f" (Pareto k-hat at most {known.max():.2f})" if len(known) else ""
+        return f"no example's weights have a heavy tail{worst}: the bound on log p(x) can be trusted{beside}"
     return (
-        f"not to be trusted for {bad} of {len(k_hat)} images: the tail of their weights is too heavy "
-        f"(Pareto k-hat above {UNTRUSTED}); read it as a bound that more draws would raise, or use annealing"
+        f"the bound on log p(x) is not to be trusted for {bad:,} of {len(k_hat):,} examples, whose weights have too heavy a "
+        f"tail (Pareto k-hat above {UNTRUSTED}): no interval holds how loose it is there, and more draws or annealing would "
+        f"tighten it{beside}"
     )

@@ -111,8 +111,8 @@ class ImportanceWeighted(Term):
         self.draws = k
 
     def forward(self, trace: Trace) -> Tensor:
-        """(B,). Uses exactly k draws even where another term wanted more."""
-        return -importance_weighted_bound(trace.log_w[: self.draws])
+        """(B,), of the model's precision. Uses exactly k draws even where another term wanted more."""
+        return -importance_weighted_bound(trace.log_w[: self.draws]).to(trace.log_px.dtype)
 
 
 def _of_the_mean(rung: Rung) -> Tensor:

@@ -52,7 +52,7 @@ def by_function(visit: Visit) -> dict[str, Estimate]:
 
 
 def weighted(visit: Visit) -> Found:
-    """log p(x) by importance weighting over k, and whether its weights can be trusted."""
+    """log p(x) by importance weighting over k, whether its weights can be trusted, and the ELBO of the very same rows."""
     space, x = visit.subject.space, visit.shared.test.x[: visit.effort.weighted]
     assert space is not None
     if not len(x):
@@ -65,6 +65,7 @@ def weighted(visit: Visit) -> Found:
         "nll": curve[max(curve)].scaled(-1, "nats", f"minus the {curve[max(curve)].method}"),
         "effective draws": mean_over(found.ess, "draws", f"(sum w)^2 / sum w^2 of {max(curve)} importance weights"),
         "untrusted share": untrusted_share(found.k_hat),
+        "elbo of the weighted rows": curve[1].scaled(1, "nats", f"ELBO at beta = 1, mean log weight of {max(curve)} draws"),
     }
     return figures, {"log-likelihood by k": {str(k): one.value for k, one in curve.items()}}
 
@@ -120,5 +121,10 @@ def _geometric(logs: np.ndarray, method: str, unit: str) -> Estimate:
 
 BOUNDS = Chapter("likelihood", ("distortion", "rate", "elbo"), bounds, ("log_px",))
 WIDTHS = Chapter("widths", ("sigma", "distance of sigma from 1", "noise ratio", "spread of means"), widths, ("noise",))
-WEIGHTED = Chapter("importance weights", ("nll", "effective draws", "untrusted share"), weighted, ("likelihood", "noise"))
+WEIGHTED = Chapter(
+    "importance weights",
+    ("nll", "effective draws", "untrusted share", "elbo of the weighted rows"),
+    weighted,
+    ("likelihood", "noise"),
+)
 ANNEALED = Chapter("annealing", ("annealed bound", "annealed gap"), annealed, ("likelihood", "noise"))

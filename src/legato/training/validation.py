@@ -43,17 +43,21 @@ def validate(model: LatentVariableModel, batches: Iterable[Tensor]) -> dict[str,
 
 @torch.no_grad()
 def solve_scale(model: LatentVariableModel, batches: Iterable[Tensor]) -> None:
-    """Solves a `solved` likelihood scale on training data and freezes it: σ² = mean (x − decoded mean of a draw)²."""
+    """Solves a `solved` likelihood scale on training data and freezes it: σ² = mean (x − decoded mean of a draw)².
+
+    A mean over examples, however they are cut into batches: the last batch is often a shorter one.
+    """
     family = model.likelihood.family
     if not isinstance(family, Homoscedastic) or family.how != "solved":
         return
     with torch.random.fork_rng(devices=_devices(model)):
         torch.manual_seed(SEED)
-        squares = [
-            mean_square((trace.x - trace.likelihood.mean[0]).double() ** 2, family.log_scale.ndim == 1)
-            for trace in map(model, batches)
-        ]
-    family.solve(torch.stack(squares).mean(0))
+        seen = [(len(trace.x), _mean_square(trace, family.log_scale.ndim == 1)) for trace in map(model, batches)]
+    family.solve(torch.stack([n * square for n, square in seen]).sum(0) / sum(n for n, _ in seen))
+
+
+def _mean_square(trace: Trace, per_column: bool) -> Tensor:
+    return mean_square((trace.x - trace.likelihood.mean[0]).double() ** 2, per_column)
 
 
 def _read(trace: Trace, has_density: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:

@@ -20,6 +20,7 @@ SINGLE = {
     "distortion": "distortion",
     "rate": "rate",
     "nll": "−log p(x), at most",
+    "untrusted_share": "of these not to be trusted",
     "bits_per_dim": "bits per dimension",
     "ess": "effective sample size",
 }
@@ -41,7 +42,9 @@ def numbers_table(subjects: Sequence[Subject], found: Sequence[Found]) -> Table:
         else:
             unit = next(one.unit for one in figures if one.value is not None)
             rows.append((name, *(None if one.value is None else bracketed(one) for one in figures), unit))
-    return Table(("", *titles, "unit"), rows, _caption(found[0], why))
+    return Table(
+        ("", *titles, "unit"), rows, _caption(list(zip((subject.title for subject in subjects), found, strict=True)), why)
+    )
 
 
 def kl_figure(found: Found) -> Figure | None:
@@ -64,13 +67,19 @@ def _by_name(found: Sequence[Found]) -> dict[str, list[Estimate]]:
     return rows
 
 
-def _caption(found: Found, why: Mapping[str, Sequence[str]]) -> str:
-    about, run = found["data"], found["run"]
+def _flagged(one: Found) -> bool:
+    """Whether its bound on −log p(x) is not to be trusted, or not known to be."""
+    return one["nll"]["value"] is not None and one["untrusted_share"]["value"] != 0
+
+
+def _caption(told: Sequence[tuple[str, Found]], why: Mapping[str, Sequence[str]]) -> str:
+    about, run = told[0][1]["data"], told[0][1]["run"]
     words = [
         f"{about['n']:,} examples of {about['source']} ({about['split']}); {run['k']} draws of z for each, seed {run['seed']}.",
         "Brackets: 95 % over the examples. One training seed: another may differ by more.",
     ]
     if about["checksum"]:
         words.insert(1, f"Pixels drawn once from Bernoulli(x/255), checksum {about['checksum']}.")
+    words += [f"{title}: {one['trust']}." for title, one in told if _flagged(one)]
     words += [f"No {', '.join(names)}: {reason}." for reason, names in why.items()]
     return " ".join(words)

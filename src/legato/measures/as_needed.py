@@ -1,0 +1,120 @@
+"""As many draws as each example's weights need, and annealing where no number of them would do: `legato evaluate --k auto`.
+
+An average of importance weights is governed by its largest where their tail is heavy, and more draws hardly help: k̂ is the
+tail's shape, which no number of draws changes. So an example gets draws until its weights are seen to be light, and is annealed
+where they are not. How many, that is chosen by draws which are then thrown away; log p(x) is estimated with fresh ones. To keep
+those whose weights looked well would be to choose an estimate by its own error: E w of the chosen is not p(x). With fresh draws
+the expected bound of each example, at the k it got or of its annealing, is at most its log p(x), and so is the mean of all.
+
+Covered: one group of Gaussian latents; other posteriors get the most draws instead of annealing. Not covered: the lightest tail
+that is still one (a posterior of two modes, one of which no draw found, looks light).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from legato.errors import Mistake
+from legato.measures.annealed import Effort, anneal
+from legato.measures.likelihood import Scores, score_batch, scores_of
+from legato.measures.posterior import gaussian_posterior, is_gaussian, log_joint, still
+from legato.measures.tails import pareto_k, settled
+from legato.model import CHUNK, LatentVariableModel
+from legato.streams import random_stream
+
+Integers = NDArray[np.int64]
+
+
+ANNEALING = Effort(chains=8, temperatures=50, leapfrogs=3)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """From `first` draws, doubled while the weights' tails are heavy, to at most `most`; then annealing."""
+
+    first: int = 250
+    most: int = 1000
+    annealing: Effort = ANNEALING
+
+    def __post_init__(self) -> None:
+        if not 21 <= self.first <= self.most:
+            raise Mistake(f"the first number of draws is 21 or more and at most the last, got {self.first} and {self.most}")
+
+    def __str__(self) -> str:
+        return f"{self.first:,} to {self.most:,}"
+
+
+LADDER = Ladder()
+
+
+@torch.no_grad()
+def score_as_needed(
+    model: LatentVariableModel, batches: Iterable[Tensor], seed: int = 0, ladder: Ladder = LADDER, chunk: int = CHUNK
+) -> Scores:
+    """Scores every example of `batches` (in order), each with as many draws as it needs: `draws`, 0 where it is annealed.
+
+    The others of its figures are then from `ladder.first` draws; it has no k̂ (NaN). Raises `Mistake` for a point mass.
+    """
+    with still(model, seed) as device:
+        generator = torch.Generator(device).manual_seed(int(random_stream(seed, "annealing").integers(2**62)))
+        return scores_of([_batch(model, x, ladder, generator, chunk) for x in batches])
+
+
+def _batch(model: LatentVariableModel, x: Tensor, ladder: Ladder, generator: torch.Generator, chunk: int) -> dict[str, Tensor]:
+    needed = draws_needed(model, x, ladder, chunk)
+    groups = [(k, torch.from_numpy(np.flatnonzero(needed == k)).to(x.device)) for k in np.unique(needed)]
+    parts = [
+        _weighted(model, x[rows], int(k), chunk) if k else _annealed(model, x[rows], ladder, generator, chunk)
+        for k, rows in groups
+    ]
+    back = torch.cat([rows for _, rows in groups]).argsort()
+    return {name: torch.cat([part[name] for part in parts])[back.to(parts[0][name].device)] for name in parts[0]}
+
+
+@torch.no_grad()
+def draws_needed(model: LatentVariableModel, x: Tensor, ladder: Ladder = LADDER, chunk: int = CHUNK) -> Integers:
+    """How many draws each example of x (B, *data) needs, (B,); 0: annealing. From torch's generator; all draws are dropped.
+
+    k is settled where k̂ of the draws so far and of as many again, k each, both say so: one alone says so by chance for some.
+    """
+    needed = np.zeros(len(x), np.int64)
+    left, k, drawn = np.arange(len(x)), ladder.first, _log_weights(model, x, ladder.first, chunk)
+    while len(left) and k <= ladder.most:
+        again = _log_weights(model, x[torch.from_numpy(left).to(x.device)], k, chunk)
+        light = np.maximum(_shapes(drawn), _shapes(again)) <= settled(k)
+        needed[left[light]] = k
+        left, drawn, k = left[~light], np.concatenate([drawn, again])[:, ~light], 2 * k
+    if not is_gaussian(model, x[:1]):
+        needed[left] = ladder.most
+    return needed
+
+
+def _log_weights(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> NDArray[np.float64]:
+    return np.asarray(torch.cat([trace.log_w for trace in model.chunks(x, k, chunk)]).cpu().numpy())
+
+
+def _shapes(log_w: NDArray[np.float64]) -> NDArray[np.float64]:
+    found = pareto_k(log_w)
+    assert found is not None
+    return found
+
+
+def _weighted(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> dict[str, Tensor]:
+    return {**score_batch(model, x, k, chunk), "draws": torch.full((len(x),), k)}
+
+
+def _annealed(
+    model: LatentVariableModel, x: Tensor, ladder: Ladder, generator: torch.Generator, chunk: int
+) -> dict[str, Tensor]:
+    mu, sigma = gaussian_posterior(model, x)
+    found = anneal(log_joint(model, x), mu, sigma, ladder.annealing, generator)
+    scored = score_batch(model, x, ladder.first, chunk)
+    bounds = torch.from_numpy(found.lower).to(scored["log_px"])
+    nothing = torch.full((len(x),), torch.nan, dtype=torch.double)
+    return {**scored, "log_px": bounds, "k_hat": nothing, "draws": torch.zeros(len(x), dtype=torch.long)}
