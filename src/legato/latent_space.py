@@ -155,7 +155,10 @@ class LatentSpace:
         return chosen, codes.astype(np.float32)
 
     def score(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None, *, k: int = 100, seed: int = 0) -> Floats:
-        """log p(x) by importance weighting with exactly k draws, (N,), nats. Raises `Mistake` for an autoencoder."""
+        """log p(x) by importance weighting with exactly k draws, (N,), nats. Raises `Mistake` for an autoencoder.
+
+        Whether it can be trusted is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws.
+        """
         return self._over(lambda batch: self.model.log_likelihood(batch, k), self.prepare(x, rows), seed, 100)
 
     def distortion(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
