@@ -66,7 +66,7 @@ def main() -> None:
     torch.set_num_threads(1)
     space = legato.load(chosen.run, device="cpu", threads=1)
     data = space.data()
-    x = torch.from_numpy(data.rows(data.split("test")[: chosen.n]))
+    x = torch.from_numpy(data.rows(data.split("test").draw(chosen.n, "weighed")))
     truth = exact(space.model, x, chosen.points)
     print(f"{date.today()}, {chosen.run}: -log p(x) of {len(x)} test digits, by a grid: {-truth.mean():.2f}")
     for k in (100, 1000, 10_000):
