@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from torch import Tensor
 
 from legato.errors import Mistake
+from legato.measures.left_out import Groups, in_groups
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -29,13 +31,19 @@ ROUNDING = 1e-5  # nats that the expanded square may lose to rounding
 
 @dataclass(frozen=True)
 class Draws:
-    """m draws z ~ q(z|x_n) of random posteriors n, and what all N posteriors say of them; densities in nats."""
+    """m draws z ~ q(z|x_n) of random posteriors n, and what all N posteriors say of them; densities in nats.
+
+    Draws of one posterior are one example: intervals are over the posteriors, for which they are kept in groups.
+    """
 
     z: Doubles  # (m, d)
     source: NDArray[np.int64]  # n, (m,)
     log_own: Doubles  # log q(z|x_n), (m,)
     log_aggregate: Doubles  # log q̂(z), (m,)
     log_top: Doubles  # max over n' of log q(z|x_n'), (m,)
+    groups: Groups  # of the N posteriors
+    log_sums: Doubles  # log Σ q(z|x_n') over each group of posteriors, (m, groups)
+    log_tops: Doubles  # max of log q(z|x_n') over each group, (m, groups)
 
 
 def log_aggregate(z: Floats, mu: Floats, sigma: Floats, rows: int = ROWS, columns: int = COLUMNS) -> Doubles:
@@ -50,15 +58,28 @@ def log_aggregate(z: Floats, mu: Floats, sigma: Floats, rows: int = ROWS, column
 
 def responsibilities(z: Floats, mu: Floats, sigma: Floats, rows: int = ROWS, columns: int = COLUMNS) -> tuple[Doubles, Doubles]:
     """(log q̂(z), max_n log q(z|x_n)), each (n,), in one pass over all pairs."""
+    log_sums, tops = group_sums(z, mu, sigma, None, rows, columns)
+    return log_sums[:, 0] - math.log(len(mu)), tops[:, 0]
+
+
+def group_sums(
+    z: Floats, mu: Floats, sigma: Floats, group: NDArray[np.int64] | None, rows: int = ROWS, columns: int = COLUMNS
+) -> tuple[Doubles, Doubles]:
+    """log Σ_n q(z|x_n) and max_n log q(z|x_n) over each group of posteriors, (n, groups) each.
+
+    `group` (N,): numbers from 0, none left out; None is one group.
+    """
     mu, sigma = checked(mu, sigma)
+    group = np.zeros(len(mu), np.int64) if group is None else group
     points = as_points(z, mu.shape[1])
     centre = mu.mean(0)  # codes far from the origin would lose digits to it
-    inner = torch.from_numpy(points - centre)
-    blocks = list(_blocks(mu - centre, sigma, np.abs(points - centre).max(0, initial=0.0), columns))
+    inner, reach = torch.from_numpy(points - centre), np.abs(points - centre).max(0, initial=0.0)
+    members = [group == g for g in range(int(group.max()) + 1)]
+    blocks = [list(_blocks(mu[among] - centre, sigma[among], reach, columns)) for among in members]
     parts = [_stream(part, blocks) for part in torch.split(inner, rows)]
-    log_sum, top = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+    log_sums, tops = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
     constant = 0.5 * mu.shape[1] * math.log(2 * math.pi)
-    return log_sum - math.log(len(mu)) - constant, top - constant
+    return log_sums - constant, tops - constant
 
 
 def log_own(z: Floats, mu: Floats, sigma: Floats) -> Doubles:
@@ -80,8 +101,10 @@ def draw(mu: Floats, sigma: Floats, n: int = 10_000, seed: int = 0) -> Draws:
     """n draws from the aggregate with their densities: one pass over n × N pairs, from which several measures read."""
     mu, sigma = checked(mu, sigma)
     z, source = sample_posteriors(mu, sigma, n, seed)
-    aggregate, top = responsibilities(z, mu, sigma)
-    return Draws(z, source, log_own(z, mu[source], sigma[source]), aggregate, top)
+    groups = in_groups(len(mu), seed)
+    log_sums, tops = group_sums(z, mu, sigma, groups.of_image)
+    aggregate = logsumexp(log_sums, 1) - math.log(len(mu))
+    return Draws(z, source, log_own(z, mu[source], sigma[source]), aggregate, tops.max(1), groups, log_sums, tops)
 
 
 def checked(mu: Floats, sigma: Floats) -> tuple[Doubles, Doubles]:
@@ -144,9 +167,15 @@ def _product(mu: Tensor, precision: Tensor) -> Tensor:
     return torch.cat([-0.5 * squared.T, (mu * squared).T, constant[None]])
 
 
-def _stream(z: Tensor, blocks: list[_Block]) -> tuple[Tensor, Tensor]:
-    """log Σ_n and max_n of the densities at z (rows, d), each (rows,), block by block."""
+def _stream(z: Tensor, groups: list[list[_Block]]) -> tuple[Tensor, Tensor]:
+    """log Σ_n and max_n of the densities at z (rows, d) over each group's blocks, (rows, groups) each."""
     powers = torch.cat([z.square(), z, torch.ones_like(z[:, :1])], 1)
+    log_sums, tops = zip(*(_sum(z, powers, blocks) for blocks in groups), strict=True)
+    return torch.cat(log_sums, 1), torch.cat(tops, 1)
+
+
+def _sum(z: Tensor, powers: Tensor, blocks: list[_Block]) -> tuple[Tensor, Tensor]:
+    """The same over some blocks, one by one, (rows, 1) each."""
     top = torch.full((len(z), 1), -math.inf, dtype=torch.double)
     total = torch.zeros_like(top)
     for block in blocks:
@@ -157,4 +186,4 @@ def _stream(z: Tensor, blocks: list[_Block]) -> tuple[Tensor, Tensor]:
         shares = log_q.sub_(highest).float().clamp_min_(LEAST).exp_().sum(1, keepdim=True)
         total = total * (top - highest).exp_() + shares
         top = highest
-    return (total.log_() + top)[:, 0], top[:, 0]
+    return total.log_() + top, top

@@ -16,37 +16,62 @@ from scipy.optimize import minimize_scalar
 
 from legato.errors import Mistake
 from legato.measures.aggregate import LEAST, Doubles, Floats, as_points, log_aggregate, sample_posteriors
-from legato.measures.estimate import Estimate
+from legato.measures.clusters import image_variance
+from legato.measures.estimate import Estimate, absent
 
 LEVELS = (0.01, 0.05)
 DRAWS = 10_000  # of the prior, and of held-out posteriors
+BEYOND = 20  # images that must lie beyond a quantile
+UNIT = "share of prior draws"
 BANDWIDTHS = (1e-3, 3.0)  # whitened units: codes that repeat exactly would drive the bandwidth to 0
 
 
-def hole_fraction(held_out: Doubles, prior: Doubles, level: float, seed: int = 0, resamples: int = 2000) -> Estimate:
+def hole_fraction(
+    held_out: Doubles,
+    prior: Doubles,
+    level: float,
+    seed: int = 0,
+    resamples: int = 2000,
+    source: NDArray[np.int64] | None = None,
+) -> Estimate:
     """H_a = P_{z~p}[log q̂(z) < t_a], with t_a the a-quantile of log q̂ at codes of held-out images; a = `level`.
 
-    `held_out` (n,) and `prior` (m,) are log q̂ at z ~ q(z|x), x held out, and at z ~ p. A perfect match gives H_a = a at any N
-    and d; H_a = a does not prove a match. t_a is the k-th of the sorted values, k = a(n + 1), whose expected rank is a exactly.
+    `held_out` (n,) and `prior` (m,) are log q̂ at z ~ q(z|x), x held out, and at z ~ p; `source` (n,) says of which image each
+    of the former is, None that each is of its own. A perfect match gives H_a = a at any N and d; H_a = a does not prove a
+    match. t_a is the k-th of the sorted values, k = a(n + 1), whose expected rank is a exactly.
 
-    The interval is a percentile bootstrap over both samples, each without sorting again: the k-th of n values resampled is the
-    ⌈nU⌉-th of the original, U ~ Beta(k, n + 1 − k); the count of a resample below t is binomial.
-    Raises `Mistake` on NaN, and where fewer than 1/a images are held out.
+    The interval is over held-out images, with all of their draws, and over the prior's draws; q̂ stays. It is that of a
+    percentile bootstrap without sorting again: the k-th of n values resampled is the ⌈nU⌉-th of the original, U ~
+    Beta(a(e + 1), (1 − a)(e + 1)), and the count of a resample below t is binomial. e is n for one draw of each image; else the
+    number of independent codes among which the share below t would vary as it does among these images (Woodruff 1952,
+    https://doi.org/10.2307/2280781; Korn & Graubard 1998, https://doi.org/10.2307/1403134).
+    Below 20/a images H_a is absent: fewer than 20 would lie beyond t. Raises `Mistake` on NaN and where there are no draws.
     """
     if np.isnan(held_out).any() or np.isnan(prior).any():
         raise Mistake("log densities must not be NaN: the run diverged, train it anew")
     n, m = len(held_out), len(prior)
-    k = round(level * (n + 1))
-    if k < 1 or not m:
-        raise Mistake(f"a quantile of {level:g} needs at least {math.ceil(1 / level)} held-out codes; got {n}")
+    if not (n and m):
+        raise Mistake(f"holes need codes of held-out images and draws of the prior; got {n} and {m}")
+    image = np.arange(n) if source is None else source
+    images, needed = len(np.unique(image)), round(BEYOND / level)
+    method = f"P[log q^(z) < t], z ~ p, {m} draws, t the {level:.0%} quantile of {n} codes of {images} held-out images"
+    if images < needed:
+        return absent(f"needs {needed} held-out images for {level:.0%}, got {images}", UNIT, method)
+    k = max(round(level * (n + 1)), 1)
     codes, draws = np.sort(held_out), np.sort(prior)
-    rng = np.random.default_rng(seed)
-    ranks = np.ceil(n * rng.beta(k, n + 1 - k, resamples)).astype(np.int64).clip(1, n)
-    below = np.searchsorted(draws, codes[ranks - 1]) / m
+    rng, e = np.random.default_rng(seed), independent_codes(held_out <= codes[k - 1], image)
+    shares = rng.beta(k / (n + 1) * (e + 1), (1 - k / (n + 1)) * (e + 1), resamples)
+    below = np.searchsorted(draws, codes[np.ceil(n * shares).astype(np.int64).clip(1, n) - 1]) / m
     low, high = np.quantile(rng.binomial(m, below) / m, [0.025, 0.975])
     value = float(np.searchsorted(draws, codes[k - 1]) / m)
-    method = f"P[log q^(z) < t], z ~ p, t the {level:.0%} quantile of {n} held-out codes; percentile bootstrap over both"
-    return Estimate(value, float(low), float(high), m, "share of prior draws", method)
+    return Estimate(value, float(low), float(high), images, UNIT, f"{method}; percentile bootstrap over images and draws")
+
+
+def independent_codes(below: NDArray[np.bool_], image: NDArray[np.int64]) -> float:
+    """The e at which F(1 − F)/e is the variance of F, the share of codes `below` (n,), where code k is of image[k]."""
+    images, share = len(np.unique(image)), float(below.mean())
+    variance = image_variance(below.astype(np.float64), image) * (images - 1) / images
+    return share * (1 - share) / variance if variance > 0 else float(images)
 
 
 def prior_holes(
@@ -63,10 +88,10 @@ def prior_holes(
     `held_out`: (μ, σ) of images that were not trained on; q̂ at their means alone would be higher than at their codes, and find
     holes where there are none. `prior`: draws (m, d); None draws from N(0, I). Raises `Mistake` as `log_aggregate` does.
     """
-    codes, _ = sample_posteriors(*held_out, max(draws, len(held_out[0])), seed)
+    codes, source = sample_posteriors(*held_out, max(draws, len(held_out[0])), seed)
     prior = standard_normal(draws, codes.shape[1], seed + 1) if prior is None else prior
     log_codes, log_prior = (log_aggregate(z, mu, sigma) for z in (codes, prior))
-    return {level: hole_fraction(log_codes, log_prior, level, seed) for level in levels}
+    return {level: hole_fraction(log_codes, log_prior, level, seed, source=source) for level in levels}
 
 
 def kde_holes(

@@ -1,12 +1,14 @@
 """Whether the clouds of different images overlap: how near each lies to its nearest neighbour, how often draws are mistaken.
 
 Covered: diagonal Gaussian posteriors, all N of them. Not covered: points, which never overlap; mutual information, which says
-the same in nats (decomposition.py).
+the same in nats (decomposition.py). Intervals are over the images of data sets of N: another image may be the nearest of many,
+so images are left out in groups (left_out.py).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -15,8 +17,11 @@ from torch import Tensor
 
 from legato.errors import Mistake
 from legato.measures.aggregate import Doubles, Draws, Floats, checked
-from legato.measures.estimate import Estimate, mean_over
+from legato.measures.clusters import share_interval
+from legato.measures.estimate import Estimate
+from legato.measures.left_out import Groups, Kept, in_groups, left_out_variance
 
+Rows = NDArray[np.int64]
 ROWS, COLUMNS = 64, 512  # of one block of pairs
 TOGETHER = 8  # dimensions to a logarithm, which costs more than all the rest; products of 8 variances fit a double
 EQUAL = 1e-3  # nats, to which densities are computed where σ is small: draws of one image and of its copy are equal up to it
@@ -27,8 +32,23 @@ def confusion_rate(draws: Draws) -> Estimate:
 
     0: disjoint clouds; 1 − 1/N: nobody can tell whose a draw is. From the densities of `aggregate.draw`.
     """
-    mistaken = draws.log_top > draws.log_own + EQUAL
-    return mean_over(mistaken.astype(np.float64), "share of draws", "another image's posterior is denser at the draw")
+    denser = draws.log_tops > draws.log_own[:, None] + EQUAL
+
+    def without(kept: Kept) -> Doubles:
+        return denser[:, kept].any(1).astype(np.float64)
+
+    method = f"another image's posterior is denser at the draw; {len(denser)} draws"
+    return _share(without, draws.source, draws.groups, "share of draws", method)
+
+
+def _share(without: Callable[[Kept], Doubles], image: Rows, groups: Groups, unit: str, method: str) -> Estimate:
+    """The mean of a figure in [0, 1] of draws, or of images, with what others do to it."""
+    values, n = without(np.ones(len(groups.names), bool)), len(np.unique(image))
+    value = float(values.mean())
+    if n < 2:
+        return Estimate(value, None, None, n, unit, f"{method}; one image has no interval")
+    low, high = share_interval(value, left_out_variance(values, image, without, groups), n)
+    return Estimate(value, low, high, n, unit, f"{method}; 95 % interval over {n} images")
 
 
 def nearest_overlap(mu: Floats, sigma: Floats, sample: int = 500, seed: int = 0) -> Estimate:
@@ -37,13 +57,14 @@ def nearest_overlap(mu: Floats, sigma: Floats, sample: int = 500, seed: int = 0)
     0: the nearest cloud is disjoint; 1: it is the same cloud. Raises `Mistake` as `log_aggregate` does, and for one posterior.
     """
     mu, sigma = checked(mu, sigma)
-    of = np.random.default_rng(seed).permutation(len(mu))[:sample]
+    of, groups = np.random.default_rng(seed).permutation(len(mu))[:sample], in_groups(len(mu), seed)
+    nearest = np.exp(nearest_log_bhattacharyya(mu, sigma, of, groups.of_image))
     method = f"largest Bhattacharyya coefficient with any of {len(mu) - 1} other posteriors"
-    return mean_over(np.exp(nearest_log_bhattacharyya(mu, sigma, of)), "coefficient", method)
+    return _share(lambda kept: nearest[:, kept].max(1), of, groups, "coefficient", method)
 
 
-def nearest_log_bhattacharyya(mu: Floats, sigma: Floats, of: NDArray[np.int64]) -> Doubles:
-    """max over n' ≠ n of log ∫ √(q(z|x_n) q(z|x_n')) dz, for each n of `of`, (len(of),).
+def nearest_log_bhattacharyya(mu: Floats, sigma: Floats, of: Rows, group: Rows | None = None) -> Doubles:
+    """max over n' ≠ n of log ∫ √(q(z|x_n) q(z|x_n')) dz, for each n of `of`, (len(of),); in each group (N,), (len(of), groups).
 
     log BC = ½ Σ_j log(2σσ′/(σ² + σ′²)) − ¼ Σ_j (μ − μ′)²/(σ² + σ′²). Bhattacharyya 1943. Memory holds one block of pairs.
     """
@@ -51,8 +72,10 @@ def nearest_log_bhattacharyya(mu: Floats, sigma: Floats, of: NDArray[np.int64]) 
     if len(mu) < 2:
         raise Mistake("an overlap needs two posteriors or more")
     means, variances = (torch.from_numpy(a) for a in (mu, sigma**2))
-    parts = [_nearest(means, variances, rows) for rows in torch.split(torch.from_numpy(of), ROWS)]
-    return np.asarray(torch.cat(parts).numpy())
+    members = [torch.arange(len(mu))] if group is None else [torch.from_numpy(np.flatnonzero(group == g)) for g in range(group.max() + 1)]
+    parts = [_nearest(means, variances, rows, members) for rows in torch.split(torch.from_numpy(of), ROWS)]
+    found = np.asarray(torch.cat(parts).numpy())
+    return found[:, 0] if group is None else found
 
 
 def log_bhattacharyya(mu: Tensor, variance: Tensor, other_mu: Tensor, other_variance: Tensor) -> Tensor:
@@ -70,11 +93,11 @@ def log_bhattacharyya(mu: Tensor, variance: Tensor, other_mu: Tensor, other_vari
     return total
 
 
-def _nearest(mu: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
-    best = torch.full((len(rows),), -math.inf, dtype=torch.double)
-    for at in range(0, len(mu), COLUMNS):
-        found = log_bhattacharyya(mu[rows], variance[rows], mu[at : at + COLUMNS], variance[at : at + COLUMNS])
-        own = (rows >= at) & (rows < at + COLUMNS)
-        found[own, rows[own] - at] = -math.inf  # a cloud is not its own neighbour
-        best = torch.maximum(best, found.amax(1))
+def _nearest(mu: Tensor, variance: Tensor, rows: Tensor, members: list[Tensor]) -> Tensor:
+    best = torch.full((len(rows), len(members)), -math.inf, dtype=torch.double)
+    for column, among in zip(best.T, members, strict=True):
+        for some in torch.split(among, COLUMNS):
+            found = log_bhattacharyya(mu[rows], variance[rows], mu[some], variance[some])
+            found[rows[:, None] == some] = -math.inf  # a cloud is not its own neighbour
+            torch.maximum(column, found.amax(1), out=column)
     return best
