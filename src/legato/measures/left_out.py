@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.measures.clusters import image_variance
-from legato.measures.distances import random_stream
+from legato.streams import random_stream
 
 Doubles = NDArray[np.float64]
 Rows = NDArray[np.int64]
