@@ -26,7 +26,7 @@ from legato.report.interval import bracketed
 
 HERE = Path(__file__).parent
 PAGE, CLAIMED, FIGURES = HERE.parent / "docs" / "claims.md", HERE / "claims-mnist.json", HERE / "claims-mnist-figures.json"
-BEFORE = HERE / "claims-mnist-first.json"  # the first edition's
+BEFORE = HERE / "claims-mnist-first.json"  # the first edition's, as which today's claims-mnist.json is to be kept
 ORDER = (
     *("autoencoder", "noise", "pull", "mean-only", "fixed-noise"),
     *("beta-0.01", "beta-0.1", "beta-0.3", "beta-1", "beta-4", "beta-10"),

@@ -86,7 +86,9 @@ def loss_interval(loss: float, variance: float, n: int, one: float) -> tuple[flo
     z = _two_sided(n)
     step = variance / loss if loss > 0 else 0.0
     low, high = (z**2 / 2 * size for size in (step, max(step, one / n)))
-    return max(loss + low - math.hypot(z * math.sqrt(variance), low), 0.0), loss + high + math.hypot(z * math.sqrt(variance), high)
+    return max(loss + low - math.hypot(z * math.sqrt(variance), low), 0.0), loss + high + math.hypot(
+        z * math.sqrt(variance), high
+    )
 
 
 def _two_sided(n: int) -> float:

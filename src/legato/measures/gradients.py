@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.errors import Mistake
+from legato.measures.clusters import mean_over_images
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.posterior import distortion, gaussian_posterior, still
 from legato.model import LatentVariableModel
@@ -139,36 +140,37 @@ def variance_ratios(found: Estimators, other: Doubles) -> Doubles:
 
 
 def variance_ratio(found: Estimators, other: Doubles, active: Bools | None = None) -> Estimate:
-    """The geometric mean of `variance_ratios` over images and dimensions, its interval over draws.
+    """The geometric mean of `variance_ratios` over images and dimensions, its interval over images.
 
     `active` (d,) keeps the dimensions that the decoder reads: in the others the pathwise variance is near 0, and so the ratio
     near infinite, without anything to be learned there. A variance of exactly 0 is left out always (where σ is far below the
     rounding of f's argument, every draw gives the same f).
 
-    Each draw is given its influence on log Var, (g − ḡ)²/Var − 1, whose mean has a normal interval (the delta method). The
-    percentile bootstrap would miss its own value: a resample repeats draws, and the logarithm of its variance is lower still.
+    Images differ in their ratios, and each has draws of its own: both are in the spread over images. An interval over draws
+    would be that of these few images alone.
     """
     keep = (found.pathwise.var(0) > 0) & (other.var(0) > 0) & (True if active is None else active)
-    method = f"geometric mean of Var(score function)/Var(pathwise) over {keep.sum():,} images x dimensions"
+    unit, draws = "times the variance", len(other)
+    method = f"geometric mean of Var(score function)/Var(pathwise), {draws} draws of each image"
     if not keep.any():
-        return absent("no dimension has a pathwise gradient that varies", "times the variance", method)
-    log = mean_over(_log_variance(other[:, keep]) - _log_variance(found.pathwise[:, keep]), "", method)
-    if log.value is None or log.low is None or log.high is None:
-        return absent("one draw has no variance", "times the variance", method)
-    text = log.method.replace("examples", "draws")
-    return Estimate(math.exp(log.value), math.exp(log.low), math.exp(log.high), log.n, "times the variance", text)
+        return absent("no dimension has a pathwise gradient that varies", unit, method)
+    if draws < 2:
+        return absent("one draw has no variance", unit, method)
+    logs = _log_variances(other[:, keep]) - _log_variances(found.pathwise[:, keep])
+    log = mean_over_images(logs, np.nonzero(keep)[0], unit, method)
+    value, low, high = (None if end is None else math.exp(end) for end in (log.value, log.low, log.high))
+    return Estimate(value, low, high, log.n, unit, log.method)
 
 
-def _log_variance(part: Doubles) -> Doubles:
-    """Numbers (S,) whose mean is that of log Var over the columns of (S, m), and whose spread is each draw's part in it.
+def _log_variances(part: Doubles) -> Doubles:
+    """log Var of each column of (S, m), (m,).
 
-    The logarithm of an estimated variance is too low by half its squared relative error, however many columns are averaged:
-    7 % for a score function of 400 draws. That much is put back.
+    The logarithm of an estimated variance is too low by half its squared relative error: 7 % for a score function of 400 draws.
+    That much is put back.
     """
     variance = part.var(0)
     influence = (part - part.mean(0)) ** 2 / variance - 1
-    level = np.log(variance) + (influence**2).mean(0) / (2 * len(part))
-    return np.asarray(level.mean() + influence.mean(1))
+    return np.asarray(np.log(variance) + (influence**2).mean(0) / (2 * len(part)))
 
 
 def signal_to_noise(found: Estimators, other: Doubles) -> Estimate:

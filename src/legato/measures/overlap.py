@@ -72,7 +72,11 @@ def nearest_log_bhattacharyya(mu: Floats, sigma: Floats, of: Rows, group: Rows |
     if len(mu) < 2:
         raise Mistake("an overlap needs two posteriors or more")
     means, variances = (torch.from_numpy(a) for a in (mu, sigma**2))
-    members = [torch.arange(len(mu))] if group is None else [torch.from_numpy(np.flatnonzero(group == g)) for g in range(group.max() + 1)]
+    members = (
+        [torch.arange(len(mu))]
+        if group is None
+        else [torch.from_numpy(np.flatnonzero(group == g)) for g in range(group.max() + 1)]
+    )
     parts = [_nearest(means, variances, rows, members) for rows in torch.split(torch.from_numpy(of), ROWS)]
     found = np.asarray(torch.cat(parts).numpy())
     return found[:, 0] if group is None else found
