@@ -671,7 +671,7 @@ def test_the_pull_on_a_point_is_half_its_square_and_its_gradient_the_point():
 
 
 def test_the_pull_on_a_gaussian_is_half_of_mu_squared_plus_sigma_squared():
-    """At cubature draws the mean of a square is its expectation, so that no error is left; the pull on each draw is the draw."""
+    """At cubature draws the mean of a square is its expectation: no error is left. The pull on each draw is the draw."""
     points, model = cubature(3), build().model
     Tape(model, points)
     trace = model(examples(4, (6,), "reals"), len(points))
