@@ -11,23 +11,25 @@ import numpy as np
 import pytest
 import torch
 
-from legato.claims import CLAIMS, Verdict, table_hash
+from legato.claims import CLAIMS, Verdict, combined, table_hash, word
 from legato.data import DataOptions
 from legato.errors import Mistake
 from legato.experiment import Experiment, Protocol, conclude, conduct
-from legato.experiment.members import BETAS, QUICK_BETAS, Member, aliases, beta_name, family
+from legato.experiment.conclusion import CONTROLS
+from legato.experiment.members import BETAS, QUICK_BETAS, Member, beta_name, family
+from legato.experiment.scales import declared
 from legato.experiment.survey import effort_of
 from legato.report import claims as claims_report
 from legato.report.claims import write_claims_report
 from legato.survey.likelihood import ANNEALED, WEIGHTED
 
-NAMES = ("autoencoder", "noise", "beta-1", "beta-4")
+NAMES = ("autoencoder", "noise", "pull", "beta-1")
 
 
 def tiny_family(quick: bool, seeds: int) -> list[Member]:
-    """Four sentences instead of five, and two of them with 2 latents."""
+    """Four sentences instead of six, and two of them with 2 latents."""
     everyone = family(True, seeds)
-    return [m for m in everyone if m.name in (NAMES if m.latent_dim > 2 else NAMES[1:3])]
+    return [m for m in everyone if m.name in (NAMES if m.latent_dim > 2 else ("noise", "beta-1"))]
 
 
 @pytest.fixture(scope="module")
@@ -69,26 +71,36 @@ def test_there_are_thirteen_verdicts_each_with_its_primary_measure_its_rules_and
     stored = json.loads((done.out / "claims.json").read_text(encoding="utf-8"))
     assert stored == json.loads(json.dumps(found))
     assert [claim["id"] for claim in stored["claims"]] == list(range(1, 14))
-    for claim, declared in zip(stored["claims"], CLAIMS, strict=True):
+    for claim, said in zip(stored["claims"], CLAIMS, strict=True):
         assert claim["verdict"] in set(Verdict)
-        assert [rule["measure"] for rule in claim["rule"]] == [rule.measure for rule in declared.rules]
+        assert [rule["measure"] for rule in claim["rule"]] == [rule.measure for rule in said.rules]
         assert set(claim["primary"]) <= set(NAMES)
         for one in claim["primary"].values():
             assert len(one["seeds"]) == 2
-    assert stored["protocol"]["rules_hash"] == table_hash()
+    assert stored["protocol"]["rules_hash"] == table_hash(declared())
     assert stored["protocol"]["steps"] >= 1
 
 
-def test_a_verdict_follows_from_its_stored_estimates_alone(found):
-    for claim, declared in zip(found["claims"], CLAIMS, strict=True):
-        for rule, stored in zip(declared.rules, claim["rule"], strict=True):
-            low, high = stored["estimate"]["low"], stored["estimate"]["high"]
-            if low is None:
-                assert stored["verdict"] == "cannot tell"
-            elif rule.holds > rule.fails:
-                assert (stored["verdict"] == "holds") == (low >= rule.holds)
-            else:
-                assert (stored["verdict"] == "holds") == (high <= rule.holds)
+def test_a_verdict_follows_from_its_stored_p_values_alone(found):
+    """And these agree with the stored interval, where a row is not adjusted and has one side."""
+    for claim, said in zip(found["claims"], CLAIMS, strict=True):
+        assert claim["verdict"] == combined([Verdict(stored["verdict"]) for stored in claim["rule"]])
+        for rule, stored in zip(said.rules, claim["rule"], strict=True):
+            p, low, high = stored["p"], stored["estimate"]["low"], stored["estimate"]["high"]
+            assert (p is None) == (low is None)
+            assert stored["verdict"] == word(None if p is None else list(stored.get("adjusted p", p).values()))
+            if low is not None and "adjusted p" not in stored and rule.upto is None:
+                holds = low >= rule.holds if rule.holds > rule.fails else high <= rule.holds
+                assert (stored["verdict"] == "holds") == holds
+
+
+def test_what_this_family_has_not_trained_is_said_of_every_rule_that_reads_it(found):
+    rules = [rule for claim in found["claims"] for rule in claim["rule"]]
+    missing = [rule for rule in rules if {"beta-0.1", "beta-4"} & {rule["of"], rule["beside"]}]
+    assert len(missing) == 5
+    for rule in missing:
+        assert (rule["verdict"], rule["p"], "adjusted p" in rule) == ("cannot tell", None, False)
+        assert "is not in this family" in rule["estimate"]["why"]
 
 
 def test_labels_and_controls_are_measured(found):
@@ -129,8 +141,8 @@ def test_the_report_is_one_file_that_asks_for_nothing(done, found):
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
     for claim in CLAIMS:
         assert page.count(f"{claim.id}. ") >= 1
-    for word in {claim["verdict"] for claim in found["claims"]}:
-        assert word in page
+    for verdict in {claim["verdict"] for claim in found["claims"]}:
+        assert verdict in page
 
 
 def test_a_report_that_is_too_large_has_fewer_places_to_drag_on(done, found, monkeypatch):
@@ -142,14 +154,23 @@ def test_a_report_that_is_too_large_has_fewer_places_to_drag_on(done, found, mon
     assert 'id="legato-space-data"' in path.read_text(encoding="utf-8")
 
 
-def test_the_full_family_has_ten_sentences_and_the_quick_one_five():
-    for quick, large, small, betas in ((True, 5, 3, QUICK_BETAS), (False, 10, 5, BETAS)):
+def test_the_full_family_has_eleven_sentences_and_the_quick_one_six():
+    for quick, large, small, betas in ((True, 6, 4, QUICK_BETAS), (False, 11, 6, BETAS)):
         members = family(quick, 3)
         assert len({m.name for m in members if m.latent_dim == 16}) == large
         assert len([m for m in members if m.latent_dim == 16]) == 3 * large
         assert len([m for m in members if m.latent_dim == 2]) == small
-        assert aliases(members) == {"beta-low": beta_name(min(betas)), "beta-high": beta_name(max(betas))}
+        assert [m.beta for m in members if m.beta is not None and m.latent_dim == 16 and m.seed == 0] == list(betas)
         assert len({m.path(Path("out")) for m in members}) == len(members)
+
+
+def test_every_member_that_a_rule_reads_is_trained_in_either_family_and_every_other_is_a_control():
+    read = {name for claim in CLAIMS for rule in claim.rules for name in (rule.of, rule.beside)} - {None}
+    for quick in (True, False):
+        trained = {m.name for m in family(quick, 1) if m.latent_dim == 16}
+        assert read - trained == {"cross-fade", "pca"} < set(CONTROLS)
+    assert {m.recipe for m in family(False, 1) if m.name == "pull"} == {"pulled_autoencoder"}
+    assert [beta_name(beta) for beta in (0.01, 1.0, 4.0)] == ["beta-0.01", "beta-1", "beta-4"]
 
 
 def test_seeds_beyond_the_third_are_measured_alike_but_for_weighed_and_annealed_likelihoods():

@@ -281,6 +281,51 @@ def test_the_crossing_is_interpolated_and_a_curve_that_never_crosses_says_so():
     assert "0.45 at most" in never.why
 
 
+@pytest.mark.parametrize("tenth", [0.1, 0.05, 0.3])
+def test_a_linear_decoder_moves_by_a_tenth_at_a_tenth_of_the_way_between_two_codes(tenth):
+    """Two codes of a white population lie √2d apart (root mean square), so that C(r) is r/√2d, up to how distances spread."""
+    d = 16
+    z = np.random.default_rng(0).standard_normal((3000, d)).astype(np.float32)
+    curve = perturb(lambda z: 3 * z, z, Whitening.of(np.zeros(d), np.eye(d))).pixels
+    found = curve.at(tenth * math.sqrt(2 * d))
+    exact = tenth * math.sqrt(2 * d) / (2 * math.gamma((d + 1) / 2) / math.gamma(d / 2))  # E‖z − z′‖, z − z′ ~ N(0, 2I)
+    assert found.low < exact < found.high
+    assert found.value == pytest.approx(exact, rel=0.01)
+    assert exact == pytest.approx(tenth, rel=0.02)
+    assert f"r = {tenth * math.sqrt(2 * d):.3g}" in found.method
+
+
+def test_the_curve_at_a_radius_of_the_grid_is_its_estimate_there():
+    decode = curved()
+    curve = perturb(lambda z: decode(torch.from_numpy(z)).detach().numpy(), MU, Whitening.fit(MU)).pixels
+    for place in (0, 7, len(curve.radii) - 1):
+        found, expected = curve.at(float(curve.radii[place])), curve.estimates()[place]
+        assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+
+
+def test_between_two_radii_each_codes_move_is_on_the_line():
+    """Beside a run at that very radius: the curve of a smooth decoder is nearly straight between two radii 26 % apart."""
+    decode, whitening = curved(), Whitening.fit(MU)
+
+    def plain(z):
+        return decode(torch.from_numpy(z)).detach().numpy()
+
+    exactly = perturb(plain, MU, whitening, np.array([0.4])).pixels.estimates()[0]
+    found = perturb(plain, MU, whitening).pixels.at(0.4)
+    assert found.value == pytest.approx(exactly.value, rel=0.01)
+    assert (found.low, found.high) == pytest.approx((exactly.low, exactly.high), rel=0.02)
+    on_a_line = Curve(np.array([1.0, 2.0]), np.outer([0.2, 0.6], np.ones(9)), np.ones(9), "C")
+    assert on_a_line.at(1.25).value == pytest.approx(0.3)
+
+
+def test_a_radius_outside_of_the_grid_is_refused_and_one_image_for_all_has_no_move():
+    curve = perturb(linear, MU, WHITE).pixels
+    for radius in (0.0, 0.9 * curve.radii[0], 1.1 * curve.radii[-1]):
+        with pytest.raises(Mistake, match="outside of the grid"):
+            curve.at(radius)
+    assert "one image for every code" in perturb(lambda z: np.ones((len(z), 4)), MU, WHITE).pixels.at(1.0).why
+
+
 def test_the_bootstrap_of_the_curve_covers_the_truth():
     """One dimension, g the identity: moved is r exactly, whole |z − z′| with mean 2/√π, so C(1) = √π/2."""
     hits = 0

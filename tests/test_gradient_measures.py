@@ -291,6 +291,7 @@ def test_draws_of_the_trick_are_the_posteriors_and_not_a_standard_normal():
     exact = [_distance_of_normals(m, s) for m, s in zip(mu.ravel(), sigma.ravel(), strict=True)]
     assert standard.value == pytest.approx(np.mean(exact), abs=0.02)
     assert standard.low > 0.05
+    assert standard.n == z.size
     assert distance_to_own(z, mu + 0.1, sigma).low > 0.02
 
 

@@ -15,7 +15,14 @@ from legato.errors import Mistake
 from legato.measures.aggregate import draw, sample_posteriors
 from legato.measures.holes import hole_fraction, kde_bandwidth, kde_holes, prior_holes, standard_normal
 from legato.measures.overlap import confusion_rate, nearest_log_bhattacharyya, nearest_overlap
-from legato.measures.shape import ks_distance, marginal_distances, norm_distance, second_moments, two_sample_accuracy
+from legato.measures.shape import (
+    ks_distance,
+    marginal_distances,
+    norm_distance,
+    second_moments,
+    size_of_means,
+    two_sample_accuracy,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +142,27 @@ def test_norms_tell_a_shell_from_a_normal_whose_moments_are_the_same():
     shell = z / np.linalg.norm(z, axis=1, keepdims=True) * math.sqrt(20)
     assert norm_distance(shell).value > 0.45
     assert max(one.value for one in marginal_distances(shell)) < 0.05
+
+
+def test_the_size_of_means_is_their_root_mean_square_with_an_interval_that_covers():
+    hits, truth = 0, math.sqrt((4 + 9 + 0.25) / 3)
+    for seed in range(600):
+        mu = np.random.default_rng(seed).normal(size=(150, 3)) * [2, 3, 0.5]
+        found = size_of_means(mu)
+        hits += found.low <= truth <= found.high
+        if not seed:
+            assert found.value == pytest.approx(np.sqrt(np.mean(mu**2)))
+            assert size_of_means(3 * mu).low == pytest.approx(3 * found.low)
+    assert 0.92 * 600 <= hits <= 0.98 * 600
+
+
+def test_the_size_of_means_counts_how_far_out_they_lie_and_not_their_spread_alone():
+    assert size_of_means(np.full((9, 2), 3.0)).value == pytest.approx(3)
+    assert size_of_means(np.zeros((9, 2))).value == 0
+    one = size_of_means(np.array([[3.0, 4.0]]))
+    assert (one.value, one.low, one.high) == (pytest.approx(5 / math.sqrt(2)), None, None)
+    with pytest.raises(Mistake, match="finite"):
+        size_of_means(np.full((3, 2), np.nan))
 
 
 def test_second_moments_are_1_for_ten_clusters_too():

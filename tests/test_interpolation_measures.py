@@ -14,6 +14,7 @@ from legato.measures.estimate import paired_difference
 from legato.measures.interpolation import (
     BLOCK,
     POINTS,
+    between_ends,
     class_pairs,
     cross_fade,
     decoded,
@@ -25,6 +26,8 @@ from legato.measures.interpolation import (
 from legato.measures.realism import confidence, nearest_ratio, shell
 from legato.measures.samples import NearestReal
 from legato.measures.whitening import Whitening
+from legato.survey.fidelity import middle
+from planted import CALM, EFFORT, material
 
 N, D = 2 * BLOCK + 3, 4
 RNG = np.random.default_rng(0)
@@ -181,6 +184,50 @@ def test_a_decoder_with_one_image_has_a_length_of_0_and_no_straightness():
 def test_a_decoder_that_gives_nan_is_told():
     with pytest.raises(Mistake, match="not finite"):
         smoothness(decoded(lambda z: z * np.nan, FIRST, SECOND), N)
+
+
+# ------------------------------------------------------------------------------------------------ between
+
+
+def test_the_middle_of_a_straight_path_lies_between_its_ends():
+    assert between_ends(decoded(affine, FIRST, SECOND), N).tolist() == [1.0] * N
+    assert between_ends(cross_fade(FIRST, SECOND), N).tolist() == [1.0] * N
+
+
+def test_an_unrelated_image_lies_between_in_one_case_of_three():
+    """Whatever the images are: of three distances each is the largest as often. Beside 5 standard errors."""
+    n = 3000
+    for images in (RNG.standard_normal((3, n, 6)), RNG.exponential(size=(3, n, 2)) ** 2):
+        found = between_ends(lambda rows, alpha, seen=images: seen[(2 * alpha).astype(int), rows], n)
+        assert found.mean() == pytest.approx(1 / 3, abs=5 * math.sqrt(2 / 9 / n))
+
+
+def test_a_detour_leaves_the_ends_when_it_is_longer_than_they_are_apart():
+    """x = (±1, 0) at the ends and (0, h) half way: √(1 + h²) from either, which are 2 apart."""
+    heights = np.array([0.0, 1.0, 1.7, 1.8, 9.0])
+
+    def path(rows, alpha):
+        return np.stack([2 * alpha - 1, heights[rows] * (alpha == 0.5)], 1)
+
+    assert between_ends(path, 5).tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
+    assert between_ends(path, 5, lambda x: x[:, :1]).tolist() == [1.0] * 5  # in features that do not see the height
+
+
+def test_ends_that_are_one_image_have_nothing_between():
+    second = SECOND.copy()
+    second[:4] = FIRST[:4]
+    found = between_ends(decoded(affine, FIRST, second), N)
+    assert np.flatnonzero(np.isnan(found)).tolist() == [0, 1, 2, 3]
+    assert (found[4:] == 1).all()
+
+
+def test_a_survey_counts_the_paths_that_have_two_ends_and_says_how_many_have_none():
+    shared = material(CALM)
+    first, second = shared.test.images[:40], shared.test.images[40:80].copy()
+    second[:7] = first[:7]
+    found = middle(shared.eyes, EFFORT, cross_fade(first, second), 40)["midpoint between ends"]
+    assert (found.value, found.n) == (1.0, 33)
+    assert "7 paths whose ends are one image are left out" in found.method
 
 
 # ------------------------------------------------------------------------------------------------ pairs
