@@ -42,7 +42,8 @@ def hole_fraction(
 
     The interval is over held-out images, with all of their draws, and over the prior's draws; q̂ stays. It is that of a
     percentile bootstrap without sorting again: the k-th of n values resampled is the ⌈nU⌉-th of the original, U ~
-    Beta(a(e + 1), (1 − a)(e + 1)), and the count of a resample below t is binomial. e is n for one draw of each image; else the
+    Beta(a(e + 1), (1 − a)(e + 1)), and the prior's mass below it, of which c of m draws are, is Beta(c + ½, m − c + ½): resamples
+    of no draws at all would have no width (Brown, Cai & DasGupta 2001, https://doi.org/10.1214/ss/1009213286). e is n for one draw of each image; else the
     number of independent codes among which the share below t would vary as it does among these images (Woodruff 1952,
     https://doi.org/10.2307/2280781; Korn & Graubard 1998, https://doi.org/10.2307/1403134).
     Below 20/a images H_a is absent: fewer than 20 would lie beyond t. Raises `Mistake` on NaN and where there are no draws.
@@ -61,10 +62,11 @@ def hole_fraction(
     codes, draws = np.sort(held_out), np.sort(prior)
     rng, e = np.random.default_rng(seed), independent_codes(held_out <= codes[k - 1], image)
     shares = rng.beta(k / (n + 1) * (e + 1), (1 - k / (n + 1)) * (e + 1), resamples)
-    below = np.searchsorted(draws, codes[np.ceil(n * shares).astype(np.int64).clip(1, n) - 1]) / m
-    low, high = np.quantile(rng.binomial(m, below) / m, [0.025, 0.975])
+    below = np.searchsorted(draws, codes[np.ceil(n * shares).astype(np.int64).clip(1, n) - 1])
+    low, high = np.quantile(rng.beta(below + 0.5, m - below + 0.5), [0.025, 0.975])
     value = float(np.searchsorted(draws, codes[k - 1]) / m)
-    return Estimate(value, float(low), float(high), images, UNIT, f"{method}; percentile bootstrap over images and draws")
+    low, high = min(float(low), value), max(float(high), value)
+    return Estimate(value, low, high, images, UNIT, f"{method}; percentile bootstrap over images and draws")
 
 
 def independent_codes(below: NDArray[np.bool_], image: NDArray[np.int64]) -> float:
