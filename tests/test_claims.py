@@ -131,6 +131,18 @@ def test_holds_is_where_the_95_percent_interval_ends_at_the_margin_or_beyond_it(
     assert fails == (high <= rule.fails if large else low >= rule.fails)
 
 
+@pytest.mark.parametrize("freedom", [1, 2, 3.7, 8, math.inf])
+@pytest.mark.parametrize(("fails", "holds"), [(0.5, 2.0), (2.0, 0.5)])
+def test_a_word_is_said_from_the_two_sided_quantile_on(fails, holds, freedom):
+    """At the very edge, where a test of one side at 5 % would speak already."""
+    rule, sign = Rule("", "x", "a", fails=fails, holds=holds, beside="b"), math.copysign(1, holds - fails)
+    for kind, (margin, side) in enumerate([(holds, sign), (fails, sign), (fails, -sign)]):
+        for far, shown in ((0.99, False), (1.01, True)):
+            middle = math.log(margin) + side * far * 0.1 * float(stats.t.ppf(0.975, freedom))
+            p = rule.p_values(from_law(Student(middle, 0.1, freedom, LOGARITHM)))
+            assert (p[kind] <= LEVEL) == shown
+
+
 @given(LAWS)
 def test_equivalence_is_where_the_90_percent_interval_lies_within(law):
     """Schuirmann's theorem. Failing is by the 95 % interval, on either side."""
