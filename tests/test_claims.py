@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -24,6 +24,7 @@ RULES = [(claim, rule) for claim in CLAIMS for rule in claim.rules]
 EACH = pytest.mark.parametrize(("claim", "rule"), RULES, ids=[f"{claim.id} {rule.measure} {rule.of}" for claim, rule in RULES])
 WORDS = st.lists(st.sampled_from(list(Verdict)), min_size=1, max_size=4)
 MISSING = Contrast(absent("not measured"))
+steady = settings(deadline=None, derandomize=True)
 MEASURED = [claim for claim in CLAIMS if not claim.primary.arithmetic]  # whose first rows are adjusted for their number
 
 
@@ -117,6 +118,7 @@ LAWS = st.builds(
 )
 
 
+@steady
 @given(LAWS, st.booleans())
 def test_holds_is_where_the_95_percent_interval_ends_at_the_margin_or_beyond_it(law, large):
     """And so are "holds in part" and "does not hold here", by the other margin."""
@@ -143,6 +145,7 @@ def test_a_word_is_said_from_the_two_sided_quantile_on(fails, holds, freedom):
             assert (p[kind] <= LEVEL) == shown
 
 
+@steady
 @given(LAWS)
 def test_equivalence_is_where_the_90_percent_interval_lies_within(law):
     """Schuirmann's theorem. Failing is by the 95 % interval, on either side."""
@@ -170,6 +173,7 @@ def test_equivalence_is_scipys_two_one_sided_tests(shift):
     assert found[2] == pytest.approx(min(1, 2 * min(p(-0.6, "less"), p(0.6, "greater"))))
 
 
+@steady
 @given(LAWS, st.floats(0.01, 1))
 def test_nearer_to_what_is_said_is_never_a_worse_word(law, step):
     order = [Verdict.FAILS, Verdict.CANNOT_TELL, Verdict.IN_PART, Verdict.HOLDS]
@@ -193,6 +197,7 @@ def stepped_down(p: dict[int, float], at: float) -> set[int]:
     return rejected
 
 
+@steady
 @given(st.lists(st.one_of(st.none(), st.floats(-4, 4)), min_size=len(CLAIMS), max_size=len(CLAIMS)))
 def test_the_first_rows_are_adjusted_by_holm_for_as_many_as_are_measured(places):
     """`places`: in standard errors from the margin to the good side; None is not measured."""
@@ -273,6 +278,7 @@ def test_alone_each_of_them_would_be_wrong_far_oftener():
 # ------------------------------------------------------------------------------------------------ one word for several
 
 
+@steady
 @given(WORDS)
 def test_a_claim_holds_only_where_every_rule_says_so_and_an_unknown_primary_is_unknown(words):
     said = combined(words)
@@ -283,6 +289,7 @@ def test_a_claim_holds_only_where_every_rule_says_so_and_an_unknown_primary_is_u
         assert set(words) <= {Verdict.FAILS, Verdict.CANNOT_TELL}
 
 
+@steady
 @given(WORDS)
 def test_a_better_word_for_one_rule_never_makes_the_whole_worse(words):
     order = [Verdict.FAILS, Verdict.IN_PART, Verdict.HOLDS]
