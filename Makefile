@@ -1,6 +1,7 @@
 # Every target makes the environment in .venv first, if it is missing or older than the lock file.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: install demo test lint page peers bench scorecard clean
@@ -17,8 +18,9 @@ install: .venv/installed
 demo: install  ## trains three models on embedded MNIST, with 2 and 16 latents, and writes runs/demo/report.html
 	$(BIN)/legato demo --overwrite
 
-test: install  ## every test; what the machine lacks for some is named and skipped
-	$(BIN)/python -m pytest -q
+# By files, in their order: what a file trains is trained once, and the browser's, which come first, end together.
+test: install  ## every test (of a part: TESTS="-k …"), in two processes; what the machine lacks for some is named and skipped
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: install
 	$(BIN)/ruff check .

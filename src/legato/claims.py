@@ -13,7 +13,8 @@ Reading a row: of `measure`, the value `of` one member, or its ratio to the memb
   (Schuirmann 1987, https://doi.org/10.1007/BF01068419).
 - "Shown" is a test at 5 %, of one side at 2.5 %: that is where a 95 % interval ends. The rows that decide, each claim's first,
   are many: their p-values are adjusted for their number (Holm 1979), so that among all of them a wrong word is about as rare
-  as 5 % says (at worst 6.6 % with 4 seeds, where members' seeds vary by very different amounts). Intervals stay 95 % each. The other rows are not adjusted.
+  as 5 % says (at worst 6.6 % with 4 seeds, where members' seeds vary by very different amounts). Intervals stay 95 % each. The
+  other rows are not adjusted.
 - A row that is true by `arithmetic` is no finding. It is checked, its word stands beside, and it is not among those adjusted.
 """
 

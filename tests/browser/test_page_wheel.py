@@ -41,7 +41,7 @@ def installed(wheel, tmp_path_factory):
     (packages,) = home.glob("lib/python*/site-packages")
     (packages / "needs.pth").write_text(sysconfig.get_path("purelib") + "\n")
     where = [str(python), "-c", "import legato; print(legato.__file__)"]
-    told = subprocess.run(where, check=True, capture_output=True, text=True)
+    told = subprocess.run(where, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""})
     assert Path(told.stdout.strip()).is_relative_to(packages)
     return home / "bin" / "legato"
 
