@@ -46,6 +46,23 @@ def pair_variance(values: Doubles, ends: Ends) -> float:
     return float(max(at_images - alone, np.square(off).sum())) / len(values) ** 2
 
 
+def ratio_to_images(values: Doubles, ends: Ends, single: Doubles, unit: str, method: str) -> Estimate:
+    """The mean of values (m,) of pairs over that of `single` (n,), one of each image that the ends are rows of; all above 0.
+
+    The interval is Student's over the images, of the logarithm (the delta method): what moves both sides alike cancels.
+    """
+    values, single = finite(values, method), finite(single, method)
+    if values.mean() <= 0 or single.mean() <= 0:
+        raise Mistake(f"a ratio needs means above 0, got {values.mean():g} and {single.mean():g} of `{method}`")
+    off, pairs, n = values / values.mean() - 1, len(values), len(single)
+    moved = np.bincount(np.concatenate(ends), np.concatenate([off, off]), n) / pairs - (single / single.mean() - 1) / n
+    twice = np.square(off).sum() / pairs**2  # each pair is counted at both of its ends
+    variance = max(float(np.square(moved).sum() - twice), 0.0)
+    one, value = symmetric(0.0, variance, n, unit, f"{method}; {pairs} pairs"), float(values.mean() / single.mean())
+    low, high = (None if end is None else value * math.exp(end) for end in (one.low, one.high))
+    return Estimate(value, low, high, n, unit, one.method)
+
+
 def mean_over_images(values: Doubles, image: Rows, unit: str, method: str) -> Estimate:
     """The mean of values (m,) of draws, of which number k is of image[k], with Student's 95 % interval over the images."""
     values, n = finite(values, method), len(np.unique(image))
@@ -71,7 +88,8 @@ def share_interval(share: float, variance: float, n: int) -> tuple[float, float]
 
     It is not symmetric, and not empty where none of n images counts, or all. Wilson 1927, https://doi.org/10.2307/2276774.
     """
-    effective = share * (1 - share) / variance if variance > 0 else float(n)
+    single = max(share * (1 - share), 0.0)  # of one image; a coefficient may be above 1 by rounding
+    effective = single / variance if single > 0 and variance > 0 else float(n)
     z = _two_sided(n)
     middle, half = share + z**2 / (2 * effective), z * math.sqrt(variance + (z / (2 * effective)) ** 2)
     low, high = ((middle + end) / (1 + z**2 / effective) for end in (-half, half))

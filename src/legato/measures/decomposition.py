@@ -2,12 +2,16 @@
 
     rate = I(n; z) + KL(q̂ ‖ p),   KL(q̂ ‖ p) = TC + Σ_j KL(q̂_j ‖ p_j)
 
-The sum inside each logarithm is exact, the mean over z ~ q̂ is Monte Carlo. Each part carries an interval over the images: it is
-about what data sets of N images would give, not about more images, of which I and log N are larger. All draws of an image are one
-example, and each image is in q̂ too. Removing it changes KL(q̂ ‖ p), TC and the dimension-wise KL by its own draws' mean and,
-since densities integrate to 1, by nothing else in first order; what is left is of the size of that or less, and where q̂ is near the
-prior, so that the figure is quadratic in its error, makes the interval up to √2 too wide. For I it matters (left_out.py).
-Covered: a factorised prior. Not covered: the null, which is this same function on the posteriors of images that the model itself has drawn.
+The sum inside each logarithm is exact, the mean over z ~ q̂ is Monte Carlo. Intervals are over the images: they are about the
+figures of data sets of N images, all draws of an image being one example, and not about more images, of which I is larger.
+
+Each image is in q̂ too. Yet densities integrate to 1, so that in first order KL(q̂ ‖ p), TC and the dimension-wise KL of a data
+set change with an image by its own draws' mean alone. Where q̂ is near p they are quadratic in their error and intervals up to
+√2 too wide; where fewer than three posteriors meet in a dimension, those of TC cover about 90 %. How few images are near each
+other moves I more than that: its interval is by leaving images out (left_out.py). Simulated in records/coverage_codes.py.
+
+Covered: a factorised prior. Not covered: the null, which is this same function on the posteriors of images that the model
+itself has drawn.
 """
 
 from __future__ import annotations
@@ -82,23 +86,23 @@ def decomposition(
 def mutual_information(draws: Draws) -> Estimate:
     """I(n; z) = E log q(z|x_n) − log q̂(z) in nats, with its interval for data sets of as many images.
 
-    An image that has moved to another's place costs both log 2: log N − I is a loss, which few images may have.
+    An image in another's place costs both log 2: log N − I is a loss, of which few images may be the cause.
     """
-    information, own = draws.log_own - draws.log_aggregate, draws.log_own[:, None]
-    log_n, images = math.log(len(draws.groups.of_image)), len(np.unique(draws.source))
-
-    def without(kept: Kept) -> Doubles:
-        """Log N less the loss, so that N, of which the figure is, stays."""
-        others = np.logaddexp.reduce(draws.log_sums[:, kept], 1)
-        return log_n + draws.log_own - np.maximum(others, draws.log_own)
-
-    method = f"I(n; z), {EXACT}; {len(own)} draws"
-    value = float(information.mean())
+    information, images = draws.log_own - draws.log_aggregate, len(np.unique(draws.source))
+    log_n, value = math.log(len(draws.groups.of_image)), float(information.mean())
+    method = f"I(n; z), {EXACT}; {len(information)} draws"
     if images < 2:
         return Estimate(value, None, None, images, "nats", f"{method}; one image has no interval")
+
+    def without(kept: Kept) -> Doubles:
+        """Log N less the loss, for it is the figure of N images that is wanted."""
+        others = np.logaddexp.reduce(draws.log_sums[:, kept], 1)
+        return np.asarray(log_n + draws.log_own - np.maximum(others, draws.log_own))
+
     variance = left_out_variance(information, draws.source, without, draws.groups)
     low, high = loss_interval(log_n - value, variance, images, math.log(2))
-    return Estimate(value, max(log_n - high, 0.0), log_n - low, images, "nats", f"{method}; 95 % interval over {images} images")
+    method = f"{method}; 95 % interval over {images} images"
+    return Estimate(value, max(log_n - high, 0.0), log_n - low, images, "nats", method)
 
 
 def _log_prior(z: Doubles, prior: Distribution | None) -> Doubles:

@@ -42,10 +42,10 @@ def hole_fraction(
 
     The interval is over held-out images, with all of their draws, and over the prior's draws; q̂ stays. It is that of a
     percentile bootstrap without sorting again: the k-th of n values resampled is the ⌈nU⌉-th of the original, U ~
-    Beta(a(e + 1), (1 − a)(e + 1)), and the prior's mass below it, of which c of m draws are, is Beta(c + ½, m − c + ½): resamples
-    of no draws at all would have no width (Brown, Cai & DasGupta 2001, https://doi.org/10.1214/ss/1009213286). e is n for one draw of each image; else the
-    number of independent codes among which the share below t would vary as it does among these images (Woodruff 1952,
-    https://doi.org/10.2307/2280781; Korn & Graubard 1998, https://doi.org/10.2307/1403134).
+    Beta(a(e + 1), (1 − a)(e + 1)), with e = n for one draw of each image, and else the number of independent codes among which
+    the share below t would vary as much as among these images (Woodruff 1952, https://doi.org/10.2307/2280781; Korn & Graubard
+    1998, https://doi.org/10.2307/1403134). Where c of the prior's m draws lie below it, their share is Beta(c + ½, m − c + ½):
+    a resample of none would have no width (Brown, Cai & DasGupta 2001, https://doi.org/10.1214/ss/1009213286).
     Below 20/a images H_a is absent: fewer than 20 would lie beyond t. Raises `Mistake` on NaN and where there are no draws.
     """
     if np.isnan(held_out).any() or np.isnan(prior).any():
@@ -57,7 +57,7 @@ def hole_fraction(
     images, needed = len(np.unique(image)), round(BEYOND / level)
     method = f"P[log q^(z) < t], z ~ p, {m} draws, t the {level:.0%} quantile of {n} codes of {images} held-out images"
     if images < needed:
-        return absent(f"needs {needed} held-out images for {level:.0%}, got {images}", UNIT, method)
+        return absent(f"needs {needed:,} held-out images for {100 * level:g} %, got {images:,}", UNIT, method)
     k = max(round(level * (n + 1)), 1)
     codes, draws = np.sort(held_out), np.sort(prior)
     rng, e = np.random.default_rng(seed), independent_codes(held_out <= codes[k - 1], image)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.errors import Mistake
+from legato.measures.clusters import Ends, mean_over_pairs
 from legato.measures.distances import Doubles, Floats, Map, euclidean, pixels
 from legato.measures.estimate import Estimate, absent, mean_over
 
@@ -108,6 +109,7 @@ class Smoothness:
     apart: Doubles  # d(x₀, x₁)
     length: Doubles  # E d(g(z_α), g(z_{α+ε}))²/ε²
     of: str  # what is measured: pixels, features
+    ends: Ends | None = None  # rows of the images that the paths join, (n,) each; None: no two paths share an end
 
     @property
     def moves(self) -> NDArray[np.bool_]:
@@ -115,7 +117,10 @@ class Smoothness:
         return ~np.isnan(self.straightness)
 
     def estimates(self) -> dict[str, Estimate]:
-        """The mean of each over the paths that have two ends; the method says how many have none."""
+        """The mean of each over the paths that have two ends; the method says how many have none.
+
+        Intervals are over the images, each with all paths that begin or end with it, where `ends` say so.
+        """
         still = int((~self.moves).sum())
         left_out = f"; {still} paths whose ends are one image are left out" if still else ""
         said = f"{self.of}, Euclidean, {POINTS} points{left_out}"
@@ -123,17 +128,26 @@ class Smoothness:
         return {
             "straightness": self._mean(self.straightness, "ratio", f"sum d_t / d(x_0, x_1), {said}"),
             "jumpiness": self._mean(self.jumpiness, "ratio", f"max d_t / mean d_t, {said}"),
-            "path length": mean_over(self.length, "squared image distance", ppl),
+            "path length": self._over(np.ones(len(self.length), bool), self.length, "squared image distance", ppl),
         }
 
     def _mean(self, values: Doubles, unit: str, method: str) -> Estimate:
         if not self.moves.any():
             return absent("the decoder gives one image at both ends of every path", unit, method)
-        return mean_over(values[self.moves], unit, method)
+        return self._over(self.moves, values, unit, method)
+
+    def _over(self, rows: NDArray[np.bool_], values: Doubles, unit: str, method: str) -> Estimate:
+        if self.ends is None:
+            return mean_over(values[rows], unit, method)
+        return mean_over_pairs(values[rows], (self.ends[0][rows], self.ends[1][rows]), unit, method)
 
 
-def smoothness(path: Path, n: int, features: Map | None = None, draws: int = 4, seed: int = 0) -> list[Smoothness]:
+def smoothness(
+    path: Path, n: int, features: Map | None = None, draws: int = 4, seed: int = 0, ends: Ends | None = None
+) -> list[Smoothness]:
     """Of n paths, in pixels and, where `features` are given, in features too, from the same decodings.
+
+    `ends`: rows of the images that they join, (n,) each. Many paths between few images are not so many examples.
 
     `draws`: places α ~ U(0, 1 − ε) on each path at which its length is taken, two decodings each; they are the same for any
     model at one seed. Path length: Karras et al. 2019, https://arxiv.org/abs/1812.04948, section 4.1, there with ε = 10⁻⁴.
@@ -143,7 +157,7 @@ def smoothness(path: Path, n: int, features: Map | None = None, draws: int = 4, 
     blocks = [np.arange(at, min(at + BLOCK, n)) for at in range(0, n, BLOCK)]
     maps = [view for _, view in views]
     found = np.concatenate([_walked(path, rows, starts[rows], maps) for rows in blocks], 2)  # (views, 4, n)
-    return [Smoothness(one[0], one[1], one[2], one[3], of) for one, (of, _) in zip(found, views, strict=True)]
+    return [Smoothness(one[0], one[1], one[2], one[3], of, ends) for one, (of, _) in zip(found, views, strict=True)]
 
 
 def _walked(path: Path, rows: Rows, starts: Doubles, views: list[Map]) -> Doubles:

@@ -35,7 +35,7 @@ def confusion_rate(draws: Draws) -> Estimate:
     denser = draws.log_tops > draws.log_own[:, None] + EQUAL
 
     def without(kept: Kept) -> Doubles:
-        return denser[:, kept].any(1).astype(np.float64)
+        return np.asarray(denser[:, kept].any(1), np.float64)
 
     method = f"another image's posterior is denser at the draw; {len(denser)} draws"
     return _share(without, draws.source, draws.groups, "share of draws", method)
@@ -60,7 +60,7 @@ def nearest_overlap(mu: Floats, sigma: Floats, sample: int = 500, seed: int = 0)
     of, groups = np.random.default_rng(seed).permutation(len(mu))[:sample], in_groups(len(mu), seed)
     nearest = np.exp(nearest_log_bhattacharyya(mu, sigma, of, groups.of_image))
     method = f"largest Bhattacharyya coefficient with any of {len(mu) - 1} other posteriors"
-    return _share(lambda kept: nearest[:, kept].max(1), of, groups, "coefficient", method)
+    return _share(lambda kept: np.asarray(nearest[:, kept].max(1)), of, groups, "coefficient", method)
 
 
 def nearest_log_bhattacharyya(mu: Floats, sigma: Floats, of: Rows, group: Rows | None = None) -> Doubles:

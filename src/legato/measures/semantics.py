@@ -11,7 +11,7 @@ and how strongly a probe is regularised.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
 from legato.errors import Mistake
+from legato.measures.clusters import share_interval, symmetric
 from legato.measures.estimate import Estimate, mean_over, paired_difference
+from legato.measures.left_out import Groups, Kept, in_groups, left_out_variance
 
 Doubles = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -33,26 +35,26 @@ UNIT = "share of images"
 class Hits:
     """How right each image is, hits (n,) in [0, 1], beside its label (n,) and what guessing gives.
 
-    Intervals are over the images, with the training codes and the neighbours as they are. Images that are each other's
-    neighbours are not quite independent, so those of the purity are a little narrow.
+    Intervals are over the images, with the training codes as they are. Where images are each other's neighbours, every one also
+    moves the hits of others: `without` gives the hits (n,) that there would be with only some of the groups of images.
     """
 
     hits: Doubles
     labels: Labels
     chance: float
     method: str
+    groups: Groups | None = None
+    without: Callable[[Kept], Doubles] | None = None
 
     def estimate(self) -> Estimate:
         """The mean over images."""
-        return mean_over(self.hits, UNIT, self.method)
+        return self._mean(np.ones(len(self.hits), bool), self.method)
 
     def by_class(self, names: Sequence[str] | None = None) -> dict[str, Estimate]:
         """The mean over the images of each class, by its name or number."""
         found = np.unique(self.labels)
         return {
-            str(label if names is None else names[label]): mean_over(
-                self.hits[self.labels == label], UNIT, f"{self.method}; label {label}"
-            )
+            str(label if names is None else names[label]): self._mean(self.labels == label, f"{self.method}; label {label}")
             for label in found.tolist()
         }
 
@@ -60,7 +62,21 @@ class Hits:
         """The paired difference to another model's hits on the same images. Raises `Mistake` where they are not the same."""
         if not np.array_equal(self.labels, other.labels):
             raise Mistake("hits can only be paired on the same images: their labels differ")
-        return paired_difference(self.hits, other.hits, UNIT, self.method)
+        one, two = self.without, other.without
+        if one is None or two is None or self.groups is None:
+            return paired_difference(self.hits, other.hits, UNIT, self.method)
+        apart = self.hits - other.hits
+        variance = left_out_variance(apart, np.arange(len(apart)), lambda kept: one(kept) - two(kept), self.groups)
+        return symmetric(float(apart.mean()), variance, len(apart), UNIT, f"{self.method}; paired difference")
+
+    def _mean(self, rows: NDArray[np.bool_], method: str) -> Estimate:
+        hits, without = self.hits[rows], self.without
+        if without is None or self.groups is None or len(hits) < 2:
+            return mean_over(hits, UNIT, method)
+        value = float(hits.mean())
+        variance = left_out_variance(hits, np.flatnonzero(rows), lambda kept: without(kept)[rows], self.groups)
+        low, high = share_interval(value, variance, len(hits))
+        return Estimate(value, low, high, len(hits), UNIT, f"{method}; 95 % interval over {len(hits)} images and neighbours")
 
 
 def purity(codes: NDArray[Any], labels: NDArray[Any], k: int = NEIGHBOURS, seed: int = 0) -> Hits:
@@ -72,15 +88,23 @@ def purity(codes: NDArray[Any], labels: NDArray[Any], k: int = NEIGHBOURS, seed:
     codes, labels = _known(codes, labels)
     if not 1 <= k < len(codes):
         raise Mistake(f"`k` must be from 1 to one less than the {len(codes)} labelled images, got {k}")
-    order = np.random.default_rng(seed).permutation(len(codes))
+    order, groups = np.random.default_rng(seed).permutation(len(codes)), in_groups(len(codes), seed)
     # Brute force: beyond a handful of dimensions trees are slower than matrix products, and its memory is bounded.
-    index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(codes[order].astype(np.float32))
-    near = index.kneighbors(return_distance=False)  # without an argument a code is not its own neighbour
-    hits = np.empty(len(codes))
-    hits[order] = (labels[order][near] == labels[order][:, None]).mean(1)
+    more = min(k + min(groups.size, 2 * k), len(codes) - 1)  # so that k are left where a group is left out
+    index = NearestNeighbors(n_neighbors=more, algorithm="brute").fit(codes[order].astype(np.float32))
+    near = np.empty((len(codes), more), np.int64)
+    near[order] = order[index.kneighbors(return_distance=False)]  # without an argument a code is not its own neighbour
+    alike, group = labels[near] == labels[:, None], groups.of_image[near]
+
+    def without(kept: Kept) -> Doubles:
+        there = kept[group]
+        nearest = there & (there.cumsum(1) <= k)
+        return np.asarray((alike & nearest).sum(1) / np.maximum(nearest.sum(1), 1))
+
     counts = np.bincount(labels).astype(np.float64)
     chance = float((counts * (counts - 1)).sum() / (len(labels) * (len(labels) - 1)))
-    return Hits(hits, labels, chance, f"share of the {k} nearest codes with the same label, leave one out, Euclidean")
+    method = f"share of the {k} nearest codes with the same label, leave one out, Euclidean"
+    return Hits(without(np.ones(len(groups.names), bool)), labels, chance, method, groups, without)
 
 
 def linear_probe(
