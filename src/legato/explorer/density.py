@@ -49,7 +49,7 @@ class Aggregate:
         outside = outside if len(outside) else everything[:HELD]
         usual = codes.mu[outside].astype(np.float64)
         if codes.has_density:
-            usual = sample_posteriors(codes.mu[outside], codes.sigma[outside], len(outside))[0]
+            usual = sample_posteriors(codes.mu[outside], codes.sigma[outside], len(outside), of="held-out images")[0]
             return Aggregate(codes, inside, usual, None)
         return Aggregate(codes, inside, usual, kde_bandwidth(codes.whitening.apply(codes.mu[inside]), of=FITTED))
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from legato.errors import Mistake
 from legato.measures.left_out import Groups, in_groups
+from legato.streams import random_stream
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -89,18 +90,23 @@ def log_own(z: Floats, mu: Floats, sigma: Floats) -> Doubles:
     return np.asarray(-0.5 * (scaled**2).sum(1) - np.log(np.asarray(sigma, np.float64)).sum(1) - constant, np.float64)
 
 
-def sample_posteriors(mu: Floats, sigma: Floats, n: int, seed: int = 0) -> tuple[Doubles, NDArray[np.int64]]:
-    """n draws z ~ q(z|x_i), (n, d), and their i, (n,): each posterior once before any comes twice."""
+def sample_posteriors(
+    mu: Floats, sigma: Floats, n: int, seed: int = 0, of: str = "images"
+) -> tuple[Doubles, NDArray[np.int64]]:
+    """n draws z ~ q(z|x_i), (n, d), and their i, (n,): each posterior once before any comes twice.
+
+    `of`: the population, whose noise no other one shares.
+    """
     mu, sigma = checked(mu, sigma)
-    rng = np.random.default_rng(seed)
+    rng = random_stream(seed, "draws", of)
     source = np.resize(rng.permutation(len(mu)), n)
     return np.asarray(mu[source] + sigma[source] * rng.standard_normal((n, mu.shape[1])), np.float64), source
 
 
-def draw(mu: Floats, sigma: Floats, n: int = 10_000, seed: int = 0) -> Draws:
+def draw(mu: Floats, sigma: Floats, n: int = 10_000, seed: int = 0, of: str = "images") -> Draws:
     """n draws from the aggregate with their densities: one pass over n × N pairs, from which several measures read."""
     mu, sigma = checked(mu, sigma)
-    z, source = sample_posteriors(mu, sigma, n, seed)
+    z, source = sample_posteriors(mu, sigma, n, seed, of)
     groups = in_groups(len(mu), seed)
     log_sums, tops = group_sums(z, mu, sigma, groups.of_image)
     aggregate = logsumexp(log_sums, 1) - math.log(len(mu))

@@ -52,7 +52,7 @@ class Decomposition:
 
 
 def decomposition(
-    mu: Floats, sigma: Floats, prior: Distribution | None = None, outer: int = 10_000, seed: int = 0
+    mu: Floats, sigma: Floats, prior: Distribution | None = None, outer: int = 10_000, seed: int = 0, of: str = "images"
 ) -> Decomposition:
     """The parts of E KL(q(z|x_n) ‖ p) for posteriors N(mu, diag sigma²), (N, d), from `outer` draws z ~ q(z|x_n).
 
@@ -61,9 +61,11 @@ def decomposition(
     Hoffman & Johnson 2016, http://approximateinference.org/accepted/HoffmanJohnson2016.pdf; Chen et al. 2018,
     https://arxiv.org/abs/1802.04942, section 3 (they weight a batch; here all N posteriors enter).
 
+    `of`: the population, whose draws have a noise of their own.
+
     `prior`: p_j, whose log_prob maps (n, d) to (n, d); None is N(0, 1). Raises `Mistake` as `log_aggregate` does.
     """
-    draws = draw(mu, sigma, outer, seed)
+    draws = draw(mu, sigma, outer, seed, of)
     marginals = log_aggregate_marginals(draws.z, mu, sigma)
     per_dimension = marginals - _log_prior(draws.z, prior)
     joint, divergence = marginals.sum(1), per_dimension.sum(1)

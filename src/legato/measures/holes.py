@@ -90,7 +90,7 @@ def prior_holes(
     `held_out`: (μ, σ) of images that were not trained on; q̂ at their means alone would be higher than at their codes, and find
     holes where there are none. `prior`: draws (m, d); None draws from N(0, I). Raises `Mistake` as `log_aggregate` does.
     """
-    codes, source = sample_posteriors(*held_out, max(draws, len(held_out[0])), seed)
+    codes, source = sample_posteriors(*held_out, max(draws, len(held_out[0])), seed, "held-out images")
     prior = standard_normal(draws, codes.shape[1], seed + 1) if prior is None else prior
     log_codes, log_prior = (log_aggregate(z, mu, sigma) for z in (codes, prior))
     return {level: hole_fraction(log_codes, log_prior, level, seed, source=source) for level in levels}

@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from legato.errors import Mistake
 from legato.measures.aggregate import Doubles, Floats, as_points, checked
 from legato.measures.estimate import Estimate, mean_over
+from legato.streams import random_stream
 
 
 def ks_distance(values: Floats, cdf: Callable[[Doubles], Doubles], what: str) -> Estimate:
@@ -87,9 +88,12 @@ def two_sample_accuracy(q: Floats, p: Floats, seed: int = 0) -> Estimate:
     n = min(len(q), len(p))
     if n < 4:
         raise Mistake(f"a two-sample test needs four draws of each or more; got {n}")
-    draws = np.concatenate([q[:n], p[:n]])
+    rng = random_stream(seed, "two-sample")
+    draws = np.concatenate(
+        [each[rng.permutation(len(each))[:n]] for each in (q, p)]
+    )  # of the larger set a sample, not its head
     labels = np.repeat([0, 1], n)
-    train = np.tile(np.random.default_rng(seed).permutation(n) < n // 2, 2)
+    train = np.tile(np.arange(n) < n // 2, 2)
     network = MLPClassifier((64, 64), early_stopping=n >= 100, max_iter=100, random_state=seed)
     classifier = make_pipeline(StandardScaler(), network)
     with warnings.catch_warnings():

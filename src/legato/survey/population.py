@@ -19,7 +19,7 @@ POINTS = 10_000  # codes of a kernel estimate: its sum over pairs is quadratic, 
 def rate_spent(visit: Visit) -> Found:
     """Mutual information, total correlation and the rest, by exact sums over all training posteriors; confusion; overlap."""
     mu, sigma = visit.train.mu, visit.train.widths
-    parts = decomposition(mu, sigma, outer=visit.effort.outer, seed=visit.seed)
+    parts = decomposition(mu, sigma, outer=visit.effort.outer, seed=visit.seed, of=visit.train.of)
     figures = {
         "mutual information": parts.mutual_information,
         "marginal KL": parts.marginal_kl,
@@ -37,7 +37,7 @@ def null(visit: Visit) -> Found:
     I(n; z) ≤ log N, so that KL(q̂ ‖ p) ≥ rate − log N even then: the figures above are to be read beside these.
     """
     codes = visit.self_sampled
-    parts = decomposition(codes.mu, codes.widths, outer=visit.effort.outer, seed=visit.seed)
+    parts = decomposition(codes.mu, codes.widths, outer=visit.effort.outer, seed=visit.seed, of=codes.of)
     return {
         "null mutual information": parts.mutual_information,
         "null marginal KL": parts.marginal_kl,
