@@ -50,7 +50,8 @@ def test_ten_clusters_leave_5_and_64_and_98_percent_of_the_prior_in_holes(d, sha
     found = []
     for seed in range(8):  # of the centres
         mu, sigma = ten_clusters(d, seed)
-        found.append(prior_holes(mu, sigma, (mu, sigma), draws=4000, seed=seed)[0.01].value)
+        held_out = np.tile(mu, (400, 1)), np.tile(sigma, (400, 1))  # 4,000 images, each in one of the clusters
+        found.append(prior_holes(mu, sigma, held_out, draws=4000, seed=seed)[0.01].value)
     assert np.mean(found) == pytest.approx(share, abs=0.04)
 
 
@@ -65,12 +66,12 @@ def test_a_matched_population_leaves_as_much_as_the_level_says(d, n):
 
 
 def test_a_hole_is_what_lies_below_the_quantile_of_held_out_codes():
-    held_out, prior = np.arange(1.0, 100), np.array([0.0, 4.5, 5.5, 50])
-    assert hole_fraction(held_out, prior, 0.01).value == 0.25
-    assert hole_fraction(held_out, prior, 0.05).value == 0.5  # the fifth of 99 values is 5
-    assert hole_fraction(held_out, prior - 1000, 0.05).value == 1.0
-    with pytest.raises(Mistake, match="at least 100"):
-        hole_fraction(held_out[:40], prior, 0.01)
+    held_out, prior = np.arange(1.0, 2001), np.array([0.0, 19.5, 20.5, 1500])
+    assert hole_fraction(held_out, prior, 0.01).value == 0.5  # the 20th of 2,000 values is 20
+    assert hole_fraction(held_out, prior, 0.05).value == 0.75
+    assert hole_fraction(held_out, prior - 2000, 0.05).value == 1.0
+    with pytest.raises(Mistake, match="got 0 and 4"):
+        hole_fraction(held_out[:0], prior, 0.01)
     with pytest.raises(Mistake, match="NaN"):
         hole_fraction(np.array([math.nan] * 99), prior, 0.01)
 
