@@ -69,7 +69,7 @@ def test_every_score_stands_beside_its_floors_and_its_ceiling_with_interval_and_
 
 def test_the_scores_are_those_of_the_codes_and_of_the_factors_that_the_ids_say(trained, shared, figures):
     data = trained.data()
-    rows = np.sort(np.random.default_rng(0).choice(data.split("test").all(), ROWS, replace=False))
+    rows = data.split("test").draw(ROWS, "measured")
     known = factors_of([data.dataset.ids[row] for row in rows])
     assert (shared.test.factors == known).all()
     mu, sigma = trained.encode(np.asarray(data.dataset.rows)[rows], rows)
