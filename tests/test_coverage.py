@@ -77,6 +77,7 @@ def test_the_variance_of_uneven_numbers_of_draws_is_that_of_a_ratio_of_sums():
 
 def test_one_image_has_no_interval_and_what_is_not_finite_is_refused():
     assert mean_over_images(np.arange(5.0), np.zeros(5, int), "", "x").low is None
+    assert mean_over_pairs(np.ones(1), (np.zeros(1, int), np.ones(1, int)), "", "x").low is None
     with pytest.raises(Mistake, match="2 of 5 draws"):
         mean_over_images(np.array([1, np.nan, 2, np.inf, 0]), np.arange(5), "", "x")
 

@@ -71,14 +71,15 @@ def mean_over_images(values: Doubles, image: Rows, unit: str, method: str) -> Es
 
 def mean_over_pairs(values: Doubles, ends: Ends, unit: str, method: str) -> Estimate:
     """The mean of values (m,) of pairs with the rows of their ends, and Student's 95 % interval over the images."""
-    values, n = finite(values, method), len(np.unique(np.concatenate(ends)))
+    values = finite(values, method)
+    n = len(np.unique(np.concatenate(ends))) if len(values) > 1 else 1  # one pair, of two images, does not vary
     return symmetric(float(values.mean()), pair_variance(values, ends), n, unit, f"{method}; {len(values)} pairs")
 
 
 def symmetric(value: float, variance: float, n: int, unit: str, method: str) -> Estimate:
     """value ± t √variance, n − 1 degrees of freedom for n images."""
     if n < 2:
-        return Estimate(value, None, None, n, unit, f"{method}; one image has no interval")
+        return Estimate(value, None, None, n, unit, f"{method}; one example has no interval")
     half = _two_sided(n) * math.sqrt(variance)
     return Estimate(value, value - half, value + half, n, unit, f"{method}; 95 % interval over {n} images")
 

@@ -5,6 +5,8 @@ the features are (features.py), Inception's, and the bias of the Fréchet distan
 at one n, beside the floor that a second real set gives. KID has no bias.
 
 Both judge a set and no picture; neither minds copies of training images, which is what the controls are for.
+Intervals take both sets for independent. Where the generated ones are made of the real ones (their reconstructions, what lies
+between them) the two vary together, and intervals are up to twice too wide.
 """
 
 from __future__ import annotations
