@@ -264,8 +264,9 @@ def measured(plan: Callable[[float, int], Subject] | None, turns: float, measure
 def _chapter(plan: Any, turns: float, chapter: Any, seed: int) -> dict[str, Estimate]:
     shared = material(turns)
     if plan is None:
-        first, second = (shared.test.images[rows] for rows in shared.pairs(SAMPLES, 1))
-        return middle(shared.eyes, EFFORT, cross_fade(first, second), SAMPLES)
+        ends = shared.pairs(SAMPLES, 1)
+        first, second = (shared.test.images[rows] for rows in ends)
+        return middle(shared.eyes, EFFORT, cross_fade(first, second), ends)
     visit = Visit(plan(turns, seed), shared, EFFORT, seed)
     assert chapter.lacks(visit) is None
     return chapter.measure(visit)[0]

@@ -84,9 +84,9 @@ def _components(protocol: Protocol, shared: Material) -> Subject:
 
 def _faded(shared: Material, effort: Effort) -> Survey:
     images, (first, second) = shared.test.images, shared.pairs(effort.samples, 1)
-    at_half = middle(shared.eyes, effort, cross_fade(images[first], images[second]), len(first))
+    at_half = middle(shared.eyes, effort, cross_fade(images[first], images[second]), (first, second))
     first, second = shared.pairs(effort.paths)
-    return Survey(effort, at_half | walked(shared.eyes, cross_fade(images[first], images[second]), len(first)))
+    return Survey(effort, at_half | walked(shared.eyes, cross_fade(images[first], images[second]), (first, second)))
 
 
 def _in_place(shared: Material, effort: Effort, images: Callable[[], NDArray[Any]]) -> Survey:

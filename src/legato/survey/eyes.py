@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from legato.data.preparation import Floats
 from legato.lazy import lazy
+from legato.measures.clusters import Ends
 from legato.measures.digits import DigitFeatures
 from legato.measures.estimate import Estimate
 from legato.measures.feature_choice import features_for
@@ -74,10 +75,10 @@ class Eyes:
         return None if digits is None else lambda images: digits.probabilities(images).argmax(1)
 
     @property
-    def confidence(self) -> Callable[[NDArray[Any]], Estimate] | None:
-        """Images -> the mean of the largest class probability."""
+    def confidence(self) -> Callable[[NDArray[Any], Ends | None], Estimate] | None:
+        """Images, and of images between two others the rows of these -> the mean of the largest class probability."""
         digits = self.digits
-        return None if digits is None else lambda images: confidence(digits.probabilities(images))[0]
+        return None if digits is None else lambda images, ends: confidence(digits.probabilities(images), ends)[0]
 
 
 def eyes_for(source: str, train: Floats, test: Floats) -> Eyes:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.preparation import Floats
-from legato.measures.estimate import Estimate, absent, mean_over
+from legato.measures.clusters import Ends, mean_over_pairs
+from legato.measures.estimate import Estimate, absent
 from legato.measures.fidelity import frechet, kid
 from legato.measures.interpolation import Path, between_ends, decoded, midpoints
 from legato.measures.manifold import manifold
@@ -31,8 +32,13 @@ def ladder(visit: Visit) -> Found:
     return figures, {}
 
 
-def compared(eyes: Eyes, effort: Effort, name: str, images: Floats, crowd: bool) -> dict[str, Estimate]:
-    """Fréchet distance and KID of one set of images; with `crowd` density, coverage, precision and realism too."""
+def compared(
+    eyes: Eyes, effort: Effort, name: str, images: Floats, crowd: bool, ends: Ends | None = None
+) -> dict[str, Estimate]:
+    """Fréchet distance and KID of one set of images; with `crowd` density, coverage, precision and realism too.
+
+    `ends`: of images between two others the rows of these, for what is a mean over images.
+    """
     seen = eyes.features(images)
     figures = {
         f"frechet {name}": frechet(eyes.real.features, seen, effort.halves),
@@ -43,31 +49,33 @@ def compared(eyes: Eyes, effort: Effort, name: str, images: Floats, crowd: bool)
         figures |= {f"density {name}": found.density, f"coverage {name}": found.coverage, f"precision {name}": found.precision}
         figures[f"realism {name}"] = _realism(found.precision, eyes.real.floor.precision)
     if eyes.confidence is not None:
-        figures[f"confidence {name}"] = eyes.confidence(images)
+        figures[f"confidence {name}"] = eyes.confidence(images, ends)
     return figures
 
 
 def between(visit: Visit) -> Found:
     """Images half way between the codes of test images."""
-    first, second = visit.shared.pairs(visit.effort.samples, 1)
-    path = decoded(visit.subject.decode, visit.test.mu[first], visit.test.mu[second])
-    return middle(visit.eyes, visit.effort, path, len(first)), {}
+    ends = visit.shared.pairs(visit.effort.samples, 1)
+    first, second = (visit.test.mu[rows] for rows in ends)
+    path = decoded(visit.subject.decode, first, second)
+    return middle(visit.eyes, visit.effort, path, ends), {}
 
 
-def middle(eyes: Eyes, effort: Effort, path: Path, n: int) -> dict[str, Estimate]:
-    """The images at half of n paths: whether they are like real ones, and whether they lie between the ends."""
-    figures = compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True)
-    return figures | {"midpoint between ends": _share_between(between_ends(path, n, eyes.features))}
+def middle(eyes: Eyes, effort: Effort, path: Path, ends: Ends) -> dict[str, Estimate]:
+    """The images at half of paths between the rows of `ends`: whether they are like real ones, and between the ends."""
+    n = len(ends[0])
+    figures = compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True, ends=ends)
+    return figures | {"midpoint between ends": _share_between(between_ends(path, n, eyes.features), ends)}
 
 
-def _share_between(inside: NDArray[np.float64]) -> Estimate:
+def _share_between(inside: NDArray[np.float64], ends: Ends) -> Estimate:
     """Of the paths that have two ends."""
     unit, moves = "share of paths", ~np.isnan(inside)
     if not moves.any():
         return absent("the decoder gives one image at both ends of every path", unit)
     still = f"; {(~moves).sum()} paths whose ends are one image are left out" if not moves.all() else ""
     method = f"image at half of a path no farther from either end than these are apart, in features{still}"
-    return mean_over(inside[moves], unit, method)
+    return mean_over_pairs(inside[moves], (ends[0][moves], ends[1][moves]), unit, method)
 
 
 def _realism(precision: Estimate, real: Estimate) -> Estimate:

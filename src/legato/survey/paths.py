@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from legato.measures.clusters import Ends
 from legato.measures.estimate import Estimate
 from legato.measures.interpolation import Path as ImagePath
 from legato.measures.interpolation import decoded, linear, slerp, smoothness
@@ -14,18 +15,18 @@ from legato.survey.visit import Visit
 def straight(visit: Visit) -> Found:
     """Straightness, jumpiness and path length of linear paths in latent space, in pixels and in features; slerp beside."""
     first, second = (visit.test.mu[rows] for rows in visit.ends)
-    decode, n = visit.subject.decode, len(first)
-    figures = walked(visit.eyes, decoded(decode, first, second), n)
-    figures |= walked(visit.eyes, decoded(decode, first, second, slerp), n, " (slerp)")
+    decode = visit.subject.decode
+    figures = walked(visit.eyes, decoded(decode, first, second), visit.ends)
+    figures |= walked(visit.eyes, decoded(decode, first, second, slerp), visit.ends, " (slerp)")
     codes = visit.test.draw(visit.seed, "ends of paths")  # as what they are compared with: means lie farther in than draws
     middle = linear(codes[visit.ends[0]], codes[visit.ends[1]], 0.5)
-    at = shell(middle, codes, visit.whitening)
+    at = shell(middle, codes, visit.whitening, visit.ends)
     return figures | {"midpoint norm": at["norm"]}, {}
 
 
-def walked(eyes: Eyes, path: ImagePath, n: int, suffix: str = "") -> dict[str, Estimate]:
-    """n paths of one kind, in pixels and in features."""
-    kinds = smoothness(path, n, eyes.features)
+def walked(eyes: Eyes, path: ImagePath, ends: Ends, suffix: str = "") -> dict[str, Estimate]:
+    """Paths of one kind between the rows of `ends`, in pixels and in features."""
+    kinds = smoothness(path, len(ends[0]), eyes.features, ends=ends)
     figures: dict[str, Estimate] = {}
     for kind, where in zip(kinds, ("", " in features"), strict=False):
         figures |= {f"{name}{where}{suffix}": one for name, one in kind.estimates().items()}

@@ -46,7 +46,8 @@ def cycle(visit: Visit) -> Found:
 
 def stretched(visit: Visit) -> Found:
     """The largest singular value of J S^½ at draws of posteriors, of the prior, and at midpoints of test means."""
-    first, second = (visit.test.mu[rows[: visit.effort.places]] for rows in visit.ends)
+    apart = min(visit.effort.places, len(visit.test.mu) // 2)  # pairs that share no row
+    first, second = (visit.test.mu[rows[:apart]] for rows in visit.ends)
     places = {
         "posterior": visit.test.draw(visit.seed, "stretched")[: visit.effort.places],
         "prior": visit.ladder["prior"][: visit.effort.places],
