@@ -19,8 +19,8 @@ from legato.latents import Flat
 from legato.measures.balance import Balance, curvature, force_balance, predicted_log_sigma
 from legato.measures.descent import exact_loss, optimum, steps_to_loss
 from legato.measures.draws import distance_to_normal, distance_to_own, distance_to_standard, posterior_draws
-from legato.measures.field import arrows, field_deviation, kl_field
 from legato.measures.estimate import Estimate
+from legato.measures.field import arrows, field_deviation, kl_field
 from legato.measures.gradients import (
     Estimators,
     bias,
