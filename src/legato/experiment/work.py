@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from legato.devices import choose
 from legato.errors import Stopped
@@ -37,6 +38,7 @@ def begin_worker(out: str, threads: int) -> None:
         os.dup2(log, stream.fileno())
     if threads:
         torch.set_num_threads(threads)
+        threadpool_limits(threads)  # NumPy's and scikit-learn's own: two workers with two of these each wait for one another
 
 
 def count_steps(task: Task) -> int:
