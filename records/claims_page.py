@@ -123,7 +123,7 @@ def verdicts(record: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[s
 
 def tables(claim: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]:
     """A claim's verdict, its rules, and its primary measure of every model and control."""
-    yield f"Verdict: **{claim['verdict']}**" + (f"; {claim['parts']}." if claim["parts"] else ".")
+    yield f"Verdict: **{claim['verdict']}**." + (f" {claim['parts']}." if claim["parts"] else "")
     yield ""
     yield "| rule | measured over seeds | margins | p | so it |"
     yield "|---|---|---|---|---|"

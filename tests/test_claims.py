@@ -303,11 +303,14 @@ def test_a_better_word_for_one_rule_never_makes_the_whole_worse(words):
 def test_parts_say_which_part_holds_which_does_not_and_what_is_true_by_arithmetic():
     a, b = Rule("grass is green", "x", "a", 0, 1), Rule("snow is black", "x", "a", 0, 1)
     computed = replace(b, says="one is one", arithmetic=True)
-    assert parts([a, b], [Verdict.HOLDS, Verdict.FAILS]) == "grass is green: holds; snow is black: does not hold here"
+    assert parts([a, b], [Verdict.HOLDS, Verdict.FAILS]) == "“grass is green”: holds; “snow is black”: does not hold here"
     assert parts([a, b], [Verdict.HOLDS] * 2) == ""
-    assert parts([a, computed], [Verdict.HOLDS] * 2) == "“one is one” is true by arithmetic"
+    assert parts([a, computed], [Verdict.HOLDS] * 2) == "“one is one”: true by arithmetic"
+    assert parts([a, b, replace(a, says="ice is cold")], [Verdict.HOLDS, Verdict.FAILS, Verdict.HOLDS]) == (
+        "“grass is green”, “ice is cold”: holds; “snow is black”: does not hold here"
+    )
     assert parts([a, computed], [Verdict.FAILS, Verdict.HOLDS]) == (
-        "grass is green: does not hold here; one is one: holds; “one is one” is true by arithmetic"
+        "“grass is green”: does not hold here; “one is one”: holds; “one is one”: true by arithmetic"
     )
     assert parts([computed, computed], [Verdict.HOLDS] * 2) == "true by arithmetic"
 
@@ -368,6 +371,6 @@ def test_decisions_carry_their_rules_estimates_p_values_and_words():
     assert row["p"].keys() == row["adjusted p"].keys() == set(KINDS)
     assert row["estimate"] == seeds.estimate.to_json()
     assert (row["verdict"], ninth["verdict"]) == ("holds", "holds in part")  # of the second row nothing is known
-    assert ninth["parts"] == f"{rule.says}: holds; {CLAIMS[8].rules[1].says}: cannot tell"
+    assert ninth["parts"] == f"“{rule.says}”: holds; “{CLAIMS[8].rules[1].says}”: cannot tell"
     assert all(one["verdict"] == "cannot tell" and one["rule"][0]["p"] is None for one in found if one["id"] != 9)
     assert found[0]["rule"][0]["estimate"]["why"] == "not measured"

@@ -124,11 +124,16 @@ def combined(words: Sequence[Verdict]) -> Verdict:
 
 def parts(rules: Sequence[Rule], words: Sequence[Verdict]) -> str:
     """Which part of a sentence holds and which does not, where they differ; what is true by arithmetic; else nothing."""
-    told = [f"{rule.says}: {word}" for rule, word in zip(rules, words, strict=True)] if len(set(words)) > 1 else []
-    computed = [rule.says for rule in rules if rule.arithmetic]
-    if len(computed) == len(rules):
+    if all(rule.arithmetic for rule in rules):
         return "true by arithmetic"
-    return "; ".join(told + [f"“{says}” is true by arithmetic" for says in computed])
+    said = {word: [rule.says for rule, own in zip(rules, words, strict=True) if own is word] for word in words}
+    told = [f"{_quoted(says)}: {word}" for word, says in said.items()] if len(said) > 1 else []
+    computed = [rule.says for rule in rules if rule.arithmetic]
+    return "; ".join(told + ([f"{_quoted(computed)}: true by arithmetic"] if computed else []))
+
+
+def _quoted(sentences: Iterable[str]) -> str:
+    return ", ".join(f"“{says}”" for says in sentences)
 
 
 # Members by name, as experiment/members.py trains them; every one but `untrained` and `pca` with 16 latents.

@@ -152,7 +152,7 @@ class Page:
 def _said(claim: dict[str, Any]) -> str:
     """The verdict, and which part of the sentence holds where not all does."""
     word = claim["verdict"].capitalize()
-    return f"{word}: {claim['parts']}." if claim["parts"] else f"{word}."
+    return f"{word}. {claim['parts']}." if claim["parts"] else f"{word}."
 
 
 def _primary(rule: dict[str, Any]) -> str:
