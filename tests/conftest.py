@@ -18,9 +18,9 @@ os.environ.update(
     **dict.fromkeys(("LEGATO_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 )
 
-pytest.register_assert_rewrite("stopped_runs")  # so that what differs is told
-
 import made_runs
+
+pytest.register_assert_rewrite("stopped_runs")  # so that what differs is told
 
 TRAINS = {"runs", "sources", "trained"}  # fixtures of what is trained
 

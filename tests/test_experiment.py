@@ -173,9 +173,8 @@ def test_every_member_that_a_rule_reads_is_trained_in_either_family_and_every_ot
     assert [beta_name(beta) for beta in (0.01, 1.0, 4.0)] == ["beta-0.01", "beta-1", "beta-4"]
 
 
-def test_seeds_beyond_the_third_are_measured_alike_but_for_weighed_and_annealed_likelihoods():
-    first, later = effort_of(False, 2).to_json(), effort_of(False, 3).to_json()
-    assert first == effort_of(False, 0).to_json()
+def test_seeds_beyond_the_first_are_measured_alike_but_for_weighed_and_annealed_likelihoods():
+    first, later = effort_of(False, 0).to_json(), effort_of(False, 1).to_json()
     assert {name for name in first if first[name] != later[name]} == {"weighted", "annealed"}
     decisive = {rule.measure for claim in CLAIMS for rule in claim.rules}
     assert not decisive & {*WEIGHTED.measures, *ANNEALED.measures}

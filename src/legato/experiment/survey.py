@@ -19,7 +19,7 @@ from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.material import Material, material
 from legato.survey.subject import Trained
 
-WEIGHED = 3  # seeds whose likelihoods are weighed and annealed
+WEIGHED = 1  # seeds whose likelihoods are weighed and annealed
 
 
 def evidence_path(out: Path, name: str, latent_dim: int, seed: int) -> Path:
@@ -28,9 +28,9 @@ def evidence_path(out: Path, name: str, latent_dim: int, seed: int) -> Path:
 
 
 def effort_of(quick: bool, seed: int = 0) -> Effort:
-    """How much is measured of everyone, of a seed beyond the third without weighing and annealing likelihoods.
+    """How much is measured of everyone; of a seed beyond the first, without weighing and annealing likelihoods.
 
-    These two cost more than half of a survey; no rule reads them, and three seeds tell how much another one moves them.
+    These two cost more than half of a survey, and no rule reads them.
     """
     effort = QUICK if quick else FULL
     return effort if seed < WEIGHED else replace(effort, weighted=0, annealed=0)
