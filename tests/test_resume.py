@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -64,6 +65,26 @@ def test_a_run_stopped_at_random_steps_and_resumed_is_the_run_that_was_never_sto
         assert checkpoint.existing(tmp_path / "r" / "checkpoint")[-1].name == f"step-{until:09d}"
     assert resume(tmp_path / "r") == 0
     assert_same(tmp_path / "r", runs[name])
+
+
+def test_what_other_threads_draw_meanwhile_changes_nothing_of_a_run_and_nothing_of_theirs(runs, sources, tmp_path):
+    """As a notebook's page does that is open beside a training: torch has one generator for all threads."""
+    space, ended, drawn = legato.load(runs["vae"]), threading.Event(), []
+
+    def draw() -> None:
+        while not ended.is_set():
+            drawn.append(space.sample(2, seed=7))
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        train("table", sources, tmp_path / "r")
+    finally:
+        ended.set()
+        thread.join()
+    assert_same(tmp_path / "r", runs["table"])
+    assert len(drawn) > 10
+    assert all((one == drawn[0]).all() for one in drawn)
 
 
 def test_the_order_of_the_data_and_their_coins_are_those_of_the_uninterrupted_run(sources, tmp_path, monkeypatch):

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,6 +20,7 @@ _C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h, for mallopt
 DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISION"
 PRECISIONS = ("float32", "bfloat16")
+_TURN = threading.RLock()  # whose turn it is to draw from torch's generators
 
 
 def auto_precision(device: torch.device) -> str:
@@ -52,6 +56,38 @@ def seed(device: torch.device, value: int) -> None:
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(value)
+
+
+@contextmanager
+def drawing(device: torch.device, value: int) -> Iterator[None]:
+    """Torch's generators at `value` for what is drawn in this block, then as they were; no other thread draws meanwhile.
+
+    Torch has one generator for all threads of a process: a page that decodes beside a training would change its noise.
+    """
+    with _TURN, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        seed(device, value)
+        yield
+
+
+@contextmanager
+def drawing_step(device: torch.device, value: int) -> Iterator[None]:
+    """`drawing` for a step among many, which `generators_kept` surrounds: it does not put back what the next one overwrites."""
+    with _TURN:
+        seed(device, value)
+        yield
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """A block after which torch's generators are as they were before, while other threads may take their turns in it."""
+    fork = torch.random.fork_rng()
+    with _TURN:
+        fork.__enter__()
+    try:
+        yield
+    finally:
+        with _TURN:
+            fork.__exit__(None, None, None)
 
 
 def keep_memory() -> None:

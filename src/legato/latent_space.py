@@ -18,7 +18,7 @@ from torch import Tensor
 
 from legato.data.preparation import Floats, Preparation
 from legato.data.prepared import Prepared, reopen
-from legato.devices import choose
+from legato.devices import choose, drawing
 from legato.errors import Mistake
 from legato.model import LatentVariableModel
 from legato.recipe import Definition, Recipe
@@ -202,8 +202,7 @@ class LatentSpace:
         """`function` over x in batches, in order; the global generator is left as it was."""
         if not len(x):
             raise Mistake(f"there are no examples: expected (N, {', '.join(map(str, x.shape[1:]))}) with N of 1 or more")
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with drawing(self.device, seed):
             parts = [function(torch.from_numpy(x[i : i + size]).to(self.device)).cpu() for i in range(0, len(x), size)]
         return np.asarray(torch.cat(parts).numpy(), np.float32)
 
@@ -237,7 +236,7 @@ def load(
     stored = found.stored("data")
     definition = Definition.from_json(found.stored("recipe"))
     spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
-    with torch.random.fork_rng():
+    with drawing(torch.device("cpu"), 0):  # what a network starts from is overwritten
         recipe = definition.build(spec, module)
     tensors = read_tensors(found.model if step is None else _snapshot(found, step))
     try:

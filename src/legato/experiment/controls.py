@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from legato.devices import drawing
 from legato.experiment.family import Protocol
 from legato.experiment.members import LARGE
 from legato.experiment.survey import effort_of, evidence_path, shared_data, shared_material, write_once
@@ -71,8 +72,7 @@ def _untrained(protocol: Protocol, seed: int) -> Subject:
     data = shared_data(protocol.source, protocol.data)
     shape = data.dataset.shape
     definition = define("vae", data.spec, latent_dim=LARGE, **protocol.words(shape))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with drawing(torch.device("cpu"), seed):
         recipe = definition.build(data.spec)
     return Trained(LatentSpace(recipe, data.preparation, shape, Run("untrained"), definition))
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from legato.data import DataOptions
+from legato.devices import generators_kept
 from legato.errors import Mistake
 from legato.experiment.members import Member
 from legato.nets import is_image
@@ -42,7 +43,7 @@ class Protocol:
 def probe(member: Member, protocol: Protocol, shape: tuple[int, ...], out: Path, device: torch.device) -> int:
     """How many steps of this member fit into the protocol's minutes, on this machine, now. Nothing is written."""
     options = TrainingOptions(minutes=protocol.minutes, seed=member.seed)
-    with torch.random.fork_rng():
+    with generators_kept():
         run = Run(out / "probe")
         job = begin(run, member.recipe, protocol.source, protocol.data, options, _chosen(member, protocol, shape), device)
     return job.plan.total

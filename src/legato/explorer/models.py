@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from legato.data.preparation import Preparation
+from legato.devices import drawing
 from legato.errors import Mistake
 from legato.explorer import progression
 from legato.explorer.recent import Recent
@@ -90,7 +91,7 @@ def untrained(run: Run, module: str | None) -> LatentSpace:
     stored = run.stored("data")
     definition = Definition.from_json(run.stored("recipe"))
     spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
-    with torch.random.fork_rng():
+    with drawing(torch.device("cpu"), 0):
         recipe = definition.build(spec, module)
     return LatentSpace(recipe, Preparation.from_json(stored["preparation"]), spec.shape, run, definition)
 

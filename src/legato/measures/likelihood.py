@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.devices import drawing
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import still
@@ -44,8 +45,7 @@ class Scores:
 def score(model: LatentVariableModel, batches: Iterable[Tensor], k: int, seed: int = 0, chunk: int = CHUNK) -> Scores:
     """Scores every example of `batches` (in order) with exactly k draws each. The global generator is left as it was."""
     device = next(model.parameters()).device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with drawing(device, seed):
         rows = [score_batch(model, x, k, chunk) for x in batches]
     return scores_of(rows)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from legato.devices import drawing
 from legato.errors import Mistake
 from legato.latents import Flat
 from legato.model import LatentVariableModel
@@ -30,8 +31,7 @@ def still(model: LatentVariableModel, seed: int) -> Iterator[torch.device]:
     device, training = next(model.parameters()).device, model.training
     model.eval()
     try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with drawing(device, seed):
             yield device
     finally:
         model.train(training)

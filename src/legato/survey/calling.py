@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from legato.data.preparation import Floats
+from legato.devices import drawing
 from legato.errors import Mistake
 
 T = TypeVar("T")
@@ -50,8 +51,7 @@ class Caller:
         try:
             for part in modes:
                 part.training = False
-            with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-                torch.manual_seed(seed)
+            with drawing(self.device, seed):
                 yield
         finally:
             for part, mode in modes.items():

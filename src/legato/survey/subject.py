@@ -17,6 +17,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from legato.data.preparation import Floats
+from legato.devices import drawing
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.setting import DataSpec
@@ -79,8 +80,7 @@ class Trained(Subject):
 def untrained(space: LatentSpace, seed: int) -> Trained:
     """The sentence of a RUN with starting weights. Raises `Mistake` where the RUN does not say of which data it is."""
     stored, definition = space.run.stored("data"), space.definition
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with drawing(torch.device("cpu"), seed):
         recipe = definition.build(DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"]))
     recipe.model.to(space.device)
     return Trained(LatentSpace(recipe, space.preparation, space.shape, space.run, definition))

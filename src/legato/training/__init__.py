@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from legato.data import DataOptions
-from legato.devices import choose
+from legato.devices import choose, generators_kept
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace, load
 from legato.recipe import Sentence
@@ -42,7 +42,7 @@ def train(
     options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
     run = Run(path_of(out, recipe))
     place = choose(device, threads)
-    with torch.random.fork_rng():
+    with generators_kept():
         job = begin(run, recipe, data, data_options, options, chosen, place, overwrite)
         with run.writing():
             record(job, options, overwrite)
@@ -64,7 +64,7 @@ def complete(
 
     For families of runs that are trained by one command, which may be stopped and given again.
     """
-    with torch.random.fork_rng():
+    with generators_kept():
         if run.training.is_file() and not overwrite:
             if run.codes.is_file():
                 return Plan.from_json(run.stored("training"))

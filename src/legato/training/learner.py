@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from legato.devices import seed
+from legato.devices import drawing_step
 from legato.recipe import Recipe
 from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import Guard
@@ -37,8 +37,8 @@ class Learner:
 
     def step(self, x: Tensor, step: int) -> Tensor | None:
         """One step on x (B, *data): the parts of its loss, (terms,), nats per example; None where the step was skipped."""
-        seed(self.device, seed_of(self.plan.seed, step))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
+        low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
+        with drawing_step(self.device, seed_of(self.plan.seed, step)), low:
             loss = self.objective(self.model(x, self.objective.draws), self.objective.at(step, self.plan.total))
         loss.total.backward()
         sane = self.guard.accepts(self._clipped())

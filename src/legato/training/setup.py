@@ -21,7 +21,7 @@ from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, reopen
 from legato.data.sources import open_source
-from legato.devices import auto_precision
+from legato.devices import auto_precision, drawing
 from legato.errors import Mistake
 from legato.files import write_json
 from legato.recipe import Definition, Sentence, define, module_of
@@ -143,8 +143,8 @@ def _job(
 
 
 def _learner(made: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None) -> Learner:
-    torch.manual_seed(made.seed)
-    return Learner(definition.build(data.spec, module), made, device)
+    with drawing(device, made.seed):
+        return Learner(definition.build(data.spec, module), made, device)
 
 
 def _total(options: TrainingOptions, definition: Definition, data: Prepared, run: Run, size: int, device: torch.device) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from legato.devices import drawing
 from legato.distributions.solved import mean_square
 from legato.families import Homoscedastic
 from legato.model import LatentVariableModel
@@ -27,8 +28,7 @@ def validate(model: LatentVariableModel, batches: Iterable[Tensor]) -> dict[str,
 
     σ is the geometric mean over images, as everywhere: the one average that is the same of widths and of precisions.
     """
-    with torch.random.fork_rng(devices=_devices(model)):
-        torch.manual_seed(SEED)
+    with drawing(_device(model), SEED):
         seen = [_read(model(x), model.latent.has_density) for x in batches]
     distortion, mu, sigma = (torch.cat(column) for column in list(zip(*seen, strict=True))[:3])
     found = {"distortion": distortion.mean().item(), "std_mu": _list(mu.std(0, unbiased=False))}
@@ -54,8 +54,7 @@ def solve_scale(model: LatentVariableModel, batches: Iterable[Tensor]) -> None:
     family = model.likelihood.family
     if not isinstance(family, Homoscedastic) or family.how != "solved":
         return
-    with torch.random.fork_rng(devices=_devices(model)):
-        torch.manual_seed(SCALE_SEED)
+    with drawing(_device(model), SCALE_SEED):
         seen = [(len(trace.x), _mean_square(trace, family.log_scale.ndim == 1)) for trace in map(model, batches)]
     family.solve(torch.stack([n * square for n, square in seen]).sum(0) / sum(n for n, _ in seen))
 
@@ -77,9 +76,8 @@ def _read(trace: Trace, has_density: bool) -> tuple[Tensor, Tensor, Tensor, Tens
     )
 
 
-def _devices(model: LatentVariableModel) -> list[torch.device]:
-    device = next(model.parameters()).device
-    return [device] if device.type == "cuda" else []
+def _device(model: LatentVariableModel) -> torch.device:
+    return next(model.parameters()).device
 
 
 def _list(values: Tensor) -> list[float]:
