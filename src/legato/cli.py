@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError
 
 from legato import __version__
 from legato.errors import Mistake, Stopped, unknown
+from legato.files import refused
 
 COMMANDS = {
     "demo": "trains an autoencoder, one with noise, and a VAE on MNIST, and writes a report; 5 minutes",
@@ -62,6 +63,8 @@ def run(arguments: list[str]) -> int:
         return 0
     except Stopped as stopped:
         return _told(str(stopped), 128 + stopped.number)
+    except OSError as error:
+        return _told(str(refused(error)), 2)
     return 0
 
 

@@ -19,6 +19,14 @@ DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISIO
 PRECISIONS = ("float32", "bfloat16")
 
 
+def memory_of_machine() -> int:
+    """Bytes of main memory; a tebibyte where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 1 << 40
+
+
 def auto_precision(device: torch.device) -> str:
     """What `--precision auto` comes to: LEGATO_PRECISION, else `native_precision`. Raises `Mistake` for another word."""
     asked = os.environ.get(PRECISION) or "auto"
