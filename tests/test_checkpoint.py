@@ -177,7 +177,7 @@ def test_a_file_that_cannot_be_written_whole_stays_what_it_was(tmp_path, code):
 
 
 def test_whatever_the_system_refuses_is_one_line_and_any_other_error_stays_itself(tmp_path):
-    with pytest.raises(Mistake, match="cannot be written .x.: choose"):
+    with pytest.raises(Mistake, match=r"cannot be written \(x\): choose"):
         write_and_raise(tmp_path / "a", OSError(errno.ENOTCONN, "x"))
     with pytest.raises(ValueError, match="of ours"):
         write_and_raise(tmp_path / "a", ValueError("of ours"))
