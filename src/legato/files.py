@@ -136,7 +136,8 @@ def read_json(path: Path, *kinds: Any, remedy: str = AGAIN) -> dict[str, Any]:
     Raises `Mistake` where it is missing, damaged or another; `remedy` says what to do.
     """
     if not os.path.lexists(path):
-        raise Mistake(f"`{path}` is missing: the run is not complete; train it again with --overwrite")
+        lacking = "the run is not complete; train it again with --overwrite" if remedy == AGAIN else remedy
+        raise Mistake(f"`{path}` is missing: {lacking}")
     content = parse(read_bytes(path, MOST_JSON), f"`{path}`", remedy)
     for kind in (dict[str, Any], *kinds):
         if why := fault(kind, content):
