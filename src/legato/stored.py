@@ -37,7 +37,7 @@ class StoredRecipe(TypedDict):
     recipe: Annotated[str, Within(1, 1000)]
     net: NetName
     width: Annotated[int, Within(1, 2**20)] | None
-    depth: Annotated[int, Within(0, 10_000)] | None
+    depth: Annotated[int, Within(0, 1000)] | None
     likelihood: LikelihoodName
     scale: Annotated[float, Within(1e-30, 1e30)] | None
 
