@@ -8,6 +8,8 @@ import json
 import os
 import shutil
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import legato
-from legato import checkpoint, cli, files
+from legato import checkpoint, cli, faults, files
 from legato.data import DataOptions, memo, store
 from legato.data.writer import Writer
 from legato.errors import Mistake
@@ -522,6 +524,17 @@ def test_a_run_removed_while_it_is_trained_is_one_line_and_stays_removed(tmp_pat
     with pytest.raises(Mistake, match="r` was removed at step 4 of its training"):
         legato.train("vae", str(sources["grey"]), tmp_path / "r", steps=20, latent_dim=2, device="cpu")
     assert not (tmp_path / "r").exists()
+
+
+def test_data_cut_short_under_a_command_end_it_with_one_line(tmp_path):
+    path = tmp_path / "rows.bin"
+    path.write_bytes(bytes(1 << 16))
+    program = (
+        "import numpy as np, os, sys; from legato import faults; faults.hear();"
+        "rows = np.memmap(sys.argv[1], 'u1', 'r'); os.truncate(sys.argv[1], 0); print(rows[40_000:40_009].sum())"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", faults.LINE)
 
 
 # ------------------------------------------------------------------------------------------------------------ the store

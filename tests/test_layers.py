@@ -27,6 +27,7 @@ LAYERS = {
     "legato.streams": 0,
     "legato.progress": 0,
     "legato.setting": 0,
+    "legato.faults": 0,
     "legato.schema": 0,
     "legato.files": 0,
     "legato.devices": 0,

@@ -13,7 +13,7 @@ from importlib import import_module
 
 from cyclopts import App, CycloptsError
 
-from legato import __version__
+from legato import __version__, faults
 from legato.errors import Mistake, Stopped, unknown
 from legato.files import refused
 
@@ -47,6 +47,7 @@ def run(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "--help"
     try:
         if name in COMMANDS:
+            faults.hear()
             _call(import_module(f"legato.commands.{name}").app, arguments[1:])
         elif name.startswith("-"):
             _call(_overview(), arguments)

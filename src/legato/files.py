@@ -102,7 +102,8 @@ REMEDIES = {
 
 def _free(place: str | Path | None) -> str:
     with suppress(OSError, StopIteration):
-        free = shutil.disk_usage(next(p for p in Path(place or ".").absolute().parents if p.exists())).free
+        above = Path(place).absolute().parents if place else ()
+        free = shutil.disk_usage(next(folder for folder in above if folder.exists())).free
         return f", {free:,} bytes are free"
     return ""
 

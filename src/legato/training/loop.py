@@ -53,6 +53,9 @@ class Loop:
                 self._steps(stop, bar)
             except Diverged as error:
                 raise Mistake(f"{error}; {self._last_good()}") from error
+            except (Mistake, OSError):
+                self._refuse_removed()  # while something was being written
+                raise
             finally:
                 with suppress(OSError):  # a full disk was told of when the line was written that is still in the buffer
                     self.metrics.close()
