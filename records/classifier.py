@@ -26,7 +26,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from legato.data.sources import open_source
 from legato.files import write_json
 from legato.measures.digits import ABOUT, WEIGHTS, DigitNet
-from legato.run import write_tensors
+from legato.tensors import write_tensors
 
 BATCH = 125  # divides 55,000
 PEAK, DECAY, DROPOUT = 3e-3, 1e-3, 0.3

@@ -34,7 +34,7 @@ def all_of(path: Path) -> dict[str, Any]:
     return {
         **{name: digest(value.reshape(-1) if value.ndim == 0 else value) for name, value in tensors.items()},
         **{file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files},
-        "state": {key: value for key, value in state.items() if key not in ("clock", "metrics_bytes")},
+        "state": {key: value for key, value in state.items() if key not in ("clock", "metrics_bytes", "state_checksum")},
         "training": {key: value for key, value in run.stored("training").items() if key != "asked"},
         "metrics": metrics(path),
     }

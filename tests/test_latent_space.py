@@ -20,7 +20,8 @@ import legato
 from legato import checkpoint
 from legato.errors import Mistake
 from legato.latent_space import BATCH, LatentSpace, lerp, slerp
-from legato.run import Run, read_tensors
+from legato.run import Run
+from legato.tensors import read_tensors
 from made_runs import RUNS, blobs, train
 
 

@@ -23,8 +23,9 @@ from legato.data.batches import TrainingBatches
 from legato.data.preparation import Preparation
 from legato.errors import Mistake
 from legato.recipe import define
-from legato.run import Run, read_tensors
+from legato.run import Run
 from legato.setting import DataSpec
+from legato.tensors import read_tensors
 from legato.training import TrainingOptions, begin, execute, loop, probe, record, setup
 from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import ENOUGH, INSANE, RECENT, TOO_MANY, WINDOW, Diverged, Guard

@@ -13,8 +13,9 @@ from importlib import import_module
 
 from cyclopts import App, CycloptsError
 
-from legato import __version__
+from legato import __version__, faults
 from legato.errors import Mistake, Stopped, unknown
+from legato.files import refused
 
 COMMANDS = {
     "demo": "trains an autoencoder, one with noise, and a VAE on MNIST, and writes a report; 5 minutes",
@@ -46,6 +47,7 @@ def run(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "--help"
     try:
         if name in COMMANDS:
+            faults.hear()
             _call(import_module(f"legato.commands.{name}").app, arguments[1:])
         elif name.startswith("-"):
             _call(_overview(), arguments)
@@ -62,6 +64,8 @@ def run(arguments: list[str]) -> int:
         return 0
     except Stopped as stopped:
         return _told(str(stopped), 128 + stopped.number)
+    except OSError as error:
+        return _told(str(refused(error)), 2)
     return 0
 
 

@@ -23,6 +23,14 @@ PRECISIONS = ("float32", "bfloat16")
 _TURN = threading.RLock()  # whose turn it is to draw from torch's generators
 
 
+def memory_of_machine() -> int:
+    """Bytes of main memory; a tebibyte where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 1 << 40
+
+
 def auto_precision(device: torch.device) -> str:
     """What `--precision auto` comes to: LEGATO_PRECISION, else `native_precision`. Raises `Mistake` for another word."""
     asked = os.environ.get(PRECISION) or "auto"

@@ -24,7 +24,11 @@ class Stopped(Exception):
 
 def unknown(what: str, name: str, known: Iterable[str]) -> Mistake:
     """The mistake of naming a `what` that does not exist, with the nearest name that does."""
+    return Mistake(f"no {what} is named `{name}`: {near(name, known)}")
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """The nearest name that exists, as a question, and all that exist."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    return Mistake(f"no {what} is named `{name}`: {hint}there are {', '.join(names)}")
+    alike = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"{f'did you mean `{alike[0]}`? ' if alike else ''}there are {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and what a disk refuses told in one line. No torch here."""
+"""Files written whole or not at all, JSON read with suspicion, and what the system refuses told in one line. No torch here."""
 
 from __future__ import annotations
 
@@ -6,23 +6,17 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from legato.errors import Mistake
+from legato.schema import fault
 
-_NOT_YOURS = (
-    errno.EACCES,
-    errno.EROFS,
-    errno.EPERM,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.EISDIR,
-    errno.ENOENT,
-    errno.ENAMETOOLONG,
-)
+MOST_JSON = 1 << 26  # bytes: what is larger is no JSON of ours, and would fill the memory while it is parsed
+AGAIN = "restore it, or train the run again"
 
 
 @contextmanager
@@ -31,9 +25,10 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # a sibling: a rename is atomic within one file system only
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made(path.parent)
         try:
-            with open(partial, "wb") as file:
+            partial.unlink(missing_ok=True)
+            with open(partial, "xb") as file:  # never through a link that lies there
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -54,31 +49,118 @@ def synchronise(folder: Path) -> None:
         os.close(handle)
 
 
+def made(folder: Path) -> None:
+    """Makes a folder and those above it, each name brought to disk."""
+    if not folder.is_dir():
+        made(folder.parent)
+        folder.mkdir(exist_ok=True)
+        synchronise(folder.parent)
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full or closed disk into one line that names the place."""
+    """Turns whatever the disk refuses to take into one line that names the place."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(next(p for p in path.absolute().parents if p.exists())).free
-            raise Mistake(f"the disk is full: `{path}` could not be written, {free:,} bytes are free; make room") from error
-        if error.errno in _NOT_YOURS:
-            raise Mistake(f"`{path}` cannot be written ({error.strerror}): choose a place that is yours to write") from error
-        raise
+        raise refused(error, path, "written") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from disk. Raises `Mistake` where it is missing or damaged."""
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns what the system refuses anywhere inside into one line. For the public functions; `legato` does the same."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Mistake(f"`{path}` is missing: the run is not complete; train it again with --overwrite") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise Mistake(f"`{path}` is damaged ({error}): restore it, or train the run again") from None
-    if not isinstance(content, dict):
-        raise Mistake(f"`{path}` is damaged: expected a JSON object, got {type(content).__name__}")
+        yield
+    except BrokenPipeError:  # whoever reads the output has gone: the command line's to tell
+        raise
+    except OSError as error:
+        raise refused(error) from error
+
+
+def refused(error: OSError, path: str | Path | None = None, what: str = "used") -> Mistake:
+    """What the system refused, which place it was, and what to do."""
+    place = os.fsdecode(error.filename) if path is None and isinstance(error.filename, str | bytes) else path
+    named = "the output" if place is None else f"`{place}`"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Mistake(f"the disk is full: {named} could not be written{_free(place)}; make room")
+    return Mistake(f"{named} cannot be {what} ({error.strerror or error}): {REMEDIES.get(error.errno or 0, NEEDED[what])}")
+
+
+NEEDED = {
+    "written": "choose a place that is yours to write",
+    "read": "give a file that is yours to read",
+    "used": "give a place that is there and yours",
+}
+REMEDIES = {
+    errno.ELOOP: "its symbolic links lead in a circle, or it is one where none may be",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n)",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.EIO: "the disk itself fails",
+}
+
+
+def _free(place: str | Path | None) -> str:
+    with suppress(OSError, StopIteration):
+        above = Path(place).absolute().parents if place else ()
+        free = shutil.disk_usage(next(folder for folder in above if folder.exists())).free
+        return f", {free:,} bytes are free"
+    return ""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A regular file, open to be read. Raises `Mistake` for what is none: a FIFO would wait for ever, a device never end."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise Mistake(f"`{path}` is no regular file: nothing else is read from a folder of Legato's")
+        with open(handle, "rb") as file:
+            yield file
+    except OSError as error:
+        raise refused(error, path, "read") from error
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """A regular file of at most so many bytes. Raises `Mistake`."""
+    with opened(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise Mistake(f"`{path}` is larger than {most:,} bytes: it is none that Legato wrote")
     return content
+
+
+def read_json(path: Path, *kinds: Any, remedy: str = AGAIN) -> dict[str, Any]:
+    """A JSON object from disk that is of each of the `kinds` (schema.py).
+
+    Raises `Mistake` where it is missing, damaged or another; `remedy` says what to do.
+    """
+    if not os.path.lexists(path):
+        lacking = "the run is not complete; train it again with --overwrite" if remedy == AGAIN else remedy
+        raise Mistake(f"`{path}` is missing: {lacking}")
+    content = parse(read_bytes(path, MOST_JSON), f"`{path}`", remedy)
+    for kind in (dict[str, Any], *kinds):
+        if why := fault(kind, content):
+            raise damaged(f"`{path}`", why, remedy)
+    return dict(content)
+
+
+def parse(text: bytes, what: str, remedy: str = AGAIN) -> Any:
+    """JSON of finite numbers. Raises `Mistake` for anything else, however deep."""
+    try:
+        return json.loads(text.decode(), parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:  # bytes that are no text, digits without end, brackets without end
+        raise damaged(what, str(error), remedy) from None
+
+
+def damaged(what: str, why: str, remedy: str = AGAIN) -> Mistake:
+    """The mistake of a file that is not what was written."""
+    return Mistake(f"{what} is damaged: {why}; {remedy}")
+
+
+def _not_json(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -18,13 +18,15 @@ from torch import Tensor
 
 from legato.data.preparation import Floats, Preparation
 from legato.data.prepared import Prepared, reopen
-from legato.devices import choose, drawing
+from legato.devices import choose, drawing, memory_of_machine
 from legato.errors import Mistake
+from legato.files import damaged, told
 from legato.model import LatentVariableModel
-from legato.recipe import Definition, Recipe
-from legato.run import Run, read_tensors
+from legato.recipe import Definition, Recipe, module_of
+from legato.run import Run
 from legato.setting import DataSpec
 from legato.streams import random_stream
+from legato.tensors import check_fits, read_tensors
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes"]
@@ -186,7 +188,10 @@ class LatentSpace:
 
     def codes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Mean (d,), covariance (d, d) and mean σ² (d,) of the training codes."""
-        found = read_tensors(self.run.codes)
+        d = self.latent_dim
+        shapes = {"mean": (d,), "covariance": (d, d), "noise": (d,)}
+        like = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+        found = read_tensors(self.run.codes, like)
         return found["mean"].numpy(), found["covariance"].numpy(), found["noise"].numpy()
 
     def ranking(self) -> list[int]:
@@ -224,6 +229,7 @@ def slerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
     return np.asarray((np.sin((1 - alpha) * omega) * a + np.sin(alpha * omega) * b) / np.sin(omega))
 
 
+@told()
 def load(
     run: str | Path, *, device: str = "auto", threads: int | None = None, module: str | None = None, step: int | None = None
 ) -> LatentSpace:
@@ -233,24 +239,52 @@ def load(
     Raises `Mistake` where there is no run, or its files are damaged.
     """
     place, found = choose(device, threads), Run.existing(run)
-    stored = found.stored("data")
-    definition = Definition.from_json(found.stored("recipe"))
-    spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
-    with drawing(torch.device("cpu"), 0):  # what a network starts from is overwritten
+    weights = found.model if step is None else _snapshot(found, step)
+    space = untrained(found, module, weights)
+    space.model.load_state_dict(read_tensors(weights, space.model.state_dict()))
+    space.model.to(place)
+    space.device = place
+    return space
+
+
+def untrained(run: Run, module: str | None = None, weights: Path | None = None) -> LatentSpace:
+    """A run's sentence with weights that were never trained; of `weights` names and shapes are looked at before."""
+    definition, spec = sentence_of(run, module, weights)
+    with drawing(torch.device("cpu"), 0):
         recipe = definition.build(spec, module)
-    tensors = read_tensors(found.model if step is None else _snapshot(found, step))
+    return LatentSpace(recipe, Preparation.from_json(run.stored("data")["preparation"]), spec.shape, run, definition)
+
+
+def sentence_of(run: Run, module: str | None = None, weights: Path | None = None) -> tuple[Definition, DataSpec]:
+    """What a run says that it is, and of which data: something that can be built and that `weights` are of.
+
+    Raises `Mistake` where the run's files are damaged: a recipe.json from elsewhere may ask for more than any memory holds.
+    """
+    stored, definition = run.stored("data"), Definition.from_json(run.stored("recipe"))
+    spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
+    if why := definition.fault(module):
+        raise damaged(f"`{run.recipe}`", why)
+    if module_of(definition.name) is None:
+        _refuse_misfit(definition, spec, run, weights)
+    return definition, spec
+
+
+def _refuse_misfit(definition: Definition, spec: DataSpec, run: Run, weights: Path | None) -> None:
+    """The sentence built of shapes alone, which costs milliseconds whatever it asks for."""
     try:
-        recipe.model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise Mistake(
-            f"`{found.model}` does not fit the recipe in `{found.recipe}`: {str(error).splitlines()[-1].strip()}"
-        ) from error
-    recipe.model.to(place)
-    return LatentSpace(recipe, Preparation.from_json(stored["preparation"]), spec.shape, found, definition)
+        with drawing(torch.device("cpu"), 0), torch.device("meta"):
+            like = definition.build(spec).model.state_dict()
+    except (RuntimeError, OverflowError) as error:  # numbers that no tensor can have
+        raise damaged(f"`{run.recipe}`", f"no such model can be built ({str(error).splitlines()[0]})") from None
+    if weights is not None:
+        check_fits(weights, like)
+    asked, memory = sum(one.nbytes for one in like.values()), memory_of_machine()
+    if asked > memory:
+        raise damaged(f"`{run.recipe}`", f"it asks for {asked / 1e9:,.0f} GB of weights, this machine has {memory / 1e9:,.0f}")
 
 
 def _snapshot(run: Run, step: int) -> Path:
-    kept = {int(path.stem.removeprefix("step-")): path for path in run.snapshots.glob("step-*.safetensors")}
+    kept = run.kept_snapshots()
     if not kept:
         raise Mistake(f"`{run.path}` has no snapshots: train it with --snapshots 12")
     return kept[min(kept, key=lambda at: abs(at - step))]

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from legato.distributions.point import NO_DENSITY
-from legato.errors import Mistake, unknown
+from legato.errors import Mistake, near, unknown
 from legato.model import LatentVariableModel
 from legato.objectives import Objective, Term
 from legato.objectives.term import weighed
+from legato.schema import holding
 from legato.setting import DataSpec, Words
 from legato.vocabulary import resolve
 
@@ -66,6 +67,16 @@ def options_of(sentence: Sentence) -> dict[str, inspect.Parameter]:
     return dict(list(inspect.signature(sentence).parameters.items())[1:])
 
 
+def kind_of(parameter: inspect.Parameter) -> Any:
+    """The type that an option says, or its default's; text is the builtin of that name. `Any` where neither tells."""
+    said, builtin = parameter.annotation, {"int": int, "float": float, "str": str, "bool": bool}
+    if said in builtin.values():
+        return said
+    if said is inspect.Parameter.empty and parameter.default not in (None, inspect.Parameter.empty):
+        said = type(parameter.default).__name__
+    return builtin.get(said, Any) if isinstance(said, str) else Any
+
+
 @dataclass(frozen=True)
 class Definition:
     """A recipe as it is written down: its name, its options, the shared words. What `recipe.json` holds."""
@@ -77,6 +88,15 @@ class Definition:
     def build(self, data: DataSpec, module: str | None = None) -> Recipe:
         """The recipe for these data. `module`: the person's own module that may be imported, if the recipe is one of theirs."""
         return find(self.name, module)(replace(data, words=self.words), **self.options)
+
+    def fault(self, module: str | None = None) -> str | None:
+        """Why the options are none of this recipe, by its signature; None where they are. What a file says is checked so."""
+        own = options_of(find(self.name, module))
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
+            return None
+        if foreign := [name for name in self.options if name not in own]:
+            return f"`{self.name}` has no option `{foreign[0]}`: {near(foreign[0], own)}"
+        return holding({name: kind_of(parameter) for name, parameter in own.items()}, self.options)
 
     def to_json(self) -> dict[str, Any]:
         """Flat: {"recipe": "vae", "latent_dim": 32, "beta": 1.0, "net": "residual", …}."""

@@ -9,31 +9,31 @@
     snapshots/          about twelve, spaced evenly in the logarithm of the step
     metrics.jsonl       loss parts, validation, σ, Std μ and KL of each dimension
 
-Covered: paths, tensors, the lock. Not covered: what a checkpoint holds (checkpoint.py).
+Covered: paths, the lock, one run put in another's place. Not covered: what the files say (stored.py), tensors (tensors.py),
+what a checkpoint holds (checkpoint.py).
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
-
 from legato.errors import Mistake
-from legato.files import disk_errors, read_json, whole_file
+from legato.files import damaged, disk_errors, made, parse, read_bytes, read_json, synchronise
+from legato.schema import fault
+from legato.stored import MetricsLine, StoredData, StoredRecipe, StoredTraining, check_data
 
-HOLDS = {  # the keys without which a file is none of ours
-    "recipe": "recipe net width depth likelihood scale",
-    "data": "source options fingerprint shape kind likelihood preparation",
-    "training": "total batch_size learning_rate warmup_steps weight_decay clip ema seed snapshots asked device threads",
-}
+KINDS: dict[str, Any] = {"recipe": StoredRecipe, "data": StoredData, "training": StoredTraining}
+MOST_METRICS = 1 << 30  # bytes
+LOCK = ".lock"
+REPLACED = ".replaced"  # where an old run lies while a new one takes its place
 
 
 class Run:
@@ -59,63 +59,130 @@ class Run:
     def stored(self, what: Literal["recipe", "data", "training"]) -> dict[str, Any]:
         """What recipe.json, data.json or training.json says. Raises `Mistake` where it is missing or not what was written."""
         path = self.path / f"{what}.json"
-        content = read_json(path)
-        if lacking := [key for key in HOLDS[what].split() if key not in content]:
-            raise Mistake(f"`{path}` is damaged: it does not say `{lacking[0]}`; restore it, or train the run again")
+        content = read_json(path, KINDS[what])
+        if what == "data" and (why := check_data(content)):
+            raise damaged(f"`{path}`", why)
         return content
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """Every whole line of metrics.jsonl; a line that is being written is left for the next reader."""
-        if not self.metrics.is_file():
+    def read_metrics(self, after: int = 0) -> list[dict[str, Any]]:
+        """The whole lines of metrics.jsonl from number `after` on (-1: the last). Raises `Mistake` for a damaged one."""
+        lines = list(enumerate(self.metrics_lines(), 1))
+        return [self._metrics_line(number, line) for number, line in lines[after:]]
+
+    def metrics_lines(self) -> list[bytes]:
+        """Every whole line as it stands; one that is being written is left for the next reader."""
+        if not os.path.lexists(self.metrics):
             return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return read_bytes(self.metrics, MOST_METRICS).split(b"\n")[:-1]
+
+    def _metrics_line(self, number: int, line: bytes) -> dict[str, Any]:
+        what, remedy = f"line {number} of `{self.metrics}`", "restore the file, or delete that line"
+        content = parse(line, what, remedy)
+        if why := fault(MetricsLine, content):
+            raise damaged(what, why, remedy)
+        return dict(content)
+
+    def kept_snapshots(self) -> dict[int, Path]:
+        """The snapshots by their steps, in order."""
+        named = ((re.fullmatch(r"step-(\d{1,16})\.safetensors", path.name), path) for path in self.snapshots.glob("step-*"))
+        return dict(sorted((int(name[1]), path) for name, path in named if name))
+
+    def own(self, name: str) -> Path:
+        """A folder of the run to write into. Raises `Mistake` for a link: what a RUN holds may not say where we write."""
+        self._refuse_links([name])
+        return self.path / name
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Holds the run for one writer. Readers are never kept out. Raises `Mistake` where another process writes.
 
-        The lock is the kernel's (`flock`): it ends with the process, however that ends.
+        The lock is the kernel's (`flock`): it ends with the process, however that ends. What would be written through a link
+        is refused.
         """
         with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115  (the next line closes it)
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                owner = lock.read().strip() or "unknown"
-                raise Mistake(
-                    f"`{self.path}` is being written by process {owner}: wait for it, or choose another --out"
-                ) from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            self._sweep()
+            made(self.path)
+        steps = [f"{self.checkpoints.name}/{path.name}" for path in self.checkpoints.glob("step-*")]
+        self._refuse_links([LOCK, self.metrics.name, self.checkpoints.name, self.snapshots.name, *steps])
+        with disk_errors(self.path / LOCK):
+            lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        try:
+            with disk_errors(self.path / LOCK):
+                self._take(lock)
+                self._sweep()
             yield
+        finally:
+            os.close(lock)
+
+    def _refuse_links(self, names: Iterable[str]) -> None:
+        for path in (self.path / name for name in names):
+            if path.is_symlink():
+                raise Mistake(
+                    f"`{path}` is a symbolic link, and nothing is written through one that lies in a RUN: "
+                    "put what it leads to in its place, or choose another --out"
+                )
+
+    def _take(self, lock: int) -> None:
+        found = os.fstat(lock)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # a second name: it would be written through, too
+            raise Mistake(f"`{self.path / LOCK}` is no lock of Legato's: remove it")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = re.sub(rb"[^0-9]", b"", os.pread(lock, 20, 0)).decode() or "unknown"
+            raise Mistake(f"`{self.path}` is being written by process {owner}: wait for it, or choose another --out") from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
 
     def _sweep(self) -> None:
         """Drops what a killed writer left half written; a reader's tables in the folder have other names."""
+        self._settle()
         own = (self.recipe, self.data, self.training, self.model, self.codes)
         left = [path for file in own for path in self.path.glob(f".{file.name}.*.partial")]
         for path in (*left, *self.snapshots.glob(".*.partial")):
             path.unlink()
 
+    @contextmanager
+    def replacing(self) -> Iterator[None]:
+        """Puts the old run aside while a new one's JSON is written, and drops it then; if that fails it is back as it was.
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors from a safetensors file. Nothing is unpickled: a pickle, or anything else, is refused by `Mistake`."""
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise Mistake(f"`{path}` is missing: train the run (further) first") from None
-    except SafetensorError as error:
-        raise Mistake(f"`{path}` is no whole safetensors file ({error}): train the run again, or --resume it") from None
+        The caller holds the lock. Whatever kills the process, the next writer finds one of the two whole (`_settle`).
+        """
+        with disk_errors(self.path):
+            self._refuse_what_stays()
+            try:
+                self._put_aside()
+                yield
+            finally:
+                self._settle()
 
+    def _refuse_what_stays(self) -> None:
+        for folder, _, _ in os.walk(self.path):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise Mistake(f"`{folder}` is not yours to clear, so nothing is: choose another --out")
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> bytes:
-    """Tensors to a safetensors file, whole or not at all; returns the bytes written."""
-    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    with whole_file(path) as file:
-        file.write(content)
-    return content
+    def _put_aside(self) -> None:
+        """recipe.json goes last: until then it is the old run."""
+        entries = [path for path in self.path.iterdir() if path.name not in (LOCK, REPLACED)]
+        if not entries:
+            return
+        aside = self.path / REPLACED
+        aside.mkdir()
+        for path in sorted(entries, key=lambda path: path == self.recipe):
+            os.rename(path, aside / path.name)
+        synchronise(aside)
+
+    def _settle(self) -> None:
+        """The new run where all its JSON is there (training.json is written last), else the old one back."""
+        aside = self.path / REPLACED
+        if aside.is_symlink() or not aside.is_dir():
+            return
+        old = aside / self.recipe.name
+        if old.exists() and self.training.exists():
+            shutil.rmtree(aside, ignore_errors=True)  # what stays is dropped by the next writer
+            return
+        if old.exists():
+            self.data.unlink(missing_ok=True)
+            os.replace(old, self.recipe)
+        for path in aside.iterdir():
+            os.replace(path, self.path / path.name)
+        aside.rmdir()

@@ -14,7 +14,8 @@ from browser.hatched import errors, holes, look_as_they_must
 from browser.served import served
 from browser.test_page_map import NEAR, SHOWN, around
 from legato import load
-from legato.run import Run, write_tensors
+from legato.run import Run
+from legato.tensors import write_tensors
 
 SHARE = 0.3  # of the codes' spread: the hole's radius
 STEPS, PLACES = 500, 256  # of Adam, places of a step

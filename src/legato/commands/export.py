@@ -26,7 +26,7 @@ def export(
 ) -> None:
     """encoder.onnx, decoder.onnx and export.json, which says what goes in and comes out: checked against the model."""
     space = place.load(run)
-    folder = space.run.path / "export" if out is None else out
+    folder = space.run.own("export") if out is None else out
     for name, one in write_onnx(space, folder, half=half).items():
         errors = ", ".join(f"{output} {error:.1e}" for output, error in one.agreement.error.items())
         say(f"wrote {folder / name}.onnx, {len(one.content) / 1e6:.2f} MB; largest difference from the model: {errors}")

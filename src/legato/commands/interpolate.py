@@ -43,7 +43,7 @@ def interpolate(
         flat = space.interpolate(images.reshape(len(images), -1), steps=steps)
         strips.append(("pixel cross-fade", flat.reshape(-1, *images.shape[1:])))
     strips.insert(0, ("stops", _spread(images, steps)))
-    say(f"wrote {write_rows(strips, out or space.run.figures / 'interpolation', space)}")
+    say(f"wrote {write_rows(strips, out or space.run.own('figures') / 'interpolation', space)}")
     if gif is not None:
         say(f"wrote {write_path(space.decode(space.interpolate(stops, steps=24, spherical=spherical)), gif, space)}")
 

@@ -37,5 +37,5 @@ def sample(
     drawn = space.sample(n, seed=seed, origin=origin, temperature=temperature)
     if origin == "auto" and not space.prior_was_trained:
         say("drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that")
-    written = write_grid(drawn, out or space.run.figures / "samples", space)
+    written = write_grid(drawn, out or space.run.own("figures") / "samples", space)
     say(f"wrote {written}")

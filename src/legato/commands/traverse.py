@@ -39,4 +39,4 @@ def traverse(
         anchor = space.encode(opened.dataset.rows[[row]], np.array([row]))[0][0]
     chosen, codes = space.traverse(anchor, dims=dims if dims else space.ranking()[:most], steps=steps, span=span)
     rows = [(f"dimension {dim}", space.decode(line)) for dim, line in zip(chosen, codes, strict=True)]
-    say(f"wrote {write_rows(rows, out or space.run.figures / 'traversals', space)}")
+    say(f"wrote {write_rows(rows, out or space.run.own('figures') / 'traversals', space)}")

@@ -7,15 +7,22 @@ that cannot be written costs time and nothing else, so failures to write are pas
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from legato.errors import Mistake
+from legato.files import read_bytes
+
 FOLDER = "memo"
+MOST = 1 << 24  # bytes
+ABANDONED = 60.0  # seconds
 
 
 def root() -> Path:
@@ -24,19 +31,35 @@ def root() -> Path:
 
 
 def recall(key: str) -> dict[str, Any] | None:
-    """What was remembered under a key, or None."""
+    """What was remembered under a key, or None; a damaged memo is one that was never written."""
     try:
-        known = json.loads((root() / FOLDER / f"{key}.json").read_text())
-    except (OSError, ValueError):
+        known = json.loads(read_bytes(_place(key), MOST))
+        return dict(known["facts"]) if known["checksum"] == _checksum(known["facts"]) else None
+    except (Mistake, ValueError, RecursionError, KeyError, TypeError):
         return None
-    return known if isinstance(known, dict) else None
 
 
 def remember(key: str, facts: dict[str, Any]) -> None:
     """Write facts whole or not at all: a reader never sees half of them."""
-    place = root() / FOLDER / f"{key}.json"
+    place = _place(key)
     partial = place.with_suffix(f".{secrets.token_hex(4)}.partial")
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(facts))
+        partial.write_text(json.dumps({"facts": facts, "checksum": _checksum(facts)}))
         os.replace(partial, place)
+
+
+def sweep() -> None:
+    """Remove what a process that was killed left half written: writing one takes no second."""
+    for partial in (root() / FOLDER).glob("*.partial"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime > ABANDONED:
+                partial.unlink()
+
+
+def _place(key: str) -> Path:
+    return root() / FOLDER / f"{key}.json"
+
+
+def _checksum(facts: Any) -> str:
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()

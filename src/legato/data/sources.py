@@ -16,6 +16,7 @@ from legato.data.dataset import LIKELIHOOD, Content, Dataset
 from legato.data.options import DataOptions
 from legato.data.splits import split
 from legato.errors import Mistake
+from legato.files import told
 
 MNIST, FACTORS = "mnist", "factors"
 MNIST_VALIDATION = 5_000
@@ -23,6 +24,7 @@ EXPECTED = "`mnist`, `factors`, a folder of pictures, or a .npy, .npz, IDX (gzip
 DEFAULTS = DataOptions()
 
 
+@told()
 def open_source(source: str | Path | np.ndarray, options: DataOptions = DEFAULTS) -> Dataset:
     """Open a source: the first time it is prepared into the store, after that in a moment.
 

@@ -3,6 +3,9 @@
 Covered: entries that appear whole or not at all, whatever dies while building; several processes at once; purging.
 Not covered: a limit on the store's size: `legato data` says how large an entry is, `--purge` empties it.
 
+meta.json carries its own checksum and those of the other files. An entry that is not what was written is built again: this is
+integrity (a file cut short, a bit turned), not authenticity, for whoever can change an entry can change its checksums.
+
 An entry is built in a folder of its own beside the others and renamed into place, so half an entry has no name that
 anything reads. Two processes may build the same one; the first to rename wins, and the other uses the winner's.
 """
@@ -16,7 +19,8 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +30,12 @@ from legato.data import memo
 from legato.data.dataset import Content, Problem
 from legato.data.memo import root
 from legato.data.rows import RowNumbers
-from legato.data.writer import ARRAYS, Writer, writing
+from legato.data.writer import ARRAYS, IDS, META, ROWS, Writer, checksum_of, writing
+from legato.errors import Mistake
+from legato.files import read_bytes, synchronise
 
+SMALL = 1 << 24  # bytes
+MOST_META = 1 << 30  # bytes: a million problems told
 BUILDING = ".building-"
 ABANDONED = 24 * 3600.0  # seconds without a write after which a build of another machine counts as dead
 
@@ -51,31 +59,31 @@ def entry(key: str, build: Callable[[Writer], None]) -> Content:
         shutil.rmtree(folder, ignore_errors=True)
     content = load(place)
     if content is None:
-        raise RuntimeError(f"the store's entry {place} vanished while it was opened")
+        raise Mistake(f"the store's entry `{place}` was removed or damaged while it was opened: give the command again")
     return content
 
 
 def _move_into_place(folder: Path, place: Path) -> None:
     if place.exists() and load(place) is None:  # damaged: someone cut a file short
         shutil.rmtree(place, ignore_errors=True)
-    try:
-        os.rename(folder, place)
-    except OSError:
-        if load(place) is None:  # not another process that was quicker, so a real failure
-            raise
+    with writing(root()):
+        try:
+            os.rename(folder, place)
+            synchronise(place.parent)
+        except OSError:
+            if load(place) is None:  # not another process that was quicker, so a real failure
+                raise
 
 
 def load(place: Path) -> Content | None:
-    """The entry in a folder, or None where it is missing or damaged."""
+    """The entry in a folder, or None where it is missing or not what was written."""
     try:
-        meta = json.loads((place / "meta.json").read_text())
-        dtype, shape = np.dtype(meta["dtype"]), tuple(meta["shape"])
-        if (place / "rows.bin").stat().st_size != dtype.itemsize * int(np.prod(shape)):
-            return None
-        rows = np.memmap(place / "rows.bin", dtype, "r", shape=shape)
+        meta = _meta(place)
+        _verify(place, meta["files"])
+        rows = np.memmap(place / ROWS, np.dtype(meta["dtype"]), "r", shape=tuple(meta["shape"]))
         labels, own, positions = (np.load(place / f"{a}.npy") if a in meta["arrays"] else None for a in ARRAYS)
         ids = _ids(place, meta, positions)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, Mistake):
         return None
     return Content(
         rows=rows,
@@ -92,10 +100,45 @@ def load(place: Path) -> Content | None:
     )
 
 
+def _meta(place: Path) -> dict[str, Any]:
+    """What meta.json says. Raises ValueError where its own checksum is another, or missing (from before there were any)."""
+    meta: dict[str, Any] = json.loads(read_bytes(place / META, MOST_META))
+    if meta.pop("checksum", None) != checksum_of(meta):
+        raise ValueError("not what was written")
+    return meta
+
+
+def _verify(place: Path, files: Mapping[str, Sequence[int]]) -> None:
+    """Every file's length, always; its CRC-32 too, of a large file once for each time stamp. Raises ValueError.
+
+    Reading all of a gigabyte at each open would cost more than the command; what changes a file also changes its stamp,
+    but for a disk that forgets, and a file of up to 16 MB, where one wrong byte moves every row, is read each time.
+    """
+    known = memo.recall(f"verified-{place.name}") or {}
+    found = {}
+    for name, (length, crc) in files.items():
+        stat = os.stat(place / name)
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        if stat.st_size != length or ((length <= SMALL or known.get(name) != stamp) and _crc(place / name) != crc):
+            raise ValueError("not what was written")
+        if length > SMALL:
+            found[name] = stamp
+    if found != known:
+        memo.remember(f"verified-{place.name}", found)
+
+
+def _crc(path: Path) -> int:
+    found = 0
+    with open(path, "rb") as file:
+        while block := file.read(SMALL):
+            found = zlib.crc32(block, found)
+    return found
+
+
 def _ids(place: Path, meta: dict[str, Any], positions: np.ndarray | None) -> Sequence[str]:
     if meta["ids"] is None:
         # As bytes: reading text would turn the carriage return in a file's name into a line's end.
-        return (place / "ids.txt").read_bytes().decode("utf-8", "surrogateescape").split("\n")[:-1]
+        return (place / IDS).read_bytes().decode("utf-8", "surrogateescape").split("\n")[:-1]
     if positions is not None:
         return RowNumbers([("", positions)])
     return RowNumbers([(prefix, range(count)) for prefix, count in meta["ids"]])
@@ -110,7 +153,7 @@ def purge() -> tuple[int, int]:
     """Empty the store: (entries, bytes) removed. Only what Legato wrote goes, whatever else lies in the folder."""
     remove_stale()
     places = [place for place in _below_root() if re.fullmatch(r"[0-9a-f]{40}", place.name)]
-    places = [place for place in places if (place / "rows.bin").exists()]
+    places = [place for place in places if (place / ROWS).exists() or (place / META).exists()]
     freed = sum(size(place) for place in places)
     for place in [*places, root() / memo.FOLDER]:
         shutil.rmtree(place, ignore_errors=True)
@@ -122,6 +165,7 @@ def remove_stale() -> None:
     for folder in _below_root():
         if folder.name.startswith(BUILDING) and not _alive(folder):
             shutil.rmtree(folder, ignore_errors=True)
+    memo.sweep()
 
 
 def _below_root() -> list[Path]:

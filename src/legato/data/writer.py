@@ -1,26 +1,31 @@
 """Writing one entry of the store: rows appended in order, then everything else, `meta.json` last.
 
-Covered: the free-space check, and turning a full or forbidden disk into a sentence. Not covered: naming and moving the
-entry (`store`).
+Covered: each file's length and CRC-32, kept in `meta.json`; the free-space check; turning a full or forbidden disk into a
+sentence. Not covered: naming and moving the entry (`store`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from legato.data.dataset import Kind, Problem
 from legato.data.rows import RowNumbers
 from legato.errors import Mistake
+from legato.files import synchronise
 
+ROWS, IDS, META = "rows.bin", "ids.txt", "meta.json"
 ARRAYS = ("labels", "own", "positions")
 HEADROOM = 2**26  # bytes left free beyond an entry's own: ids, labels, the next person's work
 
@@ -45,8 +50,9 @@ class Writer:
         self.folder = folder
         self.shape: tuple[int, ...] | None = None
         self._dtype = np.dtype(np.uint8)
+        self._crc = 0
         with writing(folder.parent):
-            self._rows = open(folder / "rows.bin", "wb")  # noqa: SIM115 (closed by __exit__)
+            self._rows = open(folder / ROWS, "wb")  # noqa: SIM115 (closed by __exit__)
 
     def __enter__(self) -> Self:
         return self
@@ -82,8 +88,10 @@ class Writer:
             self.shape, self._dtype = (0, *rows.shape[1:]), rows.dtype
         if rows.shape[1:] != self.shape[1:] or rows.dtype != self._dtype:
             raise ValueError(f"rows of {rows.shape[1:]} {rows.dtype} after rows of {self.shape[1:]} {self._dtype}")
+        content = np.ascontiguousarray(rows).view(np.uint8).data if rows.size else b""
+        self._crc = zlib.crc32(content, self._crc)
         with writing(self.folder.parent):
-            self._rows.write(np.ascontiguousarray(rows).data if rows.size else b"")
+            self._rows.write(content)
         self.shape = (self.shape[0] + len(rows), *self.shape[1:])
 
     def finish(
@@ -114,10 +122,31 @@ class Writer:
             self._rows.flush()
             os.fsync(self._rows.fileno())
             shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+            files = {ROWS: (os.fstat(self._rows.fileno()).st_size, self._crc)}
             for name, array in arrays.items():
                 if array is not None:
-                    np.save(self.folder / f"{name}.npy", array)
+                    files[f"{name}.npy"] = self._write(f"{name}.npy", _npy(array))
             if not isinstance(ids, RowNumbers):
-                with open(self.folder / "ids.txt", "wb") as file:
-                    file.writelines(f"{name}\n".encode(errors="surrogateescape") for name in ids)
-            (self.folder / "meta.json").write_text(json.dumps(meta))
+                files[IDS] = self._write(IDS, b"".join(f"{name}\n".encode(errors="surrogateescape") for name in ids))
+            said = {**meta, "files": files}
+            self._write(META, json.dumps({**said, "checksum": checksum_of(said)}).encode())
+            synchronise(self.folder)
+
+    def _write(self, name: str, content: bytes) -> tuple[int, int]:
+        """A file brought to disk: its length and CRC-32."""
+        with open(self.folder / name, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return len(content), zlib.crc32(content)
+
+
+def checksum_of(meta: Mapping[str, Any]) -> str:
+    """Of what meta.json says, but for this."""
+    return hashlib.blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

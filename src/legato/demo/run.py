@@ -74,9 +74,7 @@ def _write(out: Path, members: list[Member], story: list[Section], answer: str, 
 
 
 def _facts(members: list[Member], seed: int) -> dict[str, str]:
-    from legato.files import read_json
-
-    plan = read_json(members[0].space.run.training)
+    plan = members[0].space.run.stored("training")
     words = members[0].space.definition.words
     return {
         "data": "MNIST, 55,000 training digits, pixels drawn from Bernoulli(x/255)",

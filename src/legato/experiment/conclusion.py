@@ -16,10 +16,10 @@ from legato import __version__
 from legato.claims import CLAIMS, EDITION, Claim, decide, table_hash
 from legato.experiment.contrasts import Evidence, contrasts
 from legato.experiment.members import LARGE, Member, title_of
-from legato.experiment.run import Experiment
+from legato.experiment.run import Experiment, read_protocol
 from legato.experiment.scales import declared
-from legato.experiment.survey import evidence_path
-from legato.files import read_json, write_json
+from legato.experiment.survey import evidence_path, read_evidence
+from legato.files import write_json
 from legato.measures.estimate import Estimate, absent
 from legato.measures.seeds import Contrast
 
@@ -28,7 +28,7 @@ CONTROLS = ("untrained", "pca", "cross-fade", "train against test", "mean image"
 
 def read_figures(path: Path) -> dict[str, Estimate]:
     """Measure -> estimate."""
-    return {name: Estimate(**{"why": None, **one}) for name, one in read_json(path)["figures"].items()}
+    return {name: Estimate(**{"why": None, **one}) for name, one in read_evidence(path)["figures"].items()}
 
 
 def gather(experiment: Experiment) -> Evidence:
@@ -72,7 +72,7 @@ def _one(evidence: Evidence, measure: str, name: str) -> dict[str, Any]:
 
 
 def _protocol(experiment: Experiment) -> dict[str, Any]:
-    shared: Mapping[str, Any] = read_json(experiment.out / "protocol.json")
+    shared: Mapping[str, Any] = read_protocol(experiment.out / "protocol.json")
     return {
         **shared,
         "seeds": experiment.seeds,

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from legato.data import open_source
 from legato.errors import Mistake, Stopped
@@ -25,6 +25,7 @@ from legato.experiment.members import Member, family
 from legato.experiment.work import Task, begin_worker, count_steps, do, do_controls
 from legato.files import read_json, write_json
 from legato.progress import progress
+from legato.schema import Within
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,18 @@ class Experiment:
         return {**shared, "quick": self.quick, "seeds": self.seeds, "steps": steps}
 
 
+class StoredProtocol(TypedDict):
+    """Of protocol.json what is read as a number; the rest is compared with what is asked for."""
+
+    steps: Annotated[int, Within(1, 2**53)]
+    seeds: Annotated[int, Within(1, 10_000)]
+
+
+def read_protocol(path: Path) -> dict[str, Any]:
+    """protocol.json. Raises `Mistake` where it is missing or damaged."""
+    return read_json(path, StoredProtocol, remedy="restore it, or choose another --out")
+
+
 def conduct(experiment: Experiment) -> int:
     """Trains and measures everyone; returns the number of steps. Raises `Stopped` on Ctrl-C, `Mistake` for what cannot be."""
     dataset = open_source(experiment.protocol.source, experiment.protocol.data)
@@ -67,7 +80,7 @@ def _steps(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExec
     """The steps that protocol.json holds; on the first start the probe's, taken under the load that training will meet."""
     path = experiment.out / "protocol.json"
     if path.is_file():
-        return _same(experiment, read_json(path), path)
+        return _same(experiment, read_protocol(path), path)
     _refuse_foreign(experiment.out)
     steps = experiment.protocol.steps or _probed(experiment, shape, pool)
     write_json(path, experiment.stored(steps))
@@ -82,11 +95,11 @@ def _probed(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExe
 
 def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
     """The stored number of steps. Raises `Mistake` where the folder is of another experiment; more seeds may be added."""
-    asked = experiment.stored(experiment.protocol.steps or int(stored.get("steps", 0)))
+    asked = experiment.stored(experiment.protocol.steps or stored["steps"])
     for name, value in asked.items():
         if name != "seeds" and stored.get(name) != value:
             raise Mistake(f"`{path}` says {name} = {stored.get(name)}, this asks for {value}: choose another --out")
-    write_json(path, {**asked, "seeds": max(experiment.seeds, int(stored["seeds"]))})
+    write_json(path, {**asked, "seeds": max(experiment.seeds, stored["seeds"])})
     return int(stored["steps"])
 
 

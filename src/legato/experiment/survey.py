@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 from legato.data.options import DataOptions
 from legato.data.preparation import prepare
@@ -15,11 +16,55 @@ from legato.experiment.family import Protocol
 from legato.experiment.members import Member
 from legato.files import read_json, write_json
 from legato.latent_space import load
+from legato.measures.estimate import Estimate
 from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.material import Material, material
 from legato.survey.subject import Trained
 
 WEIGHED = 1  # seeds whose likelihoods are weighed and annealed
+
+
+class Values(TypedDict):
+    """C(r) of some radii; None where there is none."""
+
+    radii: list[float]
+    value: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+class Histogram(TypedDict):
+    """Densities between edges."""
+
+    edges: list[float]
+    density: list[float]
+
+
+class Balance(TypedDict):
+    """log σ of some images and dimensions."""
+
+    predicted: list[list[float]]
+    learnt: list[list[float]]
+
+
+# Of the curves, those that a report draws.
+StoredCurves = TypedDict(
+    "StoredCurves",
+    {"curve of r50": NotRequired[Values], "squared norms": NotRequired[Histogram], "balance": NotRequired[Balance]},
+)
+
+
+class StoredEvidence(TypedDict):
+    """What was measured of a member or a control."""
+
+    figures: dict[str, Estimate]
+    curves: StoredCurves
+    effort: NotRequired[dict[str, Any]]
+
+
+def read_evidence(path: Path) -> dict[str, Any]:
+    """A file of OUT/evidence/. Raises `Mistake` where it is missing or damaged."""
+    return read_json(path, StoredEvidence, remedy="remove it if it is there, and the same command measures it again")
 
 
 def evidence_path(out: Path, name: str, latent_dim: int, seed: int) -> Path:
@@ -49,7 +94,7 @@ def survey_member(member: Member, protocol: Protocol, out: Path, quick: bool) ->
 
 def write_once(path: Path, effort: Effort, found: Callable[[], Survey]) -> None:
     """What `found` measures, as JSON, unless that very effort has been made and lies there."""
-    if path.is_file() and read_json(path).get("effort") == effort.to_json():
+    if path.is_file() and read_evidence(path).get("effort") == effort.to_json():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, found().to_json())

@@ -7,6 +7,8 @@ from importlib.resources.abc import Traversable
 
 from starlette.responses import Response
 
+from legato.files import parse
+
 INDEX = "index.html"
 TOUR = "tour.json"  # a recorded experiment, for the learning tour (records/tour.py)
 KINDS = {
@@ -30,6 +32,8 @@ def read() -> dict[str, bytes]:
     found = dict(_below(files("legato.explorer") / "_ui", ""))
     record = files("legato.explorer") / TOUR
     told = {TOUR: record.read_bytes()} if record.is_file() else {}
+    for name, content in told.items():
+        parse(content, name, "install Legato again")
     return (found if INDEX in found else {INDEX: MISSING.encode()}) | told
 
 

@@ -12,15 +12,12 @@ from typing import Any
 
 import torch
 
-from legato.data.preparation import Preparation
-from legato.devices import drawing
 from legato.errors import Mistake
 from legato.explorer import progression
 from legato.explorer.recent import Recent
-from legato.latent_space import LatentSpace
-from legato.recipe import RECIPES, Definition
+from legato.latent_space import LatentSpace, untrained
+from legato.recipe import RECIPES
 from legato.run import Run
-from legato.setting import DataSpec
 
 KEPT = 512 << 20  # bytes of weights in memory
 Loader = Callable[..., LatentSpace]  # `load` with device, threads and module already said
@@ -32,7 +29,7 @@ class Member:
     def __init__(self, path: Path, load: Loader, module: str | None = None) -> None:
         self.run = Run.existing(path)
         self._load = load
-        self.blank = untrained(self.run, module)
+        self.blank = untrained(self.run, module, self.run.model if self.run.model.is_file() else None)
         self._kept: Recent[LatentSpace] = Recent(_weight, KEPT)
         if self.ready:
             self.at(None)  # a damaged file is told of before a page opens
@@ -84,16 +81,6 @@ class Member:
             "state": progression.state(self.run),
             "ready": self.ready,
         }
-
-
-def untrained(run: Run, module: str | None) -> LatentSpace:
-    """The run's sentence with weights that were never trained: what can be said of it before there is a model."""
-    stored = run.stored("data")
-    definition = Definition.from_json(run.stored("recipe"))
-    spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
-    with drawing(torch.device("cpu"), 0):
-        recipe = definition.build(spec, module)
-    return LatentSpace(recipe, Preparation.from_json(stored["preparation"]), spec.shape, run, definition)
 
 
 def titles(members: list[Member]) -> list[str]:

@@ -15,9 +15,8 @@ from legato.experiment import Experiment
 from legato.experiment.conclusion import gather
 from legato.experiment.contrasts import Evidence
 from legato.experiment.members import LARGE, SMALL, title_of
-from legato.experiment.survey import evidence_path
+from legato.experiment.survey import evidence_path, read_evidence
 from legato.explorer.offline import Offline
-from legato.files import read_json
 from legato.latent_space import load
 from legato.measures.estimate import Estimate
 from legato.report import claim_figures as drawn
@@ -59,7 +58,7 @@ class Page:
         self.evidence: Evidence = gather(experiment)
         self.gallery = Gallery(experiment)
         self.curves = {
-            m.name: read_json(evidence_path(experiment.out, m.name, LARGE, 0))["curves"]
+            m.name: read_evidence(evidence_path(experiment.out, m.name, LARGE, 0))["curves"]
             for m in experiment.members
             if m.latent_dim == LARGE and m.seed == 0
         }

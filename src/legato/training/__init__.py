@@ -12,6 +12,7 @@ import torch
 from legato.data import DataOptions
 from legato.devices import choose, generators_kept
 from legato.errors import Mistake
+from legato.files import told
 from legato.latent_space import LatentSpace, load
 from legato.recipe import Sentence
 from legato.run import Run
@@ -22,6 +23,7 @@ from legato.training.setup import Job, begin, path_of, record, resume, warn_of
 __all__ = ["Job", "Loop", "Plan", "TrainingOptions", "begin", "complete", "execute", "record", "resume", "train", "warn_of"]
 
 
+@told()
 def train(
     recipe: str | Sentence,
     data: Any = "mnist",

@@ -19,10 +19,10 @@ from legato import checkpoint
 from legato.checkpoint import Checkpoint
 from legato.devices import release_memory
 from legato.errors import Mistake, Stopped
-from legato.files import disk_errors
+from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
 from legato.recipe import module_of
-from legato.run import write_tensors
+from legato.tensors import write_tensors
 from legato.training.codes import summarise
 from legato.training.guard import Diverged
 from legato.training.setup import Job
@@ -53,6 +53,9 @@ class Loop:
                 self._steps(stop, bar)
             except Diverged as error:
                 raise Mistake(f"{error}; {self._last_good()}") from error
+            except (Mistake, OSError):
+                self._refuse_removed()  # while something was being written
+                raise
             finally:
                 with suppress(OSError):  # a full disk was told of when the line was written that is still in the buffer
                     self.metrics.close()
@@ -80,13 +83,14 @@ class Loop:
 
     def save(self) -> None:
         """A checkpoint of this very step, and the model as it is now for those who look in."""
+        self._refuse_removed()
         with disk_errors(self.job.run.metrics):
             os.fsync(self.metrics.fileno())
         state = {
             "guard": self.learner.guard.state(),
             "sums": self.sums.tolist(),
             "counted": self.counted,
-            "metrics_bytes": self.job.run.metrics.stat().st_size,
+            "metrics_bytes": os.fstat(self.metrics.fileno()).st_size,
             "clock": {"seconds": self._seconds()},
         }
         checkpoint.write(self.job.run.checkpoints, self.done, Checkpoint(self.learner.tensors(), state))
@@ -120,6 +124,7 @@ class Loop:
         self.note = f" · validation {word} {value:.1f}"
 
     def _snapshot(self) -> None:
+        self._refuse_removed()
         path = self.job.run.snapshots / f"step-{self.done:09d}.safetensors"
         write_tensors(path, self.learner.average.state_dict())
 
@@ -134,9 +139,18 @@ class Loop:
             text = json.dumps(line, allow_nan=False)
         except ValueError as error:
             raise Diverged(f"step {self.done:,} gave a figure that is not finite: lower --learning-rate") from error
+        self._refuse_removed()
         with disk_errors(self.job.run.metrics):
             self.metrics.write(text.encode() + b"\n")
             self.metrics.flush()
+
+    def _refuse_removed(self) -> None:
+        """A folder that was removed is not made again: half a run under its name would be of no use."""
+        if not os.fstat(self.metrics.fileno()).st_nlink:
+            raise Mistake(
+                f"`{self.job.run.path}` was removed at step {self.done:,} of its training, so nothing can be saved there: "
+                "bring it back and use --resume, or train anew"
+            )
 
     def _seconds(self) -> float:
         return self.spent + time.monotonic() - self.began
@@ -148,6 +162,7 @@ class Loop:
             path.touch()
             if path.stat().st_size < size:  # truncating would fill the gap with zeros
                 raise Mistake(f"`{path}` has lost lines that the checkpoint knows of: restore it, or train with --overwrite")
+            synchronise(path.parent)
             self.metrics = open(path, "r+b")  # noqa: SIM115  (closed when `run` ends)
         self.metrics.truncate(size)
         self.metrics.seek(size)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from legato.errors import Mistake
+from legato.stored import RANGES
 
 AVERAGE_EVERY, AVERAGED_SINGLY = 8, 96  # steps
 
@@ -130,20 +131,7 @@ def check(options: TrainingOptions) -> None:
     for name, value in chosen.items():
         if not (value > 0 and math.isfinite(value)):
             raise Mistake(f"--{name} must be a positive number, got {value}")
-    for name, least, most in _RANGES:
+    for name, bounds in RANGES.items():
         value = getattr(options, name)
-        if not least <= value <= most:
-            raise Mistake(f"--{name.replace('_', '-')} must lie between {least:g} and {most:g}, got {value:g}")
-
-
-_RANGES = (
-    ("batch_size", 1, 1_000_000),
-    ("learning_rate", 1e-12, 10),
-    ("warmup_steps", 0, 1e9),
-    ("weight_decay", 0, 10),
-    ("clip", 1e-9, 1e30),
-    ("ema", 0, 1 - 1e-9),
-    ("seed", 0, 2**31 - 1),
-    ("snapshots", 0, 1000),
-    ("checkpoint_minutes", 1e-3, 1e6),
-)
+        if not bounds.holds(value):
+            raise Mistake(f"--{name.replace('_', '-')} must lie between {bounds.least:g} and {bounds.most:g}, got {value:g}")

@@ -6,7 +6,6 @@ Covered: a new run and a resumed one. Not covered: the loop itself.
 from __future__ import annotations
 
 import platform
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,9 +22,12 @@ from legato.data.prepared import Prepared, reopen
 from legato.data.sources import open_source
 from legato.devices import auto_precision, drawing
 from legato.errors import Mistake
-from legato.files import write_json
+from legato.files import damaged, write_json
+from legato.latent_space import sentence_of
 from legato.recipe import Definition, Sentence, define, module_of
-from legato.run import Run
+from legato.run import REPLACED, Run
+from legato.schema import fault
+from legato.stored import StoredState
 from legato.training.learner import Learner
 from legato.training.options import Plan, TrainingOptions, check, plan
 from legato.training.probe import steps_for
@@ -86,10 +88,10 @@ def begin(
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
     """Writes what the run is: its sentence, its data, its plan. The caller holds the run's lock."""
     refuse_existing(job.run, overwrite)
-    _clear(job.run)
-    write_json(job.run.recipe, job.definition.to_json())
-    write_json(job.run.data, job.data.to_json())
-    write_json(job.run.training, {**job.plan.to_json(), **_circumstances(asked, job.learner.device)})
+    with job.run.replacing():
+        write_json(job.run.recipe, job.definition.to_json())
+        write_json(job.run.data, job.data.to_json())
+        write_json(job.run.training, {**job.plan.to_json(), **_circumstances(asked, job.learner.device)})
 
 
 def resume(run: Run, device: torch.device, module: str | None = None) -> Job:
@@ -97,17 +99,21 @@ def resume(run: Run, device: torch.device, module: str | None = None) -> Job:
 
     `module` allows the import of a recipe of one's own: a folder from elsewhere must not choose what code is run.
     """
-    definition, made = Definition.from_json(run.stored("recipe")), Plan.from_json(run.stored("training"))
-    stored = run.stored("data")
+    made, stored = Plan.from_json(run.stored("training")), run.stored("data")
+    definition, _ = sentence_of(run, module)
     data = reopen(stored)
     if data.dataset.fingerprint != stored["fingerprint"]:
         raise Mistake(
             f"`{data.dataset.source}` is not what `{run.path}` was trained on: bring the old data back, or train anew"
         )
     job = _job(run, made, definition, data, device, {}, module)
-    found = checkpoint.read_newest(run.checkpoints)
+    found = checkpoint.read_newest(run.checkpoints, job.learner.tensors())
     if found is None:
         return job
+    if why := fault(StoredState, dict(found.state)):
+        raise damaged(f"state.json of the newest in `{run.checkpoints}`", why)
+    if found.state["step"] > made.total or len(found.state["sums"]) != len(job.learner.names):
+        raise Mistake(f"`{run.checkpoints}` is of another training than `{run.training}`: restore the run, or train it again")
     job.learner.restore(dict(found.tensors), found.state["guard"])
     job.state.update(found.state)
     return job
@@ -120,7 +126,7 @@ def refuse_existing(run: Run, overwrite: bool) -> None:
     nothing = {".lock", *(p.name for p in run.path.glob(f".{run.recipe.name}.*.partial"))}  # of a run killed at its first file
     if not run.path.exists() or not any(p.name not in nothing for p in run.path.iterdir()):
         return
-    if not run.recipe.is_file():
+    if not run.recipe.is_file() and not (run.path / REPLACED / run.recipe.name).is_file():
         raise Mistake(f"`{run.path}` holds files that are no run of Legato's: choose another --out")
     if not overwrite:
         raise Mistake(
@@ -162,15 +168,6 @@ def _total(options: TrainingOptions, definition: Definition, data: Prepared, run
         trial.learner.step(torch.from_numpy(batches.at(i)).to(device), i)
 
     return steps_for(options.minutes, step, trial.validate, len(guess.validations()))
-
-
-def _clear(run: Run) -> None:
-    """Drops what a replaced run left; the lock stays, for it is held. recipe.json goes last: until then it is a run."""
-    for path in sorted(run.path.iterdir(), key=lambda path: path == run.recipe):
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != ".lock":
-            path.unlink()
 
 
 def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""What the files of a RUN say: their names, types and ranges (schema.py), checked whenever one is read.
+
+Covered: recipe.json but for a recipe's own options (recipe.py knows those), data.json, training.json, metrics.jsonl, a
+checkpoint's state.json. Not covered: tensors, whose names and shapes are the model's (tensors.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from legato.data.options import DataOptions
+from legato.errors import Mistake
+from legato.schema import Within
+from legato.setting import Kind, LikelihoodName, NetName
+
+COUNT = Within(0, 2**53)  # of anything; JSON's other readers know no larger whole number
+SIDE = Within(1, 2**24)  # of an example's shape
+RANGES = {
+    "batch_size": Within(1, 1_000_000),
+    "learning_rate": Within(1e-12, 10),
+    "warmup_steps": Within(0, 1e9),
+    "weight_decay": Within(0, 10),
+    "clip": Within(1e-9, 1e30),
+    "ema": Within(0, 1 - 1e-9),
+    "seed": Within(0, 2**31 - 1),
+    "snapshots": Within(0, 1000),
+    "checkpoint_minutes": Within(1e-3, 1e6),
+}
+Count = Annotated[int, COUNT]
+Shape = Annotated[list[Annotated[int, SIDE]], Within(1, 3)]
+Figures = list[float] | None
+
+
+class StoredRecipe(TypedDict):
+    """recipe.json; what else it says are the recipe's own options."""
+
+    recipe: Annotated[str, Within(1, 1000)]
+    net: NetName
+    width: Annotated[int, Within(1, 2**20)] | None
+    depth: Annotated[int, Within(0, 1000)] | None
+    likelihood: LikelihoodName
+    scale: Annotated[float, Within(1e-30, 1e30)] | None
+
+
+class StoredPreparation(TypedDict):
+    """How rows become what a model sees."""
+
+    kind: Kind
+    binarise: bool
+    shift: Annotated[list[float], Within(1, SIDE.most)]
+    scale: Annotated[list[Annotated[float, Within(5e-324, 1e308)]], Within(1, SIDE.most)]
+    evaluation_seed: NotRequired[int | None]
+
+
+class Splits(TypedDict):
+    """How many rows each has."""
+
+    train: Count
+    validation: Count
+    test: Count
+
+
+class StoredData(TypedDict):
+    """data.json."""
+
+    source: str
+    options: DataOptions
+    fingerprint: str
+    count: Count
+    shape: Shape
+    kind: Kind
+    likelihood: LikelihoodName
+    splits: Splits
+    preparation: StoredPreparation
+
+
+class StoredTraining(TypedDict):
+    """training.json."""
+
+    total: Annotated[int, Within(1, COUNT.most)]
+    batch_size: Annotated[int, RANGES["batch_size"]]
+    learning_rate: Annotated[float, RANGES["learning_rate"]]
+    warmup_steps: Annotated[int, RANGES["warmup_steps"]]
+    weight_decay: Annotated[float, RANGES["weight_decay"]]
+    clip: Annotated[float, RANGES["clip"]]
+    ema: Annotated[float, RANGES["ema"]]
+    seed: Annotated[int, RANGES["seed"]]
+    snapshots: Annotated[int, RANGES["snapshots"]]
+    precision: NotRequired[Literal["float32", "bfloat16"]]
+    asked: dict[str, Any]
+    device: str
+    threads: Annotated[int, Within(1, 4096)]
+
+
+class Clock(TypedDict):
+    """Seconds that the training took; no other clock is ever read."""
+
+    seconds: NotRequired[float]
+
+
+class Validation(TypedDict):
+    """What a validation found."""
+
+    distortion: float
+    rate: float | None
+    elbo: float | None
+    std_mu: list[float]
+    sigma: Figures
+    kl: Figures
+
+
+class MetricsLine(TypedDict):
+    """A line of metrics.jsonl."""
+
+    step: Count
+    epoch: NotRequired[float]
+    clock: NotRequired[Clock]
+    train: NotRequired[dict[str, float | None]]
+    weights: NotRequired[dict[str, float]]
+    learning_rate: NotRequired[float]
+    skipped: NotRequired[Count]
+    validation: NotRequired[Validation]
+
+
+class StoredGuard(TypedDict):
+    """Norms of recent gradients, and which steps were skipped."""
+
+    norms: Annotated[list[Annotated[float, Within(0, 1e308)]], Within(0, 41)]
+    outcomes: Annotated[list[Annotated[int, Within(0, 1)]], Within(0, 100)]
+    skipped: Count
+
+
+class StoredStep(TypedDict):
+    """What every checkpoint's state.json says."""
+
+    step: Count
+    checksum: str
+
+
+class StoredState(StoredStep):
+    """state.json of a training."""
+
+    guard: StoredGuard
+    sums: list[float]
+    counted: Count
+    metrics_bytes: Count
+    clock: Clock
+
+
+def check_data(content: dict[str, Any]) -> str | None:
+    """Why data.json contradicts itself; None where it does not."""
+    preparation, shape = content["preparation"], content["shape"]
+    try:
+        DataOptions(**content["options"])
+    except Mistake as mistake:
+        return str(mistake)
+    if preparation["kind"] != content["kind"]:
+        return f"its values are {content['kind']}, its preparation is of {preparation['kind']}"
+    lengths = {len(preparation["shift"]), len(preparation["scale"])}
+    return None if lengths <= {1, shape[0]} else f"`preparation` is of {max(lengths)} columns, the shape of {shape[0]}"
