@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from legato import partials
 from legato.errors import Mistake
 
 _NOT_YOURS = (
@@ -29,11 +30,12 @@ _NOT_YOURS = (
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     """A file that appears under its name only once it is complete and on disk; whatever fails leaves the old one."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # a sibling: a rename is atomic within one file system only
+    partial = partials.name_of(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        partials.sweep(path.parent)
         try:
-            with open(partial, "wb") as file:
+            with partials.begun(path) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from legato.errors import Mistake
 from legato.files import disk_errors, read_json, whole_file
+from legato.partials import sweep
 
 HOLDS = {  # the keys without which a file is none of ours
     "recipe": "recipe net width depth likelihood scale",
@@ -54,6 +55,8 @@ class Run:
             raise Mistake(f"no run lies at `{path}`: expected a folder made by `legato train … --out {path}`")
         if not run.recipe.is_file():
             raise Mistake(f"`{path}` is no run: it has no recipe.json; expected a folder made by `legato train … --out {path}`")
+        for folder in (run.path, run.figures):  # readers write there, too
+            sweep(folder)
         return run
 
     def stored(self, what: Literal["recipe", "data", "training"]) -> dict[str, Any]:
@@ -96,11 +99,9 @@ class Run:
             yield
 
     def _sweep(self) -> None:
-        """Drops what a killed writer left half written; a reader's tables in the folder have other names."""
-        own = (self.recipe, self.data, self.training, self.model, self.codes)
-        left = [path for file in own for path in self.path.glob(f".{file.name}.*.partial")]
-        for path in (*left, *self.snapshots.glob(".*.partial")):
-            path.unlink()
+        """Drops what a killed writer left half written, and killed readers."""
+        for folder in (self.path, self.figures, self.snapshots):
+            sweep(folder)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
