@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-
-from legato import partials
 
 FOLDER = "memo"
 
@@ -36,9 +35,8 @@ def recall(key: str) -> dict[str, Any] | None:
 def remember(key: str, facts: dict[str, Any]) -> None:
     """Write facts whole or not at all: a reader never sees half of them."""
     place = root() / FOLDER / f"{key}.json"
+    partial = place.with_suffix(f".{secrets.token_hex(4)}.partial")
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        partials.sweep(place.parent)
-        with partials.begun(place) as file:
-            file.write(json.dumps(facts).encode())
-        os.replace(partials.name_of(place), place)
+        partial.write_text(json.dumps(facts))
+        os.replace(partial, place)
