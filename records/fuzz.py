@@ -36,6 +36,7 @@ from typing import Any
 
 RENEWED = 4_000  # inputs after which a process is replaced: what leaks in so many is told by its memory
 MOST = 6 << 30  # bytes of data that a process may take, so that a bomb harms nobody else
+NOTES = 3  # lines that may stand before the one that refuses: of a source that changed, of progress
 GOOD = ("read", "refused")
 
 
@@ -94,9 +95,11 @@ def _read(found: Any, work: Path, streams: io.StringIO) -> tuple[str, str]:
         return "traceback", f"{type(error).__name__} at {_place(error.__traceback__)}: {str(error)[:90]!r}"
     if code == 0:
         return "read", ""
-    lines = streams.getvalue().split("\n")
-    one = [line.startswith("legato: ") for line in lines] == [*(False for _ in lines[2:]), True, False]
-    return ("refused", "") if one or not found.told else ("lines", f"{found.reader} said {streams.getvalue()[:200]!r}")
+    *notes, last, end = ["", *streams.getvalue().split("\n")]
+    one = last.startswith("legato: ") and not end and all(len(note) < 500 and "Traceback" not in note for note in notes)
+    if not found.told or (one and len(notes) <= 1 + NOTES):
+        return "refused", ""
+    return "lines", f"{found.reader} said {streams.getvalue()[:200]!r}"
 
 
 def _place(trace: Any) -> str:

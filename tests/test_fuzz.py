@@ -101,7 +101,7 @@ def test_a_hang_two_lines_and_a_bomb_are_seen(base, tmp_path, monkeypatch):
         return lambda work: print(*lines, sep="\n", file=sys.stderr) or 2
 
     assert end(waits, limit=0.1) == "hang"
-    assert end(says("legato: a", "legato: b")) == end(says("Traceback", "x")) == end(says()) == "lines"
+    assert end(says("legato: a", "b")) == end(says("Traceback", "legato: x")) == end(says()) == "lines"
     assert end(says("legato: a")) == end(says("training: 1/2", "legato: a")) == "refused"
     assert end(lambda work: 0, memory=1) == "memory"
     assert end(lambda work: 0) == "read"
