@@ -1,11 +1,11 @@
-"""What an interruption costs: runs that are killed, stopped, out of disk, shared, or killed while their data are prepared.
+"""What an interruption costs: runs, experiments and preparations that are killed, stopped, out of disk or shared.
 
     python records/crashes.py [--seed 0] [--out records/crashes.md]
 
 Every run is the real `legato train` in a process of its own, interrupted from outside: the product has no hook for it. A kill
 counts as inside a checkpoint only where an unfinished one is found on disk afterwards. An interrupted and resumed run is
 compared with one that nobody interrupted: every tensor, every file, every line of metrics, bit for bit; only clocks may differ.
-About five minutes on two cores. The tables go to stdout and to --out; exit code 1 if a row is not as it must be. Rows that a
+About eight minutes on two cores. The tables go to stdout and to --out; exit code 1 if a row is not as it must be. Rows that a
 machine cannot try (a full disk needs root, for a small file system of its own) say `skipped`. Not covered: a loss of power.
 """
 
@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from families import SOON, families
 from kills import PICTURES, counted, kills, store
 from trials import (
     OFTEN,
@@ -223,6 +224,12 @@ def try_all(seed: int) -> Iterator[Table]:
         "A full disk", "A small file system in memory; room is made before the run is resumed.", full_disk(rng, reference)
     )
     yield table("Two at once", "A second process on a RUN that is being trained. *identical*: the first.", shared(reference))
+    yield table(
+        "legato claims",
+        f"Two workers. *seconds*: until the last process is gone, at most {SOON:g}. *identical*: the first member, brought to "
+        "its end by the same command, and what `legato train` makes alone.",
+        families(),
+    )
     yield table("The store", f"Killed while {PICTURES} PNG files are prepared; then the same command again.", store(rng))
 
 

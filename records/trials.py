@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -106,18 +107,27 @@ def page(seed: int, tables: Sequence[Table], seconds: float) -> str:
 
 
 class Legato:
-    """`legato …` in a process of its own, never left behind."""
+    """`legato …` in a process of its own, never left behind; with `group` it leads a group of processes, as in a terminal."""
 
-    def __init__(self, words: Sequence[str], **environment: str) -> None:
+    def __init__(self, words: Sequence[str], group: bool = False, **environment: str) -> None:
         program = [str(Path(sys.executable).with_name("legato")), *words]
+        self.group = group
         self.process = subprocess.Popen(
-            program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
+            program,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+            process_group=0 if group else None,
         )
 
     def __enter__(self) -> Legato:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.group:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
@@ -132,9 +142,11 @@ class Legato:
         time.sleep(then)
         return True
 
-    def end(self, number: int = 0) -> tuple[int, str, list[str]]:
-        """Sends a signal, if any, and waits: exit code, stdout, the lines of stderr."""
-        if number:
+    def end(self, number: int = 0, to_all: bool = False) -> tuple[int, str, list[str]]:
+        """Sends a signal, if any, to it or its whole group, and waits: exit code, stdout, the lines of stderr."""
+        if number and to_all:
+            os.killpg(self.process.pid, number)
+        elif number:
             self.process.send_signal(number)
         out, err = self.process.communicate(timeout=LIMIT)
         return self.process.returncode, out, err.splitlines()

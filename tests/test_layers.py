@@ -25,6 +25,8 @@ LAYERS = {
     "legato.errors": 0,
     "legato.lazy": 0,
     "legato.streams": 0,
+    "legato.terminal": 0,
+    "legato.partials": 0,
     "legato.progress": 0,
     "legato.setting": 0,
     "legato.faults": 0,

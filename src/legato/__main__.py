@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 
+from legato import terminal
+
 
 def main() -> None:
     """Runs the command line; an interruption while Python still imports is told in a line, like any other."""
     try:
+        terminal.prepare()
         from legato import cli
 
         cli.main()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         print("legato: interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + terminal.signal_of(interruption))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ of `legato.commands`, imported only when it is called, so that `legato --help` c
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from cyclopts import App, CycloptsError
 
-from legato import __version__, faults
+from legato import __version__, faults, terminal
 from legato.errors import Mistake, Stopped, unknown
 from legato.files import refused
 
@@ -39,7 +38,12 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs `legato …` and ends the process with its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    terminal.prepare()
+    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    failure = terminal.failure()
+    if failure is not None and code == 0:
+        code = _told(f"the output could not be written ({failure.strerror}): all else is done", 2)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
@@ -53,15 +57,10 @@ def run(arguments: list[str]) -> int:
             _call(_overview(), arguments)
         else:
             raise unknown("command", name, COMMANDS)
-        sys.stdout.flush()
     except (Mistake, CycloptsError) as error:
         return _told(" ".join(str(error).split()), 2)
-    except KeyboardInterrupt:
-        return _told("interrupted", 130)
-    except BrokenPipeError:
-        # `legato … | head`: the reader has seen enough. Python would complain again when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except KeyboardInterrupt as interruption:
+        return _told("interrupted", 128 + terminal.signal_of(interruption))
     except Stopped as stopped:
         return _told(str(stopped), 128 + stopped.number)
     except OSError as error:
@@ -74,7 +73,7 @@ def _call(app: App, arguments: list[str]) -> None:
 
 
 def _told(line: str, code: int) -> int:
-    print(f"legato: {line}", file=sys.stderr)
+    print(f"legato: {terminal.one_line(line)}", file=sys.stderr)
     return code
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from legato import partials
 from legato.errors import Mistake
 from legato.schema import fault
 
@@ -23,12 +24,12 @@ AGAIN = "restore it, or train the run again"
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     """A file that appears under its name only once it is complete and on disk; whatever fails leaves the old one."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # a sibling: a rename is atomic within one file system only
+    partial = partials.name_of(path)
     with disk_errors(path):
         made(path.parent)
+        partials.sweep(path.parent)
         try:
-            partial.unlink(missing_ok=True)
-            with open(partial, "xb") as file:  # never through a link that lies there
+            with partials.begun(path) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from legato.errors import Mistake
 from legato.files import damaged, disk_errors, made, parse, read_bytes, read_json, synchronise
+from legato.partials import sweep
 from legato.schema import fault
 from legato.stored import MetricsLine, StoredData, StoredRecipe, StoredTraining, check_data
 
@@ -54,6 +55,8 @@ class Run:
             raise Mistake(f"no run lies at `{path}`: expected a folder made by `legato train … --out {path}`")
         if not run.recipe.is_file():
             raise Mistake(f"`{path}` is no run: it has no recipe.json; expected a folder made by `legato train … --out {path}`")
+        for folder in (run.path, run.figures):  # readers write there, too
+            sweep(folder)
         return run
 
     def stored(self, what: Literal["recipe", "data", "training"]) -> dict[str, Any]:
@@ -134,12 +137,10 @@ class Run:
         os.pwrite(lock, str(os.getpid()).encode(), 0)
 
     def _sweep(self) -> None:
-        """Drops what a killed writer left half written; a reader's tables in the folder have other names."""
+        """Drops what a killed writer left half written, and killed readers."""
         self._settle()
-        own = (self.recipe, self.data, self.training, self.model, self.codes)
-        left = [path for file in own for path in self.path.glob(f".{file.name}.*.partial")]
-        for path in (*left, *self.snapshots.glob(".*.partial")):
-            path.unlink()
+        for folder in (self.path, self.figures, self.snapshots):
+            sweep(folder)
 
     @contextmanager
     def replacing(self) -> Iterator[None]:

@@ -14,10 +14,11 @@ from scipy.special import stdtrit
 
 from legato.commands.application import FLAG, FLAT, application
 from legato.commands.options import HERE, Where
+from legato.commands.output import say
 from legato.data import DataOptions, open_source
 from legato.devices import choose
 from legato.errors import Mistake
-from legato.experiment import Experiment, Protocol, conclude, conduct
+from legato.experiment import Experiment, Protocol, conclude, conduct, stoppable
 from legato.report.claims import write_claims_report
 
 app = application("claims")
@@ -61,19 +62,23 @@ def claims(
 
     Writes claims.json and report.html. What is finished is kept: a stopped experiment goes on with the same command.
     """
-    device = choose(place.device, place.threads)
     if steps_per_model is not None and minutes_per_model is not None:
         raise Mistake("--steps-per-model and --minutes-per-model say the same thing twice: give one of them")
-    minutes = None if steps_per_model is not None else minutes_per_model or MINUTES[quick]
-    protocol = Protocol(data, _affordable(data, options), minutes, steps_per_model, device=str(device))
-    together = side_by_side if device.type == "cpu" else 1
-    experiment = Experiment(protocol, out, quick, seeds, together)
-    if warning := _few(seeds):
+    with stoppable(f"stopped, all that is finished is kept in `{out}`: go on with the same command"):
+        device = choose(place.device, place.threads)
+        minutes = None if steps_per_model is not None else minutes_per_model or MINUTES[quick]
+        protocol = Protocol(data, _affordable(data, options), minutes, steps_per_model, device=str(device))
+        together = side_by_side if device.type == "cpu" else 1
+        _measured(Experiment(protocol, out, quick, seeds, together))
+
+
+def _measured(experiment: Experiment) -> None:
+    if warning := _few(experiment.seeds):
         print(warning)
     conduct(experiment)
     found = conclude(experiment)
     _show(found)
-    print(f"wrote {out / 'claims.json'} and {write_claims_report(experiment, found)}")
+    say(f"wrote {experiment.out / 'claims.json'} and {write_claims_report(experiment, found)}")
 
 
 def _affordable(source: str, options: DataOptions) -> DataOptions:

@@ -8,13 +8,15 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from legato.commands.application import application
 from legato.commands.options import HERE, Json, Seed, Source, Split, Where
-from legato.commands.output import write_figures
+from legato.commands.output import say, write_figures
 from legato.measures.comparison import compare as compare_runs
 from legato.measures.estimate import Estimate
 from legato.report.interval import bracketed
+from legato.terminal import one_line
 
 app = application("compare")
 DRAWS = "Importance draws per example, exactly, the same for all; auto is refused."
@@ -44,17 +46,19 @@ def compare(
 
 
 def _show(found: dict[str, Any]) -> None:
-    console, about = Console(), found["data"]
+    about = found["data"]
     reference, *others = found["runs"]
     of = f"{about['n']:,} examples of {about['source']} ({about['split']})"
-    console.print(f"nats per example, {of}, k = {found['k']}; reference: {reference['recipe']} at {reference['path']}")
+    say(f"nats per example, {of}, k = {found['k']}; reference: {reference['recipe']} at {reference['path']}")
     for run in others:
-        console.print(_table(reference, run))
-    console.print(f"{LESS} The interval over training seeds is {found['seeds']}.")
+        Console().print(_table(reference, run))
+    say(f"{LESS} The interval over training seeds is {found['seeds']}.")
 
 
 def _table(reference: dict[str, Any], run: dict[str, Any]) -> Table:
-    table = Table("figure", "reference", "this run", "difference [95 %]", title=f"{run['recipe']} at {run['path']}")
+    table = Table(
+        "figure", "reference", "this run", "difference [95 %]", title=Text(one_line(f"{run['recipe']} at {run['path']}"))
+    )
     for name, difference in run["differences"].items():
         figures = [_short(one["figures"][name]) for one in (reference, run)]
         table.add_row(name, *figures, _signed(_estimate(difference)))

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from legato.commands.application import FLAG, FLAT, application
 from legato.commands.options import Json
-from legato.commands.output import write_figures
+from legato.commands.output import say, write_figures
 from legato.data import DataOptions, describe, open_source, purge
 from legato.errors import Mistake
 
@@ -56,9 +56,9 @@ def _show(found: dict[str, Any]) -> None:
         "store": f"{store['path']} ({store['bytes']:,} bytes)" if store else "read in place",
     }
     for name, value in lines.items():
-        print(f"{name:<11} {value}")
+        say(f"{name:<11} {value}")
     for note in found["notes"]:
-        print(f"{'note':<11} {note}")
+        say(f"{'note':<11} {note}")
 
 
 def _some(items: list[str]) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from legato.commands.application import application
 from legato.commands.options import HERE, Json, RunPath, Seed, Source, Split, Where
-from legato.commands.output import write_figures
+from legato.commands.output import say, write_figures
 from legato.measures import evaluate as evaluate_run
 
 app = application("evaluate")
@@ -49,22 +49,20 @@ def _show(found: dict[str, Any]) -> None:
             absent.setdefault(one["why"], []).append(name)
         else:
             table.add_row(name, f"{one['value']:.3f}", _interval(one), one["unit"])
-    console, run = Console(), found["run"]
-    console.print(
-        f"{run['recipe']} at {run['path']}, {about['n']:,} examples of {about['source']} ({about['split']}), k = {run['k']}"
-    )
+    run = found["run"]
+    say(f"{run['recipe']} at {run['path']}, {about['n']:,} examples of {about['source']} ({about['split']}), k = {run['k']}")
     if about["checksum"]:
-        console.print(f"pixels drawn once from Bernoulli(x/255), seed {about['binarisation']}, checksum {about['checksum']}")
+        say(f"pixels drawn once from Bernoulli(x/255), seed {about['binarisation']}, checksum {about['checksum']}")
     if run["likelihood_scale"] is not None:
-        console.print(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")
-    console.print(table)
+        say(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")
+    Console().print(table)
     if found["nll"]["value"] is not None:
-        console.print(_trusted(found))
+        print(_trusted(found))
     for why, names in absent.items():
-        console.print(f"no {', '.join(names)}: {why}")
+        say(f"no {', '.join(names)}: {why}")
     if isinstance(found["kl_per_dimension"], list):
         kl = sorted((one["value"] for one in found["kl_per_dimension"]), reverse=True)
-        console.print("KL per dimension, sorted, nats: " + " ".join(f"{value:.2f}" for value in kl))
+        say("KL per dimension, sorted, nats: " + " ".join(f"{value:.2f}" for value in kl))
 
 
 def _trusted(found: dict[str, Any]) -> str:

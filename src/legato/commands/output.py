@@ -15,19 +15,20 @@ from legato.errors import Mistake
 from legato.files import whole_file, write_json
 from legato.latent_space import LatentSpace
 from legato.pictures import grid, save_gif, save_png, strips, to_pillow
+from legato.terminal import one_line, speaks_unicode
 
 Floats = np.ndarray
 
 
 def say(line: str) -> None:
-    """One line on stdout."""
-    print(line, flush=True)
+    """One line on stdout, whatever the names in it."""
+    print(one_line(line), flush=True)
 
 
 def write_figures(content: Mapping[str, Any], path: Path) -> None:
     """JSON to a file, whole or not at all; `-` is stdout."""
     if str(path) == "-":
-        json.dump(content, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+        json.dump(content, sys.stdout, indent=2, ensure_ascii=not speaks_unicode(), allow_nan=False)
         print()
     else:
         write_json(path, content)

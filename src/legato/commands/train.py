@@ -14,6 +14,7 @@ from cyclopts import App, Parameter
 import legato.recipes  # noqa: F401  (registers the named models)
 from legato.commands.application import FLAG, application
 from legato.commands.options import Place
+from legato.commands.output import say
 from legato.data import DataOptions
 from legato.devices import choose
 from legato.errors import Mistake
@@ -114,7 +115,7 @@ def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place
     device = choose(before["device"] if place.device == "auto" else place.device, place.threads or before["threads"])
     with run.writing():
         job = resume(run, device, place.module or module_of(name or ""))
-        print(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
+        say(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
         execute(job, minutes)
     _finished(job)
 
@@ -141,7 +142,7 @@ def _known(name: str) -> dict[str, inspect.Parameter]:
 def _announce(job: Job) -> None:
     words, plan = job.definition.words, job.plan
     count = sum(p.numel() for p in job.learner.model.parameters())
-    print(
+    say(
         f"{job.definition.name} on {job.data.dataset.source}: {words.net} {words.width}×{words.depth}, {words.likelihood}, "
         f"{count:,} weights, {plan.total:,} steps of {plan.batch_size} ({plan.total / job.batches().per_epoch:.1f} epochs)"
     )
@@ -158,7 +159,7 @@ def _finished(job: Job) -> None:
     print(f"{job.plan.total:,} steps done; validation {figures} nats per example (last weights, averaged)")
     module = module_of(job.definition.name)
     where = f"{job.run.path}{f' --module {module}' if module else ''}"
-    print(f"next: legato evaluate {where} · legato sample {where} · legato reconstruct {where}")
+    say(f"next: legato evaluate {where} · legato sample {where} · legato reconstruct {where}")
 
 
 def _listing() -> App:

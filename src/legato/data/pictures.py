@@ -69,6 +69,13 @@ def read_header(payload: Payload, background: str = "white") -> Header:
         return Header((width, height), _is_grey(image) and not coloured_behind)
 
 
+def weight(payload: Payload) -> int:
+    """Bytes of a picture in the depth of its file, from the first bytes. Raises `Unreadable`."""
+    with _opened(payload) as image:
+        bytes_each = 4 if image.mode in ("I", "F") else 2 if _is_deep(image) else 1
+        return image.width * image.height * len(image.getbands()) * bytes_each
+
+
 def decode(payload: Payload, form: PictureForm) -> Picture:
     """A picture's pixels. Raises `Unreadable`."""
     with _opened(payload) as image:
@@ -120,12 +127,16 @@ def _image(payload: Payload) -> Image.Image:
 
 def _peculiarities(image: Image.Image) -> Iterator[tuple[str, bool]]:
     # Before decoding, which forgets how many bits the file had.
-    yield "deep", any("16" in str(tile[3]) for tile in getattr(image, "tile", ())) or image.mode in ("I", "F")
+    yield "deep", _is_deep(image)
     yield "CMYK", image.mode == "CMYK"
     yield "bilevel", image.mode == "1"
     # A photo of many phones is an MPO, a JPEG with a preview behind it, and no animation.
     yield "animated", getattr(image, "is_animated", False) and image.format != "MPO"
     yield "turned", image.getexif().get(ORIENTATION, 1) in range(2, 9)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return any("16" in str(tile[3]) for tile in getattr(image, "tile", ())) or image.mode in ("I", "F")
 
 
 def _is_grey(image: Image.Image) -> bool:

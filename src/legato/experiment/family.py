@@ -59,12 +59,15 @@ def train_member(
     run = Run(member.path(out))
     options = TrainingOptions(steps=steps, seed=member.seed, snapshots=SNAPSHOTS)
 
-    def anew() -> Job:
-        return begin(run, member.recipe, protocol.source, protocol.data, options, _chosen(member, protocol, shape), device)
+    half = not run.training.is_file()  # where anything lies: a worker was killed before it had said what the run is
 
-    if run.training.is_file() and (had := int(run.stored("training")["total"])) != steps:
+    def anew() -> Job:
+        chosen = _chosen(member, protocol, shape)
+        return begin(run, member.recipe, protocol.source, protocol.data, options, chosen, device, overwrite=half)
+
+    if not half and (had := int(run.stored("training")["total"])) != steps:
         raise Mistake(f"`{run.path}` was trained for {had:,} steps, the others for {steps:,}: choose another --out")
-    complete(run, options, anew, device)
+    complete(run, options, anew, device, overwrite=half)
 
 
 def _chosen(member: Member, protocol: Protocol, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -10,22 +10,23 @@ Whatever is finished is kept: a stopped experiment goes on with the same command
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from legato.data import open_source
-from legato.errors import Mistake, Stopped
+from legato.errors import Mistake
 from legato.experiment.family import Protocol
 from legato.experiment.members import Member, family
-from legato.experiment.work import Task, begin_worker, count_steps, do, do_controls
+from legato.experiment.work import Task, count_steps, do, do_controls
+from legato.experiment.workers import unheard, workers
 from legato.files import read_json, write_json
 from legato.progress import progress
 from legato.schema import Within
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,20 @@ def read_protocol(path: Path) -> dict[str, Any]:
 
 
 def conduct(experiment: Experiment) -> int:
-    """Trains and measures everyone; returns the number of steps. Raises `Stopped` on Ctrl-C, `Mistake` for what cannot be."""
+    """Trains and measures everyone; returns the number of steps. Raises `Mistake` for what cannot be.
+
+    Whatever ends it early ends its workers, who save what they train: `stoppable` makes a line of a signal.
+    """
     dataset = open_source(experiment.protocol.source, experiment.protocol.data)
     threads = 0 if experiment.side_by_side == 1 else 1
-    with _pool(experiment, threads) as pool:
+    with workers(experiment.side_by_side, experiment.out, threads) as pool:
         steps = _steps(experiment, dataset.shape, pool)
         tasks = [
             Task(member, experiment.protocol, dataset.shape, steps, experiment.out, experiment.quick)
             for member in experiment.members
         ]
-        controls = pool.submit(do_controls, tasks[0], experiment.seeds)
-        _all_done([controls, *(pool.submit(do, task) for task in tasks)], "training and measuring", "models")
+        calls: list[Call] = [(do_controls, (tasks[0], experiment.seeds)), *((do, (task,)) for task in tasks)]
+        _all_done(pool, calls, "training and measuring", "models")
     return steps
 
 
@@ -89,7 +93,7 @@ def _steps(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExec
 
 def _probed(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExecutor) -> int:
     first = Task(experiment.members[0], experiment.protocol, shape, 0, experiment.out, experiment.quick)
-    found: list[int] = _all_done([pool.submit(count_steps, first) for _ in range(experiment.side_by_side)], "probing", "probes")
+    found: list[int] = _all_done(pool, [(count_steps, (first,))] * experiment.side_by_side, "probing", "probes")
     return min(found)
 
 
@@ -104,24 +108,18 @@ def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
 
 
 def _refuse_foreign(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(path.name != "work.log" for path in out.iterdir())):
+    if out.exists() and (not out.is_dir() or any(_foreign(path) for path in out.iterdir())):
         raise Mistake(f"`{out}` holds something that is no experiment of Legato's: choose another --out")
 
 
-@contextmanager
-def _pool(experiment: Experiment, threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that write their progress to OUT/work.log. On Ctrl-C each saves its run before it ends."""
-    pool = ProcessPoolExecutor(experiment.side_by_side, get_context("spawn"), begin_worker, (str(experiment.out), threads))
-    try:
-        yield pool
-    except KeyboardInterrupt:
-        pool.shutdown(cancel_futures=True)
-        raise Stopped(f"stopped, all that is finished is kept in `{experiment.out}`: go on with the same command", 2) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _foreign(path: Path) -> bool:
+    """Whether it is none of what an experiment leaves that was ended before its first file was whole."""
+    return path.name != "work.log" and not path.name.startswith(".protocol.json.")
 
 
-def _all_done(futures: Sequence[Future[Any]], title: str, unit: str) -> list[Any]:
+def _all_done(pool: ProcessPoolExecutor, calls: Sequence[Call], title: str, unit: str) -> list[Any]:
+    with unheard():
+        futures = [pool.submit(function, *arguments) for function, arguments in calls]
     found = []
     with progress(title, len(futures), unit=unit) as bar:
         for future in as_completed(futures):

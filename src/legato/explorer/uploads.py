@@ -1,7 +1,7 @@
 """A picture that a person brings, made into a row of the run's source: decoded safely, cut and resized as its pictures were.
 
-Covered: png, jpeg, gif, bmp, tiff, webp and pnm of at most 64 megapixels, counted before anything is decoded. Not covered:
-runs of tables and of real numbers, for which a picture's bytes mean nothing.
+Covered: png, jpeg, gif, bmp, tiff, webp and pnm of at most 64 megapixels and 192 MB, counted before anything is decoded; the
+memory is given back. Not covered: runs of tables and of real numbers, for which a picture's bytes mean nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from legato.data.dataset import Dataset
-from legato.data.pictures import MODES, PictureForm, Unreadable, decode
+from legato.data.pictures import MODES, PictureForm, Unreadable, decode, weight
+from legato.devices import release_memory
 from legato.errors import Mistake
 
+MOST = 192_000_000  # bytes when decoded: 64 megapixels of three colours
 HALF = 128  # a byte from here on is a 1 where the source holds 0 and 1
 
 
@@ -27,14 +29,22 @@ def as_row(content: bytes, dataset: Dataset) -> NDArray[Any]:
     channels, height, width = shape
     options = dataset.options
     form = PictureForm(channels, height if height == width else None, options.crop, options.background)
+    row = _fitted(_pixels(content, form), height, width)[None]
+    return (row >= HALF).astype(np.uint8) if dataset.kind == "binary" else row
+
+
+def _pixels(content: bytes, form: PictureForm) -> NDArray[np.uint8]:
     try:
-        pixels = decode(content, form).pixels
+        size = weight(content)
+        if size > MOST:
+            raise Mistake(f"this picture takes {size:,} bytes when it is decoded, at most {MOST:,} are: give a smaller one")
+        return decode(content, form).pixels
     except Unreadable as error:
         raise Mistake(f"this picture cannot be read: {error}; give a PNG, JPEG, WebP, GIF, BMP or TIFF") from None
     except Warning as warning:  # where warnings are errors: Pillow warns of odd tags and large pictures
         raise Mistake(f"this picture cannot be read: {warning}; give another") from None
-    row = _fitted(pixels, height, width)[None]
-    return (row >= HALF).astype(np.uint8) if dataset.kind == "binary" else row
+    finally:
+        release_memory()  # decoding takes several times a picture's size, and the C library would keep it for the next one
 
 
 def _fitted(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

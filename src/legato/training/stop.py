@@ -9,7 +9,9 @@ from typing import Any
 
 
 class Stop:
-    """True once a signal has come. A second one ends the process as if nobody listened."""
+    """True once a signal has come. A second one ends the process as if nobody listened, unless `second` says otherwise."""
+
+    second: signal.Handlers = signal.SIG_DFL
 
     def __init__(self) -> None:
         self.signal = 0
@@ -30,4 +32,4 @@ class Stop:
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, self.second)
