@@ -40,7 +40,7 @@ def open_npy(path: Path, options: DataOptions) -> Content:
 def open_npz(path: Path, options: DataOptions) -> Content:
     """The images, labels and ids of an .npz file, in the store. Raises `Mistake`."""
     digest = digest_files(["images"], lambda _: str(path))
-    key = fingerprint("npz", digest, {"layout": options.layout, **options.pictures()})
+    key = fingerprint("npz", digest, options.arrays())
     return store.entry(key, lambda writer: _build(writer, path, options))
 
 

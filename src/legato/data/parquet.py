@@ -63,7 +63,7 @@ def _open(file: pq.ParquetFile, path: Path, options: DataOptions) -> Content:
     if file.metadata.num_rows == 0:
         raise Mistake(f"`{path}` has no rows: expected a picture or numbers in each")
     digest = digest_files(["rows"], lambda _: str(path))
-    key = fingerprint("parquet", digest, {"columns": columns, **options.pictures()})
+    key = fingerprint("parquet", digest, {"columns": columns, **options.numbers(), **options.pictures()})
     build = _build_pictures if is_picture(schema.field(columns[0]).type) else _build_numbers
     content = store.entry(key, lambda writer: build(writer, file, path, columns, options))
     if label is None or (options.labels is not None and label != options.labels):

@@ -72,10 +72,17 @@ def reopen(stored: dict[str, Any], source: str | Path | NDArray[Any] | None = No
     if source is None and own.startswith("array of "):
         raise Mistake(f"the run was trained on data in memory (an {own}): say which data to use now (--data SOURCE)")
     named = own if source is None else source
-    dataset = open_source(named, DataOptions(**stored["options"]))
+    dataset = open_source(named, _options(stored))
     expected = tuple(stored["shape"])
     if dataset.shape != expected:
         raise Mistake(f"the run was trained on shape {expected}, `{named}` has {dataset.shape}: give data of the same shape")
     if dataset.kind != stored["kind"]:
         raise Mistake(f"the run was trained on {stored['kind']}, `{named}` holds {dataset.kind}: give values of the same kind")
     return Prepared(dataset, Preparation.from_json(stored["preparation"]))
+
+
+def _options(stored: dict[str, Any]) -> DataOptions:
+    """A run's options. Runs made before `values` took a table's whole numbers for grey levels, and go on doing so."""
+    options = stored["options"]
+    before = "values" not in options and stored["kind"] == "bytes" and len(stored["shape"]) == 1
+    return DataOptions(**options, values="bytes") if before else DataOptions(**options)

@@ -26,7 +26,7 @@ from legato.data import memo
 from legato.data.dataset import Content, Problem
 from legato.data.memo import root
 from legato.data.rows import RowNumbers
-from legato.data.writer import ARRAYS, Writer, writing
+from legato.data.writer import ARRAYS, EDITION, Writer, writing
 
 BUILDING = ".building-"
 ABANDONED = 24 * 3600.0  # seconds without a write after which a build of another machine counts as dead
@@ -70,6 +70,8 @@ def load(place: Path) -> Content | None:
     try:
         meta = json.loads((place / "meta.json").read_text())
         dtype, shape = np.dtype(meta["dtype"]), tuple(meta["shape"])
+        if len(shape) == 2 and meta.get("edition", 1) < EDITION:
+            return None
         if (place / "rows.bin").stat().st_size != dtype.itemsize * int(np.prod(shape)):
             return None
         rows = np.memmap(place / "rows.bin", dtype, "r", shape=shape)

@@ -21,6 +21,7 @@ from legato.data.dataset import Kind, Problem
 from legato.data.rows import RowNumbers
 from legato.errors import Mistake
 
+EDITION = 2  # of what a table's numbers become; entries of tables written before are made again (1: integers were grey levels)
 ARRAYS = ("labels", "own", "positions")
 HEADROOM = 2**26  # bytes left free beyond an entry's own: ids, labels, the next person's work
 
@@ -101,6 +102,7 @@ class Writer:
         """Writes what belongs to the rows. A machine that stops right after finds all bytes on disk (fsync)."""
         arrays = dict(zip(ARRAYS, (labels, own, positions), strict=True))
         meta = {
+            "edition": EDITION,
             "shape": self.shape,
             "dtype": self._dtype.str,
             "kind": kind,

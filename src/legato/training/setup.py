@@ -76,7 +76,9 @@ def begin(
     dataset = open_source(source, data_options)
     raw = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, dataset.rows, dataset.splits["train"].all()))
     definition = define(recipe, raw.spec, **chosen)
-    data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"].all()))
+    data = raw  # real numbers are standardised alike for every likelihood, and once is enough to read them all
+    if dataset.kind != "reals":
+        data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, raw.split("train").all()))
     size = min(options.batch_size, len(data.split("train")))
     total = _total(options, definition, data, run, size, device)
     made = plan(options, total, size, auto_precision(device))
