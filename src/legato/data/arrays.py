@@ -104,7 +104,8 @@ def _range(parts: Sequence[np.ndarray], name: str) -> tuple[float, float, bool]:
 def _no_numbers(block: np.ndarray) -> np.ndarray:
     """Where values are NaN, infinite, or beyond what 64 bits hold: wider floats are kept as such."""
     with np.errstate(over="ignore"):
-        return ~np.isfinite(block.astype(np.float64) if block.dtype.itemsize > 8 else block)
+        finite: np.ndarray = np.isfinite(block.astype(np.float64) if block.dtype.itemsize > 8 else block)
+    return ~finite
 
 
 def _first_row(gone: np.ndarray) -> int:

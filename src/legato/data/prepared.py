@@ -61,6 +61,7 @@ class Prepared:
             "likelihood": data.likelihood,
             "splits": {name: len(rows) for name, rows in data.splits.items()},
             "skipped": len(data.problems),
+            "columns": data.roles and data.roles.to_json(),
             "preparation": self.preparation.to_json(),
             "test_checksum": self.preparation.checksum(data.rows, test.all()) if self.preparation.binarise else None,
         }
