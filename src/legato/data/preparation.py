@@ -96,10 +96,10 @@ class Preparation:
         low, high = self.range or (0.0, 1.0)
         return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high if high > low else low + 1)
 
-    def seen(self, images: NDArray[Any]) -> Floats:
-        """Pictures in the data's own units as they are shown: `screen` to [0, 1]."""
+    def seen(self, images: NDArray[Any]) -> Units:
+        """Pictures in the data's own units as they are shown: `screen` to [0, 1]. A table's rows stay what they are."""
         low, high = self.screen
-        return np.asarray(images if (low, high) == (0, 1) else (images - low) / (high - low), np.float32)
+        return images if (low, high) == (0, 1) else np.asarray((images - low) / (high - low), np.float32)
 
     def checksum(self, rows: NDArray[Any], numbers: NDArray[np.int64]) -> str:
         """BLAKE2b of the packed evaluation bits of these rows: two machines that print the same evaluate the same pixels."""

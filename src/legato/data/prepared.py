@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from legato.data.dataset import Dataset
 from legato.data.options import DataOptions
-from legato.data.preparation import Floats, Preparation
+from legato.data.preparation import Floats, Preparation, Units
 from legato.data.sources import open_source
 from legato.data.splits import Split
 from legato.errors import Mistake, unknown
@@ -42,6 +42,10 @@ class Prepared:
     def rows(self, numbers: NDArray[np.int64]) -> Floats:
         """These rows as every evaluation sees them, (n, *data)."""
         return self.preparation.evaluation(np.asarray(self.dataset.rows)[numbers], numbers)
+
+    def seen(self, numbers: NDArray[np.int64]) -> Units:
+        """These rows as a person sees them: pictures in [0, 1], rows of a table in their own units."""
+        return self.preparation.seen(self.preparation.original(np.asarray(self.dataset.rows[numbers])))
 
     def batches(self, numbers: NDArray[np.int64], size: int) -> Iterator[Floats]:
         """The rows in their order, each once, `size` at a time: memory holds one batch."""
