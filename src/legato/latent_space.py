@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from legato.data.preparation import Floats, Preparation
+from legato.data.preparation import Floats, Preparation, Units
 from legato.data.prepared import Prepared, reopen
 from legato.devices import choose, drawing, memory_of_machine
 from legato.errors import Mistake
@@ -79,9 +79,22 @@ class LatentSpace:
         codes = self._over(both, prepared)
         return codes[:, 0], codes[:, 1]
 
-    def decode(self, z: NDArray[Any]) -> Floats:
-        """The mean of p(x|z), (N, *shape), in the data's own units."""
+    def decode(self, z: NDArray[Any]) -> Units:
+        """The mean of p(x|z), (N, *shape), in the data's own units; float64 where they lie far from 0."""
         return self.preparation.restore(self.decode_prepared(z))
+
+    def seen(self, z: NDArray[Any]) -> Units:
+        """`decode` as it is shown: pictures in [0, 1], also those of real numbers, over their training range."""
+        return self.preparation.seen(self.decode(z))
+
+    @property
+    def columns(self) -> list[str]:
+        """What the numbers of a table's row are called: its columns, where the source named them."""
+        used = (self.run.stored("data").get("columns") or {}).get("used", [])
+        width = self.shape[0]
+        if len(used) == width:
+            return [str(name) for name in used]
+        return [f"{used[0] if len(used) == 1 else 'x'}_{i}" for i in range(width)]
 
     def decode_prepared(self, z: NDArray[Any]) -> Floats:
         """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""
@@ -103,7 +116,7 @@ class LatentSpace:
         """The same as a function of tensors, (N, latent_dim) -> (N, *shape): it may be differentiated."""
         return self.model.decode(z.reshape(-1, *self.model.latent.event))
 
-    def reconstruct(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
+    def reconstruct(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Units:
         """The decoded mean of the posterior's mean, (N, *shape)."""
         return self.decode(self.encode(x, rows)[0])
 
@@ -122,7 +135,7 @@ class LatentSpace:
         drawn = random_stream(seed, "draws", "training codes").multivariate_normal(mean, covariance, n, method="eigh")
         return np.asarray(mean + temperature * (drawn - mean), np.float32)
 
-    def sample(self, n: int, *, seed: int = 0, origin: Origin = "auto", temperature: float = 1.0) -> Floats:
+    def sample(self, n: int, *, seed: int = 0, origin: Origin = "auto", temperature: float = 1.0) -> Units:
         """Decoded means of n drawn codes, (n, *shape)."""
         return self.decode(self.draw(n, seed=seed, origin=origin, temperature=temperature))
 

@@ -10,10 +10,10 @@ from legato.commands.application import FLAG, FLAT, application
 from legato.commands.options import Json
 from legato.commands.output import say, write_figures
 from legato.data import DataOptions, describe, open_source, purge
+from legato.data.roles import Roles, some
 from legato.errors import Mistake
 
 app = application("data")
-SHOWN = 12  # problems and labels listed before "and n more"
 
 
 @app.default
@@ -35,32 +35,29 @@ def data(
         return
     if source is None:
         raise Mistake("say which SOURCE to describe: mnist, factors, a folder of images, .npy, .npz, IDX, Parquet (or --purge)")
-    found = describe(open_source(source, options))
+    opened = open_source(source, options)
+    found = describe(opened)
     if json is not None:
         write_figures(found, json)
     if json is None or str(json) != "-":
-        _show(found)
+        _show(found, opened.roles)
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: dict[str, Any], roles: Roles | None) -> None:
     store = found["store"]
     lines = {
         "source": found["source"],
         "count": f"{found['count']:,}",
         "shape": " × ".join(map(str, found["shape"])) + f" ({found['dtype']})",
         "range": f"{found['range'][0]:g} … {found['range'][1]:g}",
+        **(roles.lines() if roles else {}),
         "splits": ", ".join(f"{name} {n:,}" for name, n in found["splits"].items()),
-        "labels": _some([f"{name or 'none'} {n:,}" for name, n in (found["labels"] or {}).items()]) or "none",
+        "labels": some([f"{name or 'none'} {n:,}" for name, n in (found["labels"] or {}).items()]) or "none",
         "likelihood": f"{found['likelihood']}: {found['why']}",
-        "problems": _some([f"{p['id']} ({p['reason']})" for p in found["problems"]]) or "none",
+        "problems": some([f"{p['id']} ({p['reason']})" for p in found["problems"]]) or "none",
         "store": f"{store['path']} ({store['bytes']:,} bytes)" if store else "read in place",
     }
     for name, value in lines.items():
         say(f"{name:<11} {value}")
     for note in found["notes"]:
         say(f"{'note':<11} {note}")
-
-
-def _some(items: list[str]) -> str:
-    more = f", and {len(items) - SHOWN} more (--json lists all)" if len(items) > SHOWN else ""
-    return f"{', '.join(items[:SHOWN])}{more}"

@@ -22,7 +22,7 @@ def encode(
     *,
     data: Source = None,
     split: Split = "all",
-    out: Annotated[Path | None, Parameter(help="A .parquet or .npz file; by default codes.parquet in the run.")] = None,
+    out: Annotated[Path | None, Parameter(help="A .parquet, .csv or .npz file; by default codes.parquet in the run.")] = None,
     place: Where = HERE,
 ) -> None:
     """id, label, mu and sigma of every image, in order. An autoencoder's sigma is 0: a point has no spread."""
@@ -35,5 +35,5 @@ def encode(
         mu, sigma = space.encode(opened.dataset.rows[rows], rows)
         return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
 
-    write_table(path, numbers, some, (".parquet", ".npz"), "encoding")
+    write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding")
     say(f"wrote {path}: {len(numbers):,} codes of {space.latent_dim} dimensions")

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from legato.commands.application import FLAG, application
 from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
 from legato.commands.output import check_animation, chosen_rows, say, write_path, write_rows
+from legato.latent_space import LatentSpace
 
 app = application("interpolate")
 
@@ -42,14 +43,15 @@ def interpolate(
     if cross_fade:
         flat = space.interpolate(images.reshape(len(images), -1), steps=steps)
         strips.append(("pixel cross-fade", flat.reshape(-1, *images.shape[1:])))
-    strips.insert(0, ("stops", _spread(images, steps)))
+    strips.insert(0, ("stops", _spread(images, steps, space)))
     say(f"wrote {write_rows(strips, out or space.run.own('figures') / 'interpolation', space)}")
     if gif is not None:
         say(f"wrote {write_path(space.decode(space.interpolate(stops, steps=24, spherical=spherical)), gif, space)}")
 
 
-def _spread(images: np.ndarray, steps: int) -> np.ndarray:
-    """The stops above their own places on the path, blank between."""
-    spread = np.ones(((len(images) - 1) * (steps - 1) + 1, *images.shape[1:]), images.dtype)
+def _spread(images: np.ndarray, steps: int, space: LatentSpace) -> np.ndarray:
+    """The stops above their own places on the path, white between; no rows of a table."""
+    blank = np.nan if images.ndim == 2 else space.preparation.screen[1]
+    spread = np.full(((len(images) - 1) * (steps - 1) + 1, *images.shape[1:]), blank, images.dtype)
     spread[:: steps - 1] = images
     return spread

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from legato.commands.tables import Columns, write_table
+from legato.data.preparation import Units
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.files import whole_file, write_json
 from legato.latent_space import LatentSpace
 from legato.pictures import grid, save_gif, save_png, strips, to_pillow
 from legato.terminal import one_line, speaks_unicode
-
-Floats = np.ndarray
 
 
 def say(line: str) -> None:
@@ -44,18 +44,29 @@ def chosen_rows(data: Prepared, names: Sequence[str], split: str, n: int, seed: 
     return np.sort(rows.draw(n, "shown", seed))
 
 
-def write_grid(images: Floats, path: Path, space: LatentSpace) -> Path:
-    """One sheet of images; rows of a table as .npy."""
+def write_grid(values: Units, path: Path, space: LatentSpace) -> Path:
+    """One sheet of images; rows of a table as .parquet or .csv under its columns' names, or as .npy."""
     if len(space.shape) == 1:
-        return _array(images, path)
-    return save_png(grid(images), _named(path, ".png"))
+        return _table([("", values)], path, space)
+    _say_range(space)
+    return save_png(grid(space.preparation.seen(values)), _named(path, ".png"))
 
 
-def write_rows(rows: Sequence[tuple[str, Floats]], path: Path, space: LatentSpace) -> Path:
-    """Labelled strips of images; rows of a table as one .npy, (strips, n, D)."""
+def write_rows(rows: Sequence[tuple[str, Units]], path: Path, space: LatentSpace, ids: Sequence[str] | None = None) -> Path:
+    """Labelled strips of images; rows of a table as .parquet or .csv, a strip's after another's, or as .npy (strips, n, D).
+
+    `ids`: of the rows of every strip, where they are of a source.
+    """
     if len(space.shape) == 1:
-        return _array(np.stack([values for _, values in rows]), path)
-    return save_png(strips(rows), _named(path, ".png"))
+        return _table(rows, path, space, ids)
+    _say_range(space)
+    return save_png(strips([(label, space.preparation.seen(values)) for label, values in rows]), _named(path, ".png"))
+
+
+def _say_range(space: LatentSpace) -> None:
+    low, high = space.preparation.screen
+    if (low, high) != (0, 1):
+        say(f"shown from {low:g} (black) to {high:g} (white), the range of the training pictures")
 
 
 def check_animation(path: Path | None, space: LatentSpace) -> None:
@@ -66,18 +77,45 @@ def check_animation(path: Path | None, space: LatentSpace) -> None:
         raise Mistake(f"`{path}` must end in .gif: --gif writes an animation")
 
 
-def write_path(images: Floats, path: Path, space: LatentSpace) -> Path:
+def write_path(images: Units, path: Path, space: LatentSpace) -> Path:
     """An animation there and back."""
     scale = max(1, 256 // max(space.shape[-2:]))
-    return save_gif(to_pillow(images, scale=scale), _named(path, ".gif"))
+    return save_gif(to_pillow(space.preparation.seen(images), scale=scale), _named(path, ".gif"))
 
 
-def _array(values: Floats, path: Path) -> Path:
-    path = _named(path, ".npy")
-    if path.suffix != ".npy":
-        raise Mistake(f"`{path}` must end in .npy: the run is of a table, whose rows are no pictures")
+def _table(rows: Sequence[tuple[str, Units]], path: Path, space: LatentSpace, ids: Sequence[str] | None = None) -> Path:
+    """Columns go by name where they have names: a table's own, `line` and the place in it, or the row's id."""
+    named = bool(space.run.stored("data").get("columns"))
+    path = _named(path, ".parquet" if named else ".npy")
+    if path.suffix == ".npy":
+        return _array(rows, path)
+    if path.suffix not in (".parquet", ".csv"):
+        raise Mistake(f"`{path}` must end in .parquet, .csv or .npy: the run is of a table, whose rows are no pictures")
+    columns = _columns(rows, space.columns, ids)
+    write_table(path, np.arange(len(next(iter(columns.values())))), lambda some: _cut(columns, some), (path.suffix,), "writing")
+    return path
+
+
+def _columns(rows: Sequence[tuple[str, Units]], names: Sequence[str], ids: Sequence[str] | None) -> Columns:
+    values = np.concatenate([values for _, values in rows])
+    there = ~np.isnan(values).all(1)  # the places between the stops of a path are no rows
+    lead: Columns = {}
+    if len(rows) > 1:
+        lead["line"] = [label for label, some in rows for _ in some]
+        lead["id" if ids else "place"] = [*ids] * len(rows) if ids else np.concatenate([np.arange(len(v)) for _, v in rows])
+    # Names of ours give way to the table's own.
+    lead = {f"{name}_" if name in names else name: column for name, column in lead.items()}
+    return _cut({**lead, **{name: values[:, i] for i, name in enumerate(names)}}, np.flatnonzero(there))
+
+
+def _cut(columns: Columns, rows: np.ndarray) -> Columns:
+    return {name: c[rows] if isinstance(c, np.ndarray) else [c[row] for row in rows] for name, c in columns.items()}
+
+
+def _array(rows: Sequence[tuple[str, Units]], path: Path) -> Path:
+    values = [values for _, values in rows]
     with whole_file(path) as file:
-        np.save(file, values, allow_pickle=False)
+        np.save(file, values[0] if len(rows) == 1 else np.stack(values), allow_pickle=False)
     return path
 
 

@@ -33,5 +33,7 @@ def reconstruct(
     if opened.preparation.binarise:
         shown.insert(0, ("its pixels\ndrawn 0 or 1", opened.rows(rows)))
     shown.insert(0, ("image", opened.preparation.original(stored)))
-    written = write_rows(shown, out or space.run.own("figures") / "reconstructions", space)
+    written = write_rows(
+        shown, out or space.run.own("figures") / "reconstructions", space, [opened.dataset.ids[int(r)] for r in rows]
+    )
     say(f"wrote {written}")

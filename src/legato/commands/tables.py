@@ -74,11 +74,20 @@ def _csv(path: Path, blocks: Iterator[Columns]) -> None:
     with whole_file(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
-        for index, block in enumerate(blocks):
+        for index, block in enumerate(map(_flat, blocks)):
             if index == 0:
                 writer.writerow(block)
             writer.writerows(zip(*(["" if v is None else v for v in column] for column in block.values()), strict=True))
         text.detach()
+
+
+def _flat(block: Columns) -> Columns:
+    """A column of vectors as a column for each of its numbers, `mu_0`, `mu_1`, …: CSV has no lists."""
+    flat: Columns = {}
+    for name, column in block.items():
+        wide = isinstance(column, np.ndarray) and column.ndim == 2
+        flat |= {f"{name}_{i}": part for i, part in enumerate(np.asarray(column).T)} if wide else {name: column}
+    return flat
 
 
 def _npz(path: Path, blocks: Iterator[Columns]) -> None:

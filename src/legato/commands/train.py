@@ -22,7 +22,7 @@ from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of
 from legato.run import Run
 from legato.setting import DataSpec, Words
 from legato.training import TrainingOptions, begin, execute, record, resume, warn_of
-from legato.training.setup import Job, path_of
+from legato.training.setup import Job, left_out, path_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +146,8 @@ def _announce(job: Job) -> None:
         f"{job.definition.name} on {job.data.dataset.source}: {words.net} {words.width}×{words.depth}, {words.likelihood}, "
         f"{count:,} weights, {plan.total:,} steps of {plan.batch_size} ({plan.total / job.batches().per_epoch:.1f} epochs)"
     )
-    skipped = len(job.data.dataset.problems)
-    if skipped:
-        print(f"{skipped} unreadable items are left out (`legato data` lists them)")
+    for line in left_out(job.data.dataset):
+        print(line)
     if warning := warn_of(job.definition, job.data):
         print(f"note: {warning}", file=sys.stderr)
 

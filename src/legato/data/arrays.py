@@ -14,12 +14,15 @@ from legato.data import memo, store
 from legato.data.album import check_sides, write_pictures
 from legato.data.dataset import Content, Kind
 from legato.data.fingerprint import fingerprint
-from legato.data.options import DataOptions, Layout
+from legato.data.options import DataOptions, Layout, Values
 from legato.data.rows import RowNumbers, blocks
 from legato.data.writer import Writer
 from legato.errors import Mistake
 from legato.progress import progress
 
+SURVEY = "survey-2"  # the edition of the rule below, so that no memo of an older one is believed
+MOST = {"binary": 1, "bytes": 255}
+EXACT = 2**24  # whole numbers up to here are float32 without loss
 SHAPES = "(N, D) vectors, (N, H, W) grey pictures, (N, H, W, C) or (N, C, H, W) pictures"
 
 
@@ -41,54 +44,84 @@ def _channels_second(array: np.ndarray, layout: Layout) -> np.ndarray:
     return array.transpose(0, 3, 1, 2) if last else array
 
 
-def survey(parts: Sequence[np.ndarray], name: str) -> tuple[Kind, np.dtype]:
+def survey(parts: Sequence[np.ndarray], name: str, values: Values = "auto") -> tuple[Kind, np.dtype]:
     """The kind of values and the dtype they are kept in. Raises `Mistake` on NaN and infinity.
 
-    Floats and integers beyond a byte stay real numbers; integers within a byte are bytes; what is 0 and 1 is binary.
+    What is only 0 and 1 is binary. Whole numbers of a byte are grey levels in pictures; in a table they are numbers like any
+    other, so that a column has the same model whether it was stored as integers or as floats. `values` says otherwise.
     """
+    low, high, whole = _range(parts, name)
     dtype = np.result_type(*parts)
+    kind = _kind(parts[0].ndim, dtype, (low, high), whole) if values == "auto" else values
+    if values in ("binary", "bytes") and not (whole and low >= 0 and high <= MOST[kind]):
+        raise Mistake(
+            f"`{name}` holds values from {low:g} to {high:g}{'' if whole else ', not all whole'}: --values {values} takes "
+            f"{'0 and 1' if values == 'binary' else 'whole numbers from 0 to 255'}; leave it out, or give --values reals"
+        )
+    return kind, _kept(kind, dtype, parts[0].ndim, max(-low, high))
+
+
+def _kind(ndim: int, dtype: np.dtype, extremes: tuple[float, float], whole: bool) -> Kind:
+    low, high = extremes
+    if whole and low >= 0 and high <= 1:
+        return "binary"
+    return "bytes" if ndim > 2 and dtype.kind in "iu" and low >= 0 and high <= 255 else "reals"
+
+
+def _kept(kind: Kind, dtype: np.dtype, ndim: int, largest: float) -> np.dtype:
+    """Digits are kept: a table's integers as they are, a picture's as floats only where those hold every one."""
     if dtype.kind == "b":
-        return "binary", dtype
+        return dtype
     if dtype.kind == "f":
-        kept = np.dtype(np.float64) if dtype.itemsize > 8 else dtype.newbyteorder("=")
-        return ("binary" if _all_finite_and_zero_or_one(parts, name) else "reals"), kept
-    low, high = 0, 0
-    for block in (block for part in parts for block in blocks(part)):
-        low, high = min(low, int(block.min())), max(high, int(block.max()))
-        if dtype == np.uint8 and high > 1:  # nothing further can change the answer
-            return "bytes", dtype
-    if low < 0 or high > 255:
-        return "reals", np.dtype(np.float32)
-    return ("binary" if high <= 1 else "bytes"), np.dtype(np.uint8)
+        return (
+            np.dtype(np.uint8) if kind == "bytes" else np.dtype(np.float64) if dtype.itemsize > 8 else dtype.newbyteorder("=")
+        )
+    if kind != "reals":
+        return np.dtype(np.uint8)
+    return np.dtype(np.float32) if ndim > 2 and largest <= EXACT else dtype.newbyteorder("=")
 
 
-def _all_finite_and_zero_or_one(parts: Sequence[np.ndarray], name: str) -> bool:
-    bad, first, row, binary = 0, -1, 0, True
+def _range(parts: Sequence[np.ndarray], name: str) -> tuple[float, float, bool]:
+    """Smallest and largest value, 0 among them, and whether all are whole. Raises `Mistake` on NaN and infinity."""
+    low, high, whole, row, bad, first = 0.0, 0.0, True, 0, 0, -1
+    bytes_only = np.result_type(*parts) == np.uint8
     for block in (block for part in parts for block in blocks(part)):
-        finite = np.isfinite(block)
-        if not finite.all():
-            bad += int(np.count_nonzero(~finite))
-            if first < 0:
-                first = row + int(np.flatnonzero(~finite.reshape(len(block), -1).all(axis=1))[0])
-        binary = binary and bool(((block == 0) | (block == 1)).all())
+        gone = _no_numbers(block)
+        bad, first = bad + int(gone.sum()), row + _first_row(gone) if first < 0 and gone.any() else first
+        if not bad:
+            low, high = min(low, block.min().item()), max(high, block.max().item())
+            whole = whole and (block.dtype.kind != "f" or bool((block % 1 == 0).all()))
+        if bytes_only and high > 1:  # nothing further can change the answer
+            return 0, 255, True
         row += len(block)
     if bad:
         raise Mistake(
             f"`{name}` holds {bad} values that are NaN or infinite, first in row {first}: fill them in or leave the rows out"
         )
-    return binary
+    return low, high, whole
+
+
+def _no_numbers(block: np.ndarray) -> np.ndarray:
+    """Where values are NaN, infinite, or beyond what 64 bits hold: wider floats are kept as such."""
+    with np.errstate(over="ignore"):
+        finite: np.ndarray = np.isfinite(block.astype(np.float64) if block.dtype.itemsize > 8 else block)
+    return ~finite
+
+
+def _first_row(gone: np.ndarray) -> int:
+    return int(np.flatnonzero(gone.reshape(len(gone), -1).any(axis=1))[0])
 
 
 def content(array: np.ndarray, name: str, digest: str, options: DataOptions) -> Content:
     """An array's rows: read in place where they lie as needed, else converted once into the store."""
     rows = as_rows(array, options.layout, name)
-    key = fingerprint("array", digest, {"layout": options.layout, **options.pictures()})
+    key = fingerprint("array", digest, options.arrays())
     if pictured(rows, options):
         return store.entry(key, lambda writer: _finish(writer, rows, name, options))
     check_shape(rows, name)
-    known = memo.recall(f"survey-{key}")
-    kind, dtype = (known["kind"], np.dtype(known["dtype"])) if known else survey([rows], name)
-    memo.remember(f"survey-{key}", {"kind": kind, "dtype": dtype.str})
+    known = memo.recall(f"{SURVEY}-{key}")
+    kind, dtype = (known["kind"], np.dtype(known["dtype"])) if known else survey([rows], name, options.values)
+    memo.remember(f"{SURVEY}-{key}", {"kind": kind, "dtype": dtype.str})
     if rows.dtype != dtype or not rows.flags.c_contiguous:
         return store.entry(key, lambda writer: _finish(writer, rows, name, options))
     seen = rows.view()
@@ -120,7 +153,7 @@ def build(writer: Writer, parts: Sequence[np.ndarray], name: str, options: DataO
     shapes = {part.shape[1:] for part in parts}
     if len(shapes) > 1:
         raise Mistake(f"the parts of `{name}` have rows of different shapes, {sorted(shapes)}: they must have one")
-    kind, dtype = survey(parts, name)
+    kind, dtype = survey(parts, name, options.values)
     if pictured(parts[0], options):
         return kind, _build_pictures(writer, parts, name, options, kind)
     check_shape(parts[0], name)

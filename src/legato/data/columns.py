@@ -1,18 +1,18 @@
-"""Which columns of a Parquet file are rows: told by their types, or by the person.
+"""What sort of values each column of an Arrow schema has: Parquet's, or any other table's.
 
-Covered: bytes, Hugging Face's {bytes, path}, numbers, lists of numbers. Not covered: reading them (`parquet`).
+Covered: bytes, Hugging Face's {bytes, path}, numbers, lists of numbers, text. Not covered: what a column is for (`roles`),
+reading it (`parquet`).
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from legato.errors import Mistake, unknown
-
-PICTURES = ("image", "img", "picture", "photo", "bytes")
+from legato.data.roles import Column, Sort
 
 
 def is_picture(kind: pa.DataType) -> bool:
@@ -34,35 +34,37 @@ def is_vector(kind: pa.DataType) -> bool:
     return bool(listed and is_number(kind.value_type))
 
 
-def choose(schema: pa.Schema, label: str | None, column: str | None, path: Path) -> list[str]:
-    """The column of pictures, the column of vectors, or the columns of numbers. Raises `Mistake`."""
-    kinds: dict[str, pa.DataType] = {field.name: field.type for field in schema}
-    if column is not None:
-        return _named([name.strip() for name in column.split(",")], kinds, path)
-    pictures = [name for name, kind in kinds.items() if is_picture(kind)]
-    named = [name for name in PICTURES if name in pictures]
-    vectors = [name for name, kind in kinds.items() if is_vector(kind) and name != label]
-    aside = {label, "id", "index", "__index_level_0__"}  # numbers that name a row and say nothing of it
-    numbers = [name for name, kind in kinds.items() if is_number(kind) and name not in aside]
-    for choice in (named[:1], pictures, vectors, numbers):
-        if len(choice) == 1 or (choice and choice is numbers):
-            return choice
-        if choice:
-            raise Mistake(f"`{path}` has several columns of pictures or vectors, {', '.join(choice)}: say which by --column")
-    raise Mistake(
-        f"`{path}` has no column of pictures or numbers, only {', '.join(kinds)}: expected bytes of pictures, numbers, or "
-        "lists of numbers"
-    )
+def columns_of(schema: pa.Schema) -> list[Column]:
+    """The columns of an Arrow schema, by what `roles` asks of each."""
+    index = _pandas_index(schema)
+    return [Column(field.name, _sort(field.type), str(field.type), field.name in index) for field in schema]
 
 
-def _named(names: list[str], kinds: dict[str, pa.DataType], path: Path) -> list[str]:
-    for name in names:
-        if name not in kinds:
-            raise unknown(f"column of `{path}`", name, kinds)
-        alone = len(names) == 1 and (is_picture(kinds[name]) or is_vector(kinds[name]))
-        if not alone and not is_number(kinds[name]):
-            raise Mistake(
-                f"the column `{name}` of `{path}` holds {kinds[name]}: expected one column of pictures (bytes) or of lists "
-                "of numbers, or columns of numbers joined by commas"
-            )
-    return names
+def numbers_of(column: pa.ChunkedArray) -> np.ndarray:
+    """The numbers of a column (N,), as integers where all are, NaN where there is none."""
+    return np.asarray(column.to_numpy())
+
+
+def _sort(kind: pa.DataType) -> Sort:
+    if is_picture(kind):
+        return "picture"
+    if is_vector(kind):
+        return "vector"
+    if is_number(kind):
+        return "real" if types.is_floating(kind) else "integer"
+    return "text" if _is_text(kind) else "other"
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type) or bool(types.is_integer(kind.value_type))
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _pandas_index(schema: pa.Schema) -> set[str]:
+    """The columns that pandas says were a frame's index."""
+    try:
+        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        return {name for name in said.get("index_columns", []) if isinstance(name, str)} | {"__index_level_0__"}
+    except (ValueError, AttributeError, TypeError):
+        return {"__index_level_0__"}

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from legato.data.options import DataOptions
+from legato.data.roles import Roles
 from legato.data.rows import find
 from legato.data.splits import Split
 from legato.errors import Mistake
@@ -57,6 +58,7 @@ class Content:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     store: Path | None = None
+    roles: Roles | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class Dataset:
     rows (N, C, H, W) or (N, D); labels (N,) int64, -1 where unknown, or None; `label_names[label]` is its name;
     splits: "train", "validation", "test" -> its rows, disjoint, together all rows; a `Split` has no first ones.
     `likelihood` is the one that fits; `fingerprint` names content and preparation; `store` is where the rows lie,
-    None where they are read in place.
+    None where they are read in place; `roles` says what each column of a table is for, None where columns have no names.
     """
 
     source: str
@@ -82,6 +84,7 @@ class Dataset:
     notes: tuple[str, ...]
     fingerprint: str
     store: Path | None
+    roles: Roles | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

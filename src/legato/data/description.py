@@ -32,6 +32,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
         "kind": dataset.kind,
         "range": [low, high],
         "labels": _labels(dataset),
+        "columns": dataset.roles and dataset.roles.to_json(),
         "splits": {name: len(rows) for name, rows in dataset.splits.items()},
         "problems": [{"id": problem.id, "reason": problem.reason} for problem in dataset.problems],
         "notes": list(dataset.notes),

@@ -7,6 +7,7 @@ row, real-valued targets.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from legato.data.idx import is_idx, read_array
 from legato.errors import Mistake
 
 Labels = tuple[np.ndarray, tuple[str, ...]]  # (N,) int64, -1 where unknown; index -> name
+NUMBER = re.compile(r"-?[0-9]{1,18}")
 HEADS = frozenset({"id", "file", "filename", "path", "image", "name", "row", "label", "labels", "class"})
 
 
 def encode(values: Sequence[object] | np.ndarray, name: str) -> Labels:
     """Distinct values in order (numbers as numbers) become 0, 1, …; None, NaN, "" and negative numbers become -1.
+
+    Texts stand as they are: "01" and "1" are two classes, in the order of their numbers.
 
     Raises `Mistake` where values are not one per row, or are real numbers.
     """
@@ -31,31 +35,36 @@ def encode(values: Sequence[object] | np.ndarray, name: str) -> Labels:
     if array.ndim != 1:
         raise Mistake(f"labels of `{name}` have the shape {array.shape}: expected (N,), one per row")
     if array.dtype.kind not in "biuf":
-        array = _numbers_or_texts(array)
+        return _texts([_text(value) for value in array])
     if array.dtype.kind == "f":
         if (array % 1 != 0)[np.isfinite(array)].any():
             raise Mistake(f"labels of `{name}` are real numbers: expected classes, as integers or texts")
         array = np.where(np.isfinite(array), array, -1).astype(np.int64)
-    known = array != "" if array.dtype.kind == "U" else array >= 0
+    known = array >= 0
     names, inverse = np.unique(array[known], return_inverse=True)
     codes = np.full(len(array), -1, np.int64)
     codes[known] = inverse
-    return codes, tuple(str(int(n) if names.dtype.kind != "U" else n) for n in names)
+    return codes, tuple(str(int(n)) for n in names)
 
 
-def _numbers_or_texts(array: np.ndarray) -> np.ndarray:
-    """Integers where all texts are integers, so that 10 comes after 9; "" (unknown) becomes -1 there."""
-    missing = [value is None or value != value for value in array]  # only NaN differs from itself
-    texts = ["" if gone else _text(value).strip() for value, gone in zip(array, missing, strict=True)]
-    if any(texts) and all(text.removeprefix("-").isdecimal() and len(text) < 18 for text in texts if text):
-        return np.array([int(text) if text else -1 for text in texts], np.int64)
-    return np.array(texts, dtype=np.str_)
+def _texts(texts: list[str]) -> Labels:
+    """Of texts that are whole numbers, one below 0 is unknown, as it is of numbers, and 10 comes after 9."""
+    named = {text for text in texts if text}
+    if all(NUMBER.fullmatch(text) for text in named):
+        names = sorted((text for text in named if int(text) >= 0), key=lambda text: (int(text), text))
+    else:
+        names = sorted(named)
+    place = {name: code for code, name in enumerate(names)}
+    return np.array([place.get(text, -1) for text in texts], np.int64), tuple(names)
 
 
 def _text(value: object) -> str:
+    """The text of a label; empty where there is none."""
+    if value is None or value != value:  # only NaN differs from itself
+        return ""
     if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+        return value.decode(errors="replace").strip()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def check_length(count: int, rows: int, name: str) -> None:

@@ -26,6 +26,7 @@ from legato.errors import Mistake
 IMAGES = ("images", "x", "X", "data", "arr_0")
 LABELS = ("labels", "y", "Y", "label")
 KERAS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
+REAL = {*LABELS, *(labels for _, labels in KERAS.values())}  # what may hold measurements instead of classes
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 
@@ -40,7 +41,7 @@ def open_npy(path: Path, options: DataOptions) -> Content:
 def open_npz(path: Path, options: DataOptions) -> Content:
     """The images, labels and ids of an .npz file, in the store. Raises `Mistake`."""
     digest = digest_files(["images"], lambda _: str(path))
-    key = fingerprint("npz", digest, {"layout": options.layout, **options.pictures()})
+    key = fingerprint("npz", digest, options.arrays())
     return store.entry(key, lambda writer: _build(writer, path, options))
 
 
@@ -59,10 +60,12 @@ def _build(writer: Writer, path: Path, options: DataOptions) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
-            arrays_of = {key: _member(archive, key, writer, path) for key in _wanted(archive, members, path)}
+            wanted = _wanted(archive, members, path)
+            arrays_of = {key: _member(archive, key, writer, path) for key in wanted}
     except BROKEN as error:
         raise Mistake(f"`{path}` is no whole .npz file ({error}): write it again") from error
-    _write(writer, arrays_of, path, options)
+    left = [f"the array `{key}` is left out: rows are `{wanted[0]}`" for key in sorted(members - {*wanted})]
+    _write(writer, arrays_of, path, options, left)
 
 
 def _wanted(archive: zipfile.ZipFile, members: set[str], path: Path) -> list[str]:
@@ -101,13 +104,15 @@ def _member(archive: zipfile.ZipFile, key: str, writer: Writer, path: Path) -> n
     return _map(target, f"{path}:{key}")
 
 
-def _write(writer: Writer, held: dict[str, np.ndarray], path: Path, options: DataOptions) -> None:
+def _write(writer: Writer, held: dict[str, np.ndarray], path: Path, options: DataOptions, left: list[str]) -> None:
     keras = "x_train" in held
     keys = [KERAS["train"][0], KERAS["test"][0]] if keras else [next(iter(held))]
     parts = [arrays.as_rows(held[key], options.layout, f"{path}:{key}") for key in keys]
     kind, notes = arrays.build(writer, parts, str(path), options)
     counts = [len(rows) for rows in parts]
-    labels, names = _labels(held, counts, keras, path)
+    real = [key for key in held if key in REAL and _real(held[key])]
+    labels, names = _labels({key: held[key] for key in held if key not in real}, counts, keras, path)
+    left = [*left, *(f"the array `{key}` is left out: real numbers are no classes" for key in real)]
     prefixes = ("train-", "test-") if keras else ("",)
     ids = RowNumbers([(prefix, range(count)) for prefix, count in zip(prefixes, counts, strict=True)])
     writer.finish(
@@ -116,8 +121,12 @@ def _write(writer: Writer, held: dict[str, np.ndarray], path: Path, options: Dat
         labels=labels,
         label_names=names,
         own=np.repeat(np.array([TRAIN, TEST], np.uint8), counts) if keras else None,
-        notes=notes,
+        notes=(*notes, *left),
     )
+
+
+def _real(array: np.ndarray) -> bool:
+    return array.dtype.kind == "f" and bool((array % 1 != 0)[np.isfinite(array)].any())
 
 
 def _labels(

@@ -14,6 +14,7 @@ from legato.errors import Mistake
 
 Channels = Literal["auto", 1, 3, 4]
 Layout = Literal["auto", "NHWC", "NCHW"]
+Values = Literal["auto", "binary", "bytes", "reals"]
 
 SMALLEST, LARGEST = 8, 256  # what the networks take, height and width
 
@@ -35,13 +36,17 @@ class DataOptions:
     """Pictures: the colour that transparent parts are laid on, by name or as #rrggbb."""
 
     labels: str | None = None
-    """A file of labels (.npy, IDX, .csv or .txt: one per line, or id,label), or the name of a Parquet column."""
+    """A file of labels (.npy, IDX, .csv or .txt: one per line, or id,label), the name of a column, or none."""
 
     column: str | None = None
     """Parquet: the picture column, or number columns joined by commas; found by itself if not given."""
 
     layout: Layout = "auto"
     """Arrays with four axes: whether channels come last (NHWC) or second (NCHW)."""
+
+    values: Values = "auto"
+    """What numbers are: binary (0 and 1), bytes (grey levels 0 to 255), reals; auto: whole numbers are grey levels in pictures
+    and reals in tables, and what is only 0 and 1 is binary."""
 
     group: str | None = None
     """A regular expression on the id: rows with the same match (group 1 if it has one) stay in one split."""
@@ -59,10 +64,20 @@ class DataOptions:
             raise Mistake(f"`channels` is {self.channels!r}: give auto, 1, 3 or 4")
         if self.layout not in get_args(Layout):
             raise Mistake(f"`layout` is {self.layout!r}: give auto, NHWC or NCHW")
+        if self.values not in get_args(Values):
+            raise Mistake(f"`values` is {self.values!r}: give auto, binary, bytes or reals")
         if self.background != "white":
             _check_colour(self.background)
         if self.group is not None:
             _check_pattern(self.group)
+
+    def arrays(self) -> dict[str, object]:
+        """The options that change how arrays become rows."""
+        return {"layout": self.layout, **self.numbers(), **self.pictures()}
+
+    def numbers(self) -> dict[str, object]:
+        """What is said about numbers, where anything is."""
+        return {} if self.values == "auto" else {"values": self.values}
 
     def pictures(self) -> dict[str, object]:
         """The options that change a picture's values, with those left out that cannot matter."""

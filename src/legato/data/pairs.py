@@ -54,7 +54,7 @@ def open_idx(path: Path, options: DataOptions) -> Content:
 
 def open_pairs(pairs: dict[str, Pair], name: str, options: DataOptions) -> Content:
     """The rows of each pair in turn, in the store; ids are the part's name and the number within it."""
-    key = fingerprint("idx", _digest(pairs), {"layout": options.layout, **options.pictures()})
+    key = fingerprint("idx", _digest(pairs), options.arrays())
     return store.entry(key, lambda writer: _build(writer, pairs, name, options))
 
 

@@ -20,16 +20,16 @@ import pyarrow.parquet as pq
 
 from legato.data import arrays, store
 from legato.data.album import Item, write_pictures
-from legato.data.columns import choose, is_picture, is_vector
+from legato.data.columns import columns_of, is_picture, is_vector, numbers_of
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import Labels, encode
 from legato.data.options import DataOptions
+from legato.data.roles import Roles, roles
 from legato.data.rows import RowNumbers
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
 
-LABELS = ("label", "labels", "class", "y")
 AT_ONCE = 256  # rows of pictures in memory; a batch of numbers takes more
 NUMBERS_AT_ONCE = 65_536
 
@@ -58,19 +58,28 @@ def _batches(file: pq.ParquetFile, rows: int, columns: list[str], path: Path) ->
 
 def _open(file: pq.ParquetFile, path: Path, options: DataOptions) -> Content:
     schema = file.schema_arrow
-    label = options.labels if options.labels in schema.names else next((n for n in LABELS if n in schema.names), None)
-    columns = choose(schema, label, options.column, path)
+    found = _roles(file, path, options)
+    columns, label = list(found.used), found.label
     if file.metadata.num_rows == 0:
         raise Mistake(f"`{path}` has no rows: expected a picture or numbers in each")
     digest = digest_files(["rows"], lambda _: str(path))
-    key = fingerprint("parquet", digest, {"columns": columns, **options.pictures()})
+    key = fingerprint("parquet", digest, {"columns": columns, **options.numbers(), **options.pictures()})
     build = _build_pictures if is_picture(schema.field(columns[0]).type) else _build_numbers
-    content = store.entry(key, lambda writer: build(writer, file, path, columns, options))
-    if label is None or (options.labels is not None and label != options.labels):
+    content = replace(store.entry(key, lambda writer: build(writer, file, path, columns, options)), roles=found)
+    if label is None:
         return content
     codes, names = _labels(file, label, path)
     kept = codes if content.positions is None else codes[content.positions]
     return replace(content, labels=kept, label_names=names, labelled=True)
+
+
+def _roles(file: pq.ParquetFile, path: Path, options: DataOptions) -> Roles:
+    def values(name: str) -> np.ndarray:
+        with _reading(path):
+            return numbers_of(file.read(columns=[name]).column(0))
+
+    asked = None if options.column is None else [name.strip() for name in options.column.split(",")]
+    return roles(columns_of(file.schema_arrow), values, str(path), asked=asked, labels=options.labels)
 
 
 def _build_pictures(writer: Writer, file: pq.ParquetFile, path: Path, columns: list[str], options: DataOptions) -> None:

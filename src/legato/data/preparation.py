@@ -18,7 +18,9 @@ from legato.errors import Mistake
 from legato.setting import Kind
 
 Floats = NDArray[np.float32]
+Units = NDArray[np.floating[Any]]  # float32, or float64 where values in their own units need it
 EVALUATION_SEED = 13126114  # published: the one draw of every evaluation picture (arXiv 1312.6114)
+FINE = 16.0  # scales from 0 up to which float32 resolves a decoded value as finely as the network does, to 10⁻⁶ of a scale
 BLOCK = 1024  # rows whose evaluation noise is drawn together, so that a row's draw depends on its number and nothing else
 
 
@@ -34,6 +36,8 @@ class Preparation:
     binarise: bool = False
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
+    range: tuple[float, float] | None = None
+    """Of pictures of real numbers: the smallest and largest value of training, shown as black and white."""
 
     def training(self, rows: NDArray[Any], rng: np.random.Generator) -> Floats:
         """Rows as training sees them: binarised afresh at every call."""
@@ -66,16 +70,36 @@ class Preparation:
             hint = "" if self.kind == "binary" else ", or the bytes 0 … 255 as integers"
             raise Mistake(f"`x` ({x.dtype}) lies between {low:g} and {high:g}: expected {expected}{hint}")
 
-    def restore(self, x: NDArray[Any]) -> Floats:
-        """The inverse of scaling: decoded values in the data's own units; pixels stay in [0, 1] (for pictures)."""
+    @property
+    def offset(self) -> bool:
+        """Whether values lie so far from 0 that float32 would round away digits (seconds since 1970): they come as float64."""
+        return any(abs(shift) > FINE * scale for shift, scale in zip(self.shift, self.scale, strict=True))
+
+    def restore(self, x: NDArray[Any]) -> Units:
+        """The inverse of scaling: decoded values in the data's own units, float64 where `offset`; pixels stay in [0, 1]."""
         if self.kind != "reals":
             return np.asarray(x, np.float32)
-        shift, scale = (np.asarray(v, np.float32) for v in (self.shift, self.scale))
-        return np.asarray(x * scale + shift, np.float32)
+        dtype = np.float64 if self.offset else np.float32
+        shift, scale = (np.asarray(v, dtype) for v in (self.shift, self.scale))
+        return np.asarray(x * scale + shift, dtype)
 
-    def original(self, rows: NDArray[Any]) -> Floats:
+    def original(self, rows: NDArray[Any]) -> Units:
         """Rows as a person knows them: grey levels in [0, 1] even where the model sees drawn bits; reals in their own units."""
-        return np.asarray(rows / np.float32(255) if self.kind == "bytes" else rows, np.float32)
+        if self.kind == "bytes":
+            return np.asarray(rows / np.float32(255), np.float32)
+        exact = rows.dtype.kind == "f" or np.can_cast(rows.dtype, np.float32)
+        return np.asarray(rows, np.float64 if self.kind == "reals" and (self.offset or not exact) else np.float32)
+
+    @property
+    def screen(self) -> tuple[float, float]:
+        """The values that a picture shows as black and white: 0 and 1, or the training range of reals that leave [0, 1]."""
+        low, high = self.range or (0.0, 1.0)
+        return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high if high > low else low + 1)
+
+    def seen(self, images: NDArray[Any]) -> Units:
+        """Pictures in the data's own units as they are shown: `screen` to [0, 1]. A table's rows stay what they are."""
+        low, high = self.screen
+        return images if (low, high) == (0, 1) else np.asarray((images - low) / (high - low), np.float32)
 
     def checksum(self, rows: NDArray[Any], numbers: NDArray[np.int64]) -> str:
         """BLAKE2b of the packed evaluation bits of these rows: two machines that print the same evaluate the same pixels."""
@@ -92,7 +116,10 @@ class Preparation:
     @staticmethod
     def from_json(stored: dict[str, Any]) -> Preparation:
         """The inverse of `to_json`."""
-        return Preparation(stored["kind"], stored["binarise"], tuple(stored["shift"]), tuple(stored["scale"]))
+        seen = stored.get("range")  # runs made before it was kept show real numbers as they did: from 0 to 1
+        return Preparation(
+            stored["kind"], stored["binarise"], tuple(stored["shift"]), tuple(stored["scale"]), seen and (seen[0], seen[1])
+        )
 
     def _scaled(self, rows: NDArray[Any]) -> Floats:
         if self.kind == "bytes":
@@ -109,8 +136,16 @@ def prepare(kind: Kind, likelihood: str, rows: NDArray[Any], training: NDArray[n
     """
     if kind != "reals":
         return Preparation(kind, binarise=kind == "bytes" and likelihood == "bernoulli")
-    shift, scale = _moments(rows, training)
-    return Preparation(kind, shift=tuple(map(float, shift)), scale=tuple(map(float, scale)))
+    with np.errstate(over="ignore", invalid="ignore"):  # of what is refused in the next line
+        shift, scale = _moments(rows, training)
+    if not (np.isfinite(shift).all() and np.isfinite(scale).all()):
+        column = int(np.flatnonzero(~np.isfinite(shift + scale))[0])
+        raise Mistake(
+            f"the spread of {f'column {column}' if rows.ndim == 2 else 'the pictures'} is beyond what 64-bit numbers hold: "
+            "rescale the values, or leave out those that are no measurements"
+        )
+    seen = None if rows.ndim == 2 else _range(rows, training)
+    return Preparation(kind, shift=tuple(map(float, shift)), scale=tuple(map(float, scale)), range=seen)
 
 
 def coins(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -140,7 +175,14 @@ def _moments(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[NDArray[n
         square = square + (block * block).sum(axes)
     shifted = total / count
     deviation = np.sqrt(np.maximum(square / count - shifted * shifted, 0))
-    return np.atleast_1d(first + shifted), np.atleast_1d(np.where(deviation > 0, deviation, 1.0))
+    return np.atleast_1d(first + shifted), np.atleast_1d(np.where(deviation == 0, 1.0, deviation))
+
+
+def _range(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[float, float]:
+    """Smallest and largest value of the training rows."""
+    some = (rows[training[start : start + BLOCK]] for start in range(0, len(training), BLOCK))
+    extremes = [(float(block.min()), float(block.max())) for block in some]
+    return min(low for low, _ in extremes), max(high for _, high in extremes)
 
 
 def _noise(block: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:

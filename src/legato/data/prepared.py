@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from legato.data.dataset import Dataset
 from legato.data.options import DataOptions
-from legato.data.preparation import Floats, Preparation
+from legato.data.preparation import Floats, Preparation, Units
 from legato.data.sources import open_source
 from legato.data.splits import Split
 from legato.errors import Mistake, unknown
@@ -43,6 +43,10 @@ class Prepared:
         """These rows as every evaluation sees them, (n, *data)."""
         return self.preparation.evaluation(np.asarray(self.dataset.rows)[numbers], numbers)
 
+    def seen(self, numbers: NDArray[np.int64]) -> Units:
+        """These rows as a person sees them: pictures in [0, 1], rows of a table in their own units."""
+        return self.preparation.seen(self.preparation.original(np.asarray(self.dataset.rows[numbers])))
+
     def batches(self, numbers: NDArray[np.int64], size: int) -> Iterator[Floats]:
         """The rows in their order, each once, `size` at a time: memory holds one batch."""
         for start in range(0, len(numbers), size):
@@ -61,6 +65,7 @@ class Prepared:
             "likelihood": data.likelihood,
             "splits": {name: len(rows) for name, rows in data.splits.items()},
             "skipped": len(data.problems),
+            "columns": data.roles and data.roles.to_json(),
             "preparation": self.preparation.to_json(),
             "test_checksum": self.preparation.checksum(data.rows, test.all()) if self.preparation.binarise else None,
         }
@@ -72,10 +77,17 @@ def reopen(stored: dict[str, Any], source: str | Path | NDArray[Any] | None = No
     if source is None and own.startswith("array of "):
         raise Mistake(f"the run was trained on data in memory (an {own}): say which data to use now (--data SOURCE)")
     named = own if source is None else source
-    dataset = open_source(named, DataOptions(**stored["options"]))
+    dataset = open_source(named, _options(stored))
     expected = tuple(stored["shape"])
     if dataset.shape != expected:
         raise Mistake(f"the run was trained on shape {expected}, `{named}` has {dataset.shape}: give data of the same shape")
     if dataset.kind != stored["kind"]:
         raise Mistake(f"the run was trained on {stored['kind']}, `{named}` holds {dataset.kind}: give values of the same kind")
     return Prepared(dataset, Preparation.from_json(stored["preparation"]))
+
+
+def _options(stored: dict[str, Any]) -> DataOptions:
+    """A run's options. Runs made before `values` took a table's whole numbers for grey levels, and go on doing so."""
+    options = stored["options"]
+    before = "values" not in options and stored["kind"] == "bytes" and len(stored["shape"]) == 1
+    return DataOptions(**options, values="bytes") if before else DataOptions(**options)

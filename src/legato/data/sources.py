@@ -14,6 +14,7 @@ import numpy as np
 
 from legato.data.dataset import LIKELIHOOD, Content, Dataset
 from legato.data.options import DataOptions
+from legato.data.roles import NONE
 from legato.data.splits import split
 from legato.errors import Mistake
 from legato.files import told
@@ -110,7 +111,9 @@ def _finish(
     """Labels from a file, splits, and the likelihood that fits."""
     if options.strict and content.problems:  # the store may know of them from an earlier, lenient opening
         raise content.problems[0].mistake()
-    if options.labels is not None and not content.labelled:
+    if options.labels == NONE and not content.labelled:
+        content = replace(content, labels=None, label_names=())
+    elif options.labels is not None and not content.labelled:
         from legato.data.labels import from_file
 
         codes, names = from_file(options.labels, content)
@@ -129,4 +132,5 @@ def _finish(
         notes=content.notes,
         fingerprint=content.fingerprint,
         store=content.store,
+        roles=content.roles,
     )

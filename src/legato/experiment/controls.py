@@ -78,8 +78,9 @@ def _untrained(protocol: Protocol, seed: int) -> Subject:
 
 
 def _components(protocol: Protocol, shared: Material) -> Subject:
-    restore = shared_data(protocol.source, protocol.data).preparation.restore
-    return PrincipalComponents(shared.train.x, LARGE, lambda x: np.clip(restore(x), 0, 1) if shared.pictures else restore(x))
+    preparation = shared_data(protocol.source, protocol.data).preparation
+    limits = preparation.screen if shared.pictures else (-np.inf, np.inf)
+    return PrincipalComponents(shared.train.x, LARGE, lambda x: np.clip(preparation.restore(x), *limits))
 
 
 def _faded(shared: Material, effort: Effort) -> Survey:

@@ -82,7 +82,7 @@ class Catalogue:
 
     def original(self, row: int) -> Floats:
         """A row of the source (1, *shape) in the units of what is decoded. Raises `Mistake` where there is none."""
-        return self.prepared.preparation.original(np.asarray(self.dataset.rows[self.rows([row])]))
+        return self.prepared.seen(self.rows([row]))
 
     def _matches(self, text: str) -> Iterator[int]:
         if not text:

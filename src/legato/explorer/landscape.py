@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from legato.data.preparation import Units
 from legato.explorer.codes import Codes
 from legato.explorer.density import LEVEL, Aggregate, sliced
 from legato.explorer.fields import NONE, Field, Grid, field
@@ -110,6 +111,6 @@ def raw(space: LatentSpace, z: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(decoded.cpu().numpy())
 
 
-def decode(space: LatentSpace, z: NDArray[Any]) -> NDArray[np.float32]:
-    """As `LatentSpace.decode`: the mean of p(x|z), in the data's own units."""
-    return space.preparation.restore(raw(space, z))
+def decode(space: LatentSpace, z: NDArray[Any]) -> Units:
+    """As `LatentSpace.seen`: the mean of p(x|z), pictures in [0, 1], rows of a table in their own units."""
+    return space.preparation.seen(space.preparation.restore(raw(space, z)))

@@ -133,8 +133,7 @@ class Offline:
         catalogue = self.session.catalogue
         for count in PICTURED:
             rows = catalogue.shown[:count]
-            stored = np.stack([np.asarray(catalogue.dataset.rows[int(row)]) for row in rows])
-            found = sheet(small(catalogue.prepared.preparation.original(stored), THUMBNAIL), 32, int(self.budget * THUMBNAILS))
+            found = sheet(small(catalogue.prepared.seen(rows), THUMBNAIL), 32, int(self.budget * THUMBNAILS))
             if found is not None:
                 self.taken += len(found.content)
                 named = catalogue.named(rows)

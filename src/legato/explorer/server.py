@@ -147,7 +147,7 @@ class Routes:
         async with self.reading:
             row = await asyncio.to_thread(as_row, content, data.dataset)
         models = await self._job(request, NEAR, self.session.encode(row))
-        return JSONResponse({"models": models, "image": _inline(png(data.preparation.original(row)))})
+        return JSONResponse({"models": models, "image": _inline(png(data.preparation.seen(data.preparation.original(row))))})
 
     async def code(self, request: Request) -> Response:
         """An image's code under every model."""

@@ -36,6 +36,8 @@ def decoding(spaces: Sequence[LatentSpace]) -> Decoding:
     for space in spaces:
         if space.shape[0] not in COLOURS:
             raise Mistake(f"--live draws pictures of 1 or 3 channels, `{space.run.path}` has {space.shape[0]}: leave it out")
+        if space.preparation.kind == "reals":  # its decoder gives standardised values, which the page would take for [0, 1]
+            raise Mistake(f"--live draws 8-bit pictures, `{space.run.path}` is of real numbers: leave it out")
     package = files("legato.explorer")
     script, binary = package / "_ui" / SCRIPT, package / "_ort" / BINARY
     if not (script.is_file() and binary.is_file()):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from legato.data.preparation import Floats
+from legato.data.preparation import Floats, Units
 from legato.experiment import Experiment
 from legato.experiment.members import LARGE, SMALL, Member, title_of
 from legato.experiment.survey import shared_material
@@ -84,15 +85,15 @@ class Gallery:
 
     def planes(self) -> Figure:
         """What each place decodes to."""
-        return decoded_planes([decoded_plane(one.title, one.space.decode, LATTICE, self._codes(one)) for one in self.small])
+        return decoded_planes([decoded_plane(one.title, one.space.seen, LATTICE, self._codes(one)) for one in self.small])
 
     def samples(self, rung: str) -> Figure:
         """Decoded draws of seed 0 from one rung of the ladder (`prior`, `gaussian`, `mixture`), and real images beside."""
         panels = []
         for one in self.principal:
             visit = Visit(Trained(one.space), self.material, QUICK, 0)
-            panels.append(SamplePanel(one.title, one.space.decode(visit.ladder[rung][:SHOWN])))
-        return sample_panels([*panels, SamplePanel("Real test images", self.material.test.images[:SHOWN])])
+            panels.append(SamplePanel(one.title, one.space.seen(visit.ladder[rung][:SHOWN])))
+        return sample_panels([*panels, SamplePanel("Real test images", self._seen(slice(SHOWN)))])
 
     def paths(self, pairs: int = 2) -> Figure:
         """Straight lines between codes of the first pairs, for each model, and the cross-fade below."""
@@ -102,8 +103,8 @@ class Gallery:
             ends = np.array([a, b])
             for one in self.principal:
                 path = one.space.interpolate(one.space.posterior(self.material.test.x[ends])[0], steps=STEPS)
-                rows.append(ImageRow(one.title, one.space.decode(path)))
-            rows.append(cross_fade(self.material.test.images[ends], STEPS))
+                rows.append(ImageRow(one.title, one.space.seen(path)))
+            rows.append(cross_fade(self._seen(ends), STEPS))
         return interpolation_panel(rows)
 
     def sigmas(self) -> Figure:
@@ -144,6 +145,10 @@ class Gallery:
         return HolesPanel(
             one.title, log_q, (-4, 4, -4, 4), threshold, test.mu[:1000], note=f"{share:.1%} of prior draws in holes"
         )
+
+    def _seen(self, rows: slice | NDArray[np.int64]) -> Units:
+        """Test images as they are shown."""
+        return self.principal[0].space.preparation.seen(self.material.test.images[rows])
 
     def _codes(self, one: Shown) -> Floats | None:
         """Where a plane is looked at: the codes; None where the prior was trained for."""

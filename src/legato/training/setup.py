@@ -17,8 +17,10 @@ from torch import Tensor
 from legato import checkpoint
 from legato.data import DataOptions
 from legato.data.batches import TrainingBatches
+from legato.data.dataset import Dataset
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, reopen
+from legato.data.roles import some
 from legato.data.sources import open_source
 from legato.devices import auto_precision, drawing
 from legato.errors import Mistake
@@ -78,7 +80,9 @@ def begin(
     dataset = open_source(source, data_options)
     raw = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, dataset.rows, dataset.splits["train"].all()))
     definition = define(recipe, raw.spec, **chosen)
-    data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, dataset.splits["train"].all()))
+    data = raw  # real numbers are standardised alike for every likelihood, and once is enough to read them all
+    if dataset.kind != "reals":
+        data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, raw.split("train").all()))
     size = min(options.batch_size, len(data.split("train")))
     total = _total(options, definition, data, run, size, device)
     made = plan(options, total, size, auto_precision(device))
@@ -139,6 +143,13 @@ def warn_of(definition: Definition, data: Prepared) -> str | None:
     if data.preparation.binarise and data.dataset.likelihood != "bernoulli":
         return "bernoulli on 8-bit values: each pixel is drawn from Bernoulli(value/255), so the model is of binary images"
     return None
+
+
+def left_out(dataset: Dataset) -> list[str]:
+    """What training is told of columns and of pictures that are not used, a line each."""
+    lines = [f"{what}: {said}" for what, said in (dataset.roles.lines() if dataset.roles else {}).items()]
+    problems = [f"{problem.id} ({problem.reason})" for problem in dataset.problems]
+    return [*lines, f"{len(problems):,} unreadable items are left out: {some(problems, 3)}"] if problems else lines
 
 
 def _job(

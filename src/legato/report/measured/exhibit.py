@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.data.preparation import Floats, Units
 from legato.lazy import lazy
 from legato.measures.collapse import Collapse, collapse
 from legato.report.html import Badge
@@ -37,6 +38,17 @@ class Exhibit:
     def test(self) -> Codes:
         """Codes of the test rows."""
         return self.visit.test
+
+    def seen(self, z: Floats) -> Units:
+        """What codes decode to, as it is shown."""
+        return self._shown(self.subject.decode(z))
+
+    def images(self, rows: slice | NDArray[np.int64]) -> Units:
+        """Test images as they are shown."""
+        return self._shown(self.material.test.images[rows])
+
+    def _shown(self, images: Units) -> Units:
+        return images if self.subject.space is None else self.subject.space.preparation.seen(images)
 
     @property
     def charged(self) -> bool:

@@ -32,17 +32,17 @@ def samples(shown: Exhibit) -> Figure:
     name = "N(0, I)" if subject.standard_prior else "Its own prior"
     return sample_panels(
         [
-            SamplePanel(name, subject.decode(subject.prior(SAMPLES, seed, "samples"))),
-            SamplePanel("A Gaussian fitted to the codes", subject.decode(gaussian(codes, SAMPLES, seed))),
-            SamplePanel("Real images", shown.material.test.images[:SAMPLES]),
+            SamplePanel(name, shown.seen(subject.prior(SAMPLES, seed, "samples"))),
+            SamplePanel("A Gaussian fitted to the codes", shown.seen(gaussian(codes, SAMPLES, seed))),
+            SamplePanel("Real images", shown.images(slice(SAMPLES))),
         ]
     )
 
 
 def reconstructions(shown: Exhibit) -> Figure:
     """Some test images above what is left of them."""
-    decoded = shown.subject.decode(shown.test.mu[:RECONSTRUCTED])
-    return reconstruction_panel(shown.material.test.images[:RECONSTRUCTED], [ImageRow(shown.title, decoded)])
+    decoded = shown.seen(shown.test.mu[:RECONSTRUCTED])
+    return reconstruction_panel(shown.images(slice(RECONSTRUCTED)), [ImageRow(shown.title, decoded)])
 
 
 def path(shown: Exhibit) -> Figure:
@@ -51,7 +51,7 @@ def path(shown: Exhibit) -> Figure:
     ends = two_places(rows.labels, len(rows))
     a, b = shown.test.mu[ends]
     line = np.stack([lerp(a, b, alpha) for alpha in np.linspace(0, 1, STEPS)]).astype(np.float32)
-    return interpolation_panel([ImageRow(shown.title, shown.subject.decode(line)), cross_fade(rows.images[ends], STEPS)])
+    return interpolation_panel([ImageRow(shown.title, shown.seen(line)), cross_fade(shown.images(ends), STEPS)])
 
 
 def traversals(shown: Exhibit) -> Figure:
@@ -61,7 +61,7 @@ def traversals(shown: Exhibit) -> Figure:
     for dim in shown.ranking[:TRAVERSED]:
         line = np.repeat(codes.mean(0, keepdims=True), STEPS, 0)
         line[:, dim] += spans * codes[:, dim].std()
-        rows.append(ImageRow(f"dimension {dim}", shown.subject.decode(line)))
+        rows.append(ImageRow(f"dimension {dim}", shown.seen(line)))
     return traversal_panel(rows, spans)
 
 
@@ -79,4 +79,4 @@ def latent_map(shown: Exhibit) -> Figure:
 def plane(shown: Exhibit) -> Figure:
     """The plane of two latents, decoded at even steps."""
     codes = None if shown.charged else shown.test.mu[:MAPPED]
-    return decoded_planes([decoded_plane(shown.title, shown.subject.decode, LATTICE, codes, (0, 1))])
+    return decoded_planes([decoded_plane(shown.title, shown.seen, LATTICE, codes, (0, 1))])

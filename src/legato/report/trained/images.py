@@ -27,8 +27,8 @@ CANDIDATES = 1000  # test images among which one of another class is looked for
 
 def sample_figure(subjects: Sequence[Subject], data: Prepared, origin: Origin, real: str = "Real images") -> Figure:
     """The first draws of seed 0 through every model, and a sample of real test images beside them."""
-    originals = data.preparation.original(stored(data, shown_rows(data, SAMPLES)))
-    drawn = [SamplePanel(each.title, each.space.sample(SAMPLES, seed=0, origin=origin)) for each in subjects]
+    originals = data.seen(shown_rows(data, SAMPLES))
+    drawn = [SamplePanel(each.title, each.space.seen(each.space.draw(SAMPLES, seed=0, origin=origin))) for each in subjects]
     return sample_panels([*drawn, SamplePanel(real, originals)])
 
 
@@ -36,8 +36,8 @@ def reconstruction_figure(subjects: Sequence[Subject], data: Prepared) -> Figure
     """Some test images above each model's reconstructions of them."""
     rows = shown_rows(data, RECONSTRUCTED)
     images = stored(data, rows)
-    lines = [ImageRow(each.title, each.space.reconstruct(images, rows)) for each in subjects]
-    return reconstruction_panel(data.preparation.original(images), lines)
+    lines = [ImageRow(each.title, each.space.seen(each.space.encode(images, rows)[0])) for each in subjects]
+    return reconstruction_panel(data.seen(rows), lines)
 
 
 def interpolation_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
@@ -47,15 +47,15 @@ def interpolation_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
     lines = []
     for each in subjects:
         path = each.space.interpolate(each.space.encode(images, rows)[0], steps=STEPS)
-        lines.append(ImageRow(each.title, each.space.decode(path)))
-    return interpolation_panel([*lines, cross_fade(data.preparation.original(images), STEPS)])
+        lines.append(ImageRow(each.title, each.space.seen(path)))
+    return interpolation_panel([*lines, cross_fade(data.seen(rows), STEPS)])
 
 
 def traversal_figure(subject: Subject) -> Figure:
     """A row for each of the most informative dimensions, moved over the training codes' mean ± 3 standard deviations."""
     space = subject.space
     dims, codes = space.traverse(dims=space.ranking()[:TRAVERSED], steps=STEPS, span=SPAN)
-    rows = [ImageRow(f"dimension {dim}", space.decode(line)) for dim, line in zip(dims, codes, strict=True)]
+    rows = [ImageRow(f"dimension {dim}", space.seen(line)) for dim, line in zip(dims, codes, strict=True)]
     return traversal_panel(rows, np.linspace(-SPAN, SPAN, STEPS))
 
 

@@ -33,7 +33,7 @@ def map_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
 def plane_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
     """The plane of two latents, decoded at even steps: over ±3 where a prior was trained for, else where the codes are."""
     return decoded_planes(
-        [decoded_plane(each.title, each.space.decode, LATTICE, _codes(each, data), (0, 1)) for each in subjects]
+        [decoded_plane(each.title, each.space.seen, LATTICE, _codes(each, data), (0, 1)) for each in subjects]
     )
 
 
