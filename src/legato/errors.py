@@ -7,6 +7,7 @@ Not covered: bugs of ours, which stay tracebacks so that they can be reported.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -28,3 +29,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> Mistake:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean `{near[0]}`? " if near else ""
     return Mistake(f"no {what} is named `{name}`: {hint}there are {', '.join(names)}")
+
+
+def tell(line: str) -> None:
+    """One line on stderr, of something that a person should know and that is no mistake."""
+    print(f"legato: {line}", file=sys.stderr, flush=True)

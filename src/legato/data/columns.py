@@ -10,8 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import types
 
+from legato.data.options import DataOptions, RunOptions, columns_of
 from legato.errors import Mistake, unknown
 
+SHOWN = 8  # names in one line
 PICTURES = ("image", "img", "picture", "photo", "bytes")
 
 
@@ -34,11 +36,13 @@ def is_vector(kind: pa.DataType) -> bool:
     return bool(listed and is_number(kind.value_type))
 
 
-def choose(schema: pa.Schema, label: str | None, column: str | None, path: Path) -> list[str]:
+def choose(schema: pa.Schema, label: str | None, options: DataOptions, path: Path) -> list[str]:
     """The column of pictures, the column of vectors, or the columns of numbers. Raises `Mistake`."""
     kinds: dict[str, pa.DataType] = {field.name: field.type for field in schema}
-    if column is not None:
-        return _named([name.strip() for name in column.split(",")], kinds, path)
+    asked = columns_of(options)
+    if asked is not None:
+        _refuse_missing(asked, kinds, options, path)
+        return _named(asked, kinds, path)
     pictures = [name for name, kind in kinds.items() if is_picture(kind)]
     named = [name for name in PICTURES if name in pictures]
     vectors = [name for name, kind in kinds.items() if is_vector(kind) and name != label]
@@ -55,10 +59,26 @@ def choose(schema: pa.Schema, label: str | None, column: str | None, path: Path)
     )
 
 
+def _refuse_missing(names: list[str], kinds: dict[str, pa.DataType], options: DataOptions, path: Path) -> None:
+    missing = [name for name in names if name not in kinds]
+    if not missing:
+        return
+    if not isinstance(options, RunOptions):
+        raise unknown(f"column of `{path}`", missing[0], kinds)
+    others = [name for name in kinds if name not in names]
+    raise Mistake(
+        f"`{path}` lacks {_some(missing)}, which the run was trained on ({_some(names)})"
+        f"{f', and has {_some(others)}' if others else ''}: give a table that has the run's columns under their names"
+    )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(f"`{name}`" for name in names[:SHOWN]) + more
+
+
 def _named(names: list[str], kinds: dict[str, pa.DataType], path: Path) -> list[str]:
     for name in names:
-        if name not in kinds:
-            raise unknown(f"column of `{path}`", name, kinds)
         alone = len(names) == 1 and (is_picture(kinds[name]) or is_vector(kinds[name]))
         if not alone and not is_number(kinds[name]):
             raise Mistake(

@@ -57,6 +57,7 @@ class Content:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     store: Path | None = None
+    columns: tuple[str, ...] = ()  # of a table, by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Dataset:
     rows (N, C, H, W) or (N, D); labels (N,) int64, -1 where unknown, or None; `label_names[label]` is its name;
     splits: "train", "validation", "test" -> its rows, disjoint, together all rows; a `Split` has no first ones.
     `likelihood` is the one that fits; `fingerprint` names content and preparation; `store` is where the rows lie,
-    None where they are read in place.
+    None where they are read in place; `columns` are a table's, by name, in the order of the rows' values.
     """
 
     source: str
@@ -82,6 +83,7 @@ class Dataset:
     notes: tuple[str, ...]
     fingerprint: str
     store: Path | None
+    columns: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

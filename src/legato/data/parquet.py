@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from legato.data.columns import choose, is_picture, is_vector
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import Labels, encode
-from legato.data.options import DataOptions
+from legato.data.options import DataOptions, RunOptions
 from legato.data.rows import RowNumbers
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
@@ -59,13 +59,22 @@ def _batches(file: pq.ParquetFile, rows: int, columns: list[str], path: Path) ->
 def _open(file: pq.ParquetFile, path: Path, options: DataOptions) -> Content:
     schema = file.schema_arrow
     label = options.labels if options.labels in schema.names else next((n for n in LABELS if n in schema.names), None)
-    columns = choose(schema, label, options.column, path)
+    columns = choose(schema, label, options, path)
     if file.metadata.num_rows == 0:
         raise Mistake(f"`{path}` has no rows: expected a picture or numbers in each")
     digest = digest_files(["rows"], lambda _: str(path))
     key = fingerprint("parquet", digest, {"columns": columns, **options.pictures()})
     build = _build_pictures if is_picture(schema.field(columns[0]).type) else _build_numbers
     content = store.entry(key, lambda writer: build(writer, file, path, columns, options))
+    content = replace(content, columns=tuple(columns))
+    if isinstance(options, RunOptions):
+        with suppress(Mistake):  # a column that is no label is none of a run's business
+            return _labelled(content, file, label, path, options)
+        return content
+    return _labelled(content, file, label, path, options)
+
+
+def _labelled(content: Content, file: pq.ParquetFile, label: str | None, path: Path, options: DataOptions) -> Content:
     if label is None or (options.labels is not None and label != options.labels):
         return content
     codes, names = _labels(file, label, path)

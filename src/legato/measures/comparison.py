@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.data.options import DataOptions
 from legato.errors import Mistake
 from legato.families import Bernoulli, Discretized
 from legato.latent_space import LatentSpace
@@ -35,7 +36,7 @@ def compare(
     spaces: Sequence[LatentSpace],
     source: Any = None,
     *,
-    split: str = "test",
+    split: str | None = None,
     k: Draws = 100,
     limit: int | None = None,
     seed: int = 0,
@@ -54,6 +55,7 @@ def compare(
     check_same_data(spaces, given=source is not None)
     check_same_units(spaces)
     data = spaces[0].data(source)
+    split = split or data.default_split
     numbers = rows_of(data, split, limit)
     found = [score(space.model, batches(space, data, numbers), k, seed) for space in spaces]
     return {
@@ -77,16 +79,16 @@ def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> No
     """Raises `Mistake` where runs are of other shapes, values or data; `given` data replace the runs' own."""
     first, *others = [(space.run.path, space.run.stored("data")) for space in spaces]
     for path, stored in others:
-        for key, what in (("shape", "shape"), ("kind", "values")):
-            if stored[key] != first[1][key]:
-                had = f"{first[1][key]} and {stored[key]}"
+        for key, what in (("shape", "shape"), ("kind", "values"), ("columns", "columns")):
+            if stored.get(key, []) != first[1].get(key, []) and (given or key != "columns"):
+                had = f"{first[1].get(key)} and {stored.get(key)}"
                 raise Mistake(f"`{first[0]}` and `{path}` are runs of another {what} ({had}): compare runs of the same data")
         if not given and stored["fingerprint"] != first[1]["fingerprint"]:
             names = f"`{first[1]['source']}` and `{stored['source']}`"
             raise Mistake(
                 f"`{first[0]}` and `{path}` were trained on other data ({names}): name data for both with --data SOURCE"
             )
-        if stored["options"] != first[1]["options"]:
+        if not given and DataOptions(**stored["options"]) != DataOptions(**first[1]["options"]):
             raise Mistake(f"`{first[0]}` and `{path}` read their data with other options, so that their test images differ")
 
 
