@@ -28,7 +28,8 @@ LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
 RANGES: dict[Kind, str] = {"binary": "0 and 1 alone", "bytes": "whole numbers from 0 to 255", "reals": "real numbers"}
 
 
-FAR = 50.0  # standard deviations: pictures in the run's own units do not lie so far from those it was trained on
+SOME = 1000  # rows by which units are told
+UNIT, FAR = 1.5, 20  # mean + deviation of what lies in [0, 1] or [-1, 1]; deviations beyond which nothing of it lies
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,8 @@ def _another_shape(dataset: Dataset, form: Form) -> Mistake:
 def _of_kind(dataset: Dataset, form: Form) -> Dataset:
     """The rows as values of the run's kind: what few rows look like says nothing of what they are. Raises `Mistake`."""
     kind = form.kind
-    if dataset.kind == "bytes" and kind == "reals" and form.is_picture:
-        _refuse_other_units(dataset, form.preparation)
+    if kind == "reals" and form.is_picture:
+        _refuse_grey_levels(dataset, form.preparation)
     if kind == "reals" or (dataset.kind in (kind, "binary") and (kind != "bytes" or dataset.rows.dtype == np.uint8)):
         return replace(dataset, kind=kind)
     low, high, whole = _range(dataset.rows)
@@ -128,13 +129,14 @@ def _of_kind(dataset: Dataset, form: Form) -> Dataset:
     return replace(dataset, rows=_as_bytes(dataset), kind=kind)
 
 
-def _refuse_other_units(dataset: Dataset, preparation: Preparation) -> None:
-    """Grey levels 0 … 255 under a run of pictures in [0, 1] would give numbers, and no sense."""
-    highest = max(float(block.max()) for block in blocks(dataset.rows))
-    if (highest - preparation.shift[0]) / preparation.scale[0] > FAR:
+def _refuse_grey_levels(dataset: Dataset, preparation: Preparation) -> None:
+    """0 … 255 under a run of pictures in [0, 1] would give numbers, and no sense. Some rows tell, in no time."""
+    mean, scale = preparation.shift[0], preparation.scale[0]
+    low, high, whole = _range(dataset.rows[:: max(1, len(dataset) // SOME)])
+    if abs(mean) + scale < UNIT and whole and low >= 0 and UNIT < high <= 255 and high > mean + FAR * scale:
         raise Mistake(
-            f"`{dataset.source}` holds 8-bit values up to {highest:g}, and the run was trained on real numbers around "
-            f"{preparation.shift[0]:.3g} ± {preparation.scale[0]:.3g}: bring them to the run's units, as x / 255"
+            f"`{dataset.source}` holds grey levels up to {high:g}, and the run was trained on real numbers around {mean:.3g} ± "
+            f"{scale:.3g}: bring them to the run's units, as x / 255"
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import types
 
-from legato.data.options import DataOptions, RunOptions, columns_of
+from legato.data.options import DataOptions, RunOptions, named_columns
 from legato.errors import Mistake, unknown
 
 SHOWN = 8  # names in one line
@@ -39,7 +39,7 @@ def is_vector(kind: pa.DataType) -> bool:
 def choose(schema: pa.Schema, label: str | None, options: DataOptions, path: Path) -> list[str]:
     """The column of pictures, the column of vectors, or the columns of numbers. Raises `Mistake`."""
     kinds: dict[str, pa.DataType] = {field.name: field.type for field in schema}
-    asked = columns_of(options)
+    asked = named_columns(options)
     if asked is not None:
         _refuse_missing(asked, kinds, options, path)
         return _named(asked, kinds, path)

@@ -78,7 +78,7 @@ class RunOptions(DataOptions):
     """The table columns that training saw, in its order; none where rows had no names."""
 
 
-def columns_of(options: DataOptions) -> list[str] | None:
+def named_columns(options: DataOptions) -> list[str] | None:
     """The columns that were named, by the person or by the run; None where they are to be found."""
     if isinstance(options, RunOptions) and options.columns:
         return list(options.columns)

@@ -72,7 +72,7 @@ class Prepared:
             "fingerprint": data.fingerprint,
             "count": len(data),
             "shape": list(data.shape),
-            "columns": list(data.columns),
+            "columns": {"used": list(data.columns)} if data.columns else None,
             "kind": data.kind,
             "likelihood": data.likelihood,
             "splits": {name: len(rows) for name, rows in data.splits.items()},
@@ -120,7 +120,7 @@ def _open(source: Any, stored: dict[str, Any], options: RunOptions) -> Prepared:
 
 def _remarks(other: Dataset, stored: dict[str, Any]) -> Iterator[str]:
     """What was done to another source, and to which of its items."""
-    if other.columns and len(other.shape) == 1 and not stored.get("columns"):
+    if other.columns and len(other.shape) == 1 and not used_columns(stored):
         yield f"the run keeps no names of columns, so that those of `{other.source}` are taken in their order"
     if other.problems:
         count = len(other.problems)
@@ -159,9 +159,14 @@ def _own_source(stored: dict[str, Any]) -> str:
     raise Mistake(f"the run's data no longer lie at `{own}`: say where they are now (--data SOURCE), or bring them back")
 
 
+def used_columns(stored: dict[str, Any]) -> tuple[str, ...]:
+    """The names of a table's columns in the order of a row's values; none where rows have none, or the run is an old one."""
+    return tuple((stored.get("columns") or {}).get("used", ()))
+
+
 def _as_said(stored: dict[str, Any]) -> RunOptions:
     """All that was said of the training source, with the columns that were found in it."""
-    return RunOptions(**stored["options"], columns=tuple(stored.get("columns", ())))
+    return RunOptions(**stored["options"], columns=used_columns(stored))
 
 
 def _of_another(stored: dict[str, Any]) -> RunOptions:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.options import DataOptions
+from legato.data.prepared import used_columns
 from legato.errors import Mistake
 from legato.families import Bernoulli, Discretized
 from legato.latent_space import LatentSpace
@@ -79,10 +80,13 @@ def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> No
     """Raises `Mistake` where runs are of other shapes, values or data; `given` data replace the runs' own."""
     first, *others = [(space.run.path, space.run.stored("data")) for space in spaces]
     for path, stored in others:
-        for key, what in (("shape", "shape"), ("kind", "values"), ("columns", "columns")):
-            if stored.get(key, []) != first[1].get(key, []) and (given or key != "columns"):
-                had = f"{first[1].get(key)} and {stored.get(key)}"
+        for key, what in (("shape", "shape"), ("kind", "values")):
+            if stored[key] != first[1][key]:
+                had = f"{first[1][key]} and {stored[key]}"
                 raise Mistake(f"`{first[0]}` and `{path}` are runs of another {what} ({had}): compare runs of the same data")
+        ours, theirs = used_columns(first[1]), used_columns(stored)
+        if given and ours and theirs and ours != theirs:
+            raise Mistake(f"`{first[0]}` and `{path}` were trained on other columns: compare runs of the same ones")
         if not given and stored["fingerprint"] != first[1]["fingerprint"]:
             names = f"`{first[1]['source']}` and `{stored['source']}`"
             raise Mistake(
