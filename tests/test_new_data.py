@@ -20,6 +20,8 @@ from legato.data import DataOptions, open_source
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, reopen
 from legato.errors import Mistake, Stopped
+from legato.experiment.family import Protocol
+from legato.experiment.run import Experiment, refuse_other_data
 from legato.explorer.opening import prepare as visit
 from legato.report.trained.subjects import opened
 from legato.run import Run
@@ -138,6 +140,18 @@ def test_pictures_of_another_size_are_brought_to_the_runs_and_it_is_said(places,
     assert "16×16" in " ".join(found.remarks)
     with pytest.raises(Mistake, match="same shape"):
         reopen(stored(places["bytes"]), npy(tmp_path / "a.npy", np.zeros((3, 20, 20), np.uint8)))
+
+
+def test_a_single_picture_is_enough(places, tmp_path):
+    photo = folder_of(tmp_path, {"today.png": COLOUR[0]}) / "today.png"
+    for kind in ("colour", "grey"):
+        found = reopen(stored(places[kind]), photo)
+        assert (list(found.dataset.ids), found.default_split, found.dataset.source) == (["today.png"], "all", str(photo))
+    np.testing.assert_array_equal(reopen(stored(places["colour"]), photo).dataset.rows, COLOUR[:1])
+    photo.write_bytes(photo.read_bytes()[:99])
+    for kind, said in {"colour": "cannot be read", "table": "same shape"}.items():
+        with pytest.raises(Mistake, match=said):
+            reopen(stored(places[kind]), photo)
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
@@ -313,3 +327,13 @@ def test_a_run_goes_on_with_its_data_in_another_place_and_with_no_others(runs, s
     found, expected = (all_of(run) | {"data.json": None} for run in (out, runs["vae"]))
     assert found == expected
     assert Run(out).stored("data")["source"] == str(tmp_path / "moved" / "g.npz")
+
+
+def test_claims_do_not_go_on_with_a_source_that_changed(places, tmp_path):
+    experiment = Experiment(Protocol(str(places["bytes"]), DataOptions(), None, 5), tmp_path, quick=True, seeds=1)
+    run, kept = Run(experiment.members[-1].path(tmp_path)), stored(places["bytes"])
+    run.path.mkdir(parents=True)
+    run.data.write_text(json.dumps(kept))
+    refuse_other_data(experiment, kept["fingerprint"])
+    with pytest.raises(Mistake, match="is not what"):
+        refuse_other_data(experiment, stored(places["binary"])["fingerprint"])

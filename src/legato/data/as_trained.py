@@ -7,6 +7,7 @@ Not covered: whether the source is the run's own (`prepared`); pictures in array
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from legato.data import arrays, store
 from legato.data.dataset import Dataset, Kind
 from legato.data.fingerprint import fingerprint
 from legato.data.options import LARGEST, SMALLEST, Channels, Layout, RunOptions
+from legato.data.pictures import SUFFIXES, PictureForm, Unreadable, decode
 from legato.data.preparation import Preparation
 from legato.data.rows import blocks
 from legato.data.sources import open_source
@@ -28,7 +30,7 @@ LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
 RANGES: dict[Kind, str] = {"binary": "0 and 1 alone", "bytes": "whole numbers from 0 to 255", "reals": "real numbers"}
 
 
-SOME = 1000  # rows by which units are told
+SOME = 100  # rows by which units are told
 UNIT, FAR = 1.5, 20  # mean + deviation of what lies in [0, 1] or [-1, 1]; deviations beyond which nothing of it lies
 
 
@@ -55,6 +57,8 @@ def open_as_trained(source: Any, form: Form, options: RunOptions) -> Dataset:
 
     Its fingerprint is that under `options` wherever these suffice, so that a copy of the training source is known by it.
     """
+    if _is_picture(source):
+        return _one_picture(Path(source).expanduser(), form, options)
     first: Mistake | None = None
     sized = False
     for attempt in _attempts(source, form, options):
@@ -85,6 +89,25 @@ def _attempts(source: Any, form: Form, options: RunOptions) -> Iterator[RunOptio
     yield replace(options, size=None, channels="auto")
 
 
+def _is_picture(source: Any) -> bool:
+    return isinstance(source, str | Path) and Path(source).suffix.lower() in SUFFIXES and Path(source).expanduser().is_file()
+
+
+def _one_picture(path: Path, form: Form, options: RunOptions) -> Dataset:
+    """The source that a single picture is: one row, whose id is the file's name."""
+    if not form.is_picture or form.shape[0] not in CHANNELS:
+        raise Mistake(f"`{path}` is a picture, and the run's rows have the shape {form.shape}: give data of the same shape")
+    squared = _squared(form, options)
+    try:
+        pixels = decode(str(path), PictureForm(form.shape[0], squared.size, options.crop, options.background)).pixels
+    except Unreadable as error:
+        raise Mistake(f"`{path}` cannot be read: {error}; give a whole picture") from None
+    dataset = _of_kind(open_source(pixels[None], RunOptions(layout="NCHW")), form)
+    if dataset.shape != form.shape:
+        raise _another_shape(replace(dataset, source=str(path)), form)
+    return replace(dataset, source=str(path), ids=[path.name])
+
+
 def _holds_files(source: Any) -> bool:
     """Whether pictures would be encoded ones, in files or a Parquet column, which come in any size."""
     if not isinstance(source, str | Path):
@@ -92,8 +115,9 @@ def _holds_files(source: Any) -> bool:
     path = Path(source).expanduser()
     if not path.is_file():
         return path.is_dir()
-    with open(path, "rb") as file:
+    with suppress(OSError), open(path, "rb") as file:  # what cannot be opened has been told of
         return file.read(4) == b"PAR1"
+    return False
 
 
 def _squared(form: Form, options: RunOptions) -> RunOptions:
@@ -132,8 +156,10 @@ def _of_kind(dataset: Dataset, form: Form) -> Dataset:
 def _refuse_grey_levels(dataset: Dataset, preparation: Preparation) -> None:
     """0 … 255 under a run of pictures in [0, 1] would give numbers, and no sense. Some rows tell, in no time."""
     mean, scale = preparation.shift[0], preparation.scale[0]
+    if abs(mean) + scale >= UNIT:
+        return
     low, high, whole = _range(dataset.rows[:: max(1, len(dataset) // SOME)])
-    if abs(mean) + scale < UNIT and whole and low >= 0 and UNIT < high <= 255 and high > mean + FAR * scale:
+    if whole and low >= 0 and UNIT < high <= 255 and high > mean + FAR * scale:
         raise Mistake(
             f"`{dataset.source}` holds grey levels up to {high:g}, and the run was trained on real numbers around {mean:.3g} ± "
             f"{scale:.3g}: bring them to the run's units, as x / 255"

@@ -152,11 +152,11 @@ def _own_source(stored: dict[str, Any]) -> str:
     own: str = stored["source"]
     if own.startswith(IN_MEMORY):
         raise Mistake(f"the run was trained on data in memory (an {own}): say which data to use now (--data SOURCE)")
-    if place_of(own) != own or Path(own).exists():
+    if own in (MNIST, FACTORS) or Path(own).expanduser().exists():
         return own
-    if own in (MNIST, FACTORS):
-        return own
-    raise Mistake(f"the run's data no longer lie at `{own}`: say where they are now (--data SOURCE), or bring them back")
+    raise Mistake(
+        f"the run's data no longer lie at `{place_of(own)}`: say where they are now (--data SOURCE), or bring them back"
+    )
 
 
 def used_columns(stored: dict[str, Any]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from legato.experiment.members import Member, family
 from legato.experiment.work import Task, begin_worker, count_steps, do, do_controls
 from legato.files import read_json, write_json
 from legato.progress import progress
+from legato.run import Run
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Experiment:
 def conduct(experiment: Experiment) -> int:
     """Trains and measures everyone; returns the number of steps. Raises `Stopped` on Ctrl-C, `Mistake` for what cannot be."""
     dataset = open_source(experiment.protocol.source, experiment.protocol.data)
+    refuse_other_data(experiment, dataset.fingerprint)
     threads = 0 if experiment.side_by_side == 1 else 1
     with _pool(experiment, threads) as pool:
         steps = _steps(experiment, dataset.shape, pool)
@@ -88,6 +90,16 @@ def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
             raise Mistake(f"`{path}` says {name} = {stored.get(name)}, this asks for {value}: choose another --out")
     write_json(path, {**asked, "seeds": max(experiment.seeds, int(stored["seeds"]))})
     return int(stored["steps"])
+
+
+def refuse_other_data(experiment: Experiment, fingerprint: str) -> None:
+    """Raises `Mistake` where members were trained before on what the source was then: they would not compare."""
+    for run in (Run(member.path(experiment.out)) for member in experiment.members):
+        if run.data.is_file() and run.stored("data")["fingerprint"] != fingerprint:
+            raise Mistake(
+                f"`{experiment.protocol.source}` is not what `{run.path}` was trained on: bring the old data back, or choose "
+                "another --out"
+            )
 
 
 def _refuse_foreign(out: Path) -> None:
