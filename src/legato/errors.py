@@ -7,6 +7,7 @@ Not covered: bugs of ours, which stay tracebacks so that they can be reported.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -32,3 +33,8 @@ def near(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     alike = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"{f'did you mean `{alike[0]}`? ' if alike else ''}there are {', '.join(names)}"
+
+
+def tell(line: str) -> None:
+    """One line on stderr, of something that a person should know and that is no mistake."""
+    print(f"legato: {line}", file=sys.stderr, flush=True)

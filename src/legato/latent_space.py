@@ -19,7 +19,7 @@ from torch import Tensor
 from legato.data.preparation import Floats, Preparation, Units
 from legato.data.prepared import Prepared, reopen
 from legato.devices import choose, drawing, memory_of_machine
-from legato.errors import Mistake
+from legato.errors import Mistake, tell
 from legato.files import damaged, told
 from legato.model import LatentVariableModel
 from legato.recipe import Definition, Recipe, module_of
@@ -46,6 +46,7 @@ class LatentSpace:
         self.recipe, self.preparation, self.shape, self.run, self.definition = recipe, preparation, shape, run, definition
         self.model: LatentVariableModel = recipe.model.eval().requires_grad_(False)
         self.device = next(self.model.parameters()).device
+        self._told: set[str] = set()
         self.latent_dim = int(np.prod(self.model.latent.event))
 
     @property
@@ -59,8 +60,13 @@ class LatentSpace:
         return self.recipe.objective.charges_rate
 
     def data(self, source: Any = None) -> Prepared:
-        """The run's own data, or another source, prepared as the run's were."""
-        return reopen(self.run.stored("data"), source)
+        """The run's own data, or another source, prepared as the run's were. Says on stderr, once, where data have changed."""
+        found = reopen(self.run.stored("data"), source)
+        for remark in found.remarks:
+            if remark not in self._told:
+                tell(f"{self.run.path}: {remark}")
+        self._told.update(found.remarks)
+        return found
 
     def encode(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> tuple[Floats, Floats]:
         """μ and σ of q(z|x), (N, latent_dim) each, in order; σ = 0 for a point mass.

@@ -30,7 +30,7 @@ LESS = (
 def compare(
     *runs: Annotated[Path, Parameter(help="Two RUNs or more; the first is the reference.")],
     data: Source = None,
-    split: Split = "test",
+    split: Split = None,
     k: Annotated[int | Literal["auto"], Parameter(help=DRAWS)] = 100,
     limit: Annotated[int | None, Parameter(help="A random sample of so many examples, the same for every run.")] = None,
     seed: Seed = 0,

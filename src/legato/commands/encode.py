@@ -9,7 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, RunPath, Source, Split, Where
+from legato.commands.options import HERE, Rows, RunPath, Source, Where
 from legato.commands.output import say
 from legato.commands.tables import Column, labels_of, write_table
 
@@ -21,7 +21,7 @@ def encode(
     run: RunPath,
     *,
     data: Source = None,
-    split: Split = "all",
+    split: Rows = "all",
     out: Annotated[Path | None, Parameter(help="A .parquet, .csv or .npz file; by default codes.parquet in the run.")] = None,
     place: Where = HERE,
 ) -> None:

@@ -23,7 +23,7 @@ def evaluate(
     run: RunPath,
     *,
     data: Source = None,
-    split: Split = "test",
+    split: Split = None,
     k: Annotated[int | Literal["auto"], Parameter(help=DRAWS)] = 1000,
     limit: Annotated[int | None, Parameter(help="Only the first so many examples of the split.")] = None,
     seed: Seed = 0,

@@ -21,7 +21,7 @@ def interpolate(
     run: RunPath,
     *names: str,
     data: Source = None,
-    split: Split = "test",
+    split: Split = None,
     steps: Annotated[int, Parameter(help="Pictures from one stop to the next, both included.")] = 9,
     spherical: Annotated[bool, Parameter(help="Along the great circle instead of the straight line."), FLAG] = False,
     cross_fade: Annotated[bool, Parameter(help="Add a row that blends the pixels instead of the codes.")] = True,

@@ -14,7 +14,11 @@ from legato.latent_space import LatentSpace, load
 
 RunPath = Annotated[Path, Parameter(help="A RUN: the folder that `legato train` made.")]
 Source = Annotated[str | None, Parameter(name="--data", help="SOURCE; by default the run's own data.")]
-Split = Annotated[str, Parameter(help="train, validation, test, or all.")]
+Split = Annotated[
+    str | None,
+    Parameter(help="train, validation, test, or all. By default test of the run's own data, and all of other data."),
+]
+Rows = Annotated[str, Parameter(name="--split", help="train, validation, test, or all.")]
 Out = Annotated[Path | None, Parameter(help="Where to write; by default in the run's figures/.")]
 Seed = Annotated[int, Parameter(help="Fixes every draw.", validator=Number(gte=0, lt=2**31))]
 

@@ -34,10 +34,11 @@ def write_figures(content: Mapping[str, Any], path: Path) -> None:
         write_json(path, content)
 
 
-def chosen_rows(data: Prepared, names: Sequence[str], split: str, n: int, seed: int) -> np.ndarray:
+def chosen_rows(data: Prepared, names: Sequence[str], split: str | None, n: int, seed: int) -> np.ndarray:
     """The rows that were named (ids or row numbers); without names, n drawn at random from the split, in order."""
     if names:
         return np.array([data.dataset.find(name) for name in names], np.int64)
+    split = split or data.default_split
     rows = data.split(split)
     if n < 1 or not len(rows):
         raise Mistake(f"there is nothing to show: --n is {n}, the split `{split}` has {len(rows)} rows")

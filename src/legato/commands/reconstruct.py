@@ -18,7 +18,7 @@ def reconstruct(
     run: RunPath,
     *names: str,
     data: Source = None,
-    split: Split = "test",
+    split: Split = None,
     n: Annotated[int, Parameter(name=["--n", "-n"], help="How many, drawn at random, where none are named.")] = 10,
     seed: Seed = 0,
     out: Out = None,

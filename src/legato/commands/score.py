@@ -25,7 +25,7 @@ def score(
     run: RunPath,
     *,
     data: Source = None,
-    split: Split = "test",
+    split: Split = None,
     k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 100,
     seed: Seed = 0,
     out: Annotated[Path | None, Parameter(help="A .parquet, .csv or .npz file; by default scores.csv in the run.")] = None,
@@ -39,7 +39,7 @@ def score(
     """
     space = place.load(run)
     opened = space.data(data)
-    numbers = opened.split(split).all()
+    numbers = opened.split(split or opened.default_split).all()
     path = out or space.run.path / "scores.csv"
 
     k_hat: list[np.ndarray] = []

@@ -16,6 +16,7 @@ from legato.commands.application import FLAG, application
 from legato.commands.options import Place
 from legato.commands.output import say
 from legato.data import DataOptions
+from legato.data.prepared import place_of, reopen
 from legato.devices import choose
 from legato.errors import Mistake
 from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of, options_of
@@ -110,11 +111,12 @@ def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place
     if target.overwrite:
         raise Mistake("--resume goes on with a run and --overwrite replaces it: give one of them")
     run, minutes = Run.existing(target.out), said.pop("checkpoint_minutes")
-    _refuse_changes(run, name, {**said, "data": target.data})
+    _refuse_changes(run, name, {**said, "data": None})
+    moved = None if target.data is None else _moved(run, target.data)
     before = run.stored("training")  # the same device and threads again, or sums would be rounded in another order
     device = choose(before["device"] if place.device == "auto" else place.device, place.threads or before["threads"])
     with run.writing():
-        job = resume(run, device, place.module or module_of(name or ""))
+        job = resume(run, device, place.module or module_of(name or ""), moved)
         say(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
         execute(job, minutes)
     _finished(job)
@@ -133,6 +135,21 @@ def _refuse_changes(run: Run, name: str | None, said: dict[str, Any]) -> None:
                 f"--{option.replace('_', '-')} is {before.get(option)} in `{run.path}` and cannot become {value}: "
                 "--resume goes on with what was stopped"
             )
+
+
+def _moved(run: Run, source: str) -> str | None:
+    """The place where the run's data lie now, None where that is where they lay. Raises `Mistake` for other data."""
+    stored = run.stored("data")
+    if place_of(source) == place_of(stored["source"]):
+        return None
+    try:
+        found = reopen(stored, source)
+        reason = "its content is another"
+    except Mistake as mistake:
+        found, reason = None, str(mistake)
+    if found is None or not found.own:
+        raise Mistake(f"--data is {stored['source']} in `{run.path}` and cannot become {source}: {reason}")
+    return source
 
 
 def _known(name: str) -> dict[str, inspect.Parameter]:

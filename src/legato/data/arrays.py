@@ -155,7 +155,7 @@ def build(writer: Writer, parts: Sequence[np.ndarray], name: str, options: DataO
         raise Mistake(f"the parts of `{name}` have rows of different shapes, {sorted(shapes)}: they must have one")
     kind, dtype = survey(parts, name, options.values)
     if pictured(parts[0], options):
-        return kind, _build_pictures(writer, parts, name, options, kind)
+        return kind, build_pictures(writer, parts, name, options, kind)
     check_shape(parts[0], name)
     writer.reserve(sum(part.size for part in parts) * dtype.itemsize)
     with progress(f"preparing {name}", sum(map(len, parts)), unit="rows") as bar:
@@ -165,9 +165,8 @@ def build(writer: Writer, parts: Sequence[np.ndarray], name: str, options: DataO
     return kind, ()
 
 
-def _build_pictures(
-    writer: Writer, parts: Sequence[np.ndarray], name: str, options: DataOptions, kind: Kind
-) -> tuple[str, ...]:
+def build_pictures(writer: Writer, parts: Sequence[np.ndarray], name: str, options: DataOptions, kind: Kind) -> tuple[str, ...]:
+    """Writes the rows of all parts as pictures of the options' size and channels; notes. Raises `Mistake` for other values."""
     channels = parts[0].shape[1]
     if kind != "bytes" or channels not in (1, 3, 4):
         raise Mistake(

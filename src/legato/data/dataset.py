@@ -87,6 +87,11 @@ class Dataset:
     roles: Roles | None = None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of a table's columns, in the order of a row's values; none where they have no names."""
+        return self.roles.used if self.roles else ()
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """One row's shape: (C, H, W) or (D,)."""
         return self.rows.shape[1:]

@@ -85,6 +85,21 @@ class DataOptions:
         return {**squared, "channels": self.channels, "background": self.background}
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(DataOptions):
+    """How a run reads a source. It is not to be trained on, so that it needs no splits: one row is enough."""
+
+    columns: tuple[str, ...] = ()
+    """The table columns that training saw, in its order; none where rows had no names."""
+
+
+def named_columns(options: DataOptions) -> list[str] | None:
+    """The columns that were named, by the person or by the run; None where they are to be found."""
+    if isinstance(options, RunOptions) and options.columns:
+        return list(options.columns)
+    return None if options.column is None else [name.strip() for name in options.column.split(",")]
+
+
 def _check_colour(colour: str) -> None:
     from PIL import ImageColor
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from legato.data.columns import columns_of, is_picture, is_vector, numbers_of
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import Labels, encode
-from legato.data.options import DataOptions
-from legato.data.roles import Roles, roles
+from legato.data.options import DataOptions, RunOptions, named_columns
+from legato.data.roles import Roles, refuse_missing, roles
 from legato.data.rows import RowNumbers
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
@@ -66,6 +66,14 @@ def _open(file: pq.ParquetFile, path: Path, options: DataOptions) -> Content:
     key = fingerprint("parquet", digest, {"columns": columns, **options.numbers(), **options.pictures()})
     build = _build_pictures if is_picture(schema.field(columns[0]).type) else _build_numbers
     content = replace(store.entry(key, lambda writer: build(writer, file, path, columns, options)), roles=found)
+    if isinstance(options, RunOptions):
+        with suppress(Mistake):  # a column that is no label is none of a run's business
+            return _labelled(content, file, label, path)
+        return content
+    return _labelled(content, file, label, path)
+
+
+def _labelled(content: Content, file: pq.ParquetFile, label: str | None, path: Path) -> Content:
     if label is None:
         return content
     codes, names = _labels(file, label, path)
@@ -78,7 +86,9 @@ def _roles(file: pq.ParquetFile, path: Path, options: DataOptions) -> Roles:
         with _reading(path):
             return numbers_of(file.read(columns=[name]).column(0))
 
-    asked = None if options.column is None else [name.strip() for name in options.column.split(",")]
+    asked = named_columns(options)
+    if isinstance(options, RunOptions) and asked is not None:
+        refuse_missing(asked, file.schema_arrow.names, str(path))
     return roles(columns_of(file.schema_arrow), values, str(path), asked=asked, labels=options.labels)
 
 

@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.data.as_trained import Form, open_as_trained
 from legato.data.dataset import Dataset
-from legato.data.options import DataOptions
+from legato.data.options import DataOptions, RunOptions
 from legato.data.preparation import Floats, Preparation, Units
-from legato.data.sources import open_source
+from legato.data.sources import FACTORS, MNIST
 from legato.data.splits import Split
 from legato.errors import Mistake, unknown
 from legato.setting import DataSpec
 
+IN_MEMORY = "array of "
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """A dataset and its preparation."""
+    """A dataset and its preparation.
+
+    `own`: these are the data of the run that prepares them, as they were or changed since; else another source.
+    `remarks`: what whoever uses these data should be told, a line each.
+    """
 
     dataset: Dataset
     preparation: Preparation
+    own: bool = True
+    remarks: tuple[str, ...] = ()
 
     @property
     def spec(self) -> DataSpec:
         """What a recipe is told of these data."""
         return DataSpec(self.dataset.shape, self.dataset.kind, self.dataset.likelihood)
+
+    @property
+    def default_split(self) -> str:
+        """`test` of a run's own data; of any other source `all`, since no model was trained on any of it."""
+        return "test" if self.own else "all"
 
     def split(self, name: str) -> Split:
         """A split by its name; `all` is every row. Raises `Mistake` for a name that does not exist."""
@@ -56,8 +71,8 @@ class Prepared:
         """What `data.json` keeps."""
         data, test = self.dataset, self.dataset.splits["test"]
         return {
-            "source": data.source,
-            "options": asdict(data.options),
+            "source": place_of(data.source),
+            "options": asdict(data.options) | {"labels": _place_of_labels(data)},
             "fingerprint": data.fingerprint,
             "count": len(data),
             "shape": list(data.shape),
@@ -72,22 +87,97 @@ class Prepared:
 
 
 def reopen(stored: dict[str, Any], source: str | Path | NDArray[Any] | None = None) -> Prepared:
-    """The data of a run, or another `source` prepared in the same way. Raises `Mistake` where its shape is another."""
+    """The data of a run, or another `source` read as the run read its own.
+
+    What was said of the training source's labels, groups, strictness and splits is said of no other: a source counts as the
+    run's own where it lies in the same place, or is the same by its fingerprint. Raises `Mistake` where it cannot be read so.
+    """
+    if source is not None and not _same_place(source, stored["source"]):
+        other = _open(source, stored, _of_another(stored))
+        if other.dataset.fingerprint != stored["fingerprint"]:
+            return replace(other, own=False, remarks=tuple(_remarks(other.dataset, stored)))
+    return _reopen_own(_own_source(stored) if source is None else source, stored)
+
+
+def _reopen_own(source: Any, stored: dict[str, Any]) -> Prepared:
+    options, remarks = _as_said(stored), []
+    try:
+        found = _open(source, stored, options)
+    except Mistake as mistake:
+        if options.labels is None:
+            raise
+        found = _open(source, stored, replace(options, labels=None))  # no run needs its labels
+        remarks.append(f"the rows go without labels: {mistake}")
+    if found.dataset.fingerprint != stored["fingerprint"]:
+        remarks.append(
+            f"`{found.dataset.source}` is not what the run was trained on (its fingerprint differs): it has changed since, or "
+            "is another source of that name; what follows is of what lies there now"
+        )
+    return replace(found, remarks=tuple(remarks))
+
+
+def _open(source: Any, stored: dict[str, Any], options: RunOptions) -> Prepared:
+    preparation = Preparation.from_json(stored["preparation"])
+    dataset = open_as_trained(source, Form(tuple(stored["shape"]), preparation), options)
+    return Prepared(replace(dataset, likelihood=stored["likelihood"]), preparation)
+
+
+def _remarks(other: Dataset, stored: dict[str, Any]) -> Iterator[str]:
+    """What was done to another source, and to which of its items."""
+    if other.columns and len(other.shape) == 1 and not used_columns(stored):
+        yield f"the run keeps no names of columns, so that those of `{other.source}` are taken in their order"
+    if other.problems:
+        count = len(other.problems)
+        yield f"{count} unreadable item{'s' if count > 1 else ''} of `{other.source}` left out: {_first(other)}"
+    for note in other.notes:
+        yield f"`{other.source}`: {note}"
+
+
+def _first(other: Dataset) -> str:
+    return f"`{other.problems[0].id}`, {other.problems[0].reason} (`legato data {other.source}` lists them)"
+
+
+def place_of(source: str) -> str:
+    """Where a source lies, whatever folder one is in: an absolute path, or the name of what lies nowhere."""
+    return source if source in (MNIST, FACTORS) or source.startswith(IN_MEMORY) else os.path.abspath(Path(source).expanduser())
+
+
+def _place_of_labels(data: Dataset) -> str | None:
+    """The file of labels as an absolute path; a column's name as it is."""
+    labels = data.options.labels
+    return place_of(labels) if labels is not None and Path(labels).expanduser().is_file() else labels
+
+
+def _same_place(source: str | Path | NDArray[Any], own: str) -> bool:
+    return isinstance(source, str | Path) and place_of(str(source)) == place_of(own)
+
+
+def _own_source(stored: dict[str, Any]) -> str:
     own: str = stored["source"]
-    if source is None and own.startswith("array of "):
+    if own.startswith(IN_MEMORY):
         raise Mistake(f"the run was trained on data in memory (an {own}): say which data to use now (--data SOURCE)")
-    named = own if source is None else source
-    dataset = open_source(named, _options(stored))
-    expected = tuple(stored["shape"])
-    if dataset.shape != expected:
-        raise Mistake(f"the run was trained on shape {expected}, `{named}` has {dataset.shape}: give data of the same shape")
-    if dataset.kind != stored["kind"]:
-        raise Mistake(f"the run was trained on {stored['kind']}, `{named}` holds {dataset.kind}: give values of the same kind")
-    return Prepared(dataset, Preparation.from_json(stored["preparation"]))
+    if own in (MNIST, FACTORS) or Path(own).expanduser().exists():
+        return own
+    raise Mistake(
+        f"the run's data no longer lie at `{place_of(own)}`: say where they are now (--data SOURCE), or bring them back"
+    )
 
 
-def _options(stored: dict[str, Any]) -> DataOptions:
-    """A run's options. Runs made before `values` took a table's whole numbers for grey levels, and go on doing so."""
+def used_columns(stored: dict[str, Any]) -> tuple[str, ...]:
+    """The names of a table's columns in the order of a row's values; none where rows have none, or the run is an old one."""
+    return tuple((stored.get("columns") or {}).get("used", ()))
+
+
+def _as_said(stored: dict[str, Any]) -> RunOptions:
+    """All that was said of the training source, with the columns that were found in it.
+
+    Runs made before `values` took a table's whole numbers for grey levels, and go on doing so.
+    """
     options = stored["options"]
     before = "values" not in options and stored["kind"] == "bytes" and len(stored["shape"]) == 1
-    return DataOptions(**options, values="bytes") if before else DataOptions(**options)
+    return RunOptions(**options, **({"values": "bytes"} if before else {}), columns=used_columns(stored))
+
+
+def _of_another(stored: dict[str, Any]) -> RunOptions:
+    """What a run's options say of any source: how a picture becomes a row, and which columns are read."""
+    return replace(_as_said(stored), labels=None, group=None, strict=False, split_seed=DataOptions.split_seed)

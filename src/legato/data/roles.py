@@ -93,6 +93,22 @@ def roles(
     return Roles(tuple(used), left_out, label)
 
 
+def refuse_missing(names: Sequence[str], known: Sequence[str], name: str) -> None:
+    """Raises `Mistake` where a source lacks a column that a run was trained on: columns go by name, never by their order."""
+    missing = [each for each in names if each not in known]
+    if missing:
+        others = [each for each in known if each not in names]
+        raise Mistake(
+            f"`{name}` lacks {_quoted(missing)}, which the run was trained on ({_quoted(names)})"
+            f"{f', and has {_quoted(others)}' if others else ''}: give a table that has the run's columns under their names"
+        )
+
+
+def _quoted(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(f"`{name}`" for name in names[:SHOWN]) + more
+
+
 def _label(
     columns: Mapping[str, Column], values: Callable[[str], np.ndarray], said: str | None, asked: Sequence[str]
 ) -> str | None:

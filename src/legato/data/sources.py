@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from legato.data.dataset import LIKELIHOOD, Content, Dataset
-from legato.data.options import DataOptions
+from legato.data.options import DataOptions, RunOptions
 from legato.data.roles import NONE
-from legato.data.splits import split
+from legato.data.splits import NAMES, Split, split
 from legato.errors import Mistake
 from legato.files import told
 
@@ -125,7 +125,7 @@ def _finish(
         labels=content.labels,
         label_names=content.label_names,
         ids=content.ids,
-        splits=split(content.ids, options.split_seed, own=content.own, group=options.group, held=held),
+        splits=_splits(content, options, held),
         kind=content.kind,
         likelihood=likelihood or LIKELIHOOD[content.kind],
         problems=content.problems,
@@ -134,3 +134,13 @@ def _finish(
         store=content.store,
         roles=content.roles,
     )
+
+
+def _splits(content: Content, options: DataOptions, held: int | None) -> dict[str, Split]:
+    try:
+        return split(content.ids, options.split_seed, own=content.own, group=options.group, held=held)
+    except Mistake:
+        if not isinstance(options, RunOptions):
+            raise
+        rows = np.arange(len(content.ids))  # too few to share out, and nothing is to be trained: all are held out
+        return {name: Split(rows if name == "test" else rows[:0]) for name in NAMES}

@@ -24,6 +24,7 @@ from legato.experiment.work import Task, count_steps, do, do_controls
 from legato.experiment.workers import unheard, workers
 from legato.files import read_json, write_json
 from legato.progress import progress
+from legato.run import Run
 from legato.schema import Within
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -68,6 +69,7 @@ def conduct(experiment: Experiment) -> int:
     Whatever ends it early ends its workers, who save what they train: `stoppable` makes a line of a signal.
     """
     dataset = open_source(experiment.protocol.source, experiment.protocol.data)
+    refuse_other_data(experiment, dataset.fingerprint)
     threads = 0 if experiment.side_by_side == 1 else 1
     with workers(experiment.side_by_side, experiment.out, threads) as pool:
         steps = _steps(experiment, dataset.shape, pool)
@@ -105,6 +107,16 @@ def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
             raise Mistake(f"`{path}` says {name} = {stored.get(name)}, this asks for {value}: choose another --out")
     write_json(path, {**asked, "seeds": max(experiment.seeds, stored["seeds"])})
     return int(stored["steps"])
+
+
+def refuse_other_data(experiment: Experiment, fingerprint: str) -> None:
+    """Raises `Mistake` where members were trained before on what the source was then: they would not compare."""
+    for run in (Run(member.path(experiment.out)) for member in experiment.members):
+        if run.data.is_file() and run.stored("data")["fingerprint"] != fingerprint:
+            raise Mistake(
+                f"`{experiment.protocol.source}` is not what `{run.path}` was trained on: bring the old data back, or choose "
+                "another --out"
+            )
 
 
 def _refuse_foreign(out: Path) -> None:

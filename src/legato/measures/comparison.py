@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.data.options import DataOptions
+from legato.data.prepared import used_columns
 from legato.errors import Mistake
 from legato.families import Bernoulli, Discretized
 from legato.latent_space import LatentSpace
@@ -35,7 +37,7 @@ def compare(
     spaces: Sequence[LatentSpace],
     source: Any = None,
     *,
-    split: str = "test",
+    split: str | None = None,
     k: Draws = 100,
     limit: int | None = None,
     seed: int = 0,
@@ -54,6 +56,7 @@ def compare(
     check_same_data(spaces, given=source is not None)
     check_same_units(spaces)
     data = spaces[0].data(source)
+    split = split or data.default_split
     numbers = rows_of(data, split, limit)
     found = [score(space.model, batches(space, data, numbers), k, seed) for space in spaces]
     return {
@@ -81,12 +84,15 @@ def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> No
             if stored[key] != first[1][key]:
                 had = f"{first[1][key]} and {stored[key]}"
                 raise Mistake(f"`{first[0]}` and `{path}` are runs of another {what} ({had}): compare runs of the same data")
+        ours, theirs = used_columns(first[1]), used_columns(stored)
+        if given and ours and theirs and ours != theirs:
+            raise Mistake(f"`{first[0]}` and `{path}` were trained on other columns: compare runs of the same ones")
         if not given and stored["fingerprint"] != first[1]["fingerprint"]:
             names = f"`{first[1]['source']}` and `{stored['source']}`"
             raise Mistake(
                 f"`{first[0]}` and `{path}` were trained on other data ({names}): name data for both with --data SOURCE"
             )
-        if stored["options"] != first[1]["options"]:
+        if not given and DataOptions(**stored["options"]) != DataOptions(**first[1]["options"]):
             raise Mistake(f"`{first[0]}` and `{path}` read their data with other options, so that their test images differ")
 
 

@@ -32,18 +32,26 @@ NO_POSTERIOR = "a point mass has no density: an autoencoder has a distortion, an
 
 
 def evaluate(
-    space: LatentSpace, source: Any = None, *, split: str = "test", k: Draws = 1000, limit: int | None = None, seed: int = 0
+    space: LatentSpace,
+    source: Any = None,
+    *,
+    split: str | None = None,
+    k: Draws = 1000,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """elbo, rate, distortion, nll, bits_per_dim, ess, untrusted_share, trust, active_units, kl_per_dimension, data, run.
 
-    JSON-ready. On the `split` of the run's data, or of another `source` prepared alike; nll with exactly k importance draws per
-    example, or, with k = "auto", as many as each one's weights need, and annealing where none would do (as_needed.py).
+    JSON-ready. On the `split` of the run's data (default: test), or of another `source` prepared alike (default: all); nll with
+    exactly k importance draws per example, or, with k = "auto", as many as each one's weights need, and annealing where none
+    would do (as_needed.py).
     `limit`: a sample of so many examples (`data` says n). Intervals are over the examples; one seed, one trained model.
     """
     for name, number in {"k": k, "limit": limit}.items():
         if number not in (None, AUTO) and (isinstance(number, str) or number < 1):
             raise Mistake(f"`{name}` must be 1 or more{' or auto' if name == 'k' else ''}, got {number}")
     data = space.data(source)
+    split = split or data.default_split
     numbers = rows_of(data, split, limit)
     rows = batches(space, data, numbers)
     if k == AUTO and space.has_density:

@@ -19,7 +19,7 @@ from legato.data import DataOptions
 from legato.data.batches import TrainingBatches
 from legato.data.dataset import Dataset
 from legato.data.preparation import prepare
-from legato.data.prepared import Prepared, reopen
+from legato.data.prepared import Prepared, place_of, reopen
 from legato.data.roles import some
 from legato.data.sources import open_source
 from legato.devices import auto_precision, drawing
@@ -98,18 +98,21 @@ def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
         write_json(job.run.training, {**job.plan.to_json(), **_circumstances(asked, job.learner.device)})
 
 
-def resume(run: Run, device: torch.device, module: str | None = None) -> Job:
+def resume(run: Run, device: torch.device, module: str | None = None, moved: str | None = None) -> Job:
     """A run as it was stopped: at its newest whole checkpoint, or at its start where it has none yet.
 
     `module` allows the import of a recipe of one's own: a folder from elsewhere must not choose what code is run.
+    `moved`: where the run's data lie now, which the run then remembers. Raises `Mistake` where they are not what they were.
     """
     made, stored = Plan.from_json(run.stored("training")), run.stored("data")
     definition, _ = sentence_of(run, module)
-    data = reopen(stored)
+    data = reopen(stored, moved)
     if data.dataset.fingerprint != stored["fingerprint"]:
         raise Mistake(
             f"`{data.dataset.source}` is not what `{run.path}` was trained on: bring the old data back, or train anew"
         )
+    if moved is not None:
+        write_json(run.data, {**stored, "source": place_of(moved)})
     job = _job(run, made, definition, data, device, {}, module)
     found = checkpoint.read_newest(run.checkpoints, job.learner.tensors())
     if found is None:

@@ -59,11 +59,13 @@ def opened(spaces: Sequence[LatentSpace], source: Any) -> Prepared:
 
 
 def shown_rows(data: Prepared, most: int) -> NDArray[np.int64]:
-    """Up to `most` rows that figures show, drawn of the test split, or of everything where that holds fewer than two examples.
+    """Up to `most` rows that figures show, drawn of the test split, or of everything where the data are not the runs' own.
+
+    Of everything, too, where the test split holds fewer than two examples.
 
     One sample for all figures of a report, of which those that show less show a part; nobody picks.
     """
-    test = data.split("test")
+    test = data.split(data.default_split)
     return (test if len(test) > 1 else data.split("all")).draw(SHOWN, "shown")[:most]
 
 
