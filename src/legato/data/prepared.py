@@ -173,9 +173,10 @@ def _as_said(stored: dict[str, Any]) -> RunOptions:
 
     Runs made before `values` took a table's whole numbers for grey levels, and go on doing so.
     """
-    options = stored["options"]
-    before = "values" not in options and stored["kind"] == "bytes" and len(stored["shape"]) == 1
-    return RunOptions(**options, **({"values": "bytes"} if before else {}), columns=used_columns(stored))
+    options: dict[str, Any] = stored["options"]
+    if "values" not in options and stored["kind"] == "bytes" and len(stored["shape"]) == 1:
+        options = {**options, "values": "bytes"}
+    return RunOptions(**options, columns=used_columns(stored))
 
 
 def _of_another(stored: dict[str, Any]) -> RunOptions:
