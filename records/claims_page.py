@@ -1,6 +1,6 @@
 """The tables of docs/claims.md, from a recorded experiment.
 
-    legato claims --data mnist --seeds 5 --minutes-per-model 1 --out runs/claims
+    legato claims --data mnist --seeds 5 --steps-per-model 3007 --out runs/claims
     python records/claims_page.py runs/claims      # keeps claims.json and every figure here, and makes the page's tables anew
     python records/claims_page.py                  # makes them anew from what is kept
 
@@ -26,7 +26,7 @@ from legato.report.interval import bracketed
 
 HERE = Path(__file__).parent
 PAGE, CLAIMED, FIGURES = HERE.parent / "docs" / "claims.md", HERE / "claims-mnist.json", HERE / "claims-mnist-figures.json"
-BEFORE = HERE / "claims-mnist-first.json"  # the first edition's, as which today's claims-mnist.json is to be kept
+BEFORE = HERE / "claims-mnist-first.json"  # the first edition's
 ORDER = (
     *("autoencoder", "noise", "pull", "mean-only", "fixed-noise"),
     *("beta-0.01", "beta-0.1", "beta-0.3", "beta-1", "beta-4", "beta-10"),
@@ -129,7 +129,7 @@ def tables(claim: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]
     yield "|---|---|---|---|---|"
     for rule in claim["rule"]:
         found = bracketed(estimate(rule["estimate"]))
-        yield f"| {rule['says']}: {_sides(rule, titles)} | {found} | {margins(rule)} | {_p(rule)} | {rule['verdict']} |"
+        yield f"| {_cell(rule['says'])}: {_sides(rule, titles)} | {found} | {margins(rule)} | {_p(rule)} | {rule['verdict']} |"
     yield ""
     yield f"The primary measure, {claim['rule'][0]['measure']} ({_unit(claim)}), of everyone:"
     yield ""
@@ -138,6 +138,11 @@ def tables(claim: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]
     yield "|---|---|"
     for one in everyone.values():
         yield f"| {one['title']} | {bracketed(estimate(one))} |"
+
+
+def _cell(text: str) -> str:
+    """Text in a table, where a bar would begin the next column."""
+    return text.replace("|", r"\|")
 
 
 def _sides(rule: Mapping[str, Any], titles: Mapping[str, str]) -> str:

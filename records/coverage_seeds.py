@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Draw = Callable[[tuple[int, ...]], Floats]
 
 FIGURES: dict[str, dict[str, list[float | None]]] = json.loads(
-    (Path(__file__).parent / "claims-mnist-figures.json").read_text()
+    (Path(__file__).parent / "claims-mnist-figures-first.json").read_text()
 )
 FIXED = ("cross-fade", "mean-image", "nearest-copy", "pca", "train-against-test")
 STAND_INS = {"beta-4": "beta-3", "pull": "mean-only"}  # for models that the first record has not

@@ -14,6 +14,7 @@ from legato.experiment.contrasts import Evidence, contrasts
 from legato.experiment.scales import SHARES, Share, scale_of
 from legato.measures.estimate import Estimate, absent
 from legato.measures.seeds import LOGARITHM, NEGATIVE, PLAIN
+from legato.report.claim_figures import forest
 from legato.survey.chapters import CHAPTERS
 
 
@@ -294,3 +295,9 @@ def test_every_rules_measure_and_every_figure_of_a_survey_has_the_scale_that_its
     assert scale_of("force balance") is scale_of("detached gradient") is scale_of("kid prior") is PLAIN
     named = [name for chapter in CHAPTERS for name in chapter.measures]
     assert all(any(name.startswith(prefix) for name in named) for prefix in SHARES)
+
+
+def test_a_figure_below_0_over_seeds_and_above_it_in_the_first_is_drawn_on_an_axis_that_has_a_0():
+    figure = forest(evidence("force balance", beta=[0.81, 0.82, 0.80], small=[0.005, -0.13, -0.17]), "force balance", "R²")
+    assert figure is not None
+    assert figure.axes[0].get_xscale() == "linear"

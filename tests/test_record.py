@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import claims_page
 import pytest
 
 from legato.claims import CLAIMS, EDITION, LEVEL, Verdict, combined, table_hash, word
@@ -18,24 +19,25 @@ def read(name: str) -> dict[str, Any]:
     return json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-QUICK, FIRST = read("claims-mnist-quick"), read("claims-mnist")  # by the second edition of the table, and by the first
+FULL, QUICK, FIRST = read("claims-mnist"), read("claims-mnist-quick"), read("claims-mnist-first")  # the last by the first table
+TODAYS = pytest.mark.parametrize("record", [FULL, QUICK], ids=["full", "quick"])
 
 
-def test_the_page_of_the_first_edition_has_its_verdicts():
-    text = (RECORDS.parent / "docs" / "claims.md").read_text(encoding="utf-8")
-    for claim in FIRST["claims"]:
-        assert f"| [{claim['id']}](#claim-{claim['id']}) | {claim['sentence']} | **{claim['verdict']}** |" in text
-        for rule in claim["rule"]:
-            assert rule["says"] in text
+def test_the_pages_tables_are_the_records():
+    page = claims_page.PAGE.read_text(encoding="utf-8")
+    assert claims_page.filled(page) == page
+    for claim in FULL["claims"]:
+        assert f"| [{claim['id']}](#claim-{claim['id']}) | {claim['sentence']} | **{claim['verdict']}** |" in page
+        assert all(claims_page._cell(rule["says"]) in page for rule in claim["rule"])
 
 
-@pytest.mark.parametrize("record", [QUICK], ids=["quick"])
+@TODAYS
 def test_a_record_was_judged_by_the_table_of_today(record):
     assert record["protocol"]["rules_hash"] == table_hash(declared())
     assert record["protocol"]["edition"] == EDITION
 
 
-@pytest.mark.parametrize("record", [QUICK], ids=["quick"])
+@TODAYS
 @pytest.mark.parametrize("number", [claim.id for claim in CLAIMS])
 def test_every_verdict_follows_from_its_p_values_adjusted_for_the_number_of_claims(record, number):
     kept = record["claims"][number - 1]
@@ -44,7 +46,7 @@ def test_every_verdict_follows_from_its_p_values_adjusted_for_the_number_of_clai
     assert combined(words).value == kept["verdict"]
 
 
-@pytest.mark.parametrize("record", [QUICK], ids=["quick"])
+@TODAYS
 @pytest.mark.parametrize("kind", ["holds", "past failing", "fails"])
 def test_the_adjusted_p_values_are_holms(record, kind):
     """Written out by its definition: the k-th smallest of m, times m − k + 1, no less than those before it."""
@@ -56,7 +58,7 @@ def test_the_adjusted_p_values_are_holms(record, kind):
         assert adjusted == pytest.approx(least)
 
 
-@pytest.mark.parametrize("record", [QUICK], ids=["quick"])
+@TODAYS
 def test_a_row_that_is_not_adjusted_holds_where_its_95_percent_interval_lies_beyond_the_margin(record):
     rules = [rule for claim in record["claims"] for rule in claim["rule"] if "adjusted p" not in rule and rule["upto"] is None]
     assert len(rules) > 10
@@ -69,15 +71,17 @@ def test_a_row_that_is_not_adjusted_holds_where_its_95_percent_interval_lies_bey
         assert (rule["verdict"] == Verdict.HOLDS) == beyond == (rule["p"]["holds"] <= LEVEL)
 
 
-def test_the_quick_record_has_four_seeds_of_six_models():
-    members = {(one["name"], one["seed"]) for one in QUICK["protocol"]["members"] if one["latent_dim"] == 16}
-    assert QUICK["protocol"]["seeds"] == 4
-    assert len(members) == 24
+@pytest.mark.parametrize(("record", "seeds", "models"), [(FULL, 5, 11), (QUICK, 4, 6)], ids=["full", "quick"])
+def test_a_record_has_so_many_seeds_of_so_many_models(record, seeds, models):
+    members = {(one["name"], one["seed"]) for one in record["protocol"]["members"] if one["latent_dim"] == 16}
+    assert record["protocol"]["seeds"] == seeds
+    assert len(members) == seeds * models
 
 
-def test_a_seeds_figures_are_those_the_first_editions_verdicts_rest_on():
-    figures = json.loads((RECORDS / "claims-mnist-figures.json").read_text(encoding="utf-8"))
-    for claim in FIRST["claims"]:
+@pytest.mark.parametrize(("record", "name"), [(FULL, "claims-mnist-figures"), (FIRST, "claims-mnist-figures-first")])
+def test_a_seeds_figures_are_those_the_verdicts_rest_on(record, name):
+    figures = read(name)
+    for claim in record["claims"]:
         for name, one in claim["primary"].items():
             kept = [value for value in figures[name][one["measure"]] if value is not None]
             told = [seed["value"] for seed in one["seeds"] if seed["value"] is not None]

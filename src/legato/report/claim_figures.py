@@ -91,5 +91,6 @@ def balanced(curves: Curves) -> Figure | None:
 
 
 def _wide(rows: list[EstimateRow]) -> bool:
-    values = [row.over_images.value for row in rows if row.over_images.value is not None]
+    """Whether a logarithmic axis is needed, and can be had: what is 0 or below, of all seeds or the first, is not on it."""
+    values = [value for row in rows for value in (row.over_images.value, row.shown.value) if value is not None]
     return min(values) > 0 and max(values) / min(values) > 30
