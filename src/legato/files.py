@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from legato.errors import Mistake
 from legato.schema import fault
 
 MOST_JSON = 1 << 26  # bytes: what is larger is no JSON of ours, and would fill the memory while it is parsed
+DEEPEST = 64  # brackets within brackets: ours have six, and a thousand break whatever walks through them
+_SIGNS = re.compile(rb'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)  # text in quotes is passed over whole
 AGAIN = "restore it, or train the run again"
 
 
@@ -149,10 +152,21 @@ def read_json(path: Path, *kinds: Any, remedy: str = AGAIN) -> dict[str, Any]:
 
 def parse(text: bytes, what: str, remedy: str = AGAIN) -> Any:
     """JSON of finite numbers. Raises `Mistake` for anything else, however deep."""
+    if _depth(text) > DEEPEST:
+        raise damaged(what, f"it is nested more than {DEEPEST} deep", remedy)
     try:
         return json.loads(text.decode(), parse_constant=_not_json)
-    except (ValueError, RecursionError) as error:  # bytes that are no text, digits without end, brackets without end
+    except ValueError as error:  # bytes that are no text, digits without end
         raise damaged(what, str(error), remedy) from None
+
+
+def _depth(text: bytes) -> int:
+    depth = deepest = 0
+    for sign in _SIGNS.finditer(text):
+        depth += sign[0] in b"[{"
+        depth -= sign[0] in b"]}"
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def damaged(what: str, why: str, remedy: str = AGAIN) -> Mistake:

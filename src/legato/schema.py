@@ -8,9 +8,11 @@ two values mean together.
 
 from __future__ import annotations
 
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -23,7 +25,6 @@ NAMES: dict[Any, str] = {
     bool: "true or false",
     NoneType: "nothing",
 }
-SHOWN = 40  # characters of a value that is none
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _is(kind: Any, value: Any) -> bool:
 def _record(kind: Any, value: Any, at: str) -> str | None:
     if not isinstance(value, dict):
         return _told(kind, value, at)
-    known, spared = get_type_hints(kind, include_extras=True), _spared(kind)
+    known, spared = _hints(kind), _spared(kind)
     if lacking := [name for name in known if name not in spared and name not in value]:
         return f"it does not say `{_below(at, lacking[0])}`"
     if is_dataclass(kind) and (foreign := [name for name in value if name not in known]):
@@ -79,11 +80,16 @@ def _record(kind: Any, value: Any, at: str) -> str | None:
     return next(filter(None, found), None)
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+@cache
 def _spared(kind: Any) -> set[str]:
     """The names that may be absent. (A TypedDict's own `__optional_keys__` does not see through postponed annotations.)"""
     if is_typeddict(kind):
-        hints = get_type_hints(kind, include_extras=True)
-        return {name for name, hint in hints.items() if get_origin(hint) is NotRequired}
+        return {name for name, hint in _hints(kind).items() if get_origin(hint) is NotRequired}
     return {field.name for field in fields(kind) if not (field.default is MISSING and field.default_factory is MISSING)}
 
 
@@ -96,8 +102,7 @@ def _below(at: str, name: object) -> str:
 
 
 def _told(kind: Any, value: Any, at: str) -> str:
-    shown = repr(value)[: SHOWN + 1]
-    return f"{f'`{at}`' if at else 'it'} must be {expected(kind)}, got {shown if len(shown) <= SHOWN else shown[:SHOWN] + '…'}"
+    return f"{f'`{at}`' if at else 'it'} must be {expected(kind)}, got {reprlib.repr(value)}"
 
 
 def expected(kind: Any) -> str:

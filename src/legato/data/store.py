@@ -130,7 +130,7 @@ def _verify(place: Path, files: Mapping[str, Sequence[int]]) -> None:
 def _crc(path: Path) -> int:
     found = 0
     with open(path, "rb") as file:
-        while block := file.read(SMALL):
+        while block := file.read(1 << 20):
             found = zlib.crc32(block, found)
     return found
 
