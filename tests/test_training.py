@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -659,15 +660,16 @@ def test_without_out_the_first_free_name_is_taken(sources, tmp_path, monkeypatch
 
 def test_an_overwrite_that_was_killed_half_way_can_be_overwritten(sources, tmp_path, monkeypatch):
     train("vae", sources, tmp_path / "r")
-    removed = []
+    moved, rename = [], os.rename
 
-    def killed(path: Path) -> None:
-        if len(removed) > 1:
+    def killed(*arguments: Any) -> None:
+        if len(moved) > 1:
             raise KeyboardInterrupt
-        path.rename(tmp_path / path.name)
-        removed.append(path)
+        rename(*arguments)
+        moved.append(arguments)
 
-    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: killed(path))
+    monkeypatch.setattr(os, "rename", killed)
+    monkeypatch.setattr(Run, "_settle", lambda run: None)  # the process is gone before it could put anything back
     with pytest.raises(KeyboardInterrupt):
         train("vae", sources, tmp_path / "r", overwrite=True)
     monkeypatch.undo()

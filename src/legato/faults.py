@@ -23,7 +23,9 @@ def hear() -> None:
 
 # A handler of Python's own would wait for the next line of Python, and the read that failed would be tried for ever. This one
 # runs at once: the thread that reads may hold the interpreter's lock already, and nothing goes on after it.
-@ctypes.CFUNCTYPE(None, ctypes.c_int)
-def _TELL(number: int) -> None:
+def _tell(number: int) -> None:
     os.write(2, LINE.encode())
     os._exit(2)
+
+
+_TELL = ctypes.CFUNCTYPE(None, ctypes.c_int)(_tell)  # kept here: the kernel's is no reference that Python counts

@@ -84,9 +84,11 @@ def told() -> Iterator[None]:
 def refused(error: OSError, path: str | Path | None = None, what: str = "used") -> Mistake:
     """What the system refused, which place it was, and what to do."""
     place = os.fsdecode(error.filename) if path is None and isinstance(error.filename, str | bytes) else path
-    named = "the output" if place is None else f"`{place}`"
+    named = "a file or stream" if place is None else f"`{place}`"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Mistake(f"the disk is full: {named} could not be written{_free(place)}; make room")
+        return Mistake(
+            f"the disk is full: {'the output' if place is None else named} could not be written{_free(place)}; make room"
+        )
     return Mistake(f"{named} cannot be {what} ({error.strerror or error}): {REMEDIES.get(error.errno or 0, NEEDED[what])}")
 
 
