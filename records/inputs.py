@@ -29,12 +29,16 @@ from PIL import Image
 
 import legato
 from legato import cli
+from legato.data import DataOptions
+from legato.experiment import Experiment, Protocol
+from legato.experiment import run as conducted
 from legato.explorer.frames import Asked
 from legato.explorer.guard import Guard
 from legato.explorer.opening import prepare
 from legato.explorer.server import Routes
 from legato.explorer.session import Session
 from legato.explorer.worker import Worker, finished
+from legato.files import write_json
 from legato.latent_space import load
 
 ROWS, SIDE = 60, 8
@@ -205,8 +209,8 @@ def visited(run: Path) -> None:
 def case(base: Base, seed: int, number: int) -> Case:
     """The case of a number."""
     rng = random.Random(f"{seed} {number}")
-    kinds = (of_source, of_names, of_columns, of_run, of_store, of_route, of_frame)
-    return rng.choices(kinds, (36, 3, 3, 30, 5, 18, 5))[0](base, rng)
+    kinds = (of_source, of_names, of_columns, of_run, of_claims, of_store, of_route, of_frame)
+    return rng.choices(kinds, (36, 3, 3, 29, 1, 5, 18, 5))[0](base, rng)
 
 
 def of_source(base: Base, rng: random.Random) -> Case:
@@ -315,6 +319,22 @@ def of_run(base: Base, rng: random.Random) -> Case:
     return Case(f"RUN {kind}", damage, reader, tried)
 
 
+def of_claims(base: Base, rng: random.Random) -> Case:
+    """A damaged protocol of an experiment, as far as `legato claims` reads it before it trains."""
+    damage, apply = damaging("protocol.json", rng)
+
+    def tried(work: Path) -> int | None:
+        asked = Protocol(str(base.source("a.npz")), DataOptions(), None, 3, device="cpu")
+        experiment = Experiment(asked, work / "claims", True, 1)
+        write_json(work / "claims" / "protocol.json", experiment.stored(3))
+        apply(work / "claims" / "protocol.json")
+        pool: Any = None  # the steps are said: nothing is probed
+        conducted._steps(experiment, (1, SIDE, SIDE), pool)
+        return 0
+
+    return Case("protocol.json", damage, "claims", tried)
+
+
 def of_store(base: Base, rng: random.Random) -> Case:
     """A damaged entry of the store."""
     there = [path for path in base.cache.rglob("*") if path.is_file()]  # a memo's name tells of where the source lies
@@ -380,7 +400,7 @@ class Visit:
         address, _, query = path.partition("?")
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
-            "method": "GET" if body is None else "POST", "path": f"/{TOKEN}/{address}", "raw_path": quote(address).encode(),
+            "method": "GET" if body is None else "POST", "path": f"/{TOKEN}/{address}", "raw_path": quote(address, errors="replace").encode(),
             "query_string": query.encode("utf-8", "surrogatepass"), "headers": [(b"host", HOST.encode()), *headers],
             "server": ("127.0.0.1", 8000), "client": ("127.0.0.1", 1),
         }  # fmt: skip
