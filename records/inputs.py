@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import mutations
 import numpy as np
@@ -400,7 +399,7 @@ class Visit:
         address, _, query = path.partition("?")
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "root_path": "",
-            "method": "GET" if body is None else "POST", "path": f"/{TOKEN}/{address}", "raw_path": quote(address, errors="replace").encode(),
+            "method": "GET" if body is None else "POST", "path": f"/{TOKEN}/{address}", "raw_path": b"",
             "query_string": query.encode("utf-8", "surrogatepass"), "headers": [(b"host", HOST.encode()), *headers],
             "server": ("127.0.0.1", 8000), "client": ("127.0.0.1", 1),
         }  # fmt: skip
