@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from legato import cli, partials, terminal
 from legato.files import whole_file
+from legato.report import style
 from legato.run import Run
 from patience import PATIENCE
 
@@ -115,6 +117,14 @@ def test_a_mistake_with_such_a_name_is_one_harmless_line(tmp_path, capsys):
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert not terminal.HARMFUL.search(told)
+
+
+def test_a_name_in_a_figure_is_no_formula(tmp_path):
+    with style.styled():
+        figure = Figure()
+        words = figure.text(0, 0, "$x_{ and $y", usetex=False)
+    figure.savefig(tmp_path / "figure.png")
+    assert words.get_text() == "$x_{ and $y"
 
 
 # ------------------------------------------------------------------------------------------------ partial files

@@ -45,6 +45,7 @@ RC: Any = {  # Any, since Matplotlib types these names from 3.11 on only
     "xtick.labelsize": NOTE,
     "ytick.labelsize": NOTE,
     "text.color": INK,
+    "text.parse_math": False,  # a folder or a class may be named $x_{
     "axes.labelcolor": INK,
     "axes.edgecolor": "#999999",
     "axes.linewidth": 0.7,
