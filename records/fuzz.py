@@ -261,6 +261,7 @@ def main() -> None:
     if chosen.child:
         child(chosen)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the folder lies in memory: it may not stay
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
         sys.exit(run(Path(folder), chosen))
 
