@@ -45,7 +45,8 @@ def ended(number: signal.Signals, while_: str, reference: dict[str, Any]) -> Row
         code, _, err = child.end(number, to_all=number is signal.SIGINT)
         left = outlived(child.process.pid, began + SOON)
         seconds = time.monotonic() - began
-    row.cells |= {"seconds": f"{seconds:.2f}", "exit code": code, "line": "".join(err[-1:]), "workers left": len(left)}
+    said = "" if number is signal.SIGKILL else "".join(err[-1:])
+    row.cells |= {"seconds": f"{seconds:.2f}", "exit code": code, "line": said, "workers left": len(left)}
     row.must(not left and seconds < SOON, f"{len(left)} processes were left after {seconds:.2f} s")
     row.must(code == (-number if number is signal.SIGKILL else 128 + number), f"exit code {code}")
     row.must(number is signal.SIGKILL or err[-1:] == [SAID], f"said {err}")

@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, nargs="+", help="these numbers, one after another in this process")
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds for an input")
+    parser.add_argument("--limit", type=float, default=20.0, help="seconds for an input")
     parser.add_argument("--memory", type=int, default=1024, help="megabytes for an input, the process's own included")
     parser.add_argument("--out", type=Path, help="every outcome, as JSON")
     parser.add_argument("--child", help=argparse.SUPPRESS)
