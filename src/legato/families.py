@@ -21,6 +21,7 @@ from legato.errors import Mistake
 
 Shape = tuple[int, ...]
 FINITE = 40.0  # of |log σ|: the square of e⁻⁴⁰ is still a normal float32, so that log q of an outlier is a number
+SHARPEST = -20.0  # log s of a discretised logistic: 255⁻¹ is 2 million such scales
 MIN_SCALE = 1e-4  # of a likelihood's σ: a constant pixel or column would else drive a density to infinity
 
 
@@ -100,7 +101,9 @@ class ContinuousBernoulli(Family):
 class Discretized(Family):
     """A logistic distribution cut into the 256 values of a byte, θ = (mean, log scale), one pair per value.
 
-    theta (*lead, 2, *event); theta = 0 is mean ½ and scale e⁻², a flat start from which both tails still have gradients.
+    theta (*lead, 2, *event); theta = 0 is mean ½ and scale e⁻², a flat start from which both tails still have gradients. A
+    scale below e⁻²⁰ puts all of a probability that float32 can hold into one bin: smaller ones would add nothing but gradients
+    whose square is no number, from which no step could lead back.
     """
 
     def shape(self, event: Shape) -> Shape:
@@ -110,7 +113,7 @@ class Discretized(Family):
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, 2, *event) -> independent discretised logistics on {0, 1/255, …, 1}."""
         mean, log_scale = theta.unbind(-1 - len(event))
-        return _independent(DiscretizedLogistic(mean + 0.5, log_scale - 2.0), event)
+        return _independent(DiscretizedLogistic(mean + 0.5, (log_scale - 2.0).clamp(min=SHARPEST)), event)
 
 
 class Homoscedastic(Family):

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from legato.data.preparation import Floats, Preparation, Units
+from legato.data.preparation import Floats, Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
 from legato.devices import choose, drawing, memory_of_machine
 from legato.errors import Mistake, tell
@@ -30,6 +30,7 @@ from legato.tensors import check_fits, read_tensors
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes"]
+Loaded = tuple[str | None, int | None]  # how a run was loaded: the module named, the step asked for
 
 
 class LatentSpace:
@@ -48,6 +49,7 @@ class LatentSpace:
         self.device = next(self.model.parameters()).device
         self._told: set[str] = set()
         self.latent_dim = int(np.prod(self.model.latent.event))
+        self.loaded: Loaded | None = None
 
     @property
     def has_density(self) -> bool:
@@ -73,7 +75,15 @@ class LatentSpace:
 
         `rows`: the examples' row numbers, which fix their one evaluation draw where pixels are binarised (default 0, 1, …).
         """
-        return self.posterior(self.prepare(x, rows))
+        prepared = self.prepare(x, rows)
+        mu, sigma = self.posterior(prepared)
+        if len(lost := np.flatnonzero(~np.isfinite(mu + sigma).all(1) & beyond(prepared))):
+            row = lost[0] if rows is None else rows[lost[0]]
+            raise Mistake(
+                f"row {row} lies {np.abs(prepared[lost[0]]).max():.0e} standard deviations from the training data, too far for "
+                "a code in single precision: leave it out (`score` gives it -inf)"
+            )
+        return mu, sigma
 
     def posterior(self, prepared: Floats) -> tuple[Floats, Floats]:
         """μ and σ of q(z|x), (N, latent_dim) each, of rows as the model sees them (`prepare`)."""
@@ -147,7 +157,7 @@ class LatentSpace:
 
     def interpolate(self, stops: NDArray[Any], *, steps: int = 9, spherical: bool = False) -> Floats:
         """Codes from stop to stop, ((len(stops) − 1)·(steps − 1) + 1, latent_dim): linear, or along the great circle."""
-        stops = np.asarray(stops, np.float64)  # so that float32 ends come back exactly
+        stops = self._codes_of(stops, "stops")  # in double precision, so that float32 ends come back exactly
         if len(stops) < 2 or steps < 2:
             raise Mistake(f"a path needs 2 stops and 2 steps or more, got {len(stops)} stops and {steps} steps")
         between = slerp if spherical else lerp
@@ -169,18 +179,36 @@ class LatentSpace:
         for dim in chosen:
             if not 0 <= dim < self.latent_dim:
                 raise Mistake(f"dimension {dim} does not exist: the run has 0 … {self.latent_dim - 1}")
-        start = np.asarray(mean if anchor is None else anchor, np.float64)
+        start = mean if anchor is None else self._codes_of(np.asarray(anchor)[None], "anchor")[0]
         codes = np.tile(start, (len(chosen), steps, 1))
         for row, dim in enumerate(chosen):
             codes[row, :, dim] = mean[dim] + np.linspace(-span, span, steps) * np.sqrt(covariance[dim, dim])
         return chosen, codes.astype(np.float32)
 
+    def _codes_of(self, z: NDArray[Any], name: str) -> NDArray[np.float64]:
+        z = np.asarray(z, np.float64)
+        if z.shape[1:] != (self.latent_dim,):
+            raise Mistake(
+                f"`{name}` must be codes of {self.latent_dim} numbers, got the shape {z.shape[1:]}: encode(x)[0] gives them"
+            )
+        return z
+
+    def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
+        """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""
+        if self.loaded is None:
+            raise Mistake("a model that was not loaded from a run has no path to be pickled by: pickle what you need of it")
+        return _again, (str(self.run.path.absolute()), self.loaded)
+
     def score(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None, *, k: int = 100, seed: int = 0) -> Floats:
         """log p(x) by importance weighting with exactly k draws, (N,), nats. Raises `Mistake` for an autoencoder.
 
+        -inf for a row so far from the training data that single precision has no number for it.
+
         Whether it can be trusted is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws.
         """
-        return self._over(lambda batch: self.model.log_likelihood(batch, k), self.prepare(x, rows), seed, 100)
+        prepared = self.prepare(x, rows)
+        found = self._over(lambda batch: self.model.log_likelihood(batch, k), prepared, seed, 100)
+        return np.where(beyond(prepared) & ~np.isfinite(found), np.float32(-np.inf), found)
 
     def distortion(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
         """−log p(x|z) at the posterior's mean, (N,), nats: what an autoencoder has instead of a likelihood of x."""
@@ -189,7 +217,9 @@ class LatentSpace:
             log_px: Tensor = self.model.likelihood(self.model.latent.posterior(batch).mean).log_prob(batch)
             return -log_px
 
-        return self._over(at_mean, self.prepare(x, rows))
+        prepared = self.prepare(x, rows)
+        found = self._over(at_mean, prepared)
+        return np.where(beyond(prepared) & ~np.isfinite(found), np.float32(np.inf), found)
 
     def prepare(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
         """x as the model sees it. Raises `Mistake` for another shape."""
@@ -263,6 +293,7 @@ def load(
     space.model.load_state_dict(read_tensors(weights, space.model.state_dict()))
     space.model.to(place)
     space.device = place
+    space.loaded = (module, step)
     return space
 
 
@@ -300,6 +331,10 @@ def _refuse_misfit(definition: Definition, spec: DataSpec, run: Run, weights: Pa
     asked, memory = sum(one.nbytes for one in like.values()), memory_of_machine()
     if asked > memory:
         raise damaged(f"`{run.recipe}`", f"it asks for {asked / 1e9:,.0f} GB of weights, this machine has {memory / 1e9:,.0f}")
+
+
+def _again(path: str, loaded: Loaded) -> LatentSpace:
+    return load(path, module=loaded[0], step=loaded[1])
 
 
 def _snapshot(run: Run, step: int) -> Path:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from legato.commands.application import FLAG, application
 from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
 from legato.commands.output import check_animation, chosen_rows, say, write_path, write_rows
+from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 
 app = application("interpolate")
@@ -35,6 +36,9 @@ def interpolate(
     check_animation(gif, space)
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, 2, seed)
+    if len(rows) < 2:
+        what = "one stop was named" if names else f"the split `{split}` has one row"
+        raise Mistake(f"a path has two ends and {what}: name two rows or more, or choose another --split")
     stored = opened.dataset.rows[rows]
     stops = space.encode(stored, rows)[0]
     images = opened.preparation.original(stored)

@@ -13,6 +13,7 @@ from legato.commands.application import application
 from legato.commands.options import HERE, RunPath, Seed, Source, Split, Where
 from legato.commands.output import say
 from legato.commands.tables import Column, labels_of, write_table
+from legato.data.preparation import beyond
 from legato.measures.likelihood import score as scores_of
 from legato.measures.tails import trust
 
@@ -31,7 +32,8 @@ def score(
     out: Annotated[Path | None, Parameter(help="A .parquet, .csv or .npz file; by default scores.csv in the run.")] = None,
     place: Where = HERE,
 ) -> None:
-    """id, label and log_px of every image: the importance-weighted log p(x), nats. Low ones are outliers.
+    """id, label and log_px of every image: the importance-weighted log p(x), nats. Low ones are outliers; -inf is too far out
+    for a number.
 
     Above 0.7, k_hat (the Pareto shape of the weights; from 21 draws on) says that it is not to be trusted.
 
@@ -49,14 +51,17 @@ def score(
         if not space.has_density:
             return {**labels_of(opened, rows), "distortion": space.distortion(stored, rows)}
         # A seed of its own for each block of rows, so that the draws of one block do not repeat in the next.
-        batches = torch.split(torch.from_numpy(space.prepare(stored, rows)).to(space.device), BATCH)
+        prepared = space.prepare(stored, rows)
+        batches = torch.split(torch.from_numpy(prepared).to(space.device), BATCH)
         found = scores_of(space.model, batches, k, seed + int(rows[0]))
         assert found.log_px is not None
-        columns = {**labels_of(opened, rows), "log_px": found.log_px.astype(np.float32)}
+        # Too far from the data for single precision: no number is less likely than that.
+        lost = beyond(prepared) & ~np.isfinite(found.log_px)
+        columns = {**labels_of(opened, rows), "log_px": np.where(lost, -np.inf, found.log_px).astype(np.float32)}
         if found.k_hat is None:
             return columns
-        k_hat.append(found.k_hat)
-        return columns | {"k_hat": found.k_hat.astype(np.float32)}
+        k_hat.append(np.where(lost, np.inf, found.k_hat))
+        return columns | {"k_hat": k_hat[-1].astype(np.float32)}
 
     write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "scoring")
     say(f"wrote {path}: {len(numbers):,} rows, {'log_px' if space.has_density else 'distortion'} in nats")

@@ -23,7 +23,7 @@ from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of
 from legato.run import Run
 from legato.setting import DataSpec, Words
 from legato.training import TrainingOptions, begin, execute, record, resume, warn_of
-from legato.training.setup import Job, left_out, path_of
+from legato.training.setup import Job, claimed, left_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +96,12 @@ def _train(
         raise Mistake(f"`legato train {name}` needs --data SOURCE: mnist, a folder of images, .npy, .npz, IDX or Parquet")
     device = choose(place.device, place.threads)
     recipe: str | Sentence = find(name, module_of(name)) if ":" in name else name
-    run = Run(path_of(target.out, name))
-    job = begin(run, recipe, target.data, preparation, training, {**own, **_set(words)}, device, target.overwrite)
-    with run.writing():
-        record(job, training, target.overwrite)
-        _announce(job)
-        execute(job, training.checkpoint_minutes)
+    with claimed(target.out, name) as run:
+        job = begin(run, recipe, target.data, preparation, training, {**own, **_set(words)}, device, target.overwrite)
+        with run.writing():
+            record(job, training, target.overwrite)
+            _announce(job)
+            execute(job, training.checkpoint_minutes)
     _finished(job)
 
 

@@ -96,9 +96,14 @@ def _range(parts: Sequence[np.ndarray], name: str) -> tuple[float, float, bool]:
         row += len(block)
     if bad:
         raise Mistake(
-            f"`{name}` holds {bad} values that are NaN or infinite, first in row {first}: fill them in or leave the rows out"
+            f"`{name}` holds {bad} values that are NaN or infinite{_wider(parts)}, first in row {first}: fill them in or leave "
+            "the rows out"
         )
     return low, high, whole
+
+
+def _wider(parts: Sequence[np.ndarray]) -> str:
+    return " or beyond what 64 bits hold" if any(part.dtype.itemsize > 8 for part in parts) else ""
 
 
 def _no_numbers(block: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 Units = NDArray[np.floating[Any]]  # float32, or float64 where values in their own units need it
 EVALUATION_SEED = 13126114  # published: the one draw of every evaluation picture (arXiv 1312.6114)
 FINE = 16.0  # scales from 0 up to which float32 resolves a decoded value as finely as the network does, to 10⁻⁶ of a scale
+BEYOND = 1e6  # standard deviations from the training mean at which a row is to blame for what is not finite, and not the model
 BLOCK = 1024  # rows whose evaluation noise is drawn together, so that a row's draw depends on its number and nothing else
 
 
@@ -127,7 +128,13 @@ class Preparation:
         if self.kind == "binary":
             return np.asarray(rows, np.float32)
         shift, scale = (np.asarray(v) for v in (self.shift, self.scale))
-        return np.asarray((rows - shift) / scale, np.float32)
+        with np.errstate(over="ignore"):  # such a row is far `beyond`, and named where its figures are none
+            return np.asarray((rows - shift) / scale, np.float32)
+
+
+def beyond(prepared: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which examples (n, *data) lie so far from the training data that it is no wonder if float32 has no number for them."""
+    return np.asarray(np.abs(prepared.reshape(len(prepared), -1)).max(1, initial=0) > BEYOND)
 
 
 def prepare(kind: Kind, likelihood: str, rows: NDArray[Any], training: NDArray[np.int64]) -> Preparation:

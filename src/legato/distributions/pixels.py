@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import logsigmoid
 
 LEVELS = 256
+SHARPEST, WIDEST = -88.0, 80.0  # log s between which e^{-log s} and e^{-log s}/255 are normal float32
 BIN = 1 / (LEVELS - 1)  # the distance of neighbouring values on [0, 1]
 
 
@@ -20,9 +21,10 @@ class DiscretizedLogistic(Distribution):
     A probability, not a density: log P ≤ 0, its sum over the 256 values is 1, and −log₂ P is bits.
 
     Kingma et al. 2016, https://arxiv.org/abs/1606.04934, appendix B; Salimans et al. 2017, https://arxiv.org/abs/1701.05517.
-    Where we differ: no clamp and no epsilon. With a the upper and c the lower edge in units of s,
-    log(σ(a) − σ(c)) = log σ(a) + log σ(−c) + log(1 − e^{c − a}) is exact for any m and s, and a − c = b/s needs no
-    cancellation.
+    Where we differ: no epsilon, and no clamp that a probability could tell: a log s below −88 counts as −88, where all lies in
+    one bin, since e^{88} is as steep as float32 gets; above, log P falls with log s for ever. With a the upper and c the lower
+    edge in units of s, log(σ(a) − σ(c)) = log σ(a) + log σ(−c) + log(1 − e^{c − a}) is exact for any m and s, and a − c = b/s
+    needs no cancellation.
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012
@@ -41,15 +43,16 @@ class DiscretizedLogistic(Distribution):
     @property
     def stddev(self) -> Tensor:
         """π s/√3 of the logistic before it is cut into bins."""
-        return self.log_scale.exp() * (torch.pi / 3**0.5)
+        return self.log_scale.clamp(max=WIDEST).exp() * (torch.pi / 3**0.5)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats per value; `value` lies on the grid k/255."""
-        inverse = torch.exp(-self.log_scale)
+        inverse = torch.exp(-self.log_scale.clamp(SHARPEST, WIDEST))
         # Edges from the level, not from x ± b/2: neighbours then share one edge to the last bit, and the sum telescopes to 1.
         level = (value / BIN).round()
         upper, lower = ((level + 0.5) * BIN - self.loc) * inverse, ((level - 0.5) * BIN - self.loc) * inverse
-        log_width = torch.log(-torch.expm1(-BIN * inverse))
+        # Beyond WIDEST the width b/s is its own first term, whose logarithm goes on falling by log s.
+        log_width = torch.log(-torch.expm1(-BIN * inverse)) - (self.log_scale - WIDEST).clamp(min=0)
         below = torch.where(level < 0.5, 0.0, logsigmoid(-lower))  # nothing is below 0
         above = torch.where(level > LEVELS - 1.5, 0.0, logsigmoid(upper))  # nothing is above 1
         inside = (level > 0.5) & (level < LEVELS - 1.5)
@@ -59,5 +62,5 @@ class DiscretizedLogistic(Distribution):
         """Draws on the grid k/255: a logistic draw rounded to its bin."""
         uniform = torch.rand(Size(sample_shape) + self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
         uniform = uniform.clamp(1e-7, 1 - 1e-7)
-        draw = self.loc + self.log_scale.exp() * (uniform.log() - torch.log1p(-uniform))
+        draw = self.loc + self.log_scale.clamp(max=WIDEST).exp() * (uniform.log() - torch.log1p(-uniform))
         return (draw.clamp(0, 1) / BIN).round() * BIN

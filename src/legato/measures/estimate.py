@@ -39,8 +39,10 @@ class Estimate:
 
     def scaled(self, factor: float, unit: str, method: str) -> Estimate:
         """The same in another unit; the ends change places under a negative factor."""
-        if self.value is None or self.low is None or self.high is None:
+        if self.value is None:
             return Estimate(None, None, None, self.n, unit, method, self.why)
+        if self.low is None or self.high is None:
+            return Estimate(self.value * factor, None, None, self.n, unit, method)
         low, high = sorted((self.low * factor, self.high * factor))
         return Estimate(self.value * factor, low, high, self.n, unit, method)
 

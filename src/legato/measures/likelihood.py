@@ -80,10 +80,13 @@ def score_batch(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> di
 
 def _tails(log_w: Tensor) -> dict[str, Tensor]:
     """k̂ where there are draws enough; NaN where a weight is none, which is told of where log p(x) is averaged."""
-    if not torch.isfinite(log_w.amax(0)).all():
-        return {"k_hat": torch.full((log_w.shape[1],), math.nan)} if tail_length(len(log_w)) >= FEWEST else {}
-    k_hat = pareto_k(log_w.cpu().numpy())
-    return {} if k_hat is None else {"k_hat": torch.from_numpy(k_hat)}
+    if tail_length(len(log_w)) < FEWEST:
+        return {}
+    known = torch.isfinite(log_w.amax(0))
+    found = torch.full((log_w.shape[1],), math.nan, dtype=torch.double)
+    if known.any():
+        found[known.cpu()] = torch.from_numpy(pareto_k(log_w[:, known].cpu().numpy()))
+    return {"k_hat": found}
 
 
 def joined(parts: Iterable[Tensor]) -> Doubles:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.families import Discretized
@@ -58,11 +59,26 @@ def evaluate(
         found = score_as_needed(space.model, rows, seed)
     else:
         found = score(space.model, rows, 1 if k == AUTO else k, seed)  # every draw of a point mass is the same
+    _blame(data, numbers, found)
     return {
         **_figures(space, found, k),
         "data": describe(data, split, numbers),
         "run": {"path": str(space.run.path), **space.definition.to_json(), "k": k, "seed": seed, **_likelihood(space)},
     }
+
+
+def _blame(data: Prepared, numbers: NDArray[np.int64], found: Scores) -> None:
+    """Raises `Mistake` where a row has no figure because it lies too far out: the model is not at fault."""
+    lost = np.zeros(len(numbers), bool)
+    for figure in (found.distortion, found.rate, found.log_px):
+        lost |= False if figure is None else ~np.isfinite(figure)
+    for row in numbers[lost]:
+        x = data.rows(np.array([row]))
+        if beyond(x)[0]:
+            raise Mistake(
+                f"row `{data.dataset.ids[int(row)]}` of `{data.dataset.source}` lies {np.abs(x).max():.0e} standard deviations "
+                "from the training data, too far for a figure: leave it out, or give every row its own with `legato score`"
+            )
 
 
 def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:

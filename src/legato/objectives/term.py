@@ -38,8 +38,8 @@ def anneal(start: float, end: float, length: float) -> Weight:
     """
     if not (0 < length < math.inf):
         raise Mistake(f"a schedule's length is a number of steps, or a share of the run up to 1; got {length}")
-    if min(start, end) < 0:
-        raise Mistake(f"a weight must be 0 or more, got a schedule from {start} to {end}: a negative one has no minimum")
+    if not (0 <= start < math.inf and 0 <= end < math.inf):
+        raise Mistake(f"a weight must be a finite number, 0 or more, got a schedule from {start} to {end}")
 
     def value(step: int, total: int) -> float:
         until = weight.steps(total)
@@ -137,6 +137,8 @@ class Objective(nn.Module):
 def weighed(weight: float, term: Term) -> Objective:
     """A constant weight times a term."""
     value = float(weight)
-    if not value >= 0:
-        raise Mistake(f"the weight of `{term.name}` must be 0 or more, got {weight}: a negative one has no minimum")
+    if not 0 <= value < math.inf:
+        raise Mistake(
+            f"the weight of `{term.name}` must be a finite number, 0 or more, got {weight}: else nothing has a minimum"
+        )
     return Objective([(Weight(lambda step, total: value), term)])

@@ -18,7 +18,7 @@ from legato.recipe import Sentence
 from legato.run import Run
 from legato.training.loop import Loop
 from legato.training.options import Plan, TrainingOptions
-from legato.training.setup import Job, begin, path_of, record, resume, warn_of
+from legato.training.setup import Job, begin, claimed, record, resume, warn_of
 
 __all__ = ["Job", "Loop", "Plan", "TrainingOptions", "begin", "complete", "execute", "record", "resume", "train", "warn_of"]
 
@@ -42,9 +42,8 @@ def train(
     Raises `Mistake` for what cannot be: an unknown name (with the nearest), an option out of range, an `out` that is taken.
     """
     options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
-    run = Run(path_of(out, recipe))
     place = choose(device, threads)
-    with generators_kept():
+    with generators_kept(), claimed(out, recipe) as run:
         job = begin(run, recipe, data, data_options, options, chosen, place, overwrite)
         with run.writing():
             record(job, options, overwrite)

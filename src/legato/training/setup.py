@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,7 @@ from legato.data.roles import some
 from legato.data.sources import open_source
 from legato.devices import auto_precision, drawing
 from legato.errors import Mistake
-from legato.files import damaged, write_json
+from legato.files import damaged, disk_errors, write_json
 from legato.latent_space import sentence_of
 from legato.recipe import Definition, Sentence, define, module_of
 from legato.run import REPLACED, Run
@@ -200,12 +202,26 @@ def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, 
     }
 
 
-def path_of(out: str | Path | None, recipe: str | Sentence) -> Path:
-    """--out, or the first free `runs/RECIPE-n`."""
+@contextmanager
+def claimed(out: str | Path | None, recipe: str | Sentence) -> Iterator[Run]:
+    """The RUN at --out, or at the first free `runs/RECIPE-n`, which is claimed; what is refused meanwhile leaves nothing."""
     if out is not None:
-        return Path(out)
-    name = (recipe if isinstance(recipe, str) else recipe.__name__).replace(":", "-")
-    n = 1
-    while Path("runs", f"{name}-{n}").exists():
-        n += 1
-    return Path("runs", f"{name}-{n}")
+        yield Run(out)
+        return
+    run = Run(_free((recipe if isinstance(recipe, str) else recipe.__name__).replace(":", "-")))
+    try:
+        yield run
+    finally:
+        with suppress(OSError):  # it is no longer empty, unless nothing was begun
+            run.path.rmdir()
+            run.path.parent.rmdir()
+
+
+def _free(name: str) -> Path:
+    """Made here and now: of processes that start together, `mkdir` lets one have the name, and the others count on."""
+    for n in count(1):
+        path = Path("runs", f"{name}-{n}")
+        with disk_errors(path), suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
+    raise AssertionError("there is always another number")
