@@ -157,7 +157,9 @@ class LatentSpace:
 
     def interpolate(self, stops: NDArray[Any], *, steps: int = 9, spherical: bool = False) -> Floats:
         """Codes from stop to stop, ((len(stops) − 1)·(steps − 1) + 1, latent_dim): linear, or along the great circle."""
-        stops = self._codes_of(stops, "stops")  # in double precision, so that float32 ends come back exactly
+        stops = np.asarray(stops, np.float64)  # so that float32 ends come back exactly
+        if stops.ndim != 2:
+            raise Mistake(f"`stops` must be codes (n, latent_dim), got the shape {stops.shape}: encode(x)[0] gives them")
         if len(stops) < 2 or steps < 2:
             raise Mistake(f"a path needs 2 stops and 2 steps or more, got {len(stops)} stops and {steps} steps")
         between = slerp if spherical else lerp
@@ -179,19 +181,15 @@ class LatentSpace:
         for dim in chosen:
             if not 0 <= dim < self.latent_dim:
                 raise Mistake(f"dimension {dim} does not exist: the run has 0 … {self.latent_dim - 1}")
-        start = mean if anchor is None else self._codes_of(np.asarray(anchor)[None], "anchor")[0]
+        start = mean if anchor is None else np.asarray(anchor, np.float64)
+        if start.shape != mean.shape:
+            raise Mistake(
+                f"`anchor` must be a code of {self.latent_dim} numbers, got the shape {start.shape}: see encode(x)[0]"
+            )
         codes = np.tile(start, (len(chosen), steps, 1))
         for row, dim in enumerate(chosen):
             codes[row, :, dim] = mean[dim] + np.linspace(-span, span, steps) * np.sqrt(covariance[dim, dim])
         return chosen, codes.astype(np.float32)
-
-    def _codes_of(self, z: NDArray[Any], name: str) -> NDArray[np.float64]:
-        z = np.asarray(z, np.float64)
-        if z.shape[1:] != (self.latent_dim,):
-            raise Mistake(
-                f"`{name}` must be codes of {self.latent_dim} numbers, got the shape {z.shape[1:]}: encode(x)[0] gives them"
-            )
-        return z
 
     def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""
