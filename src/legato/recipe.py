@@ -123,7 +123,7 @@ def define(name: str | Sentence, data: DataSpec, **chosen: Any) -> Definition:
     for option in chosen:
         if option not in own and option not in shared:
             raise unknown(f"option of `{_name(sentence)}`", option, [*own, *shared])
-        if isinstance(chosen[option], float) and not math.isfinite(chosen[option]):
+        if option in own and isinstance(chosen[option], float) and not math.isfinite(chosen[option]):
             raise Mistake(f"`{option}` of `{_name(sentence)}` is {chosen[option]}: expected a finite number")
     words = Words(**{word: value for word, value in chosen.items() if word in shared})
     options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
