@@ -546,7 +546,10 @@ MISTAKES: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
     "picture below a file": (lambda p: ["sample", p.runs["vae"], "--out", p.file("f") / "s.png"], ["cannot", "s.png"]),
     "picture of another format": (lambda p: ["sample", p.runs["vae"], "--out", p.folder / "s.jpg"], ["s.jpg", ".png"]),
     "array of another format": (lambda p: ["sample", p.runs["table"], "--out", p.folder / "s.png"], ["s.png", ".npy"]),
-    "table of another format": (lambda p: ["encode", p.runs["vae"], "--out", p.folder / "c.csv"], ["c.csv", ".parquet, .npz"]),
+    "table of another format": (
+        lambda p: ["encode", p.runs["vae"], "--out", p.folder / "c.xls"],
+        ["c.xls", ".parquet, .csv, .npz"],
+    ),
     "scores of another format": (lambda p: ["score", p.runs["vae"], "--out", p.folder / "c.xls"], ["c.xls", ".csv"]),
     "figures without a file": (lambda p: ["evaluate", p.runs["vae"], "--json", "--k", 2], ["--json", "--k"]),
     "animation of a table": (
@@ -558,7 +561,7 @@ MISTAKES: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
         ["i.mp4", ".gif"],
     ),
     "id": (lambda p: ["reconstruct", p.runs["vae"], 7, 9999], ["9999", "`309`"]),
-    "one stop": (lambda p: ["interpolate", p.runs["vae"], 3], ["2 stops", "1"]),
+    "one stop": (lambda p: ["interpolate", p.runs["vae"], 3], ["2 stops", "1 was named"]),
     "one step": (lambda p: ["interpolate", p.runs["vae"], 3, 4, "--steps", 1], ["2 steps", "1"]),
     "dimension": (lambda p: ["traverse", p.runs["vae"], "--dims", 0, 3], ["dimension 3", "0 … 2"]),
     "no traversal": (lambda p: ["traverse", p.runs["vae"], "--steps", 0], ["2 steps", "0"]),

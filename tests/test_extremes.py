@@ -54,7 +54,7 @@ def test_one_example_has_every_figure_and_no_interval(
     assert (bits["low"], nll["low"]) == (None, None)
     assert "bits per dim" in capsys.readouterr().out
     assert run(["interpolate", str(grey.run.path), "--threads", "1"]) == 2
-    assert "the split `test` has one row" in capsys.readouterr().err
+    assert "the split `test` has 1 row" in capsys.readouterr().err
     assert Estimate(2.0, None, None, 1, "nats", "m").scaled(3.0, "bits", "m") == Estimate(6.0, None, None, 1, "bits", "m")
 
 

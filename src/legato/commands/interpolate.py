@@ -37,8 +37,8 @@ def interpolate(
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, 2, seed)
     if len(rows) < 2:
-        what = "one stop was named" if names else f"the split `{split}` has one row"
-        raise Mistake(f"a path has two ends and {what}: name two rows or more, or choose another --split")
+        what = "1 was named" if names else f"the split `{split}` has 1 row"
+        raise Mistake(f"a path needs 2 stops or more, and {what}: name two rows or more, or choose another --split")
     stored = opened.dataset.rows[rows]
     stops = space.encode(stored, rows)[0]
     images = opened.preparation.original(stored)
