@@ -597,7 +597,10 @@ MISTAKES: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
         lambda p: ["evaluate", p.runs["vae"], "--data", p.sources["colour"]],
         ["(1, 8, 8)", "(3, 8, 8)"],
     ),
-    "data of another kind": (lambda p: ["score", p.runs["vae"], "--data", p.sources["binary"]], ["bytes", "binary"]),
+    "data of another kind": (
+        lambda p: ["score", p.runs["binary"], "--data", p.sources["grey"]],
+        ["binary", "0 and 1", "from 0 to"],
+    ),
     "source of a command": (lambda p: ["data"], ["SOURCE", "mnist"]),
     "size": (lambda p: ["data", p.sources["grey"], "--size", 3], ["size", "8 to 256"]),
     "own recipe without its module": (lambda p: p.train("no_such_models:tiny"), ["no_such_models"]),

@@ -28,8 +28,6 @@ from legato.errors import Mistake
 CHANNELS: dict[int, Channels] = {1: 1, 3: 3, 4: 4}
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
 RANGES: dict[Kind, str] = {"binary": "0 and 1 alone", "bytes": "whole numbers from 0 to 255", "reals": "real numbers"}
-
-
 SOME = 100  # rows by which units are told
 UNIT, FAR = 1.5, 20  # mean + deviation of what lies in [0, 1] or [-1, 1]; deviations beyond which nothing of it lies
 
@@ -60,16 +58,20 @@ def open_as_trained(source: Any, form: Form, options: RunOptions) -> Dataset:
     if _is_picture(source):
         return _one_picture(Path(source).expanduser(), form, options)
     first: Mistake | None = None
-    sized = False
+    shapes: list[tuple[int, ...]] = []
     for attempt in _attempts(source, form, options):
+        if any(sorted(shape) != sorted(form.shape) for shape in shapes) and attempt.layout != options.layout:
+            continue  # no order of these axes is the run's
         try:
             dataset = _coloured(_of_kind(open_source(source, attempt), form), form, options)
         except Mistake as mistake:
             first = first or mistake
             continue
         if dataset.shape == form.shape:
-            return dataset if sized or attempt.size == options.size else _said_resized(dataset)
-        first, sized = first or _another_shape(dataset, form), sized or dataset.shape[1:] == form.shape[1:]
+            sized = attempt.size == options.size or any(shape[1:] == form.shape[1:] for shape in shapes)
+            return dataset if sized else _said_resized(dataset)
+        first = first or _another_shape(dataset, form)
+        shapes.append(dataset.shape)
     raise first or AssertionError("there is always one attempt")
 
 
@@ -85,8 +87,9 @@ def _attempts(source: Any, form: Form, options: RunOptions) -> Iterator[RunOptio
         return
     for layout in LAYOUTS:
         yield replace(options, layout=layout)
-    # As they lie: values that look like another kind than the run's are refused as pictures, and are coloured below.
-    yield replace(options, size=None, channels="auto")
+    plain = replace(options, size=None, channels="auto")
+    if plain != options:  # values that look like another kind than the run's are refused as pictures, and are coloured below
+        yield plain
 
 
 def _is_picture(source: Any) -> bool:
@@ -192,7 +195,8 @@ def _coloured(dataset: Dataset, form: Form, options: RunOptions) -> Dataset:
         return dataset
     channels, height, width = form.shape
     fits = dataset.shape[1:] == (height, width) or options.size is not None
-    if not fits or channels not in CHANNELS or dataset.shape[0] not in CHANNELS:
+    known = dataset.shape[0] in (1, channels) or options.channels == channels  # an array's colours go only where that was said
+    if not fits or not known or not {channels, dataset.shape[0]} <= CHANNELS.keys():
         return dataset
     wanted = replace(options, channels=CHANNELS[channels])
 

@@ -9,6 +9,7 @@ more than the interval; that other interval is said to be missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,13 @@ def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> No
             raise Mistake(
                 f"`{first[0]}` and `{path}` were trained on other data ({names}): name data for both with --data SOURCE"
             )
-        if not given and DataOptions(**stored["options"]) != DataOptions(**first[1]["options"]):
+        if not given and _drawn_by(stored) != _drawn_by(first[1]):
             raise Mistake(f"`{first[0]}` and `{path}` read their data with other options, so that their test images differ")
+
+
+def _drawn_by(stored: dict[str, Any]) -> DataOptions:
+    """The options that rows and splits depend on; those that an older run does not know stand at their defaults."""
+    return replace(DataOptions(**stored["options"]), labels=None, strict=False)
 
 
 def check_same_units(spaces: Sequence[LatentSpace]) -> None:
