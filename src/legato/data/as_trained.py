@@ -150,8 +150,8 @@ def _of_kind(dataset: Dataset, form: Form) -> Dataset:
     low, high, whole = _range(dataset.rows)
     if not whole or low < 0 or high > (1 if kind == "binary" else 255):
         raise Mistake(
-            f"the run was trained on {kind} ({RANGES[kind]}), `{dataset.source}` holds {'' if whole else 'fractions '}from "
-            f"{low:g} to {high:g}: give values of the same kind"
+            f"the run was trained on {kind} ({RANGES[kind]}), `{dataset.source}` holds {dataset.kind} from "
+            f"{low:g} to {high:g}{'' if whole else ', not all whole'}: give values of the same kind"
         )
     return replace(dataset, rows=_as_bytes(dataset), kind=kind)
 
