@@ -169,14 +169,8 @@ def used_columns(stored: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _as_said(stored: dict[str, Any]) -> RunOptions:
-    """All that was said of the training source, with the columns that were found in it.
-
-    Runs made before `values` took a table's whole numbers for grey levels, and go on doing so.
-    """
-    options: dict[str, Any] = stored["options"]
-    if "values" not in options and stored["kind"] == "bytes" and len(stored["shape"]) == 1:
-        options = {**options, "values": "bytes"}
-    return RunOptions(**options, columns=used_columns(stored))
+    """All that was said of the training source, with the columns that were found in it."""
+    return RunOptions(**stored["options"], columns=used_columns(stored))
 
 
 def _of_another(stored: dict[str, Any]) -> RunOptions:
