@@ -79,7 +79,7 @@ def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
 
     grey, first = True, None
     with progress(f"looking at {name}", total, unit="pictures") as bar:
-        for done, (id, header) in enumerate(ordered(look, items()), 1):
+        for done, (id, header) in enumerate(ordered(look, items(), _weight), 1):
             bar(done)
             if header is None:
                 continue
@@ -116,7 +116,7 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
     problems: list[Problem] = []
     kept, first = array("q"), None
     with progress(f"decoding {name}", total, unit="pictures") as bar:
-        for position, (id, result) in enumerate(ordered(attempt, items())):
+        for position, (id, result) in enumerate(ordered(attempt, items(), _weight)):
             bar(position + 1)
             if isinstance(result, Unreadable):
                 problems.append(Problem(id, str(result)))
@@ -135,6 +135,12 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
         raise _nothing_left(name, problems)
     positions = np.array(kept, np.int64) if problems else None
     return Album(positions, tuple(problems), tuple(_said(counts, form.background)))
+
+
+def _weight(item: Item) -> int:
+    """Bytes that an item holds in memory: none where it is a path."""
+    payload = item[1]
+    return len(payload) if isinstance(payload, bytes) else 0 if isinstance(payload, str) else payload.nbytes
 
 
 def _nothing_left(name: str, problems: list[Problem]) -> Mistake:

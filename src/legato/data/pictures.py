@@ -7,6 +7,7 @@ first; files that are cut short (refused, never filled with grey).
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,12 +20,16 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+ALSO = frozenset({".jfif", ".jpe", ".jif", ".pjpeg", ".pjp", ".dib", ".pnm", ".apng"})  # other names of the same formats
 # A list, because Pillow would otherwise try every format it knows on any bytes, PostScript interpreters included.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 64_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # the EXIF tag
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
+STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s+[#\d]", re.S)
+RAW = frozenset({".dng", ".nef", ".nrw", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"})  # TIFF of a thumbnail
 
 Payload = str | bytes | np.ndarray  # a path, an encoded picture, or pixels (C, H, W) uint8
 
@@ -55,6 +60,20 @@ class Picture(NamedTuple):
 
     pixels: np.ndarray
     remarks: tuple[str, ...]
+
+
+def looks_like_picture(path: str) -> bool:
+    """Whether a file is to be read as a picture: by its suffix, so that broken ones are told, else by its first bytes."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in SUFFIXES or suffix in ALSO:
+        return True
+    if suffix in RAW:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return STARTS.match(file.read(16)) is not None
+    except OSError:
+        return False
 
 
 def read_header(payload: Payload, background: str = "white") -> Header:
