@@ -148,6 +148,8 @@ def _announce(job: Job) -> None:
     skipped = len(job.data.dataset.problems)
     if skipped:
         print(f"{skipped} unreadable items are left out (`legato data` lists them)")
+    for remark in job.data.dataset.notes:
+        print(f"note: {remark}", file=sys.stderr)
     if warning := warn_of(job.definition, job.data):
         print(f"note: {warning}", file=sys.stderr)
 

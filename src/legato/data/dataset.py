@@ -57,6 +57,7 @@ class Content:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     store: Path | None = None
+    window: str | None = None  # of pictures with more than 8 bits, as `DataOptions` has it
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from legato.data import store
-from legato.data.album import Item, write_pictures
+from legato.data.album import Item, with_window, write_pictures
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import encode
@@ -33,9 +33,10 @@ def open_folder(path: Path, below: tuple[list[str], list[str]], options: DataOpt
     lie = arrange(names)
     digest = digest_files(lie.names, lambda name: os.path.join(path, name))
     told = {} if lie.usual else {"level": lie.level, "parts": lie.own is not None}
+    options = with_window(lambda: _items(path, lie.names), len(lie.names), options, str(path), digest)
     key = fingerprint("folder", digest, {**told, **options.pictures()})
     content = store.entry(key, lambda writer: _build(writer, path, lie, options))
-    return replace(content, notes=(*content.notes, *_left_out(lie.left), *_said(others)))
+    return replace(content, window=options.window, notes=(*content.notes, *_left_out(lie.left), *_said(others)))
 
 
 def pictures_below(path: Path) -> tuple[list[str], list[str]]:
@@ -66,22 +67,22 @@ def _files(path: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
             yield f"{below}{entry.name}"
 
 
+def _items(path: Path, names: Sequence[str]) -> Iterator[Item]:
+    return ((name, os.path.join(path, name)) for name in names)
+
+
 def _build(writer: Writer, path: Path, lie: Arrangement, options: DataOptions) -> None:
     names = lie.names
-
-    def items() -> Iterator[Item]:
-        return ((name, os.path.join(path, name)) for name in names)
-
-    album = write_pictures(writer, items, len(names), options, str(path))
+    album = write_pictures(writer, lambda: _items(path, lie.names), len(names), options, str(path))
     own = None if lie.own is None else np.array(lie.own, np.uint8)
     if album.positions is not None:
         names = [names[position] for position in album.positions]
         own = None if own is None else own[album.positions]
-    classes = _classes(names, lie.level)
+    classes = _classes([printable(name) for name in names], lie.level)
     labels, label_names = (None, ()) if classes is None else encode(classes, str(path))
     writer.finish(
         "bytes",
-        names,
+        [printable(name) for name in names],
         labels=labels,
         label_names=label_names,
         own=own,
@@ -89,6 +90,11 @@ def _build(writer: Writer, path: Path, lie: Arrangement, options: DataOptions) -
         problems=album.problems,
         notes=album.notes,
     )
+
+
+def printable(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 as \\xff, so that it can be shown and written wherever an id can."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _classes(names: Sequence[str], level: int) -> list[str] | None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from legato.data import arrays, store
-from legato.data.album import Item, write_pictures
+from legato.data.album import Item, with_window, write_pictures
 from legato.data.columns import choose, is_picture, is_vector
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
@@ -54,10 +54,13 @@ def open_table(table: Table, reader: str, digest: str, options: DataOptions) -> 
     _refuse_twice(table, [*columns, *([label] if label else [])])
     if table.rows == 0:
         raise Mistake(f"`{name}` has no rows: expected a picture or numbers in each")
+    pictures = is_picture(schema.field(columns[0]).type)
+    if pictures:
+        options = with_window(lambda: _items(table, columns), table.rows, options, table.name, f"{digest}-{columns[0]}")
     key = fingerprint(reader, digest, {"columns": columns, **options.pictures()})
-    build = _build_pictures if is_picture(schema.field(columns[0]).type) else _build_numbers
+    build = _build_pictures if pictures else _build_numbers
     content = store.entry(key, lambda writer: build(writer, table, columns, options))
-    content = replace(content, notes=(*content.notes, *table.notes))
+    content = replace(content, window=options.window if pictures else None, notes=(*content.notes, *table.notes))
     if label is None or (options.labels is not None and label != options.labels):
         return content
     codes, names = _labels(table, label)
@@ -72,17 +75,17 @@ def _refuse_twice(table: Table, wanted: list[str]) -> None:
         raise Mistake(f"`{table.name}` has more than one column named `{found[0]}`: give each its own name")
 
 
-def _build_pictures(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
+def _items(table: Table, columns: list[str]) -> Iterator[Item]:
+    """Encoded pictures row by row: how large a batch of them is, is known only when it is in memory."""
     table.refuse_trap(columns[0])
+    for row, batch in enumerate(table.batches(columns, 1)):
+        value = batch.column(0)[0].as_py()
+        encoded = value.get("bytes") if isinstance(value, dict) else value
+        yield str(row), encoded or b""
 
-    def items() -> Iterator[Item]:
-        # Row by row: how large a batch of pictures is, is known only when it is in memory.
-        for row, batch in enumerate(table.batches(columns, 1)):
-            value = batch.column(0)[0].as_py()
-            encoded = value.get("bytes") if isinstance(value, dict) else value
-            yield str(row), encoded or b""
 
-    album = write_pictures(writer, items, table.rows, options, table.name)
+def _build_pictures(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
+    album = write_pictures(writer, lambda: _items(table, columns), table.rows, options, table.name)
     writer.finish(
         "bytes",
         _ids(table, album.positions),

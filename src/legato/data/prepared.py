@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.dataset import Dataset
-from legato.data.options import DataOptions
+from legato.data.options import WHOLE, DataOptions
 from legato.data.preparation import Floats, Preparation
 from legato.data.sources import open_source
 from legato.data.splits import Split
@@ -72,7 +72,8 @@ def reopen(stored: dict[str, Any], source: str | Path | NDArray[Any] | None = No
     if source is None and own.startswith("array of "):
         raise Mistake(f"the run was trained on data in memory (an {own}): say which data to use now (--data SOURCE)")
     named = own if source is None else source
-    dataset = open_source(named, DataOptions(**stored["options"]))
+    # Runs made before windows were found have all deep pictures in that of 16 bits.
+    dataset = open_source(named, DataOptions(**{"window": WHOLE, **stored["options"]}))
     expected = tuple(stored["shape"])
     if dataset.shape != expected:
         raise Mistake(f"the run was trained on shape {expected}, `{named}` has {dataset.shape}: give data of the same shape")

@@ -181,7 +181,7 @@ def _finish(
         content = replace(content, labels=codes, label_names=names)
     return Dataset(
         source=name,
-        options=options,
+        options=options if content.window is None else replace(options, window=content.window),
         rows=content.rows,
         labels=content.labels,
         label_names=content.label_names,
