@@ -196,8 +196,8 @@ def _few(levels: np.ndarray) -> Iterator[str]:
     count = int(levels.sum())
     if 1 < count < FEW_LEVELS:
         yield (
-            f"only {count} of 256 grey levels are left of pictures with more than 8 bits per channel: say which values matter by "
-            "--window LOW,HIGH"
+            f"only {count} of 256 grey levels are left of pictures with more than 8 bits per channel: say which values matter "
+            "by --window LOW,HIGH"
         )
 
 

@@ -185,7 +185,7 @@ def _eight_bits(image: Image.Image, window: tuple[int, int]) -> Image.Image:
 
 
 def _windowed(values: np.ndarray, low: int, high: int) -> np.ndarray:
-    """(H, W) whole numbers as bytes, `low` 0 and `high` 255; some lines at a time, since 64-bit copies of a picture are large."""
+    """(H, W) whole numbers as bytes, `low` 0 and `high` 255; some lines at a time, since 64-bit copies are large."""
     shown = np.empty(values.shape, np.uint8)
     step = max(1, LINES // values.shape[1])
     for top in range(0, len(values), step):

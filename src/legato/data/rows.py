@@ -29,10 +29,12 @@ def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 def _let_go(rows: np.ndarray) -> None:
     """Gives back the pages of a file that were looked at: they are the system's to keep, and no part of this process."""
+    mapped: np.ndarray | None = None
     base: object = rows
     while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped, base = base if isinstance(base, np.memmap) else mapped, base.base
+    # Only where no page can differ from the file: of any other map it would throw away what was written.
+    if isinstance(mapped, np.memmap) and mapped.mode == "r" and isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)
 
 
