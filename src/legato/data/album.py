@@ -144,7 +144,8 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
         try:
             return item[0], decode(item[1], form)
         except Unreadable as error:
-            return item[0], error
+            # A new one: that which was raised holds the frames that hold the picture's bytes.
+            return item[0], Unreadable(str(error))
 
     counts: Counter[str] = Counter()
     problems: list[Problem] = []

@@ -20,6 +20,7 @@ from legato.errors import Mistake
 
 AT_ONCE = 2**25  # bytes of numbers in a batch, and of the pages that its columns hold in memory
 PAGE = 2**20  # bytes that a column's reader holds at most, where whoever wrote the file kept to the usual
+BUFFER = 2**14  # bytes of a column that are read ahead
 PACKED, MOST = 100, 2**28  # pictures do not shrink: a column of more bytes than MOST at a hundredth of them is a trap
 
 Batches = Callable[[Sequence[str], int], Iterator[pa.RecordBatch]]
@@ -64,9 +65,12 @@ def parquet(path: Path) -> Table:
 
     def batches(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         with reading(name, "Parquet"):
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(path, buffer_size=BUFFER)
         with file:
-            yield from told(file.iter_batches(rows, columns=list(columns), use_threads=False), name, "Parquet")
+            # One group at a time: the reader of several keeps the bytes of all that it has passed.
+            for group in range(metadata.num_row_groups):
+                some = file.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False)
+                yield from told(some, name, "Parquet")
 
     held = {column: min(plain, PAGE) for column, (plain, _) in sizes.items()}
     return Table("Parquet", name, schema, metadata.num_rows, batches, held, lambda column: _refuse_trap(name, column, sizes))
