@@ -269,6 +269,12 @@ def test_names_that_are_no_utf8_can_be_written_anywhere(tmp_path: Path) -> None:
         "".join((*data.ids, *data.label_names)).encode()
 
 
+def test_a_source_whose_own_path_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=r"g\\xff` is no UTF-8") as caught:
+        open_source(os.fsdecode(os.fsencode(tmp_path) + b"/g\xff"))
+    str(caught.value).encode()
+
+
 def png_of(place: int) -> bytes:
     held = io.BytesIO()
     Image.fromarray(GREY[place]).save(held, "PNG")

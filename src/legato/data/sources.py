@@ -7,6 +7,7 @@ their first bytes rather than by their names. Not covered: URLs, archives, datab
 from __future__ import annotations
 
 import difflib
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,15 @@ def _opened(source: str | Path, options: DataOptions) -> Dataset:
         from legato.data.factors import HELD_OUT, open_factors
 
         return _finish(FACTORS, options, open_factors(options), held=HELD_OUT)
+    _refuse_bytes(str(source))
     return _finish(str(source), options, _read(Path(source).expanduser(), options))
+
+
+def _refuse_bytes(source: str) -> None:
+    """A run's JSON and every line that names its source are UTF-8. (Names of files below it are shown with `\\xff`.)"""
+    shown = os.fsencode(source).decode("utf-8", "backslashreplace") if "\0" not in source else source
+    if shown != source:
+        raise Mistake(f"the path `{shown}` is no UTF-8, and a run could not name it: rename it, or make a link to it")
 
 
 def _from_array(array: np.ndarray, name: str, options: DataOptions) -> Content:
