@@ -165,6 +165,8 @@ def _announce(job: Job) -> None:
     )
     for line in left_out(job.data.dataset):
         print(line)
+    for remark in job.data.dataset.notes:
+        print(f"note: {remark}", file=sys.stderr)
     if warning := warn_of(job.definition, job.data):
         print(f"note: {warning}", file=sys.stderr)
 

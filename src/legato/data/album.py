@@ -11,14 +11,15 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from legato.data import memo
 from legato.data.dataset import Problem
-from legato.data.options import LARGEST, SMALLEST, DataOptions
+from legato.data.options import LARGEST, SMALLEST, WHOLE, DataOptions, window_of
 from legato.data.parallel import ordered
-from legato.data.pictures import Header, Payload, Picture, PictureForm, Unreadable, decode, read_header
+from legato.data.pictures import Header, Payload, Picture, PictureForm, Unreadable, decode, depth, read_header
 from legato.data.writer import Writer
 from legato.errors import Mistake
 from legato.progress import progress
@@ -35,6 +36,10 @@ PHRASES = {
     "animated": "{} with several frames: the first was taken",
     "greyed": "{} in colour: turned grey",
 }
+
+
+WINDOWED = "{} with more than 8 bits per channel: {low} to {high}, the range of all of them, became 0 to 255"
+FEW_LEVELS = 32  # of 256
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,34 @@ def check_sides(height: int, width: int, name: str) -> None:
         )
 
 
+def with_window(items: Items, total: int, options: DataOptions, name: str, digest: str) -> DataOptions:
+    """The options with the values that deep pictures of this source have from black to white, if there are any.
+
+    The range is that of the bits that the largest value over the whole source needs, 8, 10, 12, 14 or 16; where values are
+    negative or need more, it is theirs. (A 12-bit picture in a 16-bit file would else be nearly black.)
+    """
+    if options.window is not None:
+        return options
+    known = memo.recall(f"window-{digest}")
+    if known is None:
+        with _pillow_warnings(), progress(f"looking at {name}", total, unit="pictures") as bar:
+            found = []
+            for done, pair in enumerate(ordered(lambda item: depth(item[1]), items(), _weight), 1):
+                bar(done)
+                found += [] if pair is None else [pair]
+        known = {"window": _window(found)}
+        memo.remember(f"window-{digest}", known)
+    return replace(options, window=known["window"])
+
+
+def _window(found: list[tuple[int, int]]) -> str | None:
+    if not found:
+        return None
+    low, high = min(low for low, _ in found), max(high for _, high in found)
+    bits = next((bits for bits in (8, 10, 12, 14, 16) if high < 2**bits), None)
+    return f"0,{2**bits - 1}" if low >= 0 and bits is not None else f"{low},{max(high, low + 1)}"
+
+
 def write_pictures(
     writer: Writer, items: Items, total: int, options: DataOptions, name: str, channels: int | None = None
 ) -> Album:
@@ -64,7 +97,8 @@ def write_pictures(
         if wanted is None or options.size is None:
             grey = _look(items, total, options, name)
             wanted = wanted or (1 if grey else 3)
-        form = PictureForm(wanted, options.size, options.crop, options.background)
+        window = None if options.window is None or options.window == WHOLE else window_of(options.window)
+        form = PictureForm(wanted, options.size, options.crop, options.background, window)
         return _write(writer, items, total, form, options, name)
 
 
@@ -79,7 +113,7 @@ def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
 
     grey, first = True, None
     with progress(f"looking at {name}", total, unit="pictures") as bar:
-        for done, (id, header) in enumerate(ordered(look, items()), 1):
+        for done, (id, header) in enumerate(ordered(look, items(), _weight), 1):
             bar(done)
             if header is None:
                 continue
@@ -110,13 +144,14 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
         try:
             return item[0], decode(item[1], form)
         except Unreadable as error:
-            return item[0], error
+            # A new one: that which was raised holds the frames that hold the picture's bytes.
+            return item[0], Unreadable(str(error))
 
     counts: Counter[str] = Counter()
     problems: list[Problem] = []
-    kept, first = array("q"), None
+    kept, first, levels = array("q"), None, np.zeros(256, bool)
     with progress(f"decoding {name}", total, unit="pictures") as bar:
-        for position, (id, result) in enumerate(ordered(attempt, items())):
+        for position, (id, result) in enumerate(ordered(attempt, items(), _weight)):
             bar(position + 1)
             if isinstance(result, Unreadable):
                 problems.append(Problem(id, str(result)))
@@ -131,10 +166,18 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
             writer.append(result.pixels[None])
             kept.append(position)
             counts.update(result.remarks)
+            if "deep" in result.remarks:
+                levels[np.unique(result.pixels)] = True
     if not kept:
         raise _nothing_left(name, problems)
     positions = np.array(kept, np.int64) if problems else None
-    return Album(positions, tuple(problems), tuple(_said(counts, form.background)))
+    return Album(positions, tuple(problems), (*_said(counts, form), *_few(levels)))
+
+
+def _weight(item: Item) -> int:
+    """Bytes that an item holds in memory: none where it is a path."""
+    payload = item[1]
+    return len(payload) if isinstance(payload, bytes) else 0 if isinstance(payload, str) else payload.nbytes
 
 
 def _nothing_left(name: str, problems: list[Problem]) -> Mistake:
@@ -142,10 +185,21 @@ def _nothing_left(name: str, problems: list[Problem]) -> Mistake:
     return Mistake(f"none of the {len(problems)} pictures of `{name}` can be read ({some}): expected readable pictures")
 
 
-def _said(counts: Counter[str], background: str) -> Iterator[str]:
-    for word, phrase in PHRASES.items():
+def _said(counts: Counter[str], form: PictureForm) -> Iterator[str]:
+    low, high = form.window or (0, 0)
+    for word, usual in PHRASES.items():
+        phrase = WINDOWED if word == "deep" and form.window else usual
         if count := counts[word]:
-            yield phrase.format(f"{count} picture{'s' if count > 1 else ''}", background=background)
+            yield phrase.format(f"{count} picture{'s' if count > 1 else ''}", background=form.background, low=low, high=high)
+
+
+def _few(levels: np.ndarray) -> Iterator[str]:
+    count = int(levels.sum())
+    if 1 < count < FEW_LEVELS:
+        yield (
+            f"only {count} of 256 grey levels are left of pictures with more than 8 bits per channel: say which values matter "
+            "by --window LOW,HIGH"
+        )
 
 
 @contextmanager

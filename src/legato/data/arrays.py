@@ -1,12 +1,13 @@
 """Arrays as rows: which axis is what, which kind of values, and whether they can be read where they lie.
 
-Covered: vectors (N, D), grey pictures (N, H, W), pictures (N, H, W, C) or (N, C, H, W), any number type.
+Covered: vectors (N, D), sequences (N, T, 1), grey pictures (N, H, W), pictures (N, H, W, C) or (N, C, H, W), any number type.
 Not covered: opening files (`npz`, `idx`); they hand memory maps to `content` or `build`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from legato.progress import progress
 SURVEY = "survey-2"  # the edition of the rule below, so that no memo of an older one is believed
 MOST = {"binary": 1, "bytes": 255}
 EXACT = 2**24  # whole numbers up to here are float32 without loss
+FEW = 4  # channels that an axis is taken for whatever the others are
 SHAPES = "(N, D) vectors, (N, H, W) grey pictures, (N, H, W, C) or (N, C, H, W) pictures"
 
 
@@ -36,12 +38,35 @@ def as_rows(array: np.ndarray, layout: Layout, name: str) -> np.ndarray:
         raise Mistake(f"`{name}` has the shape {array.shape} and so no values: expected {SHAPES}")
     if array.ndim == 2:
         return array
-    return array[:, None] if array.ndim == 3 else _channels_second(array, layout)
+    if array.ndim == 3 and 1 in array.shape[1:]:  # a sequence (N, T, 1) of one value at a time
+        return array.reshape(len(array), -1)
+    if array.ndim == 3:
+        return array[:, None]
+    return array.transpose(0, 3, 1, 2) if _channels_last(array.shape, layout, name) else array
 
 
-def _channels_second(array: np.ndarray, layout: Layout) -> np.ndarray:
-    last = layout == "NHWC" or (layout == "auto" and array.shape[3] <= 4 and array.shape[1] > 4)
-    return array.transpose(0, 3, 1, 2) if last else array
+def _channels_last(shape: tuple[int, ...], layout: Layout, name: str) -> bool:
+    """Told by an axis of at most `FEW`, else by the two sides that are equal. Raises `Mistake` where neither tells."""
+    _, first, second, third = shape
+    if layout != "auto":
+        return layout == "NHWC"
+    if first <= FEW or third <= FEW:
+        return first > FEW
+    if (first == second) != (second == third):
+        return first == second
+    raise Mistake(
+        f"`{name}` has the shape {shape}, and it cannot be told which axis holds the channels: say --layout NHWC "
+        f"({third} channels, last) or --layout NCHW ({first} channels, second)"
+    )
+
+
+def settled(options: DataOptions, shape: tuple[int, ...], name: str) -> DataOptions:
+    """The options with the layout that equal sides tell, so that it is part of the fingerprint. Raises `Mistake`.
+
+    (Up to the first edition many channels were always taken to be second: what it stored under `auto` is so.)
+    """
+    many = len(shape) == 4 and 0 not in shape and shape[3] > FEW and _channels_last(shape, options.layout, name)
+    return replace(options, layout="NHWC") if many else options
 
 
 def survey(parts: Sequence[np.ndarray], name: str, values: Values = "auto") -> tuple[Kind, np.dtype]:
@@ -120,6 +145,7 @@ def _first_row(gone: np.ndarray) -> int:
 def content(array: np.ndarray, name: str, digest: str, options: DataOptions) -> Content:
     """An array's rows: read in place where they lie as needed, else converted once into the store."""
     rows = as_rows(array, options.layout, name)
+    options = settled(options, array.shape, name)
     key = fingerprint("array", digest, options.arrays())
     if pictured(rows, options):
         return store.entry(key, lambda writer: _finish(writer, rows, name, options))

@@ -59,6 +59,7 @@ class Content:
     notes: tuple[str, ...] = ()
     store: Path | None = None
     roles: Roles | None = None
+    window: str | None = None  # of pictures with more than 8 bits, as `DataOptions` has it
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,52 +9,43 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from legato.data import store
-from legato.data.album import Item, write_pictures
+from legato.data.album import Item, with_window, write_pictures
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import encode
 from legato.data.options import DataOptions
-from legato.data.pictures import SUFFIXES
-from legato.data.splits import TEST, TRAIN, VALIDATION
+from legato.data.parts import Arrangement, arrange
+from legato.data.pictures import SUFFIXES, looks_like_picture
 from legato.data.writer import Writer
 from legato.errors import Mistake
 
-PARTS = {
-    **dict.fromkeys(("train", "training"), TRAIN),
-    **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
-    **dict.fromkeys(("test", "testing"), TEST),
-}
 
-
-def open_folder(path: Path, options: DataOptions) -> Content:
-    """The pictures below a folder. Raises `Mistake` where there are none, or they cannot become rows of one shape."""
-    names, others = pictures_below(path)
+def open_folder(path: Path, below: tuple[list[str], list[str]], options: DataOptions) -> Content:
+    """The pictures `below` a folder. Raises `Mistake` where there are none, or they cannot become rows of one shape."""
+    names, others = below
     if not names:
         raise Mistake(_no_pictures(path, others))
-    digest = digest_files(names, lambda name: os.path.join(path, name))
-    key = fingerprint("folder", digest, options.pictures())
-    content = store.entry(key, lambda writer: _build(writer, path, names, options))
-    return replace(content, notes=(*content.notes, *_said(others)))
+    lie = arrange(names)
+    digest = digest_files(lie.names, lambda name: os.path.join(path, name))
+    told = {} if lie.usual else {"level": lie.level, "parts": lie.own is not None}
+    options = with_window(lambda: _items(path, lie.names), len(lie.names), options, str(path), digest)
+    key = fingerprint("folder", digest, {**told, **options.pictures()})
+    content = store.entry(key, lambda writer: _build(writer, path, lie, options))
+    return replace(content, window=options.window, notes=(*content.notes, *_left_out(lie.left), *_said(others)))
 
 
-def pictures_below(path: Path) -> tuple[list[str], Counter[str]]:
-    """The sorted relative paths (with `/`) of all pictures, and the count of other files by suffix."""
-    names: list[str] = []
-    others: Counter[str] = Counter()
-    for name in _files(path, "", set()):
-        suffix = os.path.splitext(name)[1].lower()
-        if suffix in SUFFIXES and "\n" not in name:  # a line break would make two names of one
-            names.append(name)
-        else:
-            others[suffix] += 1
-    names.sort()
-    return names, others
+def pictures_below(path: Path) -> tuple[list[str], list[str]]:
+    """The sorted relative paths (with `/`) of all pictures, and of other files."""
+    found = list(_files(path, "", set()))
+    # A line break would make two names of one.
+    names = sorted(name for name in found if "\n" not in name and looks_like_picture(os.path.join(path, name)))
+    known = set(names)
+    return names, [name for name in found if name not in known]
 
 
 def _files(path: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
@@ -76,20 +67,22 @@ def _files(path: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
             yield f"{below}{entry.name}"
 
 
-def _build(writer: Writer, path: Path, names: Sequence[str], options: DataOptions) -> None:
-    def items() -> Iterator[Item]:
-        return ((name, os.path.join(path, name)) for name in names)
+def _items(path: Path, names: Sequence[str]) -> Iterator[Item]:
+    return ((name, os.path.join(path, name)) for name in names)
 
-    album = write_pictures(writer, items, len(names), options, str(path))
+
+def _build(writer: Writer, path: Path, lie: Arrangement, options: DataOptions) -> None:
+    names = lie.names
+    album = write_pictures(writer, lambda: _items(path, lie.names), len(names), options, str(path))
+    own = None if lie.own is None else np.array(lie.own, np.uint8)
     if album.positions is not None:
-        kept = np.zeros(len(names), bool)
-        kept[album.positions] = True
-        names = list(compress(names, kept))
-    own, classes = _own_splits(names), _classes(names)
+        names = [names[position] for position in album.positions]
+        own = None if own is None else own[album.positions]
+    classes = _classes([printable(name) for name in names], lie.level)
     labels, label_names = (None, ()) if classes is None else encode(classes, str(path))
     writer.finish(
         "bytes",
-        names,
+        [printable(name) for name in names],
         labels=labels,
         label_names=label_names,
         own=own,
@@ -99,39 +92,33 @@ def _build(writer: Writer, path: Path, names: Sequence[str], options: DataOption
     )
 
 
-def _first_level(names: Sequence[str]) -> set[str]:
-    return {name.partition("/")[0].lower() if "/" in name else "" for name in names}
+def printable(name: str) -> str:
+    """A file's name as text: bytes that are no UTF-8 as \\xff, so that it can be shown and written wherever an id can."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _are_parts(names: Sequence[str]) -> bool:
-    """Whether the first level is splits: only their names, training among them, and at least one other."""
-    first = _first_level(names)
-    codes = {PARTS.get(name) for name in first}
-    return None not in codes and TRAIN in codes and len(codes) > 1
-
-
-def _own_splits(names: Sequence[str]) -> np.ndarray | None:
-    if not _are_parts(names):
-        return None
-    return np.array([PARTS[name.partition("/")[0].lower()] for name in names], np.uint8)
-
-
-def _classes(names: Sequence[str]) -> list[str] | None:
-    """The sub-folder of each picture ("" at the root), below the split's if there is one; None where nobody has any."""
-    level = 1 if _are_parts(names) else 0
+def _classes(names: Sequence[str], level: int) -> list[str] | None:
+    """The folder of each picture `level` folders down ("" where it lies above); None where nobody has any."""
     split = [name.split("/", level + 1) for name in names]
     classes = [parts[level] if len(parts) > level + 1 else "" for parts in split]
     return classes if any(classes) else None
 
 
-def _said(others: Counter[str]) -> list[str]:
-    count = sum(others.values())
-    kinds = ", ".join(sorted(suffix or "no suffix" for suffix in others)[:5])
+def _left_out(left: Counter[str] | None) -> list[str]:
+    if not left:
+        return []
+    folders = ", ".join(f"`{name}` ({count})" for name, count in sorted(left.items())[:5])
+    count = sum(left.values())
+    return [f"{count} picture{'s' if count > 1 else ''} beside the training and test folders left out: {folders}"]
+
+
+def _said(others: list[str]) -> list[str]:
+    count = len(others)
+    suffixes = {os.path.splitext(name)[1].lower() for name in others}
+    kinds = ", ".join(sorted(suffix or "no suffix" for suffix in suffixes)[:5])
     return [f"{count} other file{'s' if count > 1 else ''} passed over ({kinds})"] if count else []
 
 
-def _no_pictures(path: Path, others: Counter[str]) -> str:
-    if others.get(".parquet"):
-        return f"`{path}` is a folder with Parquet files and no pictures: name one of the files"
+def _no_pictures(path: Path, others: list[str]) -> str:
     held = f"only {'; '.join(_said(others))}" if others else "no files"
     return f"`{path}` holds no pictures, {held}: expected {', '.join(sorted(SUFFIXES))} files in it or below it"

@@ -6,6 +6,7 @@ Covered: reading all six value types as memory maps. Not covered: which files be
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 import tempfile
 import zlib
@@ -19,21 +20,26 @@ from legato.errors import Mistake
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+HEADER = 4 + 4 * 255
+MOST_AXES = 8
 
 
-def read_map(path: Path, scratch: Callable[[], Path]) -> np.ndarray:
-    """The values of an IDX file, memory-mapped; one that is gzipped is first written out to `scratch()`.
+def read_map(path: Path, scratch: Callable[[], Path], reserve: Callable[[int], None] = lambda size: None) -> np.ndarray:
+    """The values of an IDX file, memory-mapped; one that is gzipped is first written out to `scratch()`, as much as it says.
 
-    Raises `Mistake` where the file is cut short, too long, empty, or no IDX file.
+    `reserve` is asked for the bytes of that. Raises `Mistake` where the file is cut short, too long, empty, or no IDX file.
     """
-    plain = _unpacked(path, scratch()) if is_packed(path) else path
-    with open(plain, "rb") as file:
-        dtype, shape = _header(file.read(4 + 4 * 255), path)
-    start, wanted = 4 + 4 * len(shape), dtype.itemsize * int(np.prod(shape))
+    dtype, shape = header(path)
+    start, wanted = 4 + 4 * len(shape), dtype.itemsize * math.prod(shape)
+    packed = is_packed(path)
+    if packed:
+        reserve(start + wanted)
+    plain = _unpacked(path, scratch(), start + wanted) if packed else path
     held = plain.stat().st_size - start
     if held != wanted:
+        how, more = ("shorter", "") if held < wanted else ("longer", " or more" if packed else "")
         raise Mistake(
-            f"`{path}` is {'shorter' if held < wanted else 'longer'} than its header says: {held} bytes of values where "
+            f"`{path}` is {how} than its header says: {held}{more} bytes of values where "
             f"the shape {shape} takes {wanted}; fetch the file again"
         )
     # The map of no bytes is an error in itself; an empty array lets the shape be refused with a sentence.
@@ -41,9 +47,18 @@ def read_map(path: Path, scratch: Callable[[], Path]) -> np.ndarray:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """The values of a small IDX file, such as labels, in memory."""
+    """The values of a small IDX file, such as labels, in memory. (How many they are, its `header` says.)"""
     with tempfile.TemporaryDirectory() as folder:
         return np.array(read_map(path, lambda: Path(folder) / "values"))
+
+
+def header(path: Path) -> tuple[np.dtype, tuple[int, ...]]:
+    """What a file, gzipped or not, says it holds. Raises `Mistake`."""
+    if not is_packed(path):
+        with open(path, "rb") as file:
+            return _header(file.read(HEADER), path)
+    with gzip.open(path, "rb") as packed:
+        return _header(_next_block(packed, HEADER, path), path)
 
 
 def is_packed(path: Path) -> bool:
@@ -66,18 +81,26 @@ def is_idx(path: Path) -> bool:
 def _header(start: bytes, path: Path) -> tuple[np.dtype, tuple[int, ...]]:
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in TYPES or len(start) < 4 + 4 * start[3]:
         raise Mistake(f"`{path}` is no IDX file, or is cut short within its header: fetch the file again")
+    if start[3] > MOST_AXES:
+        raise Mistake(f"`{path}` says that it has {start[3]} axes: rows have at most 4; fetch the file again")
     return np.dtype(TYPES[start[2]]), struct.unpack(f">{start[3]}I", start[4 : 4 + 4 * start[3]])
 
 
-def _unpacked(path: Path, target: Path) -> Path:
-    with gzip.open(path, "rb") as packed, writing(target.parent), open(target, "wb") as plain:
-        while block := _next_block(packed, path):
-            plain.write(block)
+def _unpacked(path: Path, target: Path, size: int) -> Path:
+    """Writes out what the header says and one byte more: enough to see that there is more, however much more there is."""
+    with writing(target.parent):
+        plain = open(target, "wb")  # noqa: SIM115 (what fails in reading must not be told as a full disk)
+    with plain, gzip.open(path, "rb") as packed:
+        left = size + 1
+        while left and (block := _next_block(packed, min(left, 2**20), path)):
+            with writing(target.parent):
+                plain.write(block)
+            left -= len(block)
     return target
 
 
-def _next_block(packed: gzip.GzipFile, path: Path) -> bytes:
+def _next_block(packed: gzip.GzipFile, size: int, path: Path) -> bytes:
     try:
-        return packed.read(2**20)
+        return packed.read(size)
     except BROKEN as error:
         raise Mistake(f"`{path}` is a broken gzip file ({error}): fetch the file again") from error

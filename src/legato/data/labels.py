@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from legato.data.dataset import Content
-from legato.data.idx import is_idx, read_array
+from legato.data.idx import header, is_idx, read_array
+from legato.data.npy import map_npy
 from legato.errors import Mistake
 
+LINE, LEAST_TEXT = 1024, 2**26  # bytes of a label file: for each row, and in any case
 Labels = tuple[np.ndarray, tuple[str, ...]]  # (N,) int64, -1 where unknown; index -> name
 NUMBER = re.compile(r"-?[0-9]{1,18}")
 HEADS = frozenset({"id", "file", "filename", "path", "image", "name", "row", "label", "labels", "class"})
@@ -67,8 +69,9 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
-def check_length(count: int, rows: int, name: str) -> None:
-    """Raises `Mistake` with both lengths."""
+def check_length(said: int | tuple[int, ...], rows: int, name: str) -> None:
+    """Raises `Mistake` with both lengths; `said` may be the first of a shape."""
+    count = said if isinstance(said, int) else next(iter(said), 0)
     if count != rows:
         raise Mistake(f"labels of `{name}` are {count} and its rows are {rows}: expected one label for each row")
 
@@ -79,22 +82,41 @@ def from_file(path: str, content: Content) -> Labels:
     if not place.is_file():
         raise Mistake(f"no file of labels is at `{path}`: give a .npy, IDX, .csv or .txt file")
     if place.suffix.lower() in (".csv", ".txt"):
+        _check_size(place, content)
         lines = _lines(place)
         if lines and all(len(line) > 1 for line in lines):
             return _by_id(lines, path, content)
         return _in_order([",".join(line) for line in lines], path, content)
-    return _in_order(_load(place), path, content)
+    return _in_order(_load(place, content), path, content)
 
 
-def _load(place: Path) -> np.ndarray:
+def _check_size(place: Path, content: Content) -> None:
+    """A text is held in memory several times over, so one that is far too long for the rows is not read."""
+    size, most = place.stat().st_size, max(LEAST_TEXT, LINE * (len(content.rows) + len(content.problems)))
+    if size > most:
+        raise Mistake(
+            f"labels `{place}` are {size:,} bytes, and the rows are {len(content.rows):,}: at most {most:,} are read; leave "
+            "out what is no label of these rows"
+        )
+
+
+def _load(place: Path, content: Content) -> np.ndarray:
+    """Labels of as many rows as the source has; told by the header first, so that no other is read."""
     if place.suffix.lower() == ".npy":
-        try:
-            return np.asarray(np.load(place, allow_pickle=False))
-        except (ValueError, EOFError) as error:
-            raise Mistake(f"labels `{place}` cannot be read: {_one_line(error)}; save plain numbers or texts") from error
-    if not is_idx(place):
+        array = map_npy(place, str(place))
+    elif is_idx(place):
+        _check_count(header(place)[1], str(place), content)
+        array = read_array(place)
+    else:
         raise Mistake(f"`{place}` is no file of labels: expected .npy, IDX, .csv or .txt")
-    return read_array(place)
+    _check_count(array.shape, str(place), content)
+    return np.array(array)
+
+
+def _check_count(shape: tuple[int, ...], name: str, content: Content) -> None:
+    rows = len(content.rows)
+    if shape[:1] != (rows + len(content.problems),):
+        check_length(shape, rows, name)
 
 
 def _one_line(error: Exception) -> str:

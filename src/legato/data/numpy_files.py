@@ -1,14 +1,15 @@
-"""NumPy's files: .npy read where it lies, .npz unpacked once into the store.
+"""NumPy's files: .npy read where it lies, .npz and folders of .npy files put once into the store.
 
-Covered: one array of images or vectors with labels and ids beside it; Keras's x_train, y_train, x_test, y_test.
+Covered: one array of images or vectors with labels and ids beside it; parts named as Keras and MedMNIST name theirs.
 Not covered: pickled objects, which are never loaded: unpickling runs code.
 """
 
 from __future__ import annotations
 
-import shutil
 import zipfile
-import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,32 @@ from legato.data import arrays, store
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import check_length, encode
+from legato.data.npy import DAMAGED, map_npy, one_line
 from legato.data.options import DataOptions
+from legato.data.parts import ArrayPart, of_arrays
 from legato.data.rows import RowNumbers
-from legato.data.splits import TEST, TRAIN
+from legato.data.splits import TRAIN
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
 
 IMAGES = ("images", "x", "X", "data", "arr_0")
 LABELS = ("labels", "y", "Y", "label")
-KERAS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
-REAL = {*LABELS, *(labels for _, labels in KERAS.values())}  # what may hold measurements instead of classes
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+USUAL = ["x_train", "x_test"]  # Keras's, whose fingerprint says nothing of parts
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """Named arrays: their shapes, known without reading them (None where the header is damaged), and how to map one."""
+
+    name: str
+    shapes: Mapping[str, Shape | None]
+    get: Callable[[str, Writer], np.ndarray]
 
 
 def open_npy(path: Path, options: DataOptions) -> Content:
     """The rows of a .npy file, memory-mapped in place where they lie as needed. Raises `Mistake`."""
-    array = _map(path, str(path))
+    array = map_npy(path, str(path))
     arrays.as_rows(array, options.layout, str(path))
     digest = digest_files(["images"], lambda _: str(path))
     return arrays.content(array, str(path), digest, options)
@@ -40,111 +51,144 @@ def open_npy(path: Path, options: DataOptions) -> Content:
 
 def open_npz(path: Path, options: DataOptions) -> Content:
     """The images, labels and ids of an .npz file, in the store. Raises `Mistake`."""
-    digest = digest_files(["images"], lambda _: str(path))
-    key = fingerprint("npz", digest, options.arrays())
-    return store.entry(key, lambda writer: _build(writer, path, options))
+    with _archive(path) as archive:
+        keys = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        shapes = {key: _shape(archive, key) for key in keys}
+    held = Held(str(path), shapes, lambda key, writer: _member(path, key, writer))
+    return _open(held, "npz", digest_files(["images"], lambda _: str(path)), options)
 
 
-def _map(path: Path, name: str) -> np.ndarray:
-    try:
-        return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError, OSError) as error:
-        if "bject" in str(error) or "pickle" in str(error):
-            why = "it holds pickled Python objects, which are never loaded: save an array of numbers"
-        else:
-            why = f"it is broken or cut short ({' '.join(str(error).split())}): write it again"
-        raise Mistake(f"`{name}` cannot be read: {why}") from error
+def open_npy_folder(files: Sequence[Path], name: str, options: DataOptions) -> Content:
+    """A folder of .npy files, told apart by their names as the arrays of an .npz are. Raises `Mistake`."""
+    places = {file.stem: file for file in files}
+    maps = {key: map_npy(place, str(place)) for key, place in places.items()}
+    held = Held(name, {key: array.shape for key, array in maps.items()}, lambda key, _: maps[key])
+    return _open(held, "npy folder", digest_files(sorted(places), lambda key: str(places[key])), options)
 
 
-def _build(writer: Writer, path: Path, options: DataOptions) -> None:
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An open .npz; what is broken in it becomes a mistake, what is one already stays as it is."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
-            wanted = _wanted(archive, members, path)
-            arrays_of = {key: _member(archive, key, writer, path) for key in wanted}
-    except BROKEN as error:
-        raise Mistake(f"`{path}` is no whole .npz file ({error}): write it again") from error
-    left = [f"the array `{key}` is left out: rows are `{wanted[0]}`" for key in sorted(members - {*wanted})]
-    _write(writer, arrays_of, path, options, left)
+            yield archive
+    except DAMAGED as error:
+        raise Mistake(f"`{path}` is no whole .npz file ({one_line(error)}): write it again") from error
 
 
-def _wanted(archive: zipfile.ZipFile, members: set[str], path: Path) -> list[str]:
-    """The keys to unpack: images first, under the name "images" or their parts."""
-    if all(images in members for images, _ in KERAS.values()):
-        return [key for pair in KERAS.values() for key in pair if key in members]
-    return [_images(archive, members, path), *[key for key in (*LABELS, "ids") if key in members]]
+def _shape(archive: zipfile.ZipFile, key: str) -> Shape | None:
+    try:
+        with archive.open(f"{key}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            return tuple(read(file)[0])
+    except DAMAGED:
+        return None
 
 
-def _images(archive: zipfile.ZipFile, members: set[str], path: Path) -> str:
-    named = [key for key in IMAGES if key in members]
-    if named:
-        return named[0]
-    many = [key for key in sorted(members - {*LABELS, "ids"}) if _axes(archive, key) >= 2]
+def _member(path: Path, key: str, writer: Writer) -> np.ndarray:
+    """An array of the archive, unpacked beside the entry and mapped: one in memory could be larger than it."""
+    target = writer.scratch(f"{key}.npy".replace("/", "-"))
+    with _archive(path) as archive:
+        writer.reserve(archive.getinfo(f"{key}.npy").file_size)
+        with archive.open(f"{key}.npy") as packed:
+            _unpack(iter(lambda: packed.read(2**20), b""), target)
+    return map_npy(target, f"{path}:{key}")
+
+
+def _unpack(blocks: Iterator[bytes], target: Path) -> None:
+    with writing(target.parent):
+        plain = open(target, "wb")  # noqa: SIM115 (what fails in reading must not be told as a full disk)
+    with plain:
+        for block in blocks:
+            with writing(target.parent):
+                plain.write(block)
+
+
+def _open(held: Held, reader: str, digest: str, options: DataOptions) -> Content:
+    parts = _parts(held)
+    shape = held.shapes[parts[0].rows]
+    options = options if shape is None else arrays.settled(options, shape, held.name)
+    told = [part.rows for part in parts] if len(parts) > 1 else USUAL
+    key = fingerprint(reader, digest, {**options.arrays(), **({} if told == USUAL else {"parts": told})})
+    return store.entry(key, lambda writer: _build(writer, held, parts, options))
+
+
+def _parts(held: Held) -> list[ArrayPart]:
+    """The parts, training first; one part where no other is named, whatever its own name says."""
+    found = of_arrays(held.shapes)
+    named = [key for key in IMAGES if key in held.shapes]
+    if found and (len(found) > 1 or not named):
+        return found
+    rows = named[0] if named else _only(held)
+    return [ArrayPart(TRAIN, rows, next((key for key in LABELS if key in held.shapes), None))]
+
+
+def _only(held: Held) -> str:
+    many = [key for key, shape in sorted(held.shapes.items()) if key not in (*LABELS, "ids") and len(shape or ()) >= 2]
     if len(many) != 1:
         raise Mistake(
-            f"`{path}` holds the arrays {', '.join(sorted(members)) or '(none)'}: expected one of rows, under the key "
-            f"`images`, and optionally `labels` and `ids`"
+            f"`{held.name}` holds the arrays {', '.join(sorted(held.shapes)) or '(none)'}: expected one of rows, under the key "
+            "`images`, or parts as `x_train`, `x_val` and `x_test`; and optionally `labels` and `ids`"
         )
     return many[0]
 
 
-def _axes(archive: zipfile.ZipFile, key: str) -> int:
-    with archive.open(f"{key}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return len(read(file)[0])
-
-
-def _member(archive: zipfile.ZipFile, key: str, writer: Writer, path: Path) -> np.ndarray:
-    """An array of the archive, unpacked beside the entry and mapped: one in memory could be larger than it."""
-    target = writer.scratch(f"{key}.npy".replace("/", "-"))
-    writer.reserve(archive.getinfo(f"{key}.npy").file_size)
-    with archive.open(f"{key}.npy") as packed, writing(target.parent), open(target, "wb") as plain:
-        shutil.copyfileobj(packed, plain, 2**20)
-    return _map(target, f"{path}:{key}")
-
-
-def _write(writer: Writer, held: dict[str, np.ndarray], path: Path, options: DataOptions, left: list[str]) -> None:
-    keras = "x_train" in held
-    keys = [KERAS["train"][0], KERAS["test"][0]] if keras else [next(iter(held))]
-    parts = [arrays.as_rows(held[key], options.layout, f"{path}:{key}") for key in keys]
-    kind, notes = arrays.build(writer, parts, str(path), options)
-    counts = [len(rows) for rows in parts]
-    real = [key for key in held if key in REAL and _real(held[key])]
-    labels, names = _labels({key: held[key] for key in held if key not in real}, counts, keras, path)
-    left = [*left, *(f"the array `{key}` is left out: real numbers are no classes" for key in real)]
-    prefixes = ("train-", "test-") if keras else ("",)
-    ids = RowNumbers([(prefix, range(count)) for prefix, count in zip(prefixes, counts, strict=True)])
+def _build(writer: Writer, held: Held, parts: list[ArrayPart], options: DataOptions) -> None:
+    rows = [arrays.as_rows(held.get(p.rows, writer), options.layout, f"{held.name}:{p.rows}") for p in parts]
+    kind, notes = arrays.build(writer, rows, held.name, options)
+    counts = [len(some) for some in rows]
+    labels, names, left = _labels(writer, held, parts, counts)
+    trained = len(parts) > 1 and parts[0].code == TRAIN
+    prefixes = [f"{part.name}-" for part in parts] if len(parts) > 1 else [""]
+    numbers = RowNumbers([(prefix, range(count)) for prefix, count in zip(prefixes, counts, strict=True)])
+    own_ids = len(parts) == 1 and "ids" in held.shapes
     writer.finish(
         kind,
-        ids if "ids" not in held else _ids(held["ids"], counts[0], path),
+        _ids(held.get("ids", writer), counts[0], held.name) if own_ids else numbers,
         labels=labels,
         label_names=names,
-        own=np.repeat(np.array([TRAIN, TEST], np.uint8), counts) if keras else None,
-        notes=(*notes, *left),
+        own=np.repeat(np.array([part.code for part in parts], np.uint8), counts) if trained else None,
+        notes=(*notes, *left, *_unused(held, parts, own_ids)),
     )
+
+
+def _unused(held: Held, parts: list[ArrayPart], own_ids: bool) -> list[str]:
+    used = {part.rows for part in parts} | {part.labels for part in parts} | ({"ids"} if own_ids else set())
+    left = sorted(set(held.shapes) - used)
+    return [f"arrays left out: {', '.join(left[:8])}{f' and {len(left) - 8} more' if len(left) > 8 else ''}"] if left else []
+
+
+def _labels(
+    writer: Writer, held: Held, parts: list[ArrayPart], counts: list[int]
+) -> tuple[np.ndarray | None, tuple[str, ...], list[str]]:
+    if not any(part.labels for part in parts):
+        return None, (), []
+    values = [None if part.labels is None else held.get(part.labels, writer) for part in parts]
+    if any(array is not None and _real(array) for array in values):
+        names = [str(part.labels) for part in parts if part.labels]
+        return None, (), [f"the array `{name}` is left out: real numbers are no classes" for name in names]
+    for array, count in zip(values, counts, strict=True):
+        if array is not None:
+            check_length(len(array) if array.ndim else 0, count, held.name)
+    # Keras has columns (N, 1); several labels to a row, as ChestMNIST has, are none that Legato reads.
+    wide = [array.shape for array in values if array is not None and array.size != len(array)]
+    if wide:
+        return None, (), [f"labels of shape {wide[0]} left out: a label is one class for each row"]
+    known = [array for array in values if array is not None]
+    if len(known) == len(values):
+        return (*encode(np.concatenate([array.reshape(-1) for array in known]), held.name), [])
+    named = [
+        [None] * count if array is None else array.reshape(-1).tolist() for array, count in zip(values, counts, strict=True)
+    ]
+    return (*encode([value for some in named for value in some], held.name), [])
 
 
 def _real(array: np.ndarray) -> bool:
     return array.dtype.kind == "f" and bool((array % 1 != 0)[np.isfinite(array)].any())
 
 
-def _labels(
-    held: dict[str, np.ndarray], counts: list[int], keras: bool, path: Path
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    keys = [labels for _, labels in KERAS.values()] if keras else [key for key in LABELS if key in held][:1]
-    values = [held[key] for key in keys if key in held]
-    if len(values) < len(counts):
-        return None, ()
-    for array, count in zip(values, counts, strict=True):
-        check_length(len(array) if array.ndim else 0, count, str(path))
-    # Keras has columns (N, 1); what has more of them is refused where labels are encoded.
-    flat = [np.asarray(array).reshape(-1) if array.size == len(array) else np.asarray(array) for array in values]
-    several = [array for array in flat if array.ndim > 1]
-    return encode(several[0] if several else np.concatenate(flat), str(path))
-
-
-def _ids(array: np.ndarray, rows: int, path: Path) -> list[str]:
+def _ids(array: np.ndarray, rows: int, path: str) -> list[str]:
     names = [str(name).replace("\n", " ") for name in array.ravel()]
     if len(names) != rows:
         raise Mistake(f"`{path}` has {len(names)} ids and {rows} rows: expected one id for each row")

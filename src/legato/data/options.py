@@ -16,6 +16,7 @@ Channels = Literal["auto", 1, 3, 4]
 Layout = Literal["auto", "NHWC", "NCHW"]
 Values = Literal["auto", "binary", "bytes", "reals"]
 
+WHOLE = "0,65535"  # the window of 16 bits
 SMALLEST, LARGEST = 8, 256  # what the networks take, height and width
 
 
@@ -35,11 +36,14 @@ class DataOptions:
     background: str = "white"
     """Pictures: the colour that transparent parts are laid on, by name or as #rrggbb."""
 
+    window: str | None = None
+    """Pictures of more than 8 bits: LOW,HIGH, the values that become 0 and 255; found over the whole source if not given."""
+
     labels: str | None = None
-    """A file of labels (.npy, IDX, .csv or .txt: one per line, or id,label), the name of a column, or none."""
+    """A file of labels (.npy, IDX, .csv or .txt: one per line, or id,label), the name of a table's column, or none."""
 
     column: str | None = None
-    """Parquet: the picture column, or number columns joined by commas; found by itself if not given."""
+    """Tables: the picture column, or number columns joined by commas; found by itself if not given."""
 
     layout: Layout = "auto"
     """Arrays with four axes: whether channels come last (NHWC) or second (NCHW)."""
@@ -66,6 +70,8 @@ class DataOptions:
             raise Mistake(f"`layout` is {self.layout!r}: give auto, NHWC or NCHW")
         if self.values not in get_args(Values):
             raise Mistake(f"`values` is {self.values!r}: give auto, binary, bytes or reals")
+        if self.window is not None:
+            window_of(self.window)
         if self.background != "white":
             _check_colour(self.background)
         if self.group is not None:
@@ -82,7 +88,16 @@ class DataOptions:
     def pictures(self) -> dict[str, object]:
         """The options that change a picture's values, with those left out that cannot matter."""
         squared = {} if self.size is None else {"size": self.size, "crop": self.crop}
-        return {**squared, "channels": self.channels, "background": self.background}
+        deep = {} if self.window in (None, WHOLE) else {"window": self.window}
+        return {**squared, **deep, "channels": self.channels, "background": self.background}
+
+
+def window_of(said: str) -> tuple[int, int]:
+    """LOW and HIGH of a window. Raises `Mistake`."""
+    match = re.fullmatch(r"\s*(-?\d{1,10})\s*,\s*(-?\d{1,10})\s*", said)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise Mistake(f"`window` is `{said}`: give two whole numbers, the lower one first, such as 0,4095")
+    return int(match[1]), int(match[2])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ import numpy as np
 from legato.data import arrays, store
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
-from legato.data.idx import is_packed, read_array, read_map
+from legato.data.idx import header, is_packed, read_array, read_map
 from legato.data.labels import check_length, encode
 from legato.data.options import DataOptions
 from legato.data.rows import RowNumbers
@@ -47,8 +47,8 @@ def open_idx(path: Path, options: DataOptions) -> Content:
     content = arrays.content(read_map(path, lambda: path), str(path), digest, options)
     if labels is None:
         return content
+    check_length(header(labels)[1][:1], len(content.rows), str(path))  # before a file of any size is read
     codes, names = encode(read_array(labels), str(labels))
-    check_length(len(codes), len(content.rows), str(path))
     return replace(content, labels=codes, label_names=names)
 
 
@@ -59,7 +59,7 @@ def open_pairs(pairs: dict[str, Pair], name: str, options: DataOptions) -> Conte
 
 
 def _build(writer: Writer, pairs: dict[str, Pair], name: str, options: DataOptions) -> None:
-    maps = [read_map(images, partial(writer.scratch, f"images-{part}")) for part, (images, _) in pairs.items()]
+    maps = [read_map(images, partial(writer.scratch, f"images-{part}"), writer.reserve) for part, (images, _) in pairs.items()]
     parts = [arrays.as_rows(values, options.layout, name) for values in maps]
     kind, notes = arrays.build(writer, parts, name, options)
     prefixes = [(f"{part}-" if part else "", range(len(rows))) for part, rows in zip(pairs, parts, strict=True)]
@@ -73,10 +73,10 @@ def _labels(pairs: dict[str, Pair], parts: list[np.ndarray], name: str) -> tuple
     files = [labels for _, labels in pairs.values()]
     if None in files:
         return None, ()
-    values = [read_array(file) for file in files if file is not None]
-    for labels, rows in zip(values, parts, strict=True):
-        check_length(len(labels), len(rows), name)
-    return encode(np.concatenate(values), name)
+    found = [file for file in files if file is not None]
+    for file, rows in zip(found, parts, strict=True):
+        check_length(header(file)[1][:1], len(rows), name)
+    return encode(np.concatenate([read_array(file) for file in found]), name)
 
 
 def _digest(pairs: dict[str, Pair]) -> str:

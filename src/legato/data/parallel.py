@@ -16,6 +16,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CHUNK = 8  # items per task: a thread's hand-over costs as much as decoding a small icon
+WEIGHT = 2**26  # bytes of items under way: eight chunks of large pictures would be gigabytes
 
 
 def workers() -> int:
@@ -24,19 +25,35 @@ def workers() -> int:
     return min(cores, 16)
 
 
-def ordered(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`map(function, items)` in threads: same order, and at most a few chunks per thread read ahead.
+def ordered(function: Callable[[T], R], items: Iterable[T], weigh: Callable[[T], int] = lambda item: 0) -> Iterator[R]:
+    """`map(function, items)` in threads: same order, and at most a few chunks per thread read ahead, or `WEIGHT` bytes of them.
 
     (`ThreadPoolExecutor.map` would take all items at once, so a million decoded pictures would wait in memory.)
     """
     pool, left = ThreadPoolExecutor(workers(), thread_name_prefix="legato"), iter(items)
-    under_way: deque[Future[list[R]]] = deque()
+    under_way: deque[tuple[Future[list[R]], int]] = deque()
     try:
         while True:
-            while len(under_way) < 3 * workers() and (chunk := list(islice(left, CHUNK))):
-                under_way.append(pool.submit(lambda part: [function(item) for item in part], chunk))
+            while len(under_way) < 3 * workers() and sum(weight for _, weight in under_way) < WEIGHT:
+                chunk, weight = _chunk(left, weigh)
+                if not chunk:
+                    break
+                under_way.append((pool.submit(lambda part: [function(item) for item in part], chunk), weight))
+                del chunk  # the task has it, and lets it go
             if not under_way:
                 return
-            yield from under_way.popleft().result()
+            yield from under_way.popleft()[0].result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _chunk(items: Iterator[T], weigh: Callable[[T], int]) -> tuple[list[T], int]:
+    """The next items of a task, fewer where they are heavy, and their bytes."""
+    chunk: list[T] = []
+    weight = 0
+    for item in islice(items, CHUNK):
+        chunk.append(item)
+        weight += weigh(item)
+        if weight >= WEIGHT // CHUNK:
+            break
+    return chunk, weight

@@ -1,25 +1,25 @@
-"""Parquet: a column of pictures, or columns of numbers, read by row groups so that memory stays flat.
+"""Tables as rows: a column of pictures, or columns of numbers, in batches bounded by bytes so that memory stays flat.
 
-Covered: pictures as bytes or as Hugging Face's {bytes, path}; numbers in columns of their own or in lists of one length.
-Not covered: several files as one source, nested lists, pictures that are only named by a path.
+Covered: pictures as bytes or as Hugging Face's {bytes, path}; numbers in columns of their own or in lists of one length;
+several files as one source. Not covered: nested lists, pictures that are only named by a path; opening the files (`tables`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
 from legato.data import arrays, store
-from legato.data.album import Item, write_pictures
+from legato.data.album import Item, with_window, write_pictures
 from legato.data.columns import columns_of, is_picture, is_vector, numbers_of
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
@@ -27,139 +27,218 @@ from legato.data.labels import Labels, encode
 from legato.data.options import DataOptions, RunOptions, named_columns
 from legato.data.roles import Roles, refuse_missing, roles
 from legato.data.rows import RowNumbers
+from legato.data.splits import NAMES, TRAIN
+from legato.data.tables import AT_ONCE, Table, joined, parquet
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
-
-AT_ONCE = 256  # rows of pictures in memory; a batch of numbers takes more
-NUMBERS_AT_ONCE = 65_536
 
 
 def open_parquet(path: Path, options: DataOptions) -> Content:
     """The rows of a Parquet file, in the store; a row's id is its number. Raises `Mistake`."""
-    with _reading(path):
-        file = pq.ParquetFile(path)
-    with file:
-        return _open(file, path, options)
+    return open_table(parquet(path), "parquet", digest_files(["rows"], lambda _: str(path)), options)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turns what Arrow says of a broken file into a mistake; writing to the store stays outside."""
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise Mistake(f"`{path}` cannot be read as Parquet ({' '.join(str(error).split())}): write it again") from error
+def open_tables(
+    tables: Sequence[Table], files: Sequence[Path], parts: Sequence[int | None], name: str, options: DataOptions
+) -> Content:
+    """Several files of one source; `parts` are codes of `splits.NAMES`, or None where a name says nothing. Raises `Mistake`."""
+    digest = digest_files([os.path.relpath(file, name) for file in files], lambda file: os.path.join(name, file))
+    return open_table(joined(tables, parts, name), "tables", digest, options)
 
 
-def _batches(file: pq.ParquetFile, rows: int, columns: list[str], path: Path) -> Iterator[pa.RecordBatch]:
-    with _reading(path):
-        yield from file.iter_batches(rows, columns=columns)
-
-
-def _open(file: pq.ParquetFile, path: Path, options: DataOptions) -> Content:
-    schema = file.schema_arrow
-    found = _roles(file, path, options)
-    columns, label = list(found.used), found.label
-    if file.metadata.num_rows == 0:
-        raise Mistake(f"`{path}` has no rows: expected a picture or numbers in each")
-    digest = digest_files(["rows"], lambda _: str(path))
-    key = fingerprint("parquet", digest, {"columns": columns, **options.numbers(), **options.pictures()})
-    build = _build_pictures if is_picture(schema.field(columns[0]).type) else _build_numbers
-    content = replace(store.entry(key, lambda writer: build(writer, file, path, columns, options)), roles=found)
+def open_table(table: Table, reader: str, digest: str, options: DataOptions) -> Content:
+    """The rows of a table, in the store. Raises `Mistake`."""
+    found = _roles(table, options)
+    columns, label, schema = list(found.used), found.label, table.schema
+    _refuse_twice(table, [*columns, *([label] if label else [])])
+    if table.rows == 0:
+        raise Mistake(f"`{table.name}` has no rows: expected a picture or numbers in each")
+    pictures = is_picture(schema.field(columns[0]).type)
+    if pictures:
+        options = with_window(lambda: _items(table, columns), table.rows, options, table.name, f"{digest}-{columns[0]}")
+    key = fingerprint(reader, digest, {"columns": columns, **options.numbers(), **options.pictures()})
+    build = _build_pictures if pictures else _build_numbers
+    content = store.entry(key, lambda writer: build(writer, table, columns, options))
+    content = replace(content, roles=found, window=options.window if pictures else None, notes=(*content.notes, *table.notes))
     if isinstance(options, RunOptions):
         with suppress(Mistake):  # a column that is no label is none of a run's business
-            return _labelled(content, file, label, path)
+            return _labelled(content, table, label)
         return content
-    return _labelled(content, file, label, path)
+    return _labelled(content, table, label)
 
 
-def _labelled(content: Content, file: pq.ParquetFile, label: str | None, path: Path) -> Content:
+def _roles(table: Table, options: DataOptions) -> Roles:
+    def values(name: str) -> np.ndarray:
+        _refuse_twice(table, [name])
+        cells = [batch.column(0) for batch in table.batches([name], 65_536)]
+        return numbers_of(pa.chunked_array(cells, table.schema.field(name).type))
+
+    asked = named_columns(options)
+    if isinstance(options, RunOptions) and asked is not None:
+        refuse_missing(asked, table.schema.names, table.name)
+    return roles(columns_of(table.schema), values, table.name, asked=asked, labels=options.labels)
+
+
+def _labelled(content: Content, table: Table, label: str | None) -> Content:
     if label is None:
         return content
-    codes, names = _labels(file, label, path)
+    codes, names = _labels(table, label)
     kept = codes if content.positions is None else codes[content.positions]
     return replace(content, labels=kept, label_names=names, labelled=True)
 
 
-def _roles(file: pq.ParquetFile, path: Path, options: DataOptions) -> Roles:
-    def values(name: str) -> np.ndarray:
-        with _reading(path):
-            return numbers_of(file.read(columns=[name]).column(0))
-
-    asked = named_columns(options)
-    if isinstance(options, RunOptions) and asked is not None:
-        refuse_missing(asked, file.schema_arrow.names, str(path))
-    return roles(columns_of(file.schema_arrow), values, str(path), asked=asked, labels=options.labels)
+def _refuse_twice(table: Table, wanted: list[str]) -> None:
+    seen: set[str] = set()
+    twice = {name for name in table.schema.names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+    if found := sorted(twice.intersection(wanted)):
+        raise Mistake(f"`{table.name}` has more than one column named `{found[0]}`: give each its own name")
 
 
-def _build_pictures(writer: Writer, file: pq.ParquetFile, path: Path, columns: list[str], options: DataOptions) -> None:
-    def items() -> Iterator[Item]:
-        row = 0
-        for batch in _batches(file, AT_ONCE, columns, path):
-            # Cell by cell: a batch's pictures as Python bytes would double what is in memory.
-            for cell in batch.column(0):
-                value = cell.as_py()
-                encoded = value.get("bytes") if isinstance(value, dict) else value
-                yield str(row), encoded or b""
-                row += 1
-
-    album = write_pictures(writer, items, file.metadata.num_rows, options, str(path))
-    numbers = range(file.metadata.num_rows) if album.positions is None else album.positions
-    writer.finish("bytes", RowNumbers([("", numbers)]), positions=album.positions, problems=album.problems, notes=album.notes)
+def _items(table: Table, columns: list[str]) -> Iterator[Item]:
+    """Encoded pictures row by row: how large a batch of them is, is known only when it is in memory."""
+    table.refuse_trap(columns[0])
+    for row, batch in enumerate(table.batches(columns, 1)):
+        value = batch.column(0)[0].as_py()
+        encoded = value.get("bytes") if isinstance(value, dict) else value
+        yield str(row), encoded or b""
 
 
-def _build_numbers(writer: Writer, file: pq.ParquetFile, path: Path, columns: list[str], options: DataOptions) -> None:
+def _build_pictures(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
+    album = write_pictures(writer, lambda: _items(table, columns), table.rows, options, table.name)
+    writer.finish(
+        "bytes",
+        _ids(table, album.positions),
+        own=_own(table, album.positions),
+        positions=album.positions,
+        problems=album.problems,
+        notes=album.notes,
+    )
+
+
+def _ids(table: Table, positions: np.ndarray | None) -> Sequence[str]:
+    """Row numbers; of a part, its name and the row's number in it."""
+    if not any(code is not None for code, _ in table.own):
+        return RowNumbers([("", range(table.rows) if positions is None else positions)])
+    numbers = RowNumbers([(f"{name}-", range(rows)) for name, rows in _rows_of_parts(table)])
+    return numbers if positions is None else [numbers[int(position)] for position in positions]
+
+
+def _rows_of_parts(table: Table) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for code, rows in table.own:
+        name = "other" if code is None else NAMES[code]
+        counts[name] = counts.get(name, 0) + rows
+    return list(counts.items())
+
+
+def _own(table: Table, positions: np.ndarray | None) -> np.ndarray | None:
+    """The split of each row, where there are training files and others, and no file says nothing."""
+    codes = {code for code, _ in table.own}
+    if None in codes or TRAIN not in codes or len(codes) < 2:
+        return None
+    own = np.repeat(np.array([code for code, _ in table.own], np.uint8), [rows for _, rows in table.own])
+    return own if positions is None else own[positions]
+
+
+def _build_numbers(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
     """Through a scratch file of one matrix, because whether numbers are bytes or reals is known only at the end."""
-    target, width = writer.scratch("numbers"), None
-    kinds = [file.schema_arrow.field(name).type for name in columns]
-    dtype = np.result_type(*(np.dtype((k.value_type if is_vector(k) else k).to_pandas_dtype()) for k in kinds))
-    rows = 0
-    with open(target, "wb") as scratch:
-        for batch in _batches(file, NUMBERS_AT_ONCE, columns, path):
-            _refuse_gaps(batch, columns, rows, path)
-            block = _matrix(batch, columns, path).astype(dtype, copy=False)
-            width = width or block.shape[1]
-            if block.shape[1] != width:
-                raise _uneven(path, columns[0], sorted({width, block.shape[1]}))
-            with writing(target.parent):
-                scratch.write(np.ascontiguousarray(block).data)
+    target = writer.scratch("numbers")
+    kinds = [table.schema.field(place).type for place in _places(table, columns)]
+    dtype = np.result_type(*{np.dtype((k.value_type if is_vector(k) else k).to_pandas_dtype()) for k in kinds})
+    with writing(target.parent):
+        scratch = open(target, "wb")  # noqa: SIM115
+    with scratch:
+        width = _write_numbers(writer, table, columns, dtype, scratch)
+    matrix = np.memmap(target, dtype, "r", shape=(table.rows, width))
+    kind, notes = arrays.build(writer, [matrix], table.name, options)
+    writer.finish(kind, _ids(table, None), own=_own(table, None), notes=notes)
+
+
+def _places(table: Table, columns: list[str]) -> list[int]:
+    places = {name: place for place, name in enumerate(table.schema.names)}
+    return [places[name] for name in columns]
+
+
+def _write_numbers(writer: Writer, table: Table, columns: list[str], dtype: np.dtype, scratch: BinaryIO) -> int:
+    """Writes the matrix, some columns at a time where all of them at once would not fit; its width."""
+    if is_vector(table.schema.field(_places(table, columns)[0]).type):
+        first = next(iter(table.batches(columns, 1)))
+        width = len(_matrix(first, columns, 0, dtype, table.name)[0])
+    else:
+        width = len(columns)
+    writer.reserve(table.rows * width * dtype.itemsize)
+    start = 0
+    for group in _groups(table, columns):
+        rows, across = 0, width if len(columns) == 1 else len(group)
+        for batch in table.batches(group, max(1, AT_ONCE // (across * dtype.itemsize))):
+            block = _matrix(batch, group, rows, dtype, table.name)
+            if block.shape[1] != across:
+                raise _uneven(table.name, group[0], sorted({width, block.shape[1]}))
+            _place(scratch, block, rows * width + start, width)
             rows += len(block)
-    matrix = np.memmap(target, dtype, "r", shape=(rows, width or 0))
-    kind, notes = arrays.build(writer, [matrix], str(path), options)
-    writer.finish(kind, RowNumbers([("", range(rows))]), notes=notes)
+        start += len(group)
+    return width
 
 
-def _refuse_gaps(batch: pa.RecordBatch, columns: list[str], before: int, path: Path) -> None:
-    for name in columns:
-        column = batch.column(columns.index(name))
-        gone = column.is_null().to_numpy(zero_copy_only=False)
-        if is_vector(column.type) and column.flatten().null_count:
-            gone = gone | np.array([cell.is_valid and None in cell.as_py() for cell in column])
-        if gone.any():
-            first = before + int(np.flatnonzero(gone)[0])
-            raise Mistake(f"the column `{name}` of `{path}` has no value in row {first}: fill it in or leave the row out")
+def _groups(table: Table, columns: list[str]) -> Iterator[list[str]]:
+    """Columns whose readers hold at most `AT_ONCE` bytes together: each keeps a page of its own in memory."""
+    group: list[str] = []
+    left = AT_ONCE
+    for column in columns:
+        held = table.held.get(column, 0)
+        if group and held > left:
+            yield group
+            group, left = [], AT_ONCE
+        group.append(column)
+        left -= held
+    yield group
 
 
-def _matrix(batch: pa.RecordBatch, columns: list[str], path: Path) -> np.ndarray:
+def _place(scratch: BinaryIO, block: np.ndarray, first: int, width: int) -> None:
+    """Writes a block (B, k) into a matrix of `width` columns, from its value number `first` on."""
+    whole = block.shape[1] == width
+    with writing(Path(scratch.name).parent):
+        for number, row in enumerate([block] if whole else block):
+            scratch.seek((first + number * width) * block.itemsize)
+            scratch.write(row.data)
+
+
+def _matrix(batch: pa.RecordBatch, columns: list[str], before: int, dtype: np.dtype, name: str) -> np.ndarray:
+    """The numbers of a batch, (B, k); `before` rows came before it. Raises `Mistake` on gaps and uneven lists."""
+    for column, cells in zip(columns, batch.columns, strict=True):
+        _refuse_gaps(cells, column, before, name)
     first = batch.column(0)
-    if not is_vector(first.type):
-        return np.stack([np.asarray(column.to_numpy(zero_copy_only=False)) for column in batch.columns], axis=1)
-    lengths = np.unique(pa.compute.list_value_length(first).to_numpy(zero_copy_only=False))
-    if len(lengths) > 1:
-        raise _uneven(path, columns[0], lengths.tolist())
-    return np.asarray(first.flatten().to_numpy(zero_copy_only=False)).reshape(len(first), -1)
+    if is_vector(first.type):
+        lengths = np.unique(pa.compute.list_value_length(first).to_numpy(zero_copy_only=False))
+        if len(lengths) > 1:
+            raise _uneven(name, columns[0], lengths.tolist())
+        return np.ascontiguousarray(first.flatten().to_numpy(zero_copy_only=False), dtype).reshape(len(first), -1)
+    block = np.empty((batch.num_rows, len(columns)), dtype)
+    for place, cells in enumerate(batch.columns):
+        block[:, place] = cells.to_numpy(zero_copy_only=False)
+    return block
 
 
-def _uneven(path: Path, column: str, lengths: list[Any]) -> Mistake:
+def _refuse_gaps(column: pa.Array, name: str, before: int, source: str) -> None:
+    inner = is_vector(column.type) and column.flatten().null_count
+    if not column.null_count and not inner:
+        return
+    gone = column.is_null().to_numpy(zero_copy_only=False)
+    if inner:
+        gone = gone | np.array([cell.is_valid and None in cell.as_py() for cell in column])
+    first = before + int(np.flatnonzero(gone)[0])
+    raise Mistake(f"the column `{name}` of `{source}` has no value in row {first}: fill it in or leave the row out")
+
+
+def _uneven(path: str, column: str, lengths: list[Any]) -> Mistake:
     some = ", ".join(str(length) for length in lengths[:5])
     return Mistake(f"the lists in `{column}` of `{path}` have different lengths ({some}): rows must have one length")
 
 
-def _labels(file: pq.ParquetFile, label: str, path: Path) -> Labels:
-    with _reading(path):
-        column = file.read(columns=[label]).column(0)
-    codes, names = encode(column.to_pylist(), f"{path}:{label}")
-    known = _class_names(file.schema_arrow, label)
+def _labels(held: Table, label: str) -> Labels:
+    held.refuse_trap(label)
+    codes, names = encode(held.column(label), f"{held.name}:{label}")
+    known = _class_names(held.schema, label)
     if known and all(name.isdecimal() and int(name) < len(known) for name in names):
         # Hugging Face keeps the names of its integer classes in the schema.
         table = np.array([*(int(name) for name in names), -1], np.int64)

@@ -7,6 +7,7 @@ first; files that are cut short (refused, never filled with grey).
 from __future__ import annotations
 
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -19,12 +20,18 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
+ALSO = frozenset({".jfif", ".jpe", ".jif", ".pjpeg", ".pjp", ".dib", ".pnm", ".apng"})  # other names of the same formats
 # A list, because Pillow would otherwise try every format it knows on any bytes, PostScript interpreters included.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 64_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # the EXIF tag
+BITS = 258  # TIFF's BitsPerSample
+LINES = 2**18  # pixels scaled at once
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+
+STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s+[#\d]", re.S)
+RAW = frozenset({".dng", ".nef", ".nrw", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"})  # TIFF of a thumbnail
 
 Payload = str | bytes | np.ndarray  # a path, an encoded picture, or pixels (C, H, W) uint8
 
@@ -41,6 +48,7 @@ class PictureForm:
     size: int | None
     crop: bool
     background: str
+    window: tuple[int, int] | None = None  # what becomes 0 and 255 where there are more than 8 bits; None: 0 and 65535
 
 
 class Header(NamedTuple):
@@ -55,6 +63,20 @@ class Picture(NamedTuple):
 
     pixels: np.ndarray
     remarks: tuple[str, ...]
+
+
+def looks_like_picture(path: str) -> bool:
+    """Whether a file is to be read as a picture: by its suffix, so that broken ones are told, else by its first bytes."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in SUFFIXES or suffix in ALSO:
+        return True
+    if suffix in RAW:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return STARTS.match(file.read(16)) is not None
+    except OSError:
+        return False
 
 
 def read_header(payload: Payload, background: str = "white") -> Header:
@@ -84,7 +106,7 @@ def decode(payload: Payload, form: PictureForm) -> Picture:
             # A JPEG can be decoded at an eighth to a half of its size, far quicker; twice the goal keeps it sharp.
             image.draft(None, (2 * form.size, 2 * form.size))
         upright = ImageOps.exif_transpose(image)
-        level = _eight_bits(upright)
+        level = _eight_bits(upright, form.window or (0, 65535))
         flat = _without_alpha(level, form, remarks) if form.channels != 4 else level
         coloured = not _is_grey(flat) and form.channels == 1
         remarks += ["greyed"] if coloured else []
@@ -146,7 +168,22 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in GREY_MODES
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def depth(payload: Payload) -> tuple[int, int] | None:
+    """Smallest and largest value of a grey picture of more than 8 bits, or of the bits that it declares; None of any other."""
+    try:
+        with _opened(payload) as image:
+            if image.mode != "I" and not image.mode.startswith("I;16"):
+                return None
+            declared = getattr(image, "tag_v2", {}).get(BITS, (16,))
+            bits = declared[0] if isinstance(declared, tuple) and declared else 16
+            values = np.asarray(image)
+            low, high = int(values.min()), int(values.max())
+            return low, max(high, 2**bits - 1) if 8 < bits < 16 else high
+    except Unreadable:  # reported when it is decoded
+        return None
+
+
+def _eight_bits(image: Image.Image, window: tuple[int, int]) -> Image.Image:
     """Deep grey scaled, not clipped: Pillow's own conversion of 16 bits makes everything above 255 white."""
     if image.mode == "F":
         values = np.asarray(image)
@@ -154,11 +191,18 @@ def _eight_bits(image: Image.Image) -> Image.Image:
             raise Unreadable("a picture of real numbers outside 0 to 1")
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
     if image.mode == "I" or image.mode.startswith("I;16"):
-        whole = np.asarray(image).astype(np.int64)
-        if whole.min() < 0 or whole.max() > 65535:
-            raise Unreadable("a picture of integers outside 0 to 65535")
-        return Image.fromarray(((whole * 255 + 32767) // 65535).astype(np.uint8))
+        return Image.fromarray(_windowed(np.asarray(image), *window))
     return image
+
+
+def _windowed(values: np.ndarray, low: int, high: int) -> np.ndarray:
+    """(H, W) whole numbers as bytes, `low` 0 and `high` 255; some lines at a time, since 64-bit copies are large."""
+    shown = np.empty(values.shape, np.uint8)
+    step = max(1, LINES // values.shape[1])
+    for top in range(0, len(values), step):
+        some = values[top : top + step].astype(np.int64).clip(low, high) - low
+        shown[top : top + step] = (some * 255 + (high - low) // 2) // (high - low)
+    return shown
 
 
 def _without_alpha(image: Image.Image, form: PictureForm, remarks: list[str]) -> Image.Image:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from legato.data.as_trained import Form, open_as_trained
 from legato.data.dataset import Dataset
-from legato.data.options import DataOptions, RunOptions
+from legato.data.options import WHOLE, DataOptions, RunOptions
 from legato.data.preparation import Floats, Preparation, Units
 from legato.data.sources import FACTORS, MNIST
 from legato.data.splits import Split
@@ -169,8 +169,11 @@ def used_columns(stored: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _as_said(stored: dict[str, Any]) -> RunOptions:
-    """All that was said of the training source, with the columns that were found in it."""
-    return RunOptions(**stored["options"], columns=used_columns(stored))
+    """All that was said of the training source, with the columns that were found in it.
+
+    Runs made before windows were found have all deep pictures in that of 16 bits.
+    """
+    return RunOptions(**{"window": WHOLE, **stored["options"]}, columns=used_columns(stored))
 
 
 def _of_another(stored: dict[str, Any]) -> RunOptions:

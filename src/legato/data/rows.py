@@ -7,6 +7,7 @@ Not covered: names that a source gives itself (file paths), which are a plain li
 from __future__ import annotations
 
 import difflib
+import mmap
 from collections.abc import Iterator, Sequence
 from typing import overload
 
@@ -23,6 +24,18 @@ def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
     step = max(1, BLOCK // max(1, rows[:1].nbytes))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
+        _let_go(rows)
+
+
+def _let_go(rows: np.ndarray) -> None:
+    """Gives back the pages of a file that were looked at: they are the system's to keep, and no part of this process."""
+    mapped: np.ndarray | None = None
+    base: object = rows
+    while isinstance(base, np.ndarray):
+        mapped, base = base if isinstance(base, np.memmap) else mapped, base.base
+    # Only where no page can differ from the file: of any other map it would throw away what was written.
+    if isinstance(mapped, np.memmap) and mapped.mode == "r" and isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 class RowNumbers(Sequence[str]):

@@ -1,14 +1,17 @@
 """From what a person names to a `Dataset`: recognised, read, labelled, split.
 
-Covered: `mnist`, `factors`, folders, .npy/.npz, IDX, Parquet and arrays in memory, told apart by their first bytes rather
-than by their names. Not covered: URLs, archives, databases.
+Covered: `mnist`, `factors`, folders, .npy/.npz, IDX, Parquet, Feather, CSV, and what is in memory; files are told apart by
+their first bytes rather than by their names. Not covered: URLs, archives, databases.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,21 +24,60 @@ from legato.files import told
 
 MNIST, FACTORS = "mnist", "factors"
 MNIST_VALIDATION = 5_000
-EXPECTED = "`mnist`, `factors`, a folder of pictures, or a .npy, .npz, IDX (gzipped or not) or Parquet file"
+START = 65_536  # bytes by which a file is told
+EXPECTED = "`mnist`, `factors`, a folder of pictures, or a .npy, .npz, IDX (gzipped or not), Parquet, Feather or CSV file"
 DEFAULTS = DataOptions()
 
 
 @told()
-def open_source(source: str | Path | np.ndarray, options: DataOptions = DEFAULTS) -> Dataset:
+def open_source(source: Any, options: DataOptions = DEFAULTS, labels: Any = None) -> Dataset:
     """Open a source: the first time it is prepared into the store, after that in a moment.
 
+    `source`: a name or path, an array, a list of numbers, a tensor, or a frame with named columns. `labels` (N,): one class for
+    each row, in memory; in a file or a column they are named by the options.
     Raises `Mistake` on anything a person can mend.
     """
-    if isinstance(source, np.ndarray):
-        name = f"array of {source.shape}"
-        return _finish(name, options, _from_array(source, name, options))
+    if labels is not None and options.labels is not None:
+        raise Mistake("labels are given twice, in memory and by name: give one of them")
     if not isinstance(source, str | Path):
-        raise Mistake(f"a {type(source).__name__} is no source: expected {EXPECTED}, or a NumPy array")
+        return _given(source, options, labels)
+    found = _opened(source, options)
+    return found if labels is None else _labelled(found, labels)
+
+
+def _given(source: Any, options: DataOptions, labels: Any) -> Dataset:
+    """What lies in memory."""
+    from legato.data.in_memory import ACCEPTED, as_array, as_table, digest_table, is_frame
+
+    if is_frame(source):
+        from legato.data.parquet import open_table
+
+        table = as_table(source)
+        found = _finish(table.name, options, open_table(table, "frame", digest_table(table), options))
+    else:
+        array = as_array(source)
+        if array is None:
+            raise Mistake(f"a {type(source).__name__} is no source: expected {EXPECTED}, or {ACCEPTED}")
+        name = f"array of {array.shape}"
+        found = _finish(name, options, _from_array(array, name, options))
+    return found if labels is None else _labelled(found, labels)
+
+
+def _labelled(dataset: Dataset, labels: Any) -> Dataset:
+    """The data with labels that were given in memory, which a run does not keep."""
+    from legato.data.in_memory import as_array, is_frame
+    from legato.data.labels import check_length, encode
+
+    name = f"labels of {dataset.source}"
+    values = None if isinstance(labels, str) else as_array(labels.to_numpy() if is_frame(labels) else labels, name)
+    if values is None:
+        raise Mistake(f"a {type(labels).__name__} is no labels: expected one class for each row, in an array or a list")
+    check_length(len(values) if values.ndim else 0, len(dataset), dataset.source)
+    codes, names = encode(values, dataset.source)
+    return replace(dataset, labels=codes, label_names=names)
+
+
+def _opened(source: str | Path, options: DataOptions) -> Dataset:
     if str(source) == MNIST:
         from legato.data.pairs import open_mnist
 
@@ -44,7 +86,15 @@ def open_source(source: str | Path | np.ndarray, options: DataOptions = DEFAULTS
         from legato.data.factors import HELD_OUT, open_factors
 
         return _finish(FACTORS, options, open_factors(options), held=HELD_OUT)
+    _refuse_bytes(str(source))
     return _finish(str(source), options, _read(Path(source).expanduser(), options))
+
+
+def _refuse_bytes(source: str) -> None:
+    """A run's JSON and every line that names its source are UTF-8. (Names of files below it are shown with `\\xff`.)"""
+    shown = os.fsencode(source).decode("utf-8", "backslashreplace") if "\0" not in source else source
+    if shown != source:
+        raise Mistake(f"the path `{shown}` is no UTF-8, and a run could not name it: rename it, or make a link to it")
 
 
 def _from_array(array: np.ndarray, name: str, options: DataOptions) -> Content:
@@ -57,16 +107,19 @@ def _from_array(array: np.ndarray, name: str, options: DataOptions) -> Content:
 
 def _read(path: Path, options: DataOptions) -> Content:
     """Hands a path to its reader; readers are imported here, when one is needed."""
-    if not path.exists():
-        raise _missing(path)
-    if path.is_dir():
-        from legato.data.folder import open_folder
+    if not _is_file(path):
+        from legato.data.folder import open_folder, pictures_below
         from legato.data.pairs import open_pairs, pairs_in
 
         pairs = pairs_in(path)
-        return open_pairs(pairs, str(path), options) if pairs else open_folder(path, options)
-    with open(path, "rb") as file:
-        start = file.read(8)
+        if pairs:
+            return open_pairs(pairs, str(path), options)
+        from legato.data.file_folder import files_in, open_files
+
+        below = pictures_below(path)
+        files = files_in(path, below)
+        return open_files(files, path, options) if files else open_folder(path, below, options)
+    start = _start(path)
     if start.startswith(b"\x93NUMPY"):
         from legato.data.numpy_files import open_npy
 
@@ -75,10 +128,11 @@ def _read(path: Path, options: DataOptions) -> Content:
         from legato.data.numpy_files import open_npz
 
         return open_npz(path, options)
-    if start.startswith(b"PAR1"):
-        from legato.data.parquet import open_parquet
+    from legato.data.file_folder import open_file
 
-        return open_parquet(path, options)
+    content = open_file(path, start, options)
+    if content is not None:
+        return content
     from legato.data.idx import is_idx
 
     if is_idx(path):
@@ -86,6 +140,27 @@ def _read(path: Path, options: DataOptions) -> Content:
 
         return open_idx(path, options)
     raise _no_source(path)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path is a file; False for a folder. Raises `Mistake` on what is neither: a pipe is waited for for ever."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise _missing(path) from None
+    except (OSError, ValueError) as error:
+        raise Mistake(f"`{path}` cannot be read: {getattr(error, 'strerror', None) or error}; expected {EXPECTED}") from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise Mistake(f"`{path}` is a pipe, a socket or a device, which cannot be read twice: expected {EXPECTED}")
+    return stat.S_ISREG(mode)
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(START)
+    except OSError as error:
+        raise Mistake(f"`{path}` cannot be read: {error.strerror or error}; allow it or name another source") from error
 
 
 def _missing(path: Path) -> Mistake:
@@ -97,9 +172,9 @@ def _missing(path: Path) -> Mistake:
 
 
 def _no_source(path: Path) -> Mistake:
-    from legato.data.pictures import SUFFIXES
+    from legato.data.pictures import looks_like_picture
 
-    if path.suffix.lower() in SUFFIXES:
+    if looks_like_picture(str(path)) and path.stat().st_size:
         return Mistake(f"`{path}` is a single picture: name the folder that holds it and at least two others")
     what = "is empty" if path.stat().st_size == 0 else "is of no known kind"
     return Mistake(f"`{path}` {what}: expected {EXPECTED}")
@@ -120,7 +195,7 @@ def _finish(
         content = replace(content, labels=codes, label_names=names)
     return Dataset(
         source=name,
-        options=options,
+        options=options if content.window is None else replace(options, window=content.window),
         rows=content.rows,
         labels=content.labels,
         label_names=content.label_names,

@@ -138,7 +138,7 @@ def _crc(path: Path) -> int:
 def _ids(place: Path, meta: dict[str, Any], positions: np.ndarray | None) -> Sequence[str]:
     if meta["ids"] is None:
         # As bytes: reading text would turn the carriage return in a file's name into a line's end.
-        return (place / IDS).read_bytes().decode("utf-8", "surrogateescape").split("\n")[:-1]
+        return (place / IDS).read_bytes().decode("utf-8", "backslashreplace").split("\n")[:-1]
     if positions is not None:
         return RowNumbers([("", positions)])
     return RowNumbers([(prefix, range(count)) for prefix, count in meta["ids"]])

@@ -32,19 +32,23 @@ def train(
     overwrite: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    labels: Any = None,
     **chosen: Any,
 ) -> LatentSpace:
     """Trains a recipe, by name or a function of one's own, and gives back what people do with it.
 
-    `data`: a source by name or path, or an array (N, C, H, W) or (N, D). `out`: the RUN, `runs/RECIPE-n` if None. `chosen`:
-    options of the recipe (latent_dim=16), the shared words (net="conv"), of training (minutes=5), of the data (size=64).
+    `data`: a source by name or path, or an array (N, C, H, W) or (N, D), a list, a tensor or a frame. `labels`: a file
+    or column by name, or one class for each row, (N,), which a run does not keep. `out`: the RUN, `runs/RECIPE-n` if None.
+    `chosen`: options of the recipe (latent_dim=16), the shared words (net="conv"), of training (minutes=5), of data (size=64).
 
     Raises `Mistake` for what cannot be: an unknown name (with the nearest), an option out of range, an `out` that is taken.
     """
+    if labels is None or isinstance(labels, str | Path):
+        chosen, labels = {**chosen, **({} if labels is None else {"labels": str(labels)})}, None
     options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
     place = choose(device, threads)
     with generators_kept(), claimed(out, recipe) as run:
-        job = begin(run, recipe, data, data_options, options, chosen, place, overwrite)
+        job = begin(run, recipe, data, data_options, options, chosen, place, overwrite, labels)
         with run.writing():
             record(job, options, overwrite)
             execute(job, options.checkpoint_minutes)

@@ -75,11 +75,12 @@ def begin(
     chosen: dict[str, Any],
     device: torch.device,
     overwrite: bool = False,
+    labels: Any = None,
 ) -> Job:
     """A new run, not yet on disk: everything that can be refused is refused before anything is written or cleared."""
     check(options)
     refuse_existing(run, overwrite)
-    dataset = open_source(source, data_options)
+    dataset = open_source(source, data_options, labels)
     raw = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, dataset.rows, dataset.splits["train"].all()))
     definition = define(recipe, raw.spec, **chosen)
     data = raw  # real numbers are standardised alike for every likelihood, and once is enough to read them all
