@@ -37,7 +37,7 @@ def interpolate(
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, 2, seed)
     if len(rows) < 2:
-        what = "1 was named" if names else f"the split `{split}` has 1 row"
+        what = "1 was named" if names else f"the split `{split or opened.default_split}` has 1 row"
         raise Mistake(f"a path needs 2 stops or more, and {what}: name two rows or more, or choose another --split")
     stored = opened.dataset.rows[rows]
     stops = space.encode(stored, rows)[0]
