@@ -7,14 +7,17 @@ import json
 import os
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 import legato
-from legato import checkpoint, cli, files
+from legato import checkpoint, cli, partials
 from legato.checkpoint import Checkpoint
 from legato.errors import Mistake
 from legato.files import read_json, whole_file, write_json
@@ -83,19 +86,17 @@ class Full:
     def __getattr__(self, name: str):
         return getattr(self.file, name)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Lets 20 bytes of files of this name through."""
-    real = open
-    monkeypatch.setattr(
-        files, "open", lambda path, mode: Full(real(path, mode), 20 if name in str(path) else 10**9), raising=False
-    )
+    real = partials.begun
+
+    @contextmanager
+    def begun(path: Path) -> Iterator[Any]:
+        with real(path) as file:
+            yield Full(file, 20 if name in str(path) else 10**9)
+
+    monkeypatch.setattr(partials, "begun", begun)
 
 
 def write_and_raise(path: Path, error: BaseException) -> None:
