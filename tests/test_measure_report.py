@@ -218,7 +218,9 @@ def test_the_samples_are_the_first_of_those_that_were_measured(clouds):
     subject, seed = clouds.visit.subject, clouds.visit.seed
     ladder = Visit(subject, clouds.visit.shared, TINY, seed).ladder
     seen = []
-    spy = SimpleNamespace(**{name: getattr(subject, name) for name in ("prior", "latent_dim", "standard_prior", "encode")})
+    spy = SimpleNamespace(
+        **{name: getattr(subject, name) for name in ("prior", "latent_dim", "standard_prior", "encode", "space")}
+    )
     spy.decode = lambda z: seen.append(z) or subject.decode(z)
     figures.samples(Exhibit("it", Visit(spy, clouds.visit.shared, TINY, seed)))
     assert seen[0] == pytest.approx(ladder["prior"][:SAMPLES])

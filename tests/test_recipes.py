@@ -218,7 +218,7 @@ def test_an_unknown_recipe_option_or_word_names_the_nearest(name, chosen, senten
         ({"likelihood": "bernoulli"}, "`bernoulli` is no likelihood of real numbers: .*; `gaussian` fits"),
         ({"likelihood": "fixed-gaussian"}, "`fixed-gaussian` needs its standard deviation"),
         ({"scale": 0.1}, "`scale` belongs to `fixed-gaussian`"),
-        ({"beta": -1.0}, "the weight of `rate` must be 0 or more"),
+        ({"beta": -1.0}, "the weight of `rate` must be a finite number, 0 or more, got -1.0"),
     ],
 )
 def test_an_option_out_of_range_is_refused_when_the_recipe_is_built(chosen, sentence):

@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 Units = NDArray[np.floating[Any]]  # float32, or float64 where values in their own units need it
 EVALUATION_SEED = 13126114  # published: the one draw of every evaluation picture (arXiv 1312.6114)
 FINE = 16.0  # scales from 0 up to which float32 resolves a decoded value as finely as the network does, to 10⁻⁶ of a scale
+TINY = 1e-37  # of a scale: below this float32 has fewer digits
 BEYOND = 1e6  # standard deviations from the training mean at which a row is to blame for what is not finite, and not the model
 BLOCK = 1024  # rows whose evaluation noise is drawn together, so that a row's draw depends on its number and nothing else
 
@@ -73,8 +74,8 @@ class Preparation:
 
     @property
     def offset(self) -> bool:
-        """Whether values lie so far from 0 that float32 would round away digits (seconds since 1970): they come as float64."""
-        return any(abs(shift) > FINE * scale for shift, scale in zip(self.shift, self.scale, strict=True))
+        """Whether float32 would round digits away, so that values come as float64: far from 0 (seconds since 1970), or tiny."""
+        return any(abs(shift) > FINE * scale or scale < TINY for shift, scale in zip(self.shift, self.scale, strict=True))
 
     def restore(self, x: NDArray[Any]) -> Units:
         """The inverse of scaling: decoded values in the data's own units, float64 where `offset`; pixels stay in [0, 1]."""
