@@ -31,7 +31,7 @@ STYLE = {"holds": "green", "holds in part": "yellow", "does not hold here": "red
 @app.default
 def claims(
     *,
-    data: Annotated[str, Parameter(help="SOURCE: mnist, a folder of images, .npy, .npz, IDX or Parquet.")],
+    data: Annotated[str, Parameter(help="SOURCE: mnist, a folder of images, .npy, .npz, IDX, Parquet, Feather or CSV.")],
     out: Annotated[Path, Parameter(help="A folder for the runs, claims.json and report.html.")] = Path("runs/claims"),
     quick: Annotated[bool, Parameter(help="Six models instead of eleven, fewer images, fewer steps."), FLAG] = False,
     seeds: Annotated[

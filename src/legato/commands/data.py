@@ -11,6 +11,7 @@ from legato.commands.options import Json
 from legato.commands.output import say, write_figures
 from legato.data import DataOptions, describe, open_source, purge
 from legato.data.roles import Roles, some
+from legato.data.sources import EXPECTED
 from legato.errors import Mistake
 
 app = application("data")
@@ -27,14 +28,14 @@ def data(
     """What is in a source: count, shape, range, labels, problems, splits, the likelihood that fits.
 
     SOURCE is `mnist`, `factors` (shapes that Legato draws, their factors known), a folder of images, an .npy or .npz file, IDX
-    (gzipped or not), or Parquet. --purge empties the store of decoded data.
+    (gzipped or not), Parquet, Feather or CSV. --purge empties the store of decoded data.
     """
     if purge_store:
         entries, size = purge()
         print(f"the store is empty: {entries} entries, {size:,} bytes removed")
         return
     if source is None:
-        raise Mistake("say which SOURCE to describe: mnist, factors, a folder of images, .npy, .npz, IDX, Parquet (or --purge)")
+        raise Mistake(f"say which SOURCE to describe: {EXPECTED} (or --purge)")
     opened = open_source(source, options)
     found = describe(opened)
     if json is not None:

@@ -17,6 +17,7 @@ from legato.commands.options import Place
 from legato.commands.output import say
 from legato.data import DataOptions
 from legato.data.prepared import place_of, reopen
+from legato.data.sources import EXPECTED
 from legato.devices import choose
 from legato.errors import Mistake
 from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of, options_of
@@ -31,7 +32,7 @@ class Target:
     """What to read and where to write."""
 
     data: str | None = None
-    """SOURCE: mnist, a folder of images, .npy, .npz, IDX (gzipped or not), or Parquet."""
+    """SOURCE: mnist, a folder of images, .npy, .npz, IDX (gzipped or not), Parquet, Feather or CSV."""
     out: Path | None = None
     """The RUN: a folder to make; by default the first free runs/RECIPE-n."""
     resume: Annotated[bool, FLAG] = False
@@ -93,7 +94,7 @@ def _train(
     if name is None:
         raise Mistake("say which RECIPE to train (`legato recipes` lists them), or what to go on with: --resume --out RUN")
     if target.data is None:
-        raise Mistake(f"`legato train {name}` needs --data SOURCE: mnist, a folder of images, .npy, .npz, IDX or Parquet")
+        raise Mistake(f"`legato train {name}` needs --data SOURCE: {EXPECTED}")
     device = choose(place.device, place.threads)
     recipe: str | Sentence = find(name, module_of(name)) if ":" in name else name
     with claimed(target.out, name) as run:
