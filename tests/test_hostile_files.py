@@ -550,6 +550,14 @@ def fill(writer: Writer) -> None:
     writer.finish("reals", names, labels=np.arange(20), label_names=tuple(names), own=np.zeros(20, np.uint8))
 
 
+@pytest.mark.parametrize("content", ["null", "3.5", "[]", '"meta"', "[" * 100_000])
+def test_an_entry_that_says_something_else_is_built_again(fresh_cache, content):
+    store.entry(KEY, fill)
+    (fresh_cache / KEY / "meta.json").write_text(content)
+    assert store.load(fresh_cache / KEY) is None
+    assert np.array_equal(store.entry(KEY, fill).rows, ROWS)
+
+
 @pytest.mark.parametrize("name", ["rows.bin", "ids.txt", "labels.npy", "own.npy", "meta.json"])
 @pytest.mark.parametrize("damage", ["cut", "bit", "gone", "longer", "empty"])
 def test_a_damaged_store_entry_is_built_again(fresh_cache, name, damage):

@@ -333,3 +333,8 @@ def test_label_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         opened(X, labels=str(write(tmp_path / "l.csv", b"a\n" * 200)))
     with pytest.raises(Mistake, match="are 500000 and its rows are 12"):
         opened(X, labels=str(npy(tmp_path / "l.npy", np.zeros(500_000, np.uint8))))
+
+
+def test_lists_of_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match=r"the lists in `v` of .* are empty: rows must have one number or more"):
+        opened(table(tmp_path / "a.parquet", {"v": pa.array([[]] * 5, pa.list_(pa.float64()))}))

@@ -50,6 +50,7 @@ class StoredPreparation(TypedDict):
     shift: Annotated[list[float], Within(1, SIDE.most)]
     scale: Annotated[list[Annotated[float, Within(5e-324, 1e308)]], Within(1, SIDE.most)]
     evaluation_seed: NotRequired[int | None]
+    range: NotRequired[Annotated[list[float], Within(2, 2)] | None]
 
 
 class Splits(TypedDict):
@@ -58,6 +59,14 @@ class Splits(TypedDict):
     train: Count
     validation: Count
     test: Count
+
+
+class StoredColumns(TypedDict):
+    """What each column of a table is for."""
+
+    used: Annotated[list[str], Within(1, COUNT.most)]
+    left_out: NotRequired[dict[str, str]]
+    label: NotRequired[str | None]
 
 
 class StoredData(TypedDict):
@@ -71,6 +80,7 @@ class StoredData(TypedDict):
     kind: Kind
     likelihood: LikelihoodName
     splits: Splits
+    columns: NotRequired[StoredColumns | None]
     preparation: StoredPreparation
 
 

@@ -164,6 +164,8 @@ def _write_numbers(writer: Writer, table: Table, columns: list[str], dtype: np.d
     if is_vector(table.schema.field(_places(table, columns)[0]).type):
         first = next(iter(table.batches(columns, 1)))
         width = len(_matrix(first, columns, 0, dtype, table.name)[0])
+        if not width:
+            raise Mistake(f"the lists in `{columns[0]}` of `{table.name}` are empty: rows must have one number or more")
     else:
         width = len(columns)
     writer.reserve(table.rows * width * dtype.itemsize)

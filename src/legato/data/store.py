@@ -83,7 +83,7 @@ def load(place: Path) -> Content | None:
         rows = np.memmap(place / ROWS, np.dtype(meta["dtype"]), "r", shape=tuple(meta["shape"]))
         labels, own, positions = (np.load(place / f"{a}.npy") if a in meta["arrays"] else None for a in ARRAYS)
         ids = _ids(place, meta, positions)
-    except (OSError, ValueError, KeyError, TypeError, Mistake):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, Mistake):
         return None
     return Content(
         rows=rows,
@@ -102,8 +102,8 @@ def load(place: Path) -> Content | None:
 
 def _meta(place: Path) -> dict[str, Any]:
     """What meta.json says. Raises ValueError where its own checksum is another, or missing (from before there were any)."""
-    meta: dict[str, Any] = json.loads(read_bytes(place / META, MOST_META))
-    if meta.pop("checksum", None) != checksum_of(meta):
+    meta = json.loads(read_bytes(place / META, MOST_META))
+    if not isinstance(meta, dict) or meta.pop("checksum", None) != checksum_of(meta):
         raise ValueError("not what was written")
     return meta
 
