@@ -124,6 +124,7 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], object], str, str]] = [
     ("recipe", lambda o: o.update(recipe=7), "load", "`recipe` must be text"),
     ("recipe", lambda o: o.update(beta=None), "load", "`beta` must be a finite number"),
     ("recipe", lambda o: o.update(latent_dim=10**9), "load", "does not fit the recipe"),
+    ("recipe", lambda o: o.update(latent_dim=10**30), "load", "no such model can be built"),
     ("recipe", lambda o: o.update(width=2**20, depth=1000), "load", "does not fit the recipe"),
     ("recipe", lambda o: o.update(width=10**9), "load", "`width` must be a whole number from 1 to"),
     ("recipe", lambda o: o.update(net="mpl"), "load", "`net` must be one of"),

@@ -322,7 +322,7 @@ def _refuse_misfit(definition: Definition, spec: DataSpec, run: Run, weights: Pa
     try:
         with drawing(torch.device("cpu"), 0), torch.device("meta"):
             like = definition.build(spec).model.state_dict()
-    except (RuntimeError, OverflowError) as error:  # numbers that no tensor can have
+    except (RuntimeError, OverflowError, TypeError) as error:  # numbers that no tensor can have
         raise damaged(f"`{run.recipe}`", f"no such model can be built ({str(error).splitlines()[0]})") from None
     if weights is not None:
         check_fits(weights, like)
