@@ -338,3 +338,12 @@ def test_label_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_lists_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match=r"the lists in `v` of .* are empty: rows must have one number or more"):
         opened(table(tmp_path / "a.parquet", {"v": pa.array([[]] * 5, pa.list_(pa.float64()))}))
+
+
+@pytest.mark.parametrize("said", [b"[" * 100_000, b"null", b"3", b'{"index_columns": 7, "info": []}', b"\xff"])
+def test_what_a_table_says_of_itself_is_passed_over_where_it_is_no_sense(tmp_path: Path, said: bytes) -> None:
+    columns = pa.table({"v": [0.5, 1.5, 2.5, 3.5], "label": [0, 1, 0, 1]})
+    pq.write_table(columns.replace_schema_metadata({b"pandas": said, b"huggingface": said}), tmp_path / "a.parquet")
+    data = opened(tmp_path / "a.parquet")
+    assert data.columns == ("v",)
+    assert data.label_names == ("0", "1")

@@ -66,5 +66,5 @@ def _pandas_index(schema: pa.Schema) -> set[str]:
     try:
         said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
         return {name for name in said.get("index_columns", []) if isinstance(name, str)} | {"__index_level_0__"}
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return {"__index_level_0__"}

@@ -252,5 +252,5 @@ def _class_names(schema: pa.Schema, label: str) -> list[str]:
     try:
         said = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         return [str(name) for name in said["info"]["features"][label]["names"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
