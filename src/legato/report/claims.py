@@ -76,10 +76,11 @@ class Page:
     def facts(self) -> dict[str, str]:
         """The protocol in a few words."""
         kinds = len({member.name for member in self.experiment.members})
+        counted = "set once by a probe" if self.protocol["minutes"] else "as asked for"
         return {
             "data": f"{self.experiment.protocol.source}, {len(self.gallery.material.test):,} test rows measured",
             "family": f"{kinds} models with {LARGE} latents, {self.experiment.seeds} seeds each; some with 2 latents, one seed",
-            "training": f"{self.protocol['steps']:,} steps each, set once by a probe",
+            "training": f"{self.protocol['steps']:,} steps each, {counted}",
             "rules": f"edition {self.protocol['edition']}, table {self.protocol['rules_hash'][:12]}",
             "date": date.today().isoformat(),
         }
