@@ -65,13 +65,13 @@ def tried(base: Any, number: int, seed: int, place: Path, limit: float, memory: 
     import inputs
 
     found = inputs.case(base, seed, number)
-    streams, errors = io.StringIO(), _Errors()
+    streams, errors, others = io.StringIO(), _Errors(), _others()
     began = time.monotonic()
     _reset_peak()
     quiet, told = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(streams)
     with inputs.folder_of(base, place) as work, quiet, told, _within(limit), errors:
         end, where = _read(found, work, streams)
-    seconds, peak = time.monotonic() - began, _peak()
+    seconds, peak = time.monotonic() - began, max(_peak(), _others() if _others() > others else 0)
     if errors.told and end in GOOD:
         end, where = "traceback", errors.told[0]
     if end in GOOD and peak > memory:
@@ -153,6 +153,11 @@ def _peak() -> int:
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) >> 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def _others() -> int:
+    """Megabytes of the largest process that was started from here and has ended: readers of tables."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
 
 
 # ------------------------------------------------------------------------------------------------- many

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.ipc
-import pyarrow.parquet as pq
 
+from legato.data.apart import Reader
+from legato.data.arrow_process import Sizes
 from legato.errors import Mistake
 
 AT_ONCE = 2**25  # bytes of numbers in a batch, and of the pages that its columns hold in memory
-PAGE = 2**20  # bytes that a column's reader holds at most, where whoever wrote the file kept to the usual
-BUFFER = 2**14  # bytes of a column that are read ahead
 PACKED, MOST = 100, 2**28  # pictures do not shrink: a column of more bytes than MOST at a hundredth of them is a trap
 
 Batches = Callable[[Sequence[str], int], Iterator[pa.RecordBatch]]
@@ -58,22 +56,24 @@ def reading(name: str, what: str) -> Iterator[None]:
 
 def parquet(path: Path) -> Table:
     """A Parquet file. Raises `Mistake`."""
-    name = str(path)
-    with reading(name, "Parquet"), pq.ParquetFile(path) as file:
-        schema, metadata = file.schema_arrow, file.metadata  # each access to the schema reads all of it again
-        sizes = _chunks(metadata)
+    return _apart(path, "Parquet")
 
-    def batches(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with reading(name, "Parquet"):
-            file = pq.ParquetFile(path, buffer_size=BUFFER)
-        with file:
-            # One group at a time: the reader of several keeps the bytes of all that it has passed.
-            for group in range(metadata.num_row_groups):
-                some = file.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False)
-                yield from told(some, name, "Parquet")
 
-    held = {column: min(plain, PAGE) for column, (plain, _) in sizes.items()}
-    return Table("Parquet", name, schema, metadata.num_rows, batches, held, lambda column: _refuse_trap(name, column, sizes))
+def feather(path: Path) -> Table:
+    """A Feather (version 2) or Arrow file, or a saved Arrow stream. Raises `Mistake`."""
+    return _apart(path, "Feather or Arrow")
+
+
+def _apart(path: Path, what: str) -> Table:
+    name, reader = str(path), Reader(path)
+    with reading(name, what):
+        schema, rows, sizes = reader.head()
+
+    def batches(columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
+        return told(reader.batches(columns, most), name, what)
+
+    held = {column: of.held for column, of in sizes.items()}
+    return Table(what, name, schema, rows, batches, held, lambda column: _refuse_trap(name, column, sizes.get(column, Sizes())))
 
 
 def told(batches: Iterator[pa.RecordBatch], name: str, what: str) -> Iterator[pa.RecordBatch]:
@@ -86,62 +86,13 @@ def told(batches: Iterator[pa.RecordBatch], name: str, what: str) -> Iterator[pa
         yield batch
 
 
-def _chunks(metadata: pq.FileMetaData) -> dict[str, tuple[int, int]]:
-    """Of each column's largest chunk: bytes once unpacked, and as they lie in the file."""
-    sizes: dict[str, tuple[int, int]] = {}
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group)
-        for i in range(rows.num_columns):
-            chunk = rows.column(i)
-            name = chunk.path_in_schema.partition(".")[0]
-            size = (chunk.total_uncompressed_size, chunk.total_compressed_size)
-            sizes[name] = max(sizes.get(name, (0, 0)), size)
-    return sizes
-
-
-def _refuse_trap(name: str, column: str, sizes: dict[str, tuple[int, int]]) -> None:
-    plain, packed = sizes.get(column, (0, 0))
+def _refuse_trap(name: str, column: str, sizes: Sizes) -> None:
+    plain, packed, _ = sizes
     if plain > MOST and plain > PACKED * packed:
         raise Mistake(
             f"the column `{column}` of `{name}` unpacks {packed:,} bytes to {plain:,}, which no pictures do: it is read "
             f"up to {MOST:,} bytes or {PACKED} times their size in a row group; write them in smaller row groups"
         )
-
-
-def feather(path: Path) -> Table:
-    """A Feather (version 2) or Arrow file, or a saved Arrow stream. Raises `Mistake`."""
-    name, what = str(path), "Feather or Arrow"
-    with reading(name, what):
-        schema, rows = _schema(path), sum(batch.num_rows for batch in _arrow_batches(path))
-
-    def batches(columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
-        for batch in told(_arrow_batches(path), name, what):
-            some = batch.select(list(columns))
-            yield from (some.slice(start, most) for start in range(0, batch.num_rows, most))
-
-    return Table(what, name, schema, rows, batches)
-
-
-@contextmanager
-def _arrow(path: Path) -> Iterator[Any]:
-    """A reader of an Arrow file or stream, mapped."""
-    with pa.memory_map(str(path)) as source:
-        stream = source.read(6) != b"ARROW1"
-        source.seek(0)
-        yield pa.ipc.open_stream(source) if stream else pa.ipc.open_file(source)
-
-
-def _schema(path: Path) -> pa.Schema:
-    with _arrow(path) as reader:
-        return reader.schema
-
-
-def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    with _arrow(path) as reader:
-        if isinstance(reader, pa.ipc.RecordBatchStreamReader):
-            yield from reader
-        else:
-            yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
 
 
 def in_memory(table: pa.Table, name: str) -> Table:
