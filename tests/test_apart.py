@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from legato.data import apart, arrow_process, open_source
-from legato.data.apart import Reader
 from legato.data.tables import feather, parquet
 from legato.errors import Mistake
 
@@ -39,16 +40,23 @@ KINDS: dict[str, tuple[Callable[[Path], Any], Callable[..., Any]]] = {
 }
 
 
-def process(reader: Reader) -> subprocess.Popen[bytes]:
-    assert reader._process
-    return reader._process._process
+@pytest.fixture(autouse=True)
+def _alone() -> Iterator[None]:
+    """No process is left from before, or for after."""
+    apart.end()
+    yield
+    apart.end()
 
 
-def made(path: Path, table: pa.Table | None = None) -> Reader:
+def kept() -> subprocess.Popen[bytes]:
+    """The process that waits for who asks next."""
+    (one,) = apart._idle
+    return one._process
+
+
+def made(path: Path, table: pa.Table | None = None) -> Path:
     pq.write_table(pa.table(COLUMNS) if table is None else table, path)
-    reader = Reader(path)
-    assert reader.head().rows == len(pq.read_table(path))
-    return reader
+    return path
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,14 +87,32 @@ def test_a_file_that_aborts_arrow_is_a_mistake(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_reader_that_is_killed_is_not_the_end_of_a_table(tmp_path: Path, number: signal.Signals) -> None:
     """A stream may end between two batches as if it were whole."""
-    reader = made(tmp_path / "a.parquet", pa.table({"v": np.arange(300_000)}))
-    killed = process(reader)
-    batches = reader.batches(["v"], 1_000)
+    path = made(tmp_path / "a.parquet", pa.table({"v": np.arange(300_000)}))
+    apart.head(path)
+    pid, batches = kept().pid, apart.batches(path, ["v"], 1_000)
     next(batches)
-    os.kill(killed.pid, number)
+    os.kill(pid, number)
     with pytest.raises(OSError, match=number.name):
         list(batches)
-    assert sum(map(len, reader.batches(["v"], 100_000))) == 300_000  # asked again, another one answers
+    assert sum(map(len, apart.batches(path, ["v"], 100_000))) == 300_000  # asked again, another one answers
+
+
+def test_a_stream_cut_between_two_batches_is_not_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of three batches, and then the process is gone."""
+    batch = pa.record_batch({"a": np.arange(5)})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+        writer.write_batch(batch)
+        cut = sink.tell()
+    process = apart.Process()
+    monkeypatch.setattr(process, "_output", io.BytesIO(sink.getvalue()[:cut]))
+    monkeypatch.setattr(process, "_ended", lambda: -9)
+    stream = pa.ipc.open_stream(process._output)
+    with pytest.raises(OSError, match="SIGKILL"):
+        process.rest(stream)
+    monkeypatch.undo()
+    process.end()
 
 
 def test_more_memory_than_is_given_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,43 +124,87 @@ def test_more_memory_than_is_given_is_a_sentence(tmp_path: Path, monkeypatch: py
     for name in ("bomb.parquet", "bomb.feather"):
         assert (tmp_path / name).stat().st_size < 2**17
         with pytest.raises(OSError, match="more than 67,108,864 bytes at once: write it in smaller row groups"):
-            list(Reader(tmp_path / name).batches(["label"], 1))
+            list(apart.batches(tmp_path / name, ["label"], 1))
+
+
+def test_what_is_wrong_with_a_file_leaves_the_process_well(tmp_path: Path) -> None:
+    whole = made(tmp_path / "a.parquet")
+    content = whole.read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(content[: len(content) // 2])
+    (tmp_path / "page.parquet").write_bytes(content[:4] + bytes(500) + content[504:])
+    apart.head(whole)
+    before = kept().pid
+    with pytest.raises(apart.Refusal):
+        apart.head(tmp_path / "cut.parquet")
+    with pytest.raises(apart.Refusal):
+        list(apart.batches(tmp_path / "page.parquet", ["a"], 100))
+    with pytest.raises(apart.Refusal, match="No such file"):
+        apart.head(tmp_path / "none.parquet")
+    assert apart.head(whole).rows == ROWS
+    assert kept().pid == before
+
+
+def test_a_file_written_again_is_read_again(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.parquet")
+    assert apart.head(path).rows == ROWS
+    made(path, pa.table({"new": [1.5, 2.5]}))
+    assert apart.head(path).schema.names == ["new"]
+    assert pa.Table.from_batches(apart.batches(path, ["new"], 9)).to_pydict() == {"new": [1.5, 2.5]}
 
 
 def test_two_at_a_time_of_one_file(tmp_path: Path) -> None:
-    reader = made(tmp_path / "a.parquet")
-    first, second = reader.batches(["a"], 1_000), reader.batches(["a"], 1_000)
-    both = [(x, y) for x, y in zip(first, second, strict=True)]
+    path = made(tmp_path / "a.parquet")
+    first, second = apart.batches(path, ["a"], 1_000), apart.batches(path, ["a"], 1_000)
+    both = list(zip(first, second, strict=True))
     assert len(both) == 3
     assert all(x.equals(y) for x, y in both)
+    assert len(apart._idle) == 1
 
 
-def test_one_that_nobody_asked_for_long_is_started_again(tmp_path: Path) -> None:
-    reader = made(tmp_path / "a.parquet")
-    process(reader).terminate()
-    process(reader).wait()
-    with pytest.raises(OSError, match="SIGTERM"):
-        list(reader.batches(["a"], 10))
-    reader.head()
-    process(reader).stdin.close()  # to the process this is a parent that asks no more
-    assert process(reader).wait() == arrow_process.IDLE
+def test_one_that_nobody_asked_for_long_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made(tmp_path / "a.parquet")
+    apart.head(path)
+    kept().stdin.close()  # to the process this is a parent that asks no more
+    assert kept().wait() == 0
+    assert apart.head(path).rows == ROWS
+    ended = kept()
+    ended.stdin.close()
+    assert ended.wait() == 0
+    monkeypatch.setattr(apart.Process, "well", True)  # it may also end after it was last looked at
+    reads, writes = os.pipe()
+    os.close(reads)
+    apart._idle[0]._input = os.fdopen(writes, "wb")
+    assert apart.head(path).rows == ROWS
+    assert kept() is not ended
 
 
-def test_it_ends_when_it_is_forgotten_and_with_its_parent(tmp_path: Path) -> None:
-    reader = made(tmp_path / "a.parquet")
-    child = process(reader)
-    del reader
-    assert child.poll() is not None
-    script = (
-        "from pathlib import Path; from legato.data.apart import Reader; import os\n"
-        "r = Reader(Path('a.parquet')); r.head(); print(r._process._process.pid, flush=True); os.kill(os.getpid(), 9)\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
-    assert killed.returncode == -9
-    until = time.monotonic() + 60
-    while alive(int(killed.stdout)):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.parquet")
+    for last in ("", "os.kill(os.getpid(), 9)"):
+        script = (
+            "import os; from pathlib import Path; from legato.data import apart\n"
+            f"apart.head(Path({str(path)!r})); print(apart._idle[0]._process.pid, flush=True); {last}"
+        )
+        ended = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True)
+        assert (ended.returncode, ended.stderr) == (-9 if last else 0, "")
+        until = time.monotonic() + 60
+        while alive(int(ended.stdout)):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_a_fork_has_a_process_of_its_own(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.parquet")
+    apart.head(path)
+    before = kept().pid
+    pid = os.fork()
+    if not pid:
+        with suppress(BaseException):
+            os._exit(0 if apart.head(path).rows == ROWS and kept().pid != before else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert apart.head(path).rows == ROWS
+    assert kept().pid == before
 
 
 def alive(pid: int) -> bool:

@@ -1,32 +1,33 @@
-"""Parquet and Arrow files, read by a process of their own (`arrow_process`): what a damaged file does to Arrow ends that alone.
+"""Parquet and Arrow files, read by a process apart (`arrow_process`): what a damaged file does to Arrow ends that alone.
 
 Arrow's reader is C++. A file that it does not expect may abort the process or ask for all memory, which no Python can catch.
-A reader takes 0.2 seconds to start, answers until nobody asks, and ends with this process, however that ends.
+The process takes 0.2 seconds to start, answers for any file until nobody asks, and ends with this one, however that ends.
 
 Covered: the schema, and batches of some columns bounded by rows and bytes. Not covered: what becomes of them (`tables`).
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import weakref
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.ipc
 
-from legato.data.arrow_process import DONE, IDLE, REFUSED, Sizes
+from legato.data.arrow_process import Sizes
 
-MEMORY = 2**30  # bytes of data that a reader may hold
-PATIENCE = 10.0  # seconds until a reader that says no more is ended
+MEMORY = 2**30  # bytes of data that the process may hold
+PATIENCE = 10.0  # seconds until one that says no more is ended
 
 
 class Head(NamedTuple):
@@ -37,39 +38,46 @@ class Head(NamedTuple):
     sizes: dict[str, Sizes]
 
 
-class Reader:
-    """A file's reader, started when it is asked. What goes wrong in it is an `OSError`, in its words."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._process: _Process | None = None
-
-    def head(self) -> Head:
-        """The schema, the number of rows and the sizes of columns."""
-        head, self._process = _started(self._path)
-        return head
-
-    def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """Batches of at most so many rows."""
-        process, self._process = self._process, None  # whoever asks meanwhile gets another
-        stream = None if process is None else process.asked(columns, rows)
-        if process is None or stream is None:  # none, or one that nobody had asked for long
-            _, process = _started(self._path)
-            stream = process.asked(columns, rows)
-        if stream is None:
-            raise OSError(process.why())
-        yield from process.answers(stream)
-        self._process = process
+def head(path: Path) -> Head:
+    """The schema, the number of rows and the sizes of columns. Raises `OSError`."""
+    process, stream = _asked([os.path.abspath(path)])
+    try:
+        said = process.rest(stream)
+    except Refusal:
+        _keep(process)
+        raise
+    _keep(process)
+    return Head(stream.schema, said[0], {name: Sizes(*of) for name, of in said[1].items()})
 
 
-class _Process:
-    """One process; ended when it is forgotten."""
+def batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """Batches of some columns, of at most so many rows. Raises `OSError`."""
+    process, stream = _asked([os.path.abspath(path), list(columns), rows])
+    try:
+        yield from process.batches(stream)
+        process.rest(stream)
+    except Refusal:
+        _keep(process)
+        raise
+    except BaseException:  # also of whoever leaves before the end: what it would say next is of no use
+        process.end()
+        raise
+    _keep(process)
 
-    def __init__(self, path: Path) -> None:
+
+class Refusal(OSError):
+    """The process says what is wrong with a file, and is well itself."""
+
+
+class Process:
+    """One process."""
+
+    def __init__(self) -> None:
         root = str(Path(__file__).parents[2])
+        self.parent = os.getpid()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "legato.data.arrow_process", os.path.abspath(path), str(MEMORY)],
+            [sys.executable, "-P", "-m", "legato.data.arrow_process", str(MEMORY)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -83,53 +91,59 @@ class _Process:
         assert self._process.stdin
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
-        weakref.finalize(self, _end, self._process, self._said)
 
-    def head(self) -> Head:
-        said = self._output.readline()
-        if not said.endswith(b"\n"):
-            raise OSError(self.why())
-        rows, sizes = json.loads(said)
-        stream = self._opened()
-        if stream is None or stream.read_all().num_rows or self._output.read(len(DONE)) != DONE:
-            raise OSError(self.why())
-        return Head(stream.schema, rows, {name: Sizes(*of) for name, of in sizes.items()})
-
-    def asked(self, columns: Sequence[str], rows: int) -> pa.ipc.RecordBatchStreamReader | None:
-        """The answer to a question; None where the process had ended before it, unasked."""
+    def asked(self, question: list[Any]) -> pa.ipc.RecordBatchStreamReader | None:
+        """The answer; None where the process had ended before, since nobody had asked for long. Raises `OSError`."""
         with suppress(BrokenPipeError):
-            self._input.write(json.dumps([list(columns), rows]).encode() + b"\n")
+            self._input.write(json.dumps(question).encode() + b"\n")
             self._input.flush()
-        stream = self._opened()
-        if stream is None and self._ended() != IDLE:
-            raise OSError(self.why())
-        return stream
+        try:
+            return pa.ipc.open_stream(self._output)
+        except (pa.ArrowException, EOFError) as error:
+            if self._ended() == 0:
+                return None
+            raise OSError(self._why()) from error
 
-    def answers(self, stream: pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+    def batches(self, stream: pa.ipc.RecordBatchStreamReader) -> Iterator[pa.RecordBatch]:
+        """The batches of an answer. Raises `OSError`."""
         try:
             yield from stream
         except (pa.ArrowException, EOFError) as error:
-            raise OSError(self.why()) from error
-        if self._output.read(len(DONE)) != DONE:  # a stream may be cut between two batches
-            raise OSError(self.why())
+            raise OSError(self._why()) from error
 
-    def why(self) -> str:
+    def rest(self, stream: pa.ipc.RecordBatchStreamReader) -> Any:
+        """What is said after the batches of an answer. Raises `Refusal`, or `OSError` where it was broken off."""
+        for _ in self.batches(stream):
+            pass
+        line = self._output.readline()
+        if not line.endswith(b"\n"):  # a stream may be cut between two batches as if it were whole
+            raise OSError(self._why())
+        said = json.loads(line)
+        if isinstance(said, str):
+            raise Refusal(said)
+        return said
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs, and is this process's own and not that of one it was forked from."""
+        return self.parent == os.getpid() and self._process.poll() is None
+
+    def end(self) -> None:
+        """Ends it."""
+        if self.parent == os.getpid():
+            self._process.kill()
+            self._process.wait()
+        for stream in (self._input, self._output, self._said):
+            with suppress(OSError):  # a question that nobody heard
+                stream.close()
+
+    def _why(self) -> str:
         """What ended it, in its own words where it had any."""
         code = self._ended()
         self._said.seek(0)
-        said = self._said.read(65_536).decode(errors="replace").strip()
-        if code == REFUSED:
-            return said
-        thrown = said.partition("what():")[2].strip().split("\n")[0]
-        return (
-            thrown or f"its reader was ended by {signal.Signals(-code).name}" if code < 0 else f"its reader ended with {code}"
-        )
-
-    def _opened(self) -> pa.ipc.RecordBatchStreamReader | None:
-        try:
-            return pa.ipc.open_stream(self._output)
-        except (pa.ArrowException, EOFError):
-            return None
+        thrown = self._said.read(65_536).decode(errors="replace").partition("what():")[2].strip().split("\n")[0]
+        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        return thrown or f"its reader {ended}"
 
     def _ended(self) -> int:
         with suppress(subprocess.TimeoutExpired):
@@ -138,15 +152,43 @@ class _Process:
         return self._process.wait()
 
 
-def _started(path: Path) -> tuple[Head, _Process]:
-    process = _Process(path)
-    return process.head(), process
+_idle: list[Process] = []
+_turn = threading.Lock()
 
 
-def _end(process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for stream in (process.stdin, process.stdout, said):
-        with suppress(OSError):  # a question that nobody heard
-            assert stream
-            stream.close()
+def _asked(question: list[Any]) -> tuple[Process, pa.ipc.RecordBatchStreamReader]:
+    """A process of one's own, and its answer."""
+    while True:
+        with _turn:
+            kept = _idle.pop() if _idle else None
+        if kept is not None and not kept.well:
+            kept.end()
+            continue
+        process = kept or Process()
+        try:
+            stream = process.asked(question)
+        except OSError:
+            process.end()
+            raise
+        if stream is not None:
+            return process, stream
+        process.end()
+        if kept is None:
+            raise OSError("its reader ended before it was asked")
+
+
+def _keep(process: Process) -> None:
+    """One is kept for who asks next."""
+    with _turn:
+        if not _idle:
+            _idle.append(process)
+            return
+    process.end()
+
+
+@atexit.register
+def end() -> None:
+    """Ends the one that is kept."""
+    with _turn:
+        while _idle:
+            _idle.pop().end()

@@ -1,10 +1,10 @@
-"""The process that reads one Parquet, Feather or Arrow file and hands over what it is asked for, as Arrow streams.
+"""The process that reads Parquet, Feather and Arrow files and hands over what it is asked for, as Arrow streams.
 
-    python -m legato.data.arrow_process FILE MEMORY
+    python -m legato.data.arrow_process MEMORY
 
-First comes the head: a line of JSON `[rows, {column: sizes}]` and a stream that has a schema and no batch. Then, for each line
-of JSON `[columns, rows]` on stdin, a stream of batches. `DONE` ends each. The process ends when stdin does, or when nobody asks
-for long; what goes wrong is a sentence on stderr.
+A question is a line of JSON on stdin: `[file]` asks for the head, `[file, columns, rows]` for batches. An answer is an Arrow
+stream and a line of JSON: `[rows, {column: sizes}]` after a head, whose stream has a schema and no batch; `[]` after batches; a
+sentence where something is wrong. The process ends when stdin does, or when nobody asks for long.
 
 Covered: memory bounded, batches bounded by rows and by bytes. Not covered: who asks (`apart`). No NumPy, no torch: it starts
 in 0.2 seconds.
@@ -29,8 +29,6 @@ CELL = 2**28  # bytes of a row that is handed over
 PAGE = 2**20  # bytes of a column that its reader holds
 BUFFER = 2**14  # bytes of a column that are read ahead
 LONG = 5.0  # seconds without a question
-DONE = b"\n"
-IDLE, REFUSED = 0, 3  # exit codes
 
 
 class Sizes(NamedTuple):
@@ -119,26 +117,63 @@ def bounded(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield batch
 
 
-def send(output: BinaryIO, batches: Iterable[pa.RecordBatch], schema: pa.Schema | None = None) -> None:
-    """A stream, and `DONE`; without batches its schema is the one given, or empty."""
-    writer = None if schema is None else pa.ipc.new_stream(output, schema)
-    for batch in bounded(batches):
-        writer = writer or pa.ipc.new_stream(output, batch.schema)
-        writer.write_batch(batch)
-    (writer or pa.ipc.new_stream(output, pa.schema([]))).close()
-    output.write(DONE)
-    output.flush()
+def send(output: BinaryIO, batches: Iterable[pa.RecordBatch]) -> None:
+    """A stream, with an empty schema where there are no batches; it is whole also where they end in an error."""
+    writer = None
+    try:
+        for batch in bounded(batches):
+            writer = writer or pa.ipc.new_stream(output, batch.schema)
+            writer.write_batch(batch)
+    finally:
+        (writer or pa.ipc.new_stream(output, pa.schema([]))).close()
 
 
-def serve(path: str, output: BinaryIO) -> None:
+class Files:
+    """The file that was asked for last, open as long as it is the same."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._file: Parquet | Arrow | None = None
+
+    def opened(self, path: str) -> Parquet | Arrow:
+        """The file as it is now."""
+        found = os.stat(path)
+        key = (path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._file is None or key != self._key:
+            with open(path, "rb") as file:
+                kind = Parquet if file.read(4) == b"PAR1" else Arrow
+            self._file, self._key = kind(path), key
+        return self._file
+
+
+def answer(output: BinaryIO, files: Files, path: str, columns: Sequence[str] | None = None, rows: int = 0) -> list[Any]:
+    """Sends a stream; what is said after it."""
+    file = None
+    try:
+        file = files.opened(path)
+    finally:
+        if file is None or columns is None:
+            pa.ipc.new_stream(output, pa.schema([]) if file is None else file.schema).close()
+    if columns is None:
+        return [file.rows, file.sizes()]
+    send(output, file.batches(columns, rows))
+    return []
+
+
+def serve(output: BinaryIO, memory: int) -> None:
     """Answers until nobody asks."""
-    with open(path, "rb") as file:
-        source = Parquet(path) if file.read(4) == b"PAR1" else Arrow(path)
-    output.write(json.dumps([source.rows, source.sizes()]).encode() + b"\n")
-    send(output, [], source.schema)
+    files = Files()
     while select.select([0], [], [], LONG)[0] and (line := _line()):
-        columns, rows = json.loads(line)
-        send(output, source.batches(columns, rows))
+        try:
+            said: Any = answer(output, files, *json.loads(line))
+        except BrokenPipeError:
+            return
+        except MemoryError:  # Arrow's is one, too
+            said = f"it needs more than {memory:,} bytes at once: write it in smaller row groups or batches"
+        except Exception as error:
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+        output.write(json.dumps(said).encode() + b"\n")
+        output.flush()
 
 
 def _line() -> bytes:
@@ -160,28 +195,15 @@ def _bound(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (held + memory, held + memory))
 
 
-def main(path: str, memory: int) -> int:
-    """The exit code."""
+def main(memory: int) -> None:
+    """What others print goes where nobody reads it as an answer."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if sys.platform == "linux":
         _bound(memory)
-    try:
-        serve(path, output)
-    except BrokenPipeError:
-        return IDLE
-    except MemoryError:  # Arrow's is one, too
-        return _refuse(f"it needs more than {memory:,} bytes at once: write it in smaller row groups or batches")
-    except Exception as error:
-        return _refuse(" ".join(str(error).split())[:300] or type(error).__name__)
-    return IDLE
-
-
-def _refuse(sentence: str) -> int:
-    print(sentence, file=sys.stderr, flush=True)
-    return REFUSED
+    serve(output, memory)
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1], int(sys.argv[2]))
-    os._exit(code)  # what was half sent is of no use
+    main(int(sys.argv[1]))
+    os._exit(0)  # what was half sent is of no use

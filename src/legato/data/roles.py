@@ -161,9 +161,10 @@ def _found(
     used = [column.name for column in numbers if column.name not in why]
     if not used:
         hint = f"; --column {next(iter(why))} takes what looks like the row's own number" if why else ""
+        there = f", only {some([c.name for c in columns])}" if columns else ""
         raise Mistake(
-            f"`{name}` has no column of pictures or numbers, only {some([c.name for c in columns])}: expected bytes of "
-            f"pictures, numbers, or lists of numbers{hint}"
+            f"`{name}` has no column of pictures or numbers{there}: expected bytes of pictures, numbers, or lists of "
+            f"numbers{hint}"
         )
     return used, why
 

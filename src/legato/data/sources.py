@@ -57,7 +57,8 @@ def _given(source: Any, options: DataOptions, labels: Any) -> Dataset:
     else:
         array = as_array(source)
         if array is None:
-            raise Mistake(f"a {type(source).__name__} is no source: expected {EXPECTED}, or {ACCEPTED}")
+            lazy = ": call its .collect() first" if hasattr(source, "collect") else f": expected {EXPECTED}, or {ACCEPTED}"
+            raise Mistake(f"a {type(source).__name__} is no source{lazy}")
         name = f"array of {array.shape}"
         found = _finish(name, options, _from_array(array, name, options))
     return found if labels is None else _labelled(found, labels)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from legato.data.apart import Reader
+from legato.data import apart
 from legato.data.arrow_process import Sizes
 from legato.errors import Mistake
 
@@ -65,12 +65,12 @@ def feather(path: Path) -> Table:
 
 
 def _apart(path: Path, what: str) -> Table:
-    name, reader = str(path), Reader(path)
+    name = str(path)
     with reading(name, what):
-        schema, rows, sizes = reader.head()
+        schema, rows, sizes = apart.head(path)
 
     def batches(columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
-        return told(reader.batches(columns, most), name, what)
+        return told(apart.batches(path, columns, most), name, what)
 
     held = {column: of.held for column, of in sizes.items()}
     return Table(what, name, schema, rows, batches, held, lambda column: _refuse_trap(name, column, sizes.get(column, Sizes())))
