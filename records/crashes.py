@@ -5,7 +5,7 @@
 Every run is the real `legato train` in a process of its own, interrupted from outside: the product has no hook for it. A kill
 counts as inside a checkpoint only where an unfinished one is found on disk afterwards. An interrupted and resumed run is
 compared with one that nobody interrupted: every tensor, every file, every line of metrics, bit for bit; only clocks may differ.
-About eight minutes on two cores. The tables go to stdout and to --out; exit code 1 if a row is not as it must be. Rows that a
+About ten minutes on two cores. The tables go to stdout and to --out; exit code 1 if a row is not as it must be. Rows that a
 machine cannot try (a full disk needs root, for a small file system of its own) say `skipped`. Not covered: a loss of power.
 """
 
