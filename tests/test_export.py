@@ -74,7 +74,7 @@ def made(tmp_path_factory, sources):
     return of
 
 
-@pytest.mark.parametrize("net", ["mlp", "residual", "conv"])
+@pytest.mark.parametrize("net", ["mlp", "residual", "conv", "strided"])
 @pytest.mark.parametrize("recipe", ["vae", "autoencoder"])
 def test_both_files_agree_with_the_model_for_any_number_of_rows(recipe, net, made, onnx):
     space = made(recipe, net=net)
@@ -106,7 +106,7 @@ def test_other_data_and_other_posteriors(name, made, onnx):
     assert answers(decoder_bytes(space, half=False), mu)["x_mean"] == pytest.approx(space.decode_prepared(mu), abs=1e-5)
 
 
-@pytest.mark.parametrize("net", ["mlp", "residual", "conv"])
+@pytest.mark.parametrize("net", ["mlp", "residual", "conv", "strided"])
 def test_half_precision_halves_the_file_and_stays_within_a_grey_level(net, made, onnx):
     space = made("vae", net=net, width=48, likelihood="bernoulli")
     z = space.draw(7, seed=1)

@@ -970,7 +970,7 @@ def assert_maps(net: torch.nn.Module, given_shape: tuple[int, ...], out: tuple[i
 def test_every_net_maps_images_of_any_size_to_codes_and_back_without_mixing_examples(name, size, channels):
     image = (channels, *size)
     for given_shape, out in ((image, (2, 3)), ((3,), image), ((3,), (2, *image))):
-        assert_maps(nets.build(name, given_shape, out, width=4 if name == "conv" else 16, depth=1), given_shape, out)
+        assert_maps(nets.build(name, given_shape, out, width=16 if name in ("mlp", "residual") else 4, depth=1), given_shape, out)
 
 
 @given(st.integers(1, 5), st.integers(8, 40), st.integers(8, 40), st.sampled_from(sorted(nets.NETS)), st.integers(0, 2))
@@ -998,21 +998,22 @@ def test_an_mlp_without_hidden_layers_is_one_affine_map():
 @pytest.mark.parametrize(
     ("given_shape", "sentence"),
     [
-        ((20,), r"`conv` needs images, \(channels, height, width\); got vectors .* use `mlp` or `residual`"),
-        ((1, 7, 28), r"`conv` takes heights and widths from 8 to 256, got \(7, 28\)"),
-        ((3, 28, 257), r"`conv` takes heights and widths from 8 to 256, got \(28, 257\)"),
+        ((20,), r"needs images, \(channels, height, width\); got vectors .* use `mlp` or `residual`"),
+        ((1, 7, 28), r"takes heights and widths from 8 to 256, got \(7, 28\)"),
+        ((3, 28, 257), r"takes heights and widths from 8 to 256, got \(28, 257\)"),
     ],
 )
-def test_convolutions_refuse_vectors_and_sizes_outside_8_to_256_with_one_line(given_shape, sentence):
+@pytest.mark.parametrize("name", ["conv", "strided"])
+def test_convolutions_refuse_vectors_and_sizes_outside_8_to_256_with_one_line(name, given_shape, sentence):
     for shapes in ((given_shape, (2, 3)), ((3,), given_shape)):
-        with pytest.raises(Mistake, match=sentence) as refusal:
-            nets.build("conv", *shapes)
+        with pytest.raises(Mistake, match=f"`{name}` {sentence}") as refusal:
+            nets.build(name, *shapes)
         assert "\n" not in str(refusal.value)
 
 
 def test_auto_takes_dense_blocks_for_vectors_and_small_images_and_convolutions_above():
     chosen = {shape: nets.suited(shape) for shape in [(5000,), (1, 28, 28), (1, 32, 32), (3, 32, 32), (1, 64, 48)]}
-    assert list(chosen.values()) == ["residual", "residual", "residual", "conv", "conv"]
+    assert list(chosen.values()) == ["residual", "residual", "residual", "strided", "strided"]
 
 
 # ------------------------------------------------------------------------------------------------ the model as an object

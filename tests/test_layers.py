@@ -29,6 +29,7 @@ LAYERS = {
     "legato.partials": 0,
     "legato.progress": 0,
     "legato.setting": 0,
+    "legato.defaults": 0,
     "legato.faults": 0,
     "legato.schema": 0,
     "legato.files": 0,

@@ -11,7 +11,7 @@ from typing import Literal
 
 Shape = tuple[int, ...]
 Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0 … 255 | real numbers
-NetName = Literal["auto", "mlp", "residual", "conv"]
+NetName = Literal["auto", "mlp", "residual", "conv", "strided"]
 LikelihoodName = Literal[
     "auto",
     "bernoulli",
@@ -28,11 +28,11 @@ class Words:
     """The words that every recipe takes. `auto` and None are resolved from the data when the recipe is built."""
 
     net: NetName = "auto"
-    """The network on both sides: dense layers, dense residual blocks, or convolutions. auto: what fits the data's shape."""
+    """The network on both sides: dense layers, dense residual blocks, convolutions, strided ones. auto: what fits."""
     width: int | None = None
-    """Hidden units of a dense net; channels at full size of `conv`."""
+    """Hidden units of a dense net; channels of `conv` at full size, of `strided` at half."""
     depth: int | None = None
-    """Hidden layers of `mlp`; residual blocks of `residual`, and at each size of `conv`."""
+    """Hidden layers of `mlp`; residual blocks of `residual`, and at each size of `conv` and `strided`."""
     likelihood: LikelihoodName = "auto"
     """p(x|z): gaussian learns its scale, optimal-gaussian solves it in closed form. auto: what fits the data."""
     scale: float | None = None

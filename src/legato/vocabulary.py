@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, get_args
 
 from legato import nets
 from legato.conditional import Conditional, Net
+from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family, Gaussian, Homoscedastic
 from legato.latents import Flat
@@ -64,13 +64,13 @@ def resolve(data: DataSpec, preferred: str | None = None) -> Words:
         if value not in get_args(known):
             raise unknown(word, value, get_args(known))
     net: Any = nets.suited(data.shape) if words.net == "auto" else words.net
-    defaults = inspect.signature(nets.NETS[net]).parameters
+    row = NETS[net]
     chosen: Any = (preferred or data.likelihood) if words.likelihood == "auto" else words.likelihood
     return replace(
         words,
         net=net,
-        width=defaults["width"].default if words.width is None else words.width,
-        depth=defaults["depth"].default if words.depth is None else words.depth,
+        width=row.width if words.width is None else words.width,
+        depth=row.depth if words.depth is None else words.depth,
         likelihood=chosen,
     )
 

@@ -37,7 +37,7 @@ class Protocol:
 
     def words(self, shape: tuple[int, ...]) -> dict[str, Any]:
         """One architecture: the perceptron of the first VAEs, and convolutions for images that are too large for it."""
-        return {"net": "conv"} if prod(shape) > DENSE_LIMIT and is_image(shape) else {"net": "mlp", "width": 512, "depth": 2}
+        return {"net": "strided"} if prod(shape) > DENSE_LIMIT and is_image(shape) else {"net": "mlp", "width": 512, "depth": 2}
 
 
 def probe(member: Member, protocol: Protocol, shape: tuple[int, ...], out: Path, device: torch.device) -> int:

@@ -12,21 +12,22 @@ from math import prod
 
 from torch import nn
 
+from legato import defaults
 from legato.errors import Mistake, unknown
 from legato.nets.conv import conv
 from legato.nets.mlp import mlp
 from legato.nets.residual import residual
 from legato.nets.shapes import Shape, is_image, spatial
+from legato.nets.strided import strided
 
-__all__ = ["NETS", "Shape", "build", "conv", "is_image", "mlp", "residual", "spatial", "suited"]
+__all__ = ["NETS", "Shape", "build", "conv", "is_image", "mlp", "residual", "spatial", "strided", "suited"]
 
-NETS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "residual": residual, "conv": conv}
-DENSE_LIMIT = 32 * 32  # values: above this a dense layer spends most of its weights on pixels far from each other
+NETS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "residual": residual, "conv": conv, "strided": strided}
 
 
 def suited(data: Shape) -> str:
-    """The net that fits data of this shape: dense residual blocks up to 1024 values and for vectors, else convolutions."""
-    return "conv" if is_image(data) and prod(data) > DENSE_LIMIT else "residual"
+    """The net that fits data of this shape: strided convolutions for images above 1,024 values, else dense residual blocks."""
+    return "strided" if is_image(data) and prod(data) > defaults.DENSE_LIMIT else "residual"
 
 
 def build(name: str, given: Shape, out: Shape, *, width: int | None = None, depth: int | None = None) -> nn.Module:
@@ -36,5 +37,5 @@ def build(name: str, given: Shape, out: Shape, *, width: int | None = None, dept
     for word, value, least in (("width", width, 1), ("depth", depth, 0)):
         if value is not None and value < least:
             raise Mistake(f"`{word}` must be {least} or more, got {value}")
-    chosen = {word: value for word, value in (("width", width), ("depth", depth)) if value is not None}
-    return NETS[name](given, out, **chosen)
+    row = defaults.NETS[name]
+    return NETS[name](given, out, width=row.width if width is None else width, depth=row.depth if depth is None else depth)

@@ -27,15 +27,22 @@ def conv(given: Shape, out: Shape, *, width: int = 24, depth: int = 1) -> nn.Mod
     `width` is the number of channels at full size; it doubles with each halving up to 4 × `width`.
     Raises `Mistake` where neither side is an image, or a side is not in 8 … 256.
     """
-    image = next((shape for shape in (given, out) if is_image(shape)), None)
-    if image is None:
-        raise Mistake(f"`conv` needs images, (channels, height, width); got vectors {given} -> {out}: use `mlp` or `residual`")
-    if not all(SMALLEST <= side <= LARGEST for side in spatial(image)):
-        raise Mistake(f"`conv` takes heights and widths from 8 to 256, got {spatial(image)}: prepare the images with --size")
-    sizes = halvings(spatial(image))
+    sizes = halvings(spatial(image_of("conv", given, out)))
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes))]
     parts = _down(given, out, sizes, channels, depth) if is_image(given) else _up(given, out, sizes, channels, depth)
     return nn.Sequential(*parts)
+
+
+def image_of(name: str, given: Shape, out: Shape) -> Shape:
+    """The side that is an image. Raises `Mistake` where there is none, or one that the net called `name` does not take."""
+    image = next((shape for shape in (given, out) if is_image(shape)), None)
+    if image is None:
+        raise Mistake(
+            f"`{name}` needs images, (channels, height, width); got vectors {given} -> {out}: use `mlp` or `residual`"
+        )
+    if not all(SMALLEST <= side <= LARGEST for side in spatial(image)):
+        raise Mistake(f"`{name}` takes heights and widths from 8 to 256, got {spatial(image)}: prepare the images with --size")
+    return image
 
 
 def halvings(size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -50,11 +57,11 @@ def halvings(size: tuple[int, int]) -> list[tuple[int, int]]:
 def _down(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
     parts: list[nn.Module] = [nn.Conv2d(given[-3], channels[0], 3, padding=1)]
     for here, below in pairwise(channels):
-        parts += [nn.SiLU(), nn.Conv2d(here, below, 3, stride=2, padding=1), *_blocks(below, depth)]
+        parts += [nn.SiLU(), nn.Conv2d(here, below, 3, stride=2, padding=1), *blocks(below, depth)]
     last = channels[-1]
     return [
         *parts,
-        _norm(last),
+        norm(last),
         nn.SiLU(),
         nn.Flatten(1),
         nn.Linear(last * prod(sizes[-1]), prod(out)),
@@ -68,19 +75,21 @@ def _up(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[i
         nn.Flatten(1),
         nn.Linear(prod(given), last * prod(sizes[-1])),
         nn.Unflatten(1, (last, *sizes[-1])),
-        *_blocks(last, depth),
+        *blocks(last, depth),
     ]
     for (here, above), size in zip(pairwise(reversed(channels)), reversed(sizes[:-1]), strict=True):
-        parts += [Enlarge(here, above, size), *(_blocks(above, depth) if size != sizes[0] else ())]
+        parts += [Enlarge(here, above, size), *(blocks(above, depth) if size != sizes[0] else ())]
     planes = prod(out[:-2])
-    return [*parts, _norm(channels[0]), nn.SiLU(), nn.Conv2d(channels[0], planes, 3, padding=1), Planes(out)]
+    return [*parts, norm(channels[0]), nn.SiLU(), nn.Conv2d(channels[0], planes, 3, padding=1), Planes(out)]
 
 
-def _blocks(channels: int, depth: int) -> list[nn.Module]:
+def blocks(channels: int, depth: int) -> list[nn.Module]:
+    """`depth` of them."""
     return [ConvBlock(channels) for _ in range(depth)]
 
 
-def _norm(channels: int) -> nn.Module:
+def norm(channels: int) -> nn.Module:
+    """Group normalisation, in eight groups where the channels allow it."""
     return nn.GroupNorm(gcd(channels, 8), channels)
 
 
@@ -90,10 +99,10 @@ class ConvBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            _norm(channels),
+            norm(channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
-            _norm(channels),
+            norm(channels),
             nn.SiLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from legato.nets.shapes import Shape
 
 
-def mlp(given: Shape, out: Shape, *, width: int = 512, depth: int = 2) -> nn.Module:
+def mlp(given: Shape, out: Shape, *, width: int, depth: int) -> nn.Module:
     """`depth` hidden layers of `width` rectified units on the flattened input; depth 0 is one affine map.
 
     The final affine map has no non-linearity: its reader (a family) decides what the numbers mean.

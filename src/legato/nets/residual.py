@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from legato.nets.shapes import Shape
 
 
-def residual(given: Shape, out: Shape, *, width: int = 512, depth: int = 2) -> nn.Module:
+def residual(given: Shape, out: Shape, *, width: int, depth: int) -> nn.Module:
     """Flatten, an affine map to `width`, `depth` residual blocks, an affine map out.
 
     Each block adds to its input, so gradients reach the first layer whatever the depth (He et al. 2016, https://arxiv.org/abs/1603.05027).

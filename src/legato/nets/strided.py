@@ -1,0 +1,70 @@
+"""Strided convolutions: each one halves or doubles the image, so that none runs at full size. The quickest net for images.
+
+Covered: an image to a vector (an encoder) and a vector to an image (a decoder), mirror images of each other.
+Not covered: vectors to vectors, where a neighbourhood has no meaning; image to image.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+from legato.nets.conv import Planes, blocks, halvings, image_of, norm
+from legato.nets.shapes import Shape, is_image, spatial
+
+WIDEST = 8  # channels stop growing at WIDEST × width
+
+
+def strided(given: Shape, out: Shape, *, width: int, depth: int) -> nn.Module:
+    """Halve the image by 4 × 4 convolutions until its shorter side is at most 4; or the same upside down, by transposed ones.
+
+    `width` is the number of channels at half size; it doubles with each halving up to 8 × `width`. `depth` residual blocks
+    follow each halving. In one minute of one core it makes five times the steps of `conv` (docs/numbers.md).
+    Radford, Metz & Chintala 2015, https://arxiv.org/abs/1511.06434; here with group normalisation and SiLU.
+    Raises `Mistake` where neither side is an image, or a side is not in 8 … 256.
+    """
+    sizes = halvings(spatial(image_of("strided", given, out)))
+    channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes) - 1)]
+    parts = _down(given, out, sizes, channels, depth) if is_image(given) else _up(given, out, sizes, channels, depth)
+    return nn.Sequential(*parts)
+
+
+def _down(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
+    parts: list[nn.Module] = []
+    for size, (here, below) in zip(sizes, pairwise([given[-3], *channels]), strict=False):
+        parts += [*_even(size), nn.Conv2d(here, below, 4, stride=2, padding=1), *blocks(below, depth), norm(below), nn.SiLU()]
+    return [*parts, nn.Flatten(1), nn.Linear(channels[-1] * prod(sizes[-1]), prod(out)), nn.Unflatten(1, out)]
+
+
+def _up(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
+    last, planes = channels[-1], prod(out[:-2])
+    parts: list[nn.Module] = [
+        nn.Flatten(1),
+        nn.Linear(prod(given), last * prod(sizes[-1])),
+        nn.Unflatten(1, (last, *sizes[-1])),
+    ]
+    for (here, above), size in zip(pairwise([*reversed(channels), planes]), reversed(sizes[:-1]), strict=True):
+        parts += [*blocks(here, depth), norm(here), nn.SiLU(), Double(here, above, size)]
+    return [*parts, Planes(out)]
+
+
+def _even(size: tuple[int, int]) -> list[nn.Module]:
+    """A row or a column of zeros where a side is odd: half of it is then rounded up."""
+    height, width = size
+    return [nn.ZeroPad2d((0, width % 2, 0, height % 2))] if height % 2 or width % 2 else []
+
+
+class Double(nn.Module):
+    """A transposed 4 × 4 convolution, cut to a given size. A kernel of twice the stride covers every pixel alike."""
+
+    def __init__(self, channels: int, out: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.spread = nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, out, *size)."""
+        spread: Tensor = self.spread(h)
+        return spread[..., : self.size[0], : self.size[1]]
