@@ -970,7 +970,9 @@ def assert_maps(net: torch.nn.Module, given_shape: tuple[int, ...], out: tuple[i
 def test_every_net_maps_images_of_any_size_to_codes_and_back_without_mixing_examples(name, size, channels):
     image = (channels, *size)
     for given_shape, out in ((image, (2, 3)), ((3,), image), ((3,), (2, *image))):
-        assert_maps(nets.build(name, given_shape, out, width=16 if name in ("mlp", "residual") else 4, depth=1), given_shape, out)
+        assert_maps(
+            nets.build(name, given_shape, out, width=16 if name in ("mlp", "residual") else 4, depth=1), given_shape, out
+        )
 
 
 @given(st.integers(1, 5), st.integers(8, 40), st.integers(8, 40), st.sampled_from(sorted(nets.NETS)), st.integers(0, 2))

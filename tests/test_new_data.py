@@ -243,6 +243,18 @@ def test_labels_that_are_gone_stop_no_run(places, tmp_path):
     assert "without labels" in found.remarks[0]
 
 
+def test_labels_that_changed_are_said(places, tmp_path):
+    labels = tmp_path / "l.txt"
+    labels.write_text("a\nb\n" * 6)
+    run = stored(places["bytes"], labels=str(labels))
+    assert reopen(run).remarks == ()
+    assert reopen({key: value for key, value in run.items() if key != "labels"}).remarks == ()  # of an older run
+    labels.write_text("b\na\n" * 6)
+    (remark,) = reopen(run).remarks
+    assert "the labels of" in remark
+    assert "not those of then" in remark
+
+
 def test_sources_and_labels_are_remembered_by_their_absolute_paths(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path / "a")

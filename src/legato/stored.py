@@ -80,6 +80,7 @@ class StoredData(TypedDict):
     kind: Kind
     likelihood: LikelihoodName
     splits: Splits
+    labels: NotRequired[str | None]
     columns: NotRequired[StoredColumns | None]
     preparation: StoredPreparation
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -79,6 +81,7 @@ class Prepared:
             "kind": data.kind,
             "likelihood": data.likelihood,
             "splits": {name: len(rows) for name, rows in data.splits.items()},
+            "labels": _digest_of_labels(data),
             "skipped": len(data.problems),
             "columns": data.roles and data.roles.to_json(),
             "preparation": self.preparation.to_json(),
@@ -108,11 +111,14 @@ def _reopen_own(source: Any, stored: dict[str, Any]) -> Prepared:
             raise
         found = _open(source, stored, replace(options, labels=None))  # no run needs its labels
         remarks.append(f"the rows go without labels: {mistake}")
+    labels = _digest_of_labels(found.dataset)
     if found.dataset.fingerprint != stored["fingerprint"]:
         remarks.append(
             f"`{found.dataset.source}` is not what the run was trained on (its fingerprint differs): it has changed since, or "
             "is another source of that name; what follows is of what lies there now"
         )
+    elif labels is not None and stored.get("labels", labels) != labels:
+        remarks.append(f"the labels of `{found.dataset.source}` are not those of then: what follows is by those of now")
     return replace(found, remarks=tuple(remarks))
 
 
@@ -146,6 +152,14 @@ def _place_of_labels(data: Dataset) -> str | None:
     """The file of labels as an absolute path; a column's name as it is."""
     labels = data.options.labels
     return place_of(labels) if labels is not None and Path(labels).expanduser().is_file() else labels
+
+
+def _digest_of_labels(data: Dataset) -> str | None:
+    """Hash of the labels as text, row by row; None without any."""
+    if data.labels is None:
+        return None
+    names = json.dumps(data.label_names).encode()
+    return hashlib.blake2b(names + np.asarray(data.labels, np.int64).tobytes(), digest_size=16).hexdigest()
 
 
 def _same_place(source: str | Path | NDArray[Any], own: str) -> bool:
