@@ -14,21 +14,28 @@ from torch import Tensor, nn
 from legato.nets.conv import Planes, blocks, halvings, image_of, norm
 from legato.nets.shapes import Shape, is_image, spatial
 
+LEAST = 3  # halvings
 WIDEST = 8  # channels stop growing at WIDEST × width
 
 
 def strided(given: Shape, out: Shape, *, width: int, depth: int) -> nn.Module:
-    """Halve the image by 4 × 4 convolutions until its shorter side is at most 4; or the same upside down, by transposed ones.
+    """Halve the image by 4 × 4 convolutions until its shorter side is at most 4, or 8 after three halvings; or upside down.
 
     `width` is the number of channels at half size; it doubles with each halving up to 8 × `width`. `depth` residual blocks
-    follow each halving. In one minute of one core it makes five times the steps of `conv` (docs/numbers.md).
+    follow each halving. A step takes a fifth of one of `conv`.
     Radford, Metz & Chintala 2015, https://arxiv.org/abs/1511.06434; here with group normalisation and SiLU.
     Raises `Mistake` where neither side is an image, or a side is not in 8 … 256.
     """
-    sizes = halvings(spatial(image_of("strided", given, out)))
+    sizes = _sizes(spatial(image_of("strided", given, out)))
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes) - 1)]
     parts = _down(given, out, sizes, channels, depth) if is_image(given) else _up(given, out, sizes, channels, depth)
     return nn.Sequential(*parts)
+
+
+def _sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
+    sizes = halvings(size)
+    # The last of four halvings would hold most of the weights and a fifth of the time, at 4 × 4 places.
+    return sizes[:-1] if len(sizes) > LEAST + 1 and min(sizes[-2]) <= 8 else sizes
 
 
 def _down(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
