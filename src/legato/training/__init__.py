@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from legato.data import DataOptions
-from legato.devices import choose, generators_kept
+from legato.devices import choose, generators_kept, using_threads
 from legato.errors import Mistake
 from legato.files import told
 from legato.latent_space import LatentSpace, load
@@ -56,10 +56,11 @@ def train(
 
 
 def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
-    """Runs a job to its end. Raises `Stopped` on Ctrl-C and SIGTERM, when everything is on disk."""
+    """Runs a job to its end, with its plan's threads. Raises `Stopped` on Ctrl-C and SIGTERM, when everything is on disk."""
     if int(job.state.get("step", 0)) >= job.plan.total and job.run.codes.is_file():
         raise Mistake(f"`{job.run.path}` is finished: all {job.plan.total:,} steps are done; to train anew use --overwrite")
-    Loop(job, checkpoint_minutes).run()
+    with using_threads(job.plan.threads):
+        Loop(job, checkpoint_minutes).run()
 
 
 def complete(

@@ -9,9 +9,10 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from legato.errors import Mistake
+from legato.errors import Mistake, unknown
 from legato.stored import RANGES
 
+KEEP = ("last", "best")
 AVERAGE_EVERY, AVERAGED_SINGLY = 8, 96  # steps
 
 
@@ -25,6 +26,10 @@ class TrainingOptions:
     """Train for this many passes over the training images."""
     minutes: float | None = None
     """Train for about this long: a probe at the start turns it into a number of steps, once."""
+    max_passes: float | None = None
+    """With --minutes, at most this many passes over the training images, whatever there is time for."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights become the model: the last, or those of the best validation ELBO (an autoencoder: distortion)."""
     batch_size: int = 256
     """Images in a step."""
     learning_rate: float = 1e-3
@@ -61,6 +66,8 @@ class Plan:
     seed: int
     snapshots: int
     precision: str = "float32"  # of the networks' products
+    threads: int = 1  # of the CPU: sums that are cut otherwise are rounded otherwise
+    keep: str = "last"  # which weights become the model
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`: linear warm-up, then half a cosine down to a hundredth of the peak."""
@@ -106,8 +113,8 @@ class Plan:
         return Plan(**{field.name: stored[field.name] for field in fields(Plan) if field.name in stored})
 
 
-def plan(options: TrainingOptions, total: int, batch_size: int, precision: str = "float32") -> Plan:
-    """The plan for `total` steps of `batch_size`; `precision` is what `auto` comes to on this machine."""
+def plan(options: TrainingOptions, total: int, batch_size: int, precision: str = "float32", threads: int = 1) -> Plan:
+    """The plan for `total` steps of `batch_size`; `precision` and `threads` are what was chosen for this machine."""
     return Plan(
         total=total,
         batch_size=batch_size,
@@ -119,6 +126,8 @@ def plan(options: TrainingOptions, total: int, batch_size: int, precision: str =
         precision=precision if options.precision == "auto" else options.precision,
         seed=options.seed,
         snapshots=options.snapshots,
+        threads=threads,
+        keep=options.keep,
     )
 
 
@@ -131,7 +140,23 @@ def check(options: TrainingOptions) -> None:
     for name, value in chosen.items():
         if not (value > 0 and math.isfinite(value)):
             raise Mistake(f"--{name} must be a positive number, got {value}")
+    if options.max_passes is not None:
+        _check_passes(options.max_passes, options.minutes is not None)
+    if options.keep not in KEEP:
+        raise unknown("choice of --keep", options.keep, KEEP)
     for name, bounds in RANGES.items():
         value = getattr(options, name)
         if not bounds.holds(value):
             raise Mistake(f"--{name.replace('_', '-')} must lie between {bounds.least:g} and {bounds.most:g}, got {value:g}")
+
+
+def _check_passes(passes: float, timed: bool) -> None:
+    if not (passes > 0 and math.isfinite(passes)):
+        raise Mistake(f"--max-passes must be a positive number, got {passes}")
+    if not timed:
+        raise Mistake("--max-passes belongs to --minutes: --steps and --epochs say how long a run is as they stand")
+
+
+def most_passes(rows: int) -> float:
+    """How many passes over so few training rows `--minutes` makes at most."""
+    return math.inf
