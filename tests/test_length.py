@@ -21,7 +21,7 @@ from legato.training import length, threads
 from legato.training.best import LOST, course, score
 from legato.training.learner import Learner
 from legato.training.length import Rehearsal
-from legato.training.options import TrainingOptions, check
+from legato.training.options import FEW_ROWS, LEAST_STEPS, MOST_PASSES, TrainingOptions, check, most_steps
 from legato.training.threads import Pace, timed
 from made_runs import SMALL, arguments, metrics, train
 from stopped_runs import assert_same, resume, stopping_after
@@ -152,6 +152,76 @@ def test_two_runs_that_chose_alike_are_the_same_run_whatever_the_clock_said(two,
     assert "pace" in Run(tmp_path / "r").stored("training")
     assert Run(tmp_path / "r").model.read_bytes() == Run(runs["vae"]).model.read_bytes()
     assert metrics(tmp_path / "r") == metrics(runs["vae"])
+
+
+# ----------------------------------------------------------------------------------------------------- passes
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "passes", "steps"),
+    [
+        (455, 256, None, LEAST_STEPS),  # a pass is one step here, and a hundred of them would leave the net half trained
+        (142, 142, None, LEAST_STEPS),
+        (2_000, 256, None, MOST_PASSES * 7),
+        (FEW_ROWS - 1, 100, None, MOST_PASSES * 99),
+        (FEW_ROWS, 100, None, None),  # no small source any more
+        (455, 256, 748, 748),
+        (455, 256, 0.5, 1),
+        (55_000, 250, 2.5, 550),
+    ],
+)
+def test_minutes_make_no_more_passes_over_a_small_source_than_the_cap_or_what_was_said(rows, size, passes, steps, monkeypatch):
+    monkeypatch.setattr(length, "steps_for", lambda *_: 10**8)
+    found = length.found(TrainingOptions(minutes=2, max_passes=passes), rows, size, CPU, lambda: Rehearsal(min, min, 0))
+    assert found.total == (steps or 10**8)
+    assert (found.affordable == 10**8) == (steps is not None and passes is None), "a cap that was said surprises nobody"
+    monkeypatch.setattr(length, "steps_for", lambda *_: 5)
+    assert length.found(TrainingOptions(minutes=2), rows, size, CPU, lambda: Rehearsal(min, min, 0)).total == 5
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**4))
+def test_the_cap_is_at_least_the_passes_it_names_and_leaves_the_net_time_to_learn(rows, size):
+    per_epoch = max(rows // size, 1)
+    assert most_steps(rows, per_epoch, None) >= max(LEAST_STEPS, MOST_PASSES * per_epoch)
+    assert most_steps(rows, per_epoch, 3) == 3 * per_epoch
+
+
+@pytest.mark.parametrize("said", [{"steps": 5_000}, {"epochs": 4_000.0}])
+def test_a_length_that_was_said_in_steps_or_epochs_is_what_was_said(said):
+    assert length.found(TrainingOptions(**said), 455, 256, CPU, lambda: Rehearsal(min, min, 0)).total == max(said.values())
+
+
+def test_a_cap_is_said_and_recorded_and_the_schedules_are_fitted_to_it(few, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(length, "steps_for", lambda *_: 748 * 3)
+    words = arguments("vae", few, tmp_path / "r", minutes=2, width=4)
+    at = words.index("--steps")
+    words = [*words[:at], *words[at + 2 :]]
+    assert cli.run(words) == 0
+    told = "100 passes, though there is time for 748: with more, a model learns so few rows (96) by heart; --max-passes 748"
+    assert told in capsys.readouterr().out
+    stored, last = Run(tmp_path / "r").stored("training"), metrics(tmp_path / "r")
+    assert (stored["total"], stored["affordable"]) == (LEAST_STEPS, 748 * 3)
+    assert last[-1]["step"] == LEAST_STEPS
+    rates = [line["learning_rate"] for line in last if "learning_rate" in line]
+    assert rates[-1] == pytest.approx(0.01 * max(rates), rel=0.01), "the cosine ends where the run does"
+    assert cli.run([*words, "--overwrite", "--max-passes", "2"]) == 0
+    assert Run(tmp_path / "r").stored("training")["total"] == 6
+    assert "there is time for" not in capsys.readouterr().out
+    train("table", {"table": few}, tmp_path / "told", steps=None, minutes=2, width=4)
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"minutes": 1, "max_passes": 0.0}, "--max-passes must be a positive number, got 0"),
+        ({"minutes": 1, "max_passes": float("nan")}, "--max-passes must be a positive number, got nan"),
+        ({"steps": 5, "max_passes": 3.0}, "--max-passes belongs to --minutes"),
+    ],
+)
+def test_a_cap_that_means_nothing_is_refused(options, words):
+    with pytest.raises(Mistake, match=words):
+        check(TrainingOptions(**options))
 
 
 # ----------------------------------------------------------------------------------------------------- the best

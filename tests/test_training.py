@@ -177,7 +177,7 @@ def test_steps_get_half_of_the_budget_however_slow_validation_is(monkeypatch):
 
 def test_no_schedule_is_refused_for_the_length_of_the_probe(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(length, "steps_for", lambda *_: 40_000)
-    options, words = TrainingOptions(minutes=60), {"warmup": 20_000, "latent_dim": 2, "width": 4, "depth": 1}
+    options, words = TrainingOptions(minutes=60, max_passes=1e6), {"warmup": 20_000, "latent_dim": 2, "width": 4, "depth": 1}
     job = begin(Run(tmp_path / "r"), "warmup_vae", str(sources["grey"]), DataOptions(), options, words, torch.device("cpu"))
     assert job.plan.total == 40_000
 

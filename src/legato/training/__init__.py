@@ -11,7 +11,7 @@ import torch
 
 from legato.data import DataOptions
 from legato.devices import choose, generators_kept, using_threads
-from legato.errors import Mistake
+from legato.errors import Mistake, tell
 from legato.files import told
 from legato.latent_space import LatentSpace, load
 from legato.recipe import Sentence
@@ -51,6 +51,8 @@ def train(
         job = begin(run, recipe, data, data_options, options, chosen, place, overwrite, labels)
         with run.writing():
             record(job, options, overwrite)
+            for line in job.length.cut_short(len(job.data.split("train"))) if job.length else ():
+                tell(line)
             execute(job, options.checkpoint_minutes)
     return load(run.path, device=device, module=recipe.__module__ if callable(recipe) else recipe.partition(":")[0])
 

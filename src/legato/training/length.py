@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from legato.devices import threads_were_said, using_threads
-from legato.training.options import TrainingOptions, most_passes
+from legato.training.options import TrainingOptions, most_steps
 from legato.training.probe import steps_for
 from legato.training.threads import Pace, timed
 
@@ -31,7 +31,9 @@ class Rehearsal(NamedTuple):
 
 @dataclass(frozen=True)
 class Length:
-    """What was found. `pace`: None where nothing was to be chosen. `affordable`: steps that the minutes had time for."""
+    """What was found. `pace`: None where nothing was to be chosen. `affordable`: the steps that the minutes had time for, None
+    where nobody's minutes were cut short but by themselves.
+    """
 
     total: int
     per_epoch: int  # steps
@@ -39,21 +41,15 @@ class Length:
     pace: Pace | None = None
     affordable: int | None = None
 
-    @property
-    def capped(self) -> bool:
-        """Whether the run is shorter than its minutes, for the sake of a small source."""
-        return self.affordable is not None and self.affordable > self.total
-
     def remarks(self, rows: int) -> list[str]:
         """A line each of what was chosen for the person, and of how to choose otherwise."""
-        return [*self._of_threads(), *self._of_passes(rows)]
-
-    def _of_threads(self) -> list[str]:
         count = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return [f"{count}, chosen by timing: {self.pace}; --threads says otherwise"] if self.pace else []
+        of_threads = [f"{count}, chosen by timing: {self.pace}; --threads says otherwise"] if self.pace else []
+        return [*of_threads, *self.cut_short(rows)]
 
-    def _of_passes(self, rows: int) -> list[str]:
-        if self.affordable is None or not self.capped:
+    def cut_short(self, rows: int) -> list[str]:
+        """The line of a run that is shorter than its minutes, for the sake of so few rows."""
+        if self.affordable is None:
             return []
         made, more = (round(steps / self.per_epoch) for steps in (self.total, self.affordable))
         return [
@@ -64,7 +60,7 @@ class Length:
     def to_json(self) -> dict[str, Any]:
         """What `training.json` keeps beside the plan: what a clock said, so two runs may differ in it and be the same run."""
         pace = {} if self.pace is None else {"pace": self.pace.to_json()}
-        return pace | ({"affordable": self.affordable} if self.capped else {})
+        return pace | ({} if self.affordable is None else {"affordable": self.affordable})
 
 
 def found(options: TrainingOptions, rows: int, size: int, device: torch.device, rehearse: Callable[[], Rehearsal]) -> Length:
@@ -82,7 +78,9 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
     left = options.minutes - (time.perf_counter() - began) / 60 if pace else options.minutes
     with using_threads(threads):
         affordable = steps_for(left, stage.step, stage.validate, stage.validations)
-    return Length(min(affordable, _cap(options, rows, per_epoch)), per_epoch, threads, pace, affordable)
+    total = int(min(affordable, most_steps(rows, per_epoch, options.max_passes)))
+    cut = total < affordable and options.max_passes is None  # a cap that was said surprises nobody
+    return Length(total, per_epoch, threads, pace, affordable if cut else None)
 
 
 def _counted(options: TrainingOptions, per_epoch: int) -> int:
@@ -90,9 +88,3 @@ def _counted(options: TrainingOptions, per_epoch: int) -> int:
     if options.steps is not None:
         return options.steps
     return max(round((EPOCHS if options.epochs is None else options.epochs) * per_epoch), 1)
-
-
-def _cap(options: TrainingOptions, rows: int, per_epoch: int) -> int:
-    """The most steps that minutes become; a million million where nothing caps them."""
-    passes = most_passes(rows) if options.max_passes is None else options.max_passes
-    return max(round(min(passes * per_epoch, 10**12)), 1)
