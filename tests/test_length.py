@@ -199,8 +199,10 @@ def test_a_cap_is_said_and_recorded_and_the_schedules_are_fitted_to_it(few, tmp_
     at = words.index("--steps")
     words = [*words[:at], *words[at + 2 :]]
     assert cli.run(words) == 0
-    told = "8 passes, though there is time for 748: with more, a model learns so few rows (96) by heart; --max-passes 748"
-    assert told in capsys.readouterr().out
+    told = "8 passes, though there is time for 748: so few rows (96) are soon learnt by heart; --max-passes 748 says otherwise"
+    printed = capsys.readouterr().out
+    assert told in printed
+    assert "is the last step's: this model may gain by more passes than the default cap (--max-passes)" in printed
     stored, last = Run(tmp_path / "r").stored("training"), metrics(tmp_path / "r")
     assert (stored["total"], stored["affordable"]) == (24, 748 * 3)
     assert last[-1]["step"] == 24
@@ -208,7 +210,9 @@ def test_a_cap_is_said_and_recorded_and_the_schedules_are_fitted_to_it(few, tmp_
     assert rates[-1] < 0.02 * max(rates), "the cosine ends where the run does"
     assert cli.run([*words, "--overwrite", "--max-passes", "2"]) == 0
     assert Run(tmp_path / "r").stored("training")["total"] == 6
-    assert "there is time for" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "there is time for" not in printed
+    assert "default cap" not in printed
     train("table", {"table": few}, tmp_path / "told", steps=None, minutes=2, width=4)
     assert told in capsys.readouterr().err
 

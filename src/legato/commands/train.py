@@ -182,7 +182,8 @@ def _finished(job: Job) -> None:
     figures = ", ".join(f"{name} {model[name]:.2f}" for name in ("elbo", "distortion", "rate") if model[name] is not None)
     which = "best" if best else "last"
     print(f"{job.plan.total:,} steps done; validation {figures} nats per example ({which} weights, averaged)")
-    print(judged.told(best, job.learner.objective.charges_rate or not job.learner.model.latent.has_density))
+    overfits = job.learner.objective.charges_rate or not job.learner.model.latent.has_density
+    print(judged.told(best, overfits, "affordable" in job.run.stored("training")))
     module = module_of(job.definition.name)
     where = f"{job.run.path}{f' --module {module}' if module else ''}"
     say(f"next: legato evaluate {where} · legato sample {where} · legato reconstruct {where}")

@@ -38,14 +38,15 @@ class Course(NamedTuple):
         """Whether the last weights are worse than the best by more than a hundredth of what these had gained."""
         return self.best.score - self.last.score > LOST * (self.best.score - self.first.score)
 
-    def told(self, kept: bool, overfits: bool) -> str:
+    def told(self, kept: bool, overfits: bool, cut: bool = False) -> str:
         """A line: which step was the best, and what it became or could become.
 
         `kept`: whether the best weights are the model. `overfits`: whether a fall means that rows were learnt by heart; without
-        a KL term it only means that nobody paid for the rate.
+        a KL term it only means that nobody paid for the rate. `cut`: whether the cap on passes ended the run.
         """
         if self.best.step == self.last.step:
-            return f"the best validation {self.word} is the last step's"
+            more = ": this model may gain by more passes than the default cap (--max-passes)" if cut else ""
+            return f"the best validation {self.word} is the last step's{more}"
         line = f"the best validation {self.word} was {self.figure(self.best)}, at step {self.best.step:,} of {self.last.step:,}"
         if kept:
             return f"{line}: its weights are the model"

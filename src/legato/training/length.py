@@ -53,7 +53,7 @@ class Length:
             return []
         made, more = (round(steps / self.per_epoch) for steps in (self.total, self.affordable))
         return [
-            f"{made:,} passes, though there is time for {more:,}: with more, a model learns so few rows ({rows:,}) by heart; "
+            f"{made:,} passes, though there is time for {more:,}: so few rows ({rows:,}) are soon learnt by heart; "
             f"--max-passes {more} says otherwise"
         ]
 
