@@ -33,6 +33,7 @@ CANDIDATES = {
     "weight decay 0.01": ["--weight-decay", "0.01"],
     "warm-up 1,000": ["--warmup-steps", "1000"],
 }
+THREADS = ["--threads", "2"]  # said, so that no candidate is trained with others than another
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def trial(name: str, length: list[str], run: Path) -> str:
     """Trains and scores one candidate; its row of the table."""
     scores = run.with_suffix(".json")
     if not scores.exists():
-        train = ["train", "vae", "--data", "mnist", *length, "--out", str(run), "--overwrite"]
+        train = ["train", "vae", "--data", "mnist", *length, *THREADS, "--out", str(run), "--overwrite"]
         legato(*train, *CANDIDATES[name])
         legato("evaluate", str(run), "--split", "validation", "--k", "200", "--json", str(scores))
     figures = json.loads(scores.read_text(encoding="utf-8"))

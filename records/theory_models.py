@@ -51,6 +51,7 @@ def train(out: Path, steps: int, seed: int) -> None:
         if (run / "codes.safetensors").is_file():
             return
         fixed = ["--data", "mnist", "--latent-dim", name.rsplit("-", 1)[1], "--steps", str(steps), "--seed", str(seed)]
+        fixed += ["--threads", "1"]
         command = [str(Path(sys.executable).with_name("legato")), "train", *MEMBERS[name], *fixed, *NETWORK]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(

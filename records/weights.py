@@ -1,6 +1,6 @@
 """How far importance weights are off where Pareto k̂ says so: -log p(x) of test digits on a grid beside `legato evaluate`.
 
-    legato train vae --data mnist --latent-dim 2 --net mlp --width 512 --depth 2 --steps 3481 --out runs/weights
+    legato train vae --data mnist --latent-dim 2 --net mlp --width 512 --depth 2 --steps 3481 --threads 2 --out runs/weights
     python records/weights.py runs/weights [--n 200] [--points 701]
 
 A RUN of 2 latents with a Bernoulli likelihood: log p(x) is a sum over points x points codes in [-7, 7]^2. Prints how much too

@@ -289,8 +289,9 @@ def test_train_says_what_it_trains_and_what_comes_next(sources, tmp_path, capsys
     assert lines[0].startswith(f"vae on {sources['grey']}: mlp 24×1, discretized-logistic")
     assert "5 steps of 32" in lines[0]
     assert lines[1].startswith("5 steps done; validation elbo -")
-    assert f"legato evaluate {tmp_path / 'r'}" in lines[2]
-    assert len(lines) == 3
+    assert lines[2] == "the best validation ELBO (β = 1) is the last step's"
+    assert f"legato evaluate {tmp_path / 'r'}" in lines[3]
+    assert len(lines) == 4
     assert told.err == ""
 
 

@@ -249,15 +249,21 @@ def test_the_same_options_said_again_are_no_change(runs, sources, tmp_path):
     assert_same(out, runs["vae"])
 
 
-def test_a_resumed_run_computes_with_the_threads_it_was_started_with(sources, tmp_path):
-    out = _stopped(sources, tmp_path / "r", threads=1)
-    before = torch.get_num_threads()
+@pytest.mark.parametrize(("words", "threads"), [([], 1), (["--threads", "2"], 2)])
+def test_a_resumed_run_computes_with_the_threads_it_was_started_with_unless_others_are_said(
+    words, threads, sources, tmp_path, monkeypatch
+):
+    out, before, used = _stopped(sources, tmp_path / "r", threads=1), torch.get_num_threads(), set()
+    step = Learner.step
+    monkeypatch.setattr(Learner, "step", lambda *of: (used.add(torch.get_num_threads()), step(*of))[1])
     try:
         torch.set_num_threads(2)
-        assert resume(out) == 0
-        assert torch.get_num_threads() == 1
+        assert cli.run(["train", "--resume", "--out", str(out), "--device", "cpu", *words]) == 0
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+    assert used == {threads}
+    assert Run(out).stored("training")["threads"] == 1
 
 
 OWN = '''

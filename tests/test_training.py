@@ -27,7 +27,7 @@ from legato.recipe import define
 from legato.run import Run
 from legato.setting import DataSpec
 from legato.tensors import read_tensors
-from legato.training import TrainingOptions, begin, execute, loop, probe, record, setup
+from legato.training import TrainingOptions, begin, execute, length, loop, probe, record, setup
 from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import ENOUGH, INSANE, RECENT, TOO_MANY, WINDOW, Diverged, Guard
 from legato.training.learner import Learner, seed_of
@@ -119,7 +119,7 @@ def test_a_run_keeps_the_snapshots_of_its_plan_and_the_last_is_the_model(runs):
 
 def test_minutes_are_turned_into_steps_once_and_recorded(sources, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(setup, "steps_for", lambda minutes, step, validate, validations: asked.append(minutes) or 17)
+    monkeypatch.setattr(length, "steps_for", lambda minutes, step, validate, validations: asked.append(minutes) or 17)
     train("vae", sources, tmp_path / "timed", steps=None, minutes=0.25)
     train("vae", sources, tmp_path / "counted", steps=17)
     timed, counted = Run(tmp_path / "timed"), Run(tmp_path / "counted")
@@ -176,8 +176,8 @@ def test_steps_get_half_of_the_budget_however_slow_validation_is(monkeypatch):
 
 
 def test_no_schedule_is_refused_for_the_length_of_the_probe(sources, tmp_path, monkeypatch):
-    monkeypatch.setattr(setup, "steps_for", lambda *_: 40_000)
-    options, words = TrainingOptions(minutes=60), {"warmup": 20_000, "latent_dim": 2, "width": 4, "depth": 1}
+    monkeypatch.setattr(length, "steps_for", lambda *_: 40_000)
+    options, words = TrainingOptions(minutes=60, max_passes=1e6), {"warmup": 20_000, "latent_dim": 2, "width": 4, "depth": 1}
     job = begin(Run(tmp_path / "r"), "warmup_vae", str(sources["grey"]), DataOptions(), options, words, torch.device("cpu"))
     assert job.plan.total == 40_000
 

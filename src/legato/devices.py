@@ -130,7 +130,7 @@ def choose(device: str = "auto", threads: int | None = None) -> torch.device:
     if threads is not None:
         if threads < 1:
             raise Mistake(f"--threads must be 1 or more, got {threads}")
-        torch.set_num_threads(threads)
+        say_threads(threads)
     keep_memory()
     if device != "auto":
         return _named(device)
@@ -162,6 +162,31 @@ def asked_threads() -> int | None:
     return int(asked)
 
 
+def say_threads(count: int) -> None:
+    """So many threads from now on in this process, because someone said so: no training looks for a better number."""
+    _SAID.append(count)
+    torch.set_num_threads(count)
+
+
+def threads_were_said() -> bool:
+    """Whether `--threads`, LEGATO_THREADS or a worker's owner said how many."""
+    return bool(_SAID)
+
+
+@contextmanager
+def using_threads(count: int) -> Iterator[None]:
+    """A block that torch computes with so many threads; then it has as many as before."""
+    before = torch.get_num_threads()
+    if count != before:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+_SAID: list[int] = []
 # Once, before anything is computed: read again in `choose`, it would undo what was said since, such as a worker's one thread.
 if (_threads := asked_threads()) is not None:
-    torch.set_num_threads(_threads)
+    say_threads(_threads)

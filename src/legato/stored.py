@@ -98,9 +98,12 @@ class StoredTraining(TypedDict):
     seed: Annotated[int, RANGES["seed"]]
     snapshots: Annotated[int, RANGES["snapshots"]]
     precision: NotRequired[Literal["float32", "bfloat16"]]
+    keep: NotRequired[Literal["last", "best"]]
+    affordable: NotRequired[Count]  # steps that the minutes had time for, where the cap on passes took some off
     asked: dict[str, Any]
     device: str
     threads: Annotated[int, Within(1, 4096)]
+    pace: NotRequired[dict[str, float]]  # seconds of a step by number of threads, where these were chosen by timing
 
 
 class Clock(TypedDict):
@@ -148,8 +151,17 @@ class StoredStep(TypedDict):
     checksum: str
 
 
+class StoredBest(TypedDict):
+    """The validation whose weights are kept."""
+
+    step: Count
+    score: float
+
+
 class StoredState(StoredStep):
     """state.json of a training."""
+
+    best: NotRequired[StoredBest | None]
 
     guard: StoredGuard
     sums: list[float]

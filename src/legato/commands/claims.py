@@ -53,7 +53,7 @@ def claims(
         Parameter(help="In place of minutes: the same on every machine.", validator=Number(gte=1)),
     ] = None,
     side_by_side: Annotated[
-        int, Parameter(help="Models that are trained at once, a thread each.", validator=Number(gte=1, lte=64))
+        int, Parameter(help="Models that are trained at once, by default a thread each.", validator=Number(gte=1, lte=64))
     ] = 2,
     options: Annotated[DataOptions, FLAT] = DataOptions(),  # noqa: B008  (frozen)
     place: Where = HERE,
@@ -69,7 +69,7 @@ def claims(
         minutes = None if steps_per_model is not None else minutes_per_model or MINUTES[quick]
         protocol = Protocol(data, _affordable(data, options), minutes, steps_per_model, device=str(device))
         together = side_by_side if device.type == "cpu" else 1
-        _measured(Experiment(protocol, out, quick, seeds, together))
+        _measured(Experiment(protocol, out, quick, seeds, together, place.threads))
 
 
 def _measured(experiment: Experiment) -> None:

@@ -42,7 +42,7 @@ class Place:
     device: str = "auto"
     """auto (LEGATO_DEVICE, else a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int | None = None
-    """Threads on the CPU; by default LEGATO_THREADS, else what torch chooses."""
+    """Threads on the CPU; by default LEGATO_THREADS, else what torch chooses, and for training the quicker of one and all."""
     module: str | None = None
     """The module of a recipe of your own: names the code that may be imported."""
 

@@ -24,6 +24,7 @@ from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of
 from legato.run import Run
 from legato.setting import DataSpec, Words
 from legato.training import TrainingOptions, begin, execute, record, resume, warn_of
+from legato.training.best import course
 from legato.training.setup import Job, claimed, left_out
 
 
@@ -114,10 +115,10 @@ def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place
     run, minutes = Run.existing(target.out), said.pop("checkpoint_minutes")
     _refuse_changes(run, name, {**said, "data": None})
     moved = None if target.data is None else _moved(run, target.data)
-    before = run.stored("training")  # the same device and threads again, or sums would be rounded in another order
-    device = choose(before["device"] if place.device == "auto" else place.device, place.threads or before["threads"])
+    before = run.stored("training")  # the same device again, as the same threads: or sums would be rounded in another order
+    device = choose(before["device"] if place.device == "auto" else place.device, place.threads)
     with run.writing():
-        job = resume(run, device, place.module or module_of(name or ""), moved)
+        job = resume(run, device, place.module or module_of(name or ""), moved, place.threads)
         say(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
         execute(job, minutes)
     _finished(job)
@@ -164,7 +165,7 @@ def _announce(job: Job) -> None:
         f"{job.definition.name} on {job.data.dataset.source}: {words.net} {words.width}×{words.depth}, {words.likelihood}, "
         f"{count:,} weights, {plan.total:,} steps of {plan.batch_size} ({plan.total / job.batches().per_epoch:.1f} epochs)"
     )
-    for line in left_out(job.data.dataset):
+    for line in (*left_out(job.data.dataset), *(job.length.remarks(len(job.data.split("train"))) if job.length else ())):
         print(line)
     for remark in job.data.dataset.notes:
         print(f"note: {remark}", file=sys.stderr)
@@ -173,9 +174,16 @@ def _announce(job: Job) -> None:
 
 
 def _finished(job: Job) -> None:
-    last = next(m["validation"] for m in reversed(job.run.read_metrics()) if "validation" in m)
-    figures = ", ".join(f"{name} {last[name]:.2f}" for name in ("elbo", "distortion", "rate") if last[name] is not None)
-    print(f"{job.plan.total:,} steps done; validation {figures} nats per example (last weights, averaged)")
+    metrics, best = job.run.read_metrics(), job.plan.keep == "best"
+    judged = course(metrics)
+    assert judged is not None, "the last step is validated"
+    at = (judged.best if best else judged.last).step
+    model = next(m["validation"] for m in reversed(metrics) if "validation" in m and m["step"] == at)
+    figures = ", ".join(f"{name} {model[name]:.2f}" for name in ("elbo", "distortion", "rate") if model[name] is not None)
+    which = "best" if best else "last"
+    print(f"{job.plan.total:,} steps done; validation {figures} nats per example ({which} weights, averaged)")
+    overfits = job.learner.objective.charges_rate or not job.learner.model.latent.has_density
+    print(judged.told(best, overfits, "affordable" in job.run.stored("training")))
     module = module_of(job.definition.name)
     where = f"{job.run.path}{f' --module {module}' if module else ''}"
     say(f"next: legato evaluate {where} · legato sample {where} · legato reconstruct {where}")

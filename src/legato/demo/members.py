@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from legato.data import DataOptions
+from legato.devices import say_threads, threads_were_said
 from legato.latent_space import LatentSpace, load
 from legato.run import Run
 from legato.training import Job, TrainingOptions, begin, complete
@@ -34,7 +35,7 @@ class Member:
 
 
 def train_members(out: Path, minutes: float, seed: int, device: torch.device, overwrite: bool) -> Iterator[Member]:
-    """Trains all six with equally many steps, probed once; finished ones are kept, stopped ones are resumed."""
+    """Trains all six with equally many steps and threads, timed once; finished ones are kept, stopped ones are resumed."""
     steps: int | None = None
     for latent_dim in (LARGE, SMALL):
         for recipe in RECIPES:
@@ -57,8 +58,11 @@ def _train(run: Run, recipe: str, latent_dim: int, options: TrainingOptions, dev
         return begin(run, recipe, "mnist", DataOptions(), options, chosen, device, overwrite)
 
     plan = complete(run, options, anew, device, overwrite)
-    print(
-        f"{run.path}: "
-        + ("trained already, kept (--overwrite trains anew)" if kept else f"{plan.total:,} steps of {plan.batch_size}")
-    )
+    if kept:
+        print(f"{run.path}: trained already, kept (--overwrite trains anew)")
+        return plan.total
+    if not threads_were_said():
+        say_threads(plan.threads)  # the first run's choice is that of the others, and of what measures them
+    threads = "1 thread" if plan.threads == 1 else f"{plan.threads} threads"
+    print(f"{run.path}: {plan.total:,} steps of {plan.batch_size} on {threads}")
     return plan.total

@@ -39,6 +39,7 @@ class Experiment:
     quick: bool
     seeds: int
     side_by_side: int = 2
+    threads: int | None = None  # of each worker; None: one, and as many as torch likes for a worker that is alone
 
     @property
     def members(self) -> list[Member]:
@@ -70,7 +71,7 @@ def conduct(experiment: Experiment) -> int:
     """
     dataset = open_source(experiment.protocol.source, experiment.protocol.data)
     refuse_other_data(experiment, dataset.fingerprint)
-    threads = 0 if experiment.side_by_side == 1 else 1
+    threads = experiment.threads or (0 if experiment.side_by_side == 1 else 1)
     with workers(experiment.side_by_side, experiment.out, threads) as pool:
         steps = _steps(experiment, dataset.shape, pool)
         tasks = [

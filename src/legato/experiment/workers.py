@@ -19,9 +19,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import torch
 from threadpoolctl import threadpool_limits
 
+from legato.devices import say_threads
 from legato.errors import Mistake, Stopped
 from legato.terminal import listen, signal_of
 from legato.training.stop import Stop
@@ -105,7 +105,7 @@ def begin_worker(out: str, threads: int) -> None:
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     if threads:
-        torch.set_num_threads(threads)
+        say_threads(threads)
         threadpool_limits(threads)  # NumPy's and scikit-learn's own: two workers with two of these each wait for one another
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from legato.data import DataOptions
-from legato.devices import choose, generators_kept
-from legato.errors import Mistake
+from legato.devices import choose, generators_kept, using_threads
+from legato.errors import Mistake, tell
 from legato.files import told
 from legato.latent_space import LatentSpace, load
 from legato.recipe import Sentence
@@ -51,15 +51,18 @@ def train(
         job = begin(run, recipe, data, data_options, options, chosen, place, overwrite, labels)
         with run.writing():
             record(job, options, overwrite)
+            for line in job.length.cut_short(len(job.data.split("train"))) if job.length else ():
+                tell(line)
             execute(job, options.checkpoint_minutes)
     return load(run.path, device=device, module=recipe.__module__ if callable(recipe) else recipe.partition(":")[0])
 
 
 def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
-    """Runs a job to its end. Raises `Stopped` on Ctrl-C and SIGTERM, when everything is on disk."""
+    """Runs a job to its end, with its plan's threads. Raises `Stopped` on Ctrl-C and SIGTERM, when everything is on disk."""
     if int(job.state.get("step", 0)) >= job.plan.total and job.run.codes.is_file():
         raise Mistake(f"`{job.run.path}` is finished: all {job.plan.total:,} steps are done; to train anew use --overwrite")
-    Loop(job, checkpoint_minutes).run()
+    with using_threads(job.plan.threads):
+        Loop(job, checkpoint_minutes).run()
 
 
 def complete(

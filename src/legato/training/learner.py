@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from legato.devices import drawing_step
+from legato.model import LatentVariableModel
 from legato.recipe import Recipe
 from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import Guard
@@ -22,13 +23,17 @@ SPREAD = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: neighbouring (seed, 
 
 
 class Learner:
-    """A recipe under training. `model` moves; `average` is the exponential moving average that becomes the result."""
+    """A recipe under training. `model` moves; `average` is the exponential moving average that becomes the result.
+
+    Where the plan keeps the best, `kept` is the average as it was when `keep` was last called, and that is the result.
+    """
 
     def __init__(self, recipe: Recipe, plan: Plan, device: torch.device) -> None:
         self.plan, self.device, self.guard = plan, device, Guard()
         self.model = recipe.model.to(device).train()
         self.objective = recipe.objective.to(device).train()
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.kept = copy.deepcopy(self.average) if plan.keep == "best" else None
         self.parameters = [*self.model.parameters(), *self.objective.parameters()]
         self.optimiser = AdamW(self.parameters, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
         self._averaged: list[Tensor] = list(self.average.parameters())
@@ -60,16 +65,28 @@ class Learner:
             torch._foreach_mul_(gradients, self.plan.clip / norm)
         return norm
 
+    def keep(self) -> None:
+        """The average as it is now becomes what is kept."""
+        if self.kept is not None:
+            self.kept.load_state_dict(self.average.state_dict())
+
+    @property
+    def result(self) -> LatentVariableModel:
+        """What the run gives, were it to end now."""
+        return self.average if self.kept is None else self.kept
+
     @property
     def names(self) -> list[str]:
         """The loss parts, in the order in which `step` returns them."""
         return [term.name for term in self.objective.terms if isinstance(term.name, str)]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that resuming needs, by name: weights, their average, the optimiser's moments."""
+        """Everything that resuming needs, by name: weights, their average, what is kept of it, the optimiser's moments."""
         named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         named |= {f"objective.{name}": value for name, value in self.objective.state_dict().items()}
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        if self.kept is not None:
+            named |= {f"kept.{name}": value for name, value in self.kept.state_dict().items()}
         return named | {f"optimiser.{name}": value for name, value in self.optimiser.tensors().items()}
 
     def restore(self, tensors: dict[str, Tensor], guard: dict[str, Any]) -> None:
@@ -77,6 +94,8 @@ class Learner:
         self.model.load_state_dict(_below("model.", tensors))
         self.objective.load_state_dict(_below("objective.", tensors))
         self.average.load_state_dict(_below("average.", tensors))
+        if self.kept is not None:
+            self.kept.load_state_dict(_below("kept.", tensors))
         self.optimiser.restore(_below("optimiser.", tensors))
         self.guard.restore(guard)
 

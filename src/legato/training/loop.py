@@ -23,6 +23,7 @@ from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
 from legato.recipe import module_of
 from legato.tensors import write_tensors
+from legato.training.best import score
 from legato.training.codes import summarise
 from legato.training.guard import Diverged
 from legato.training.setup import Job
@@ -40,6 +41,7 @@ class Loop:
         self.sums = torch.zeros(len(self.learner.names), dtype=torch.double, device=self.learner.device)
         self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=torch.double, device=self.learner.device)
         self.counted = int(job.state.get("counted", 0))
+        self.best: dict[str, Any] | None = job.state.get("best")
         self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))  # by the processes before this one
         self.began = self.saved = time.monotonic()
         self.note = ""
@@ -90,15 +92,16 @@ class Loop:
             "guard": self.learner.guard.state(),
             "sums": self.sums.tolist(),
             "counted": self.counted,
+            **({} if self.best is None else {"best": self.best}),
             "metrics_bytes": os.fstat(self.metrics.fileno()).st_size,
             "clock": {"seconds": self._seconds()},
         }
         checkpoint.write(self.job.run.checkpoints, self.done, Checkpoint(self.learner.tensors(), state))
-        write_tensors(self.job.run.model, self.learner.average.state_dict())
+        write_tensors(self.job.run.model, self.learner.result.state_dict())
         self.saved = time.monotonic()
 
     def _finish(self) -> None:
-        write_tensors(self.job.run.codes, summarise(self.learner.average, self.job.some("train", 10_000)))
+        write_tensors(self.job.run.codes, summarise(self.learner.result, self.job.some("train", 10_000)))
 
     def _count(self, parts: Tensor | None) -> None:
         if parts is not None:
@@ -120,6 +123,9 @@ class Loop:
     def _log_validation(self) -> None:
         found = self.job.validate()
         self._write({"validation": found})
+        if self.plan.keep == "best" and (self.best is None or score(found) > self.best["score"]):
+            self.best = {"step": self.done, "score": score(found)}
+            self.learner.keep()
         word, value = ("ELBO", found["elbo"]) if found["elbo"] is not None else ("distortion", found["distortion"])
         self.note = f" · validation {word} {value:.1f}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,8 @@ from legato.run import REPLACED, Run
 from legato.schema import fault
 from legato.stored import StoredState
 from legato.training.learner import Learner
+from legato.training.length import Length, Rehearsal, found
 from legato.training.options import Plan, TrainingOptions, check, plan
-from legato.training.probe import steps_for
 from legato.training.validation import IMAGES, solve_scale, validate
 
 
@@ -48,6 +48,7 @@ class Job:
     data: Prepared
     learner: Learner
     state: dict[str, Any]
+    length: Length | None = None  # how a new run's steps and threads were found
 
     def batches(self) -> TrainingBatches:
         """The training split, in the order of the plan's seed."""
@@ -87,9 +88,15 @@ def begin(
     if dataset.kind != "reals":
         data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, raw.split("train").all()))
     size = min(options.batch_size, len(data.split("train")))
-    total = _total(options, definition, data, run, size, device)
-    made = plan(options, total, size, auto_precision(device))
-    return _job(run, made, definition, data, device, {}, module_of(definition.name))
+    precision, module = auto_precision(device), module_of(definition.name)
+
+    def rehearse() -> Rehearsal:
+        # So long that no schedule outlives it; the true plan is checked later.
+        return _rehearsal(_job(run, plan(options, 10**9, size, precision), definition, data, device, {}, module))
+
+    length = found(options, len(data.split("train")), size, device, rehearse)
+    made = plan(options, length.total, size, precision, length.threads)
+    return replace(_job(run, made, definition, data, device, {}, module), length=length)
 
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
@@ -98,16 +105,21 @@ def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
     with job.run.replacing():
         write_json(job.run.recipe, job.definition.to_json())
         write_json(job.run.data, job.data.to_json())
-        write_json(job.run.training, {**job.plan.to_json(), **_circumstances(asked, job.learner.device)})
+        told = job.length.to_json() if job.length else {}
+        write_json(job.run.training, {**job.plan.to_json(), **told, **_circumstances(asked, job.learner.device)})
 
 
-def resume(run: Run, device: torch.device, module: str | None = None, moved: str | None = None) -> Job:
+def resume(
+    run: Run, device: torch.device, module: str | None = None, moved: str | None = None, threads: int | None = None
+) -> Job:
     """A run as it was stopped: at its newest whole checkpoint, or at its start where it has none yet.
 
     `module` allows the import of a recipe of one's own: a folder from elsewhere must not choose what code is run.
     `moved`: where the run's data lie now, which the run then remembers. Raises `Mistake` where they are not what they were.
+    `threads`: others than the run was begun with, which round sums otherwise.
     """
     made, stored = Plan.from_json(run.stored("training")), run.stored("data")
+    made = made if threads is None else replace(made, threads=threads)
     definition, _ = sentence_of(run, module)
     data = reopen(stored, moved)
     if data.dataset.fingerprint != stored["fingerprint"]:
@@ -170,21 +182,14 @@ def _learner(made: Plan, definition: Definition, data: Prepared, device: torch.d
         return Learner(definition.build(data.spec, module), made, device)
 
 
-def _total(options: TrainingOptions, definition: Definition, data: Prepared, run: Run, size: int, device: torch.device) -> int:
-    if options.steps is not None:
-        return options.steps
-    if options.minutes is None:
-        epochs = 20.0 if options.epochs is None else options.epochs
-        return max(round(epochs * (len(data.split("train")) // size)), 1)
-    # So long that no schedule outlives it; the true plan is checked later.
-    guess = plan(options, 10**9, size, auto_precision(device))
-    trial = _job(run, guess, definition, data, device, {}, module_of(definition.name))
-    batches = trial.batches()
+def _rehearsal(trial: Job) -> Rehearsal:
+    """The work of a job whose weights are thrown away."""
+    batches, device = trial.batches(), trial.learner.device
 
     def step(i: int) -> None:
         trial.learner.step(torch.from_numpy(batches.at(i)).to(device), i)
 
-    return steps_for(options.minutes, step, trial.validate, len(guess.validations()))
+    return Rehearsal(step, trial.validate, len(trial.plan.validations()))
 
 
 def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, Any]:
@@ -197,7 +202,6 @@ def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, 
         "legato": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
         "device": device.type,
         "machine": platform.machine(),
     }

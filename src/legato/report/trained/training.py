@@ -14,6 +14,7 @@ from legato.recipe import RECIPES
 from legato.report.curves import Curve, SigmaSeries, TrainingSeries, sigma_curves, training_curves
 from legato.report.html import Table
 from legato.report.trained.subjects import Subject
+from legato.training.best import course
 
 PARTS, KINDS = ("distortion", "rate"), ("train", "validation")
 
@@ -52,6 +53,7 @@ def _facts(space: LatentSpace) -> dict[str, str | None]:
         "likelihood": words.likelihood + _scale(space),
         "data": f"{data['source']}: {data['splits']['train']:,} training examples of shape {shape}{drawn}",
         "training": f"{steps}, learning rate {plan['learning_rate']:g}, seed {plan['seed']}",
+        "best validation": _best(space, plan),
         "time": _time(space, plan),
     }
 
@@ -73,6 +75,15 @@ def _scale(space: LatentSpace) -> str:
         return ""
     values = np.asarray(scale.detach().cpu(), np.float64).reshape(-1)
     return f", scale {values[0]:.3g}" if len(values) == 1 else f", scales {values.min():.3g} to {values.max():.3g}"
+
+
+def _best(space: LatentSpace, plan: dict[str, Any]) -> str | None:
+    """Which step's weights validated best, and whether they are the model; None where nothing was validated."""
+    judged = course(space.run.read_metrics())
+    if judged is None:
+        return None
+    figure = f"{judged.word} {judged.figure(judged.best)} at step {judged.best.step:,} of {judged.last.step:,}"
+    return f"{figure}; the model has {'its' if plan.get('keep') == 'best' else 'the last'} weights"
 
 
 def _time(space: LatentSpace, plan: dict[str, Any]) -> str:

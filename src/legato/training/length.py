@@ -1,0 +1,90 @@
+"""How long a run is and with how many threads it computes: found once, before it begins, and fixed from then on.
+
+Covered: steps from epochs or minutes, the cap on passes over a small source, the choice of threads. Not covered: the timing
+itself (probe.py, threads.py), and the schedules, which are fitted to the steps found here (options.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+from legato.devices import threads_were_said, using_threads
+from legato.training.options import TrainingOptions, most_steps
+from legato.training.probe import steps_for
+from legato.training.threads import Pace, timed
+
+EPOCHS = 20.0
+
+
+class Rehearsal(NamedTuple):
+    """The real work on weights that are thrown away."""
+
+    step: Callable[[int], object]
+    validate: Callable[[], object]
+    validations: int  # how many a run makes
+
+
+@dataclass(frozen=True)
+class Length:
+    """What was found. `pace`: None where nothing was to be chosen. `affordable`: the steps that the minutes had time for, None
+    where nobody's minutes were cut short but by themselves.
+    """
+
+    total: int
+    per_epoch: int  # steps
+    threads: int
+    pace: Pace | None = None
+    affordable: int | None = None
+
+    def remarks(self, rows: int) -> list[str]:
+        """A line each of what was chosen for the person, and of how to choose otherwise."""
+        count = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        of_threads = [f"{count}, chosen by timing: {self.pace}; --threads says otherwise"] if self.pace else []
+        return [*of_threads, *self.cut_short(rows)]
+
+    def cut_short(self, rows: int) -> list[str]:
+        """The line of a run that is shorter than its minutes, for the sake of so few rows."""
+        if self.affordable is None:
+            return []
+        made, more = (round(steps / self.per_epoch) for steps in (self.total, self.affordable))
+        return [
+            f"{made:,} passes, though there is time for {more:,}: so few rows ({rows:,}) are soon learnt by heart; "
+            f"--max-passes {more} says otherwise"
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `training.json` keeps beside the plan: what a clock said, so two runs may differ in it and be the same run."""
+        pace = {} if self.pace is None else {"pace": self.pace.to_json()}
+        return pace | ({} if self.affordable is None else {"affordable": self.affordable})
+
+
+def found(options: TrainingOptions, rows: int, size: int, device: torch.device, rehearse: Callable[[], Rehearsal]) -> Length:
+    """The length of a run on so many training rows in batches of `size`. `rehearse` is called where anything is timed."""
+    most, began = torch.get_num_threads(), time.perf_counter()
+    free = device.type == "cpu" and most > 1 and not threads_were_said()
+    per_epoch = rows // size
+    if not free and options.minutes is None:
+        return Length(_counted(options, per_epoch), per_epoch, most)
+    stage = rehearse()
+    pace = timed(stage.step, most) if free else None
+    threads = pace.best if pace else most
+    if options.minutes is None:
+        return Length(_counted(options, per_epoch), per_epoch, threads, pace)
+    left = options.minutes - (time.perf_counter() - began) / 60 if pace else options.minutes
+    with using_threads(threads):
+        affordable = steps_for(left, stage.step, stage.validate, stage.validations)
+    total = int(min(affordable, most_steps(rows, per_epoch, options.max_passes)))
+    cut = total < affordable and options.max_passes is None  # a cap that was said surprises nobody
+    return Length(total, per_epoch, threads, pace, affordable if cut else None)
+
+
+def _counted(options: TrainingOptions, per_epoch: int) -> int:
+    """The steps that were said, or those of the epochs."""
+    if options.steps is not None:
+        return options.steps
+    return max(round((EPOCHS if options.epochs is None else options.epochs) * per_epoch), 1)

@@ -1,0 +1,73 @@
+"""One thread or all: both are timed once, before a run begins, and the quicker takes the whole of it.
+
+On cores that other processes use, threads wait for one another in every small operation: a step took 300 ms with two threads
+and 11 ms with one, on the same loaded machine. The choice is the run's (`training.json`), so that resuming rounds alike.
+Covered: the timing. Not covered: where threads were said, or a GPU computes (setup.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from legato.devices import using_threads
+
+ROUNDS, SLICE = 3, 0.06  # seconds; several of the operating system's time slices
+LONG, CLEAR = 2.0, 3.0  # seconds, and a ratio, at which one round has told enough
+GAIN = 0.9  # all threads must take less than this of one's time: one leaves the other cores to whoever comes next
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds that a step takes with one thread and with `most`."""
+
+    most: int
+    one: float
+    all: float
+
+    @property
+    def best(self) -> int:
+        """How many threads to take."""
+        return self.most if self.all < GAIN * self.one else 1
+
+    def to_json(self) -> dict[str, float]:
+        """What `training.json` keeps: seconds by number of threads."""
+        return {"1": float(f"{self.one:.3g}"), str(self.most): float(f"{self.all:.3g}")}
+
+    def __str__(self) -> str:
+        """Noun first: `1 thread: a step took 21 ms with it, 117 ms with all 2`."""
+        return f"a step took {_milliseconds(self.one)} with 1 thread and {_milliseconds(self.all)} with all {self.most}"
+
+
+def timed(step: Callable[[int], object], most: int) -> Pace:
+    """Times `step(i)`, i counting up, with one thread and with `most`, in turns, so that what else runs disturbs both alike."""
+    began = time.perf_counter()
+    step(0)  # allocates
+    spent, steps, at = {1: 0.0, most: 0.0}, {1: 0, most: 0}, 1
+    for _ in range(ROUNDS):
+        for count in (1, most):
+            with using_threads(count):
+                took, done = _slice(step, at)
+            spent[count], steps[count], at = spent[count] + took, steps[count] + done, at + done + 1
+        one, all_ = (spent[count] / steps[count] for count in (1, most))
+        if time.perf_counter() - began > LONG or max(one, all_) > CLEAR * min(one, all_):
+            break
+    return Pace(most, one, all_)
+
+
+def _slice(step: Callable[[int], object], at: int) -> tuple[float, int]:
+    """Seconds and number of steps in a slice of time; the first, which wakes the threads, counts where it fills the slice."""
+    began = time.perf_counter()
+    step(at)
+    if (took := time.perf_counter() - began) > SLICE:
+        return took, 1
+    began, done = time.perf_counter(), 0
+    while (took := time.perf_counter() - began) < SLICE:
+        done += 1
+        step(at + done)
+    return took, done
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:,.0f} ms" if seconds >= 0.01 else f"{1e3 * seconds:.1f} ms"
