@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import legato
-from legato import cli, devices
+from legato import cli, devices, nets
+from legato.defaults import NETS
 from legato.errors import Mistake, Stopped
 from legato.run import Run
 from legato.training import length, options, threads
 from legato.training.best import LOST, course, score
 from legato.training.learner import Learner
-from legato.training.length import Rehearsal
-from legato.training.options import FEW_ROWS, LEAST_STEPS, MOST_PASSES, TrainingOptions, check, most_steps
+from legato.training.length import Length, Rehearsal
+from legato.training.options import FEW_ROWS, LEAST_STEPS, MOST_PASSES, TrainingOptions, check, most_steps, suited
 from legato.training.threads import Pace, timed
 from made_runs import SMALL, arguments, metrics, train
 from stopped_runs import assert_same, resume, stopping_after
@@ -345,3 +347,33 @@ def test_the_score_is_the_elbo_at_beta_one_whatever_is_trained(runs):
 def test_a_word_that_is_no_choice_of_keep_is_refused():
     with pytest.raises(Mistake, match=r"no choice of --keep is named `bset`: did you mean `best`"):
         check(TrainingOptions(keep="bset"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("total", "per_epoch", "minutes", "said"),
+    [(68, 12, 2.0, True), (68, 12, None, False), (600, 90, 2.0, False), (130, 12, 2.0, False)],
+)
+def test_minutes_in_which_little_can_be_learnt_are_said_with_what_helps(total, per_epoch, minutes, said):
+    lines = Length(total, per_epoch, 1, minutes=minutes).warnings(3_000)
+    assert [line.startswith("68 steps in 2 minutes are few (5.7 passes)") and "--size" in line for line in lines] == [
+        True
+    ] * said
+
+
+def test_a_net_brings_its_batch_and_its_rate_where_nobody_says_others():
+    asked = TrainingOptions()
+    assert (suited(asked, "strided").batch_size, suited(asked, "strided").learning_rate) == (32, 2e-3)
+    assert (suited(asked, "residual").batch_size, suited(asked, "mlp").learning_rate) == (256, 1e-3)
+    said = suited(TrainingOptions(batch_size=7, learning_rate=0.5), "strided")
+    assert (said.batch_size, said.learning_rate) == (7, 0.5)
+    assert NETS.keys() == nets.NETS.keys()
+
+
+def test_a_picture_folder_is_trained_as_the_table_says(tmp_path):
+    rows = np.random.default_rng(0).integers(0, 256, (80, 3, 20, 20)).astype(np.uint8)
+    legato.train("vae", data=rows, steps=2, latent_dim=2, out=tmp_path / "run", device="cpu")
+    recipe, training = (json.loads((tmp_path / "run" / name).read_text()) for name in ("recipe.json", "training.json"))
+    row = NETS["strided"]
+    assert (recipe["net"], recipe["width"], recipe["depth"]) == ("strided", row.width, row.depth)
+    assert (training["batch_size"], training["learning_rate"]) == (row.batch_size, row.learning_rate)
+    assert training["asked"]["batch_size"] is None

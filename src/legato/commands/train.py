@@ -129,7 +129,8 @@ def _refuse_changes(run: Run, name: str | None, said: dict[str, Any]) -> None:
     stored, data, training = Definition.from_json(run.stored("recipe")), run.stored("data"), run.stored("training")
     if name is not None and name != stored.name:
         raise Mistake(f"`{run.path}` is a run of `{stored.name}`, not of `{name}`: resume it without naming a recipe")
-    before = asdict(stored.words) | stored.options | training["asked"] | data["options"] | {"data": data["source"]}
+    asked = {option: training.get(option) if value is None else value for option, value in training["asked"].items()}
+    before = asdict(stored.words) | stored.options | asked | data["options"] | {"data": data["source"]}
     defaults = asdict(TrainingOptions()) | asdict(DataOptions()) | {o: p.default for o, p in _known(stored.name).items()}
     for option, value in said.items():
         if value != defaults.get(option) and value != before.get(option):

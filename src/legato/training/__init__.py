@@ -51,7 +51,7 @@ def train(
         job = begin(run, recipe, data, data_options, options, chosen, place, overwrite, labels)
         with run.writing():
             record(job, options, overwrite)
-            for line in job.length.cut_short(len(job.data.split("train"))) if job.length else ():
+            for line in job.length.warnings(len(job.data.split("train"))) if job.length else ():
                 tell(line)
             execute(job, options.checkpoint_minutes)
     return load(run.path, device=device, module=recipe.__module__ if callable(recipe) else recipe.partition(":")[0])

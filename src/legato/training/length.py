@@ -19,6 +19,7 @@ from legato.training.probe import steps_for
 from legato.training.threads import Pace, timed
 
 EPOCHS = 20.0
+FEW_STEPS, FEW_PASSES = 500, 10.0  # with fewer of both, pictures are hardly learnt (docs/numbers.md)
 
 
 class Rehearsal(NamedTuple):
@@ -32,7 +33,7 @@ class Rehearsal(NamedTuple):
 @dataclass(frozen=True)
 class Length:
     """What was found. `pace`: None where nothing was to be chosen. `affordable`: the steps that the minutes had time for, None
-    where nobody's minutes were cut short but by themselves.
+    where nobody's minutes were cut short but by themselves. `minutes`: the ones that were said.
     """
 
     total: int
@@ -40,12 +41,27 @@ class Length:
     threads: int
     pace: Pace | None = None
     affordable: int | None = None
+    minutes: float | None = None
 
     def remarks(self, rows: int) -> list[str]:
         """A line each of what was chosen for the person, and of how to choose otherwise."""
         count = "1 thread" if self.threads == 1 else f"{self.threads} threads"
         of_threads = [f"{count}, chosen by timing: {self.pace}; --threads says otherwise"] if self.pace else []
-        return [*of_threads, *self.cut_short(rows)]
+        return [*of_threads, *self.warnings(rows)]
+
+    def warnings(self, rows: int) -> list[str]:
+        """The lines of a run that is shorter than its minutes, or than pictures need."""
+        return [*self.cut_short(rows), *self.too_short()]
+
+    def too_short(self) -> list[str]:
+        """The line of minutes in which little can be learnt."""
+        passes = self.total / self.per_epoch
+        if self.minutes is None or self.total >= FEW_STEPS or passes >= FEW_PASSES:
+            return []
+        return [
+            f"{self.total:,} steps in {self.minutes:g} minutes are few ({passes:.1f} passes), and what is decoded will be "
+            "blurred: more --minutes help, or for pictures a smaller --size, or a smaller --width"
+        ]
 
     def cut_short(self, rows: int) -> list[str]:
         """The line of a run that is shorter than its minutes, for the sake of so few rows."""
@@ -80,7 +96,7 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
         affordable = steps_for(left, stage.step, stage.validate, stage.validations)
     total = int(min(affordable, most_steps(rows, per_epoch, options.max_passes)))
     cut = total < affordable and options.max_passes is None  # a cap that was said surprises nobody
-    return Length(total, per_epoch, threads, pace, affordable if cut else None)
+    return Length(total, per_epoch, threads, pace, affordable if cut else None, options.minutes)
 
 
 def _counted(options: TrainingOptions, per_epoch: int) -> int:

@@ -6,9 +6,10 @@ No torch here: `legato train --help` reads this file.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
+from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.stored import RANGES
 
@@ -31,10 +32,10 @@ class TrainingOptions:
     """With --minutes, at most so many passes over the training images; by default 100 (and 300 steps) below 10,000 images."""
     keep: Literal["last", "best"] = "last"
     """Which weights become the model: the last, or those of the best validation ELBO (an autoencoder: distortion)."""
-    batch_size: int = 256
-    """Images in a step."""
-    learning_rate: float = 1e-3
-    """AdamW's, at its peak; it warms up, then falls along a cosine."""
+    batch_size: int | None = None
+    """Images in a step; by default what suits the net: 256, of strided convolutions 32."""
+    learning_rate: float | None = None
+    """AdamW's, at its peak; it warms up, then falls along a cosine. By default what suits the net: 0.001, of strided 0.002."""
     warmup_steps: int = 200
     """Steps over which the learning rate rises (at most a tenth of the run)."""
     weight_decay: float = 0.0
@@ -116,10 +117,11 @@ class Plan:
 
 def plan(options: TrainingOptions, total: int, batch_size: int, precision: str = "float32", threads: int = 1) -> Plan:
     """The plan for `total` steps of `batch_size`; `precision` and `threads` are what was chosen for this machine."""
+    rate = NETS["residual"].learning_rate if options.learning_rate is None else options.learning_rate
     return Plan(
         total=total,
         batch_size=batch_size,
-        learning_rate=options.learning_rate,
+        learning_rate=rate,
         warmup_steps=min(options.warmup_steps, total // 10),
         weight_decay=options.weight_decay,
         clip=options.clip,
@@ -129,6 +131,16 @@ def plan(options: TrainingOptions, total: int, batch_size: int, precision: str =
         snapshots=options.snapshots,
         threads=threads,
         keep=options.keep,
+    )
+
+
+def suited(options: TrainingOptions, net: str) -> TrainingOptions:
+    """The options, with what nobody said taken from the row of the net called `net`, or of dense blocks if there is none."""
+    row = NETS.get(net, NETS["residual"])
+    return replace(
+        options,
+        batch_size=row.batch_size if options.batch_size is None else options.batch_size,
+        learning_rate=row.learning_rate if options.learning_rate is None else options.learning_rate,
     )
 
 
@@ -147,7 +159,7 @@ def check(options: TrainingOptions) -> None:
         raise unknown("choice of --keep", options.keep, KEEP)
     for name, bounds in RANGES.items():
         value = getattr(options, name)
-        if not bounds.holds(value):
+        if value is not None and not bounds.holds(value):
             raise Mistake(f"--{name.replace('_', '-')} must lie between {bounds.least:g} and {bounds.most:g}, got {value:g}")
 
 

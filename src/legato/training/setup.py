@@ -34,7 +34,7 @@ from legato.schema import fault
 from legato.stored import StoredState
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found
-from legato.training.options import Plan, TrainingOptions, check, plan
+from legato.training.options import Plan, TrainingOptions, check, plan, suited
 from legato.training.validation import IMAGES, solve_scale, validate
 
 
@@ -87,7 +87,8 @@ def begin(
     data = raw  # real numbers are standardised alike for every likelihood, and once is enough to read them all
     if dataset.kind != "reals":
         data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, raw.split("train").all()))
-    size = min(options.batch_size, len(data.split("train")))
+    options = suited(options, definition.words.net)
+    size = min(options.batch_size or 1, len(data.split("train")))
     precision, module = auto_precision(device), module_of(definition.name)
 
     def rehearse() -> Rehearsal:
