@@ -33,6 +33,7 @@ LAYERS = {
     "legato.schema": 0,
     "legato.files": 0,
     "legato.devices": 0,
+    "legato.population": 0,
     "legato.trace": 0,
     "legato.distributions": 0,
     "legato.nets": 0,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,9 +19,12 @@ from torch import Tensor
 from legato.data.preparation import Floats, Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
 from legato.devices import choose, drawing, memory_of_machine
-from legato.errors import Mistake, tell
+from legato.errors import Mistake, tell, unknown
 from legato.files import damaged, told
+from legato.lazy import lazy
 from legato.model import LatentVariableModel
+from legato.population import Mixture, fitted
+from legato.progress import progress
 from legato.recipe import Definition, Recipe, module_of
 from legato.run import Run
 from legato.setting import DataSpec
@@ -29,7 +32,8 @@ from legato.streams import random_stream
 from legato.tensors import check_fits, read_tensors
 
 BATCH = 500  # examples at a time: bounded memory, full speed
-Origin = Literal["auto", "prior", "codes"]
+Origin = Literal["auto", "prior", "codes", "mixture"]
+FITTED, HELD_OUT = 10_000, 2_500  # images whose codes a mixture is fitted to and judged by
 Loaded = tuple[str | None, int | None]  # how a run was loaded: the module named, the step asked for
 
 
@@ -137,19 +141,38 @@ class LatentSpace:
         return self.decode(self.encode(x, rows)[0])
 
     def draw(self, n: int, *, seed: int = 0, origin: Origin = "auto", temperature: float = 1.0) -> Floats:
-        """n codes, (n, latent_dim): from the `prior`, or from a Gaussian fitted to the training `codes`.
+        """n codes, (n, latent_dim): from the `prior`, a Gaussian fitted to the training `codes`, or a `mixture` of such.
 
-        auto: the prior where the objective charged for leaving it, else the fitted Gaussian. Deviations from the mean are
-        multiplied by `temperature`.
+        auto: the prior where the objective charged for leaving it, else the fitted Gaussian. Deviations from the mean (of a
+        mixture: from each component's) are multiplied by `temperature`. The first draw from the mixture fits it (`mixture`).
         """
-        if n < 1:
-            raise Mistake(f"the number of samples must be 1 or more, got {n}")
+        _check_draw(n, origin, temperature)
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
             noise = np.random.default_rng(seed).standard_normal((n, self.latent_dim), dtype=np.float32)
             return temperature * noise
+        if origin == "mixture":
+            return self.mixture.draw(n, random_stream(seed, "draws", "mixture"), temperature).astype(np.float32)
         mean, covariance, _ = self.codes()
         drawn = random_stream(seed, "draws", "training codes").multivariate_normal(mean, covariance, n, method="eigh")
         return np.asarray(mean + temperature * (drawn - mean), np.float32)
+
+    @lazy
+    def mixture(self) -> Mixture:
+        """A mixture of Gaussians fitted to draws z ~ q(z|x) of 10,000 training images, its number of components chosen by the
+        log density of those of 2,500 validation images; kept once fitted. The run's data must be where they were.
+        """
+        data = self.data()
+        return fitted(self._drawn_codes(data, "train", FITTED), self._drawn_codes(data, "validation", HELD_OUT))
+
+    def _drawn_codes(self, data: Prepared, split: str, most: int) -> NDArray[np.float64]:
+        """One draw z ~ q(z|x) for each of up to `most` images of a split, (n, latent_dim)."""
+        rows, parts = data.split(split).draw(most, "mixture"), []
+        with progress("encoding", len(rows), unit="examples") as bar:
+            for at in range(0, len(rows), BATCH):
+                parts.append(self.posterior(data.rows(rows[at : at + BATCH])))
+                bar(at + len(parts[-1][0]))
+        mu, sigma = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
+        return np.asarray(mu + sigma * random_stream(0, "mixture", split).standard_normal(mu.shape))
 
     def sample(self, n: int, *, seed: int = 0, origin: Origin = "auto", temperature: float = 1.0) -> Units:
         """Decoded means of n drawn codes, (n, *shape)."""
@@ -257,6 +280,15 @@ class LatentSpace:
         with drawing(self.device, seed):
             parts = [function(torch.from_numpy(x[i : i + size]).to(self.device)).cpu() for i in range(0, len(x), size)]
         return np.asarray(torch.cat(parts).numpy(), np.float32)
+
+
+def _check_draw(n: int, origin: str, temperature: float) -> None:
+    if n < 1:
+        raise Mistake(f"the number of samples must be 1 or more, got {n}")
+    if origin not in get_args(Origin):
+        raise unknown("origin of samples", origin, get_args(Origin))
+    if not 0 <= temperature < np.inf:
+        raise Mistake(f"`temperature` must be a number, 0 or more, got {temperature}")
 
 
 def lerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
