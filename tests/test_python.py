@@ -243,6 +243,19 @@ def test_data_and_a_survey_say_what_they_are(runs, sources):
     assert len(repr(data).splitlines()) < 6
 
 
+def test_the_python_of_its_page_runs_and_prints_what_the_page_shows(tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.S):
+        exec(compile(block, "docs/python.md", "exec"), names)
+    printed = capsys.readouterr().out
+    shown = [line.removeprefix("    ") for line in page.splitlines() if line.startswith("    LatentSpace of")]
+    assert shown[0] in printed
+    assert "not alike (runs/rows 200 steps of 256; runs/points 100 steps of 256)" in printed
+    assert "did you mean `latent_dim`?" in printed
+
+
 # -------------------------------------------------------------------------------------------------- what completes
 
 

@@ -236,7 +236,7 @@ class LatentSpace:
 
     def _repr_html_(self) -> str:
         pictures = len(self.shape) == 3 and self.run.codes.is_file()
-        return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=16)) if pictures else None)
+        return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None)
 
     def _told_of(self) -> tuple[str, list[shown.Line]]:
         """What it is in a few lines: the sentence, the data, the training."""

@@ -12,7 +12,9 @@ from html import escape
 Line = tuple[str, str, str]  # a name, what it is, and what explains it, which a page shows small
 
 CELL = "text-align:left;vertical-align:top;padding:1px 12px 1px 0"
-SMALL = f"{CELL};opacity:0.7;font-size:smaller"  # opacity and not grey: whatever the notebook's colours are
+WHOLE = f"{CELL};white-space:nowrap"
+SMALL = f"{CELL};opacity:0.7;font-size:smaller;min-width:20em"  # opacity and not grey: whatever the notebook's colours are
+FIGURE = 48  # characters: a longer value is a sentence, which may break and takes the room of what explains it
 
 
 def text(title: str, lines: Sequence[Line]) -> str:
@@ -25,13 +27,19 @@ def page(title: str, lines: Sequence[Line], picture: bytes | None = None) -> str
     """The same as HTML, above a picture (PNG) where there is one."""
     head = f"<strong>{escape(title)}</strong>" if title else ""
     rows = "".join(map(_row, lines))
-    return f"<div>{head}<table>{rows}</table>{'' if picture is None else _image(picture)}</div>"
+    return f'<div style="overflow-x:auto">{head}<table>{rows}</table>{"" if picture is None else _image(picture)}</div>'
 
 
 def _row(line: Line) -> str:
     name, value, note = map(escape, line)
-    return f'<tr><th style="{CELL}">{name}</th><td style="{CELL}">{value}</td><td style="{SMALL}">{note}</td></tr>'
+    if not (value or note):
+        return f'<tr><th style="{CELL};padding-top:8px" colspan="3">{name}</th></tr>'
+    head = f'<th style="{WHOLE}">{name}</th>' if name else ""
+    if not note or len(value) > FIGURE:
+        return f'<tr>{head}<td style="{CELL}" colspan="2">{value} {note}</td></tr>'
+    return f'<tr>{head}<td style="{WHOLE}">{value}</td><td style="{SMALL}">{note}</td></tr>'
 
 
 def _image(png: bytes) -> str:
-    return f'<img alt="samples" style="image-rendering:pixelated" src="data:image/png;base64,{b64encode(png).decode()}">'
+    style = "image-rendering:pixelated;max-width:100%;height:auto"
+    return f'<img alt="samples" style="{style}" src="data:image/png;base64,{b64encode(png).decode()}">'

@@ -54,7 +54,7 @@ class LatentMap:
 class DecodedPlane:
     """One model's decoded lattice: `images` (rows, columns, C, H, W) in [0, 1], decoded at even steps over `extent`.
 
-    `images[i, j]` is decoded at dimension 1 = x0 + j·(x1 − x0)/(columns − 1), dimension 2 = y0 + i·(y1 − y0)/(rows − 1) for
+    `images[i, j]` is decoded at z0 = x0 + j·(x1 − x0)/(columns − 1), z1 = y0 + i·(y1 − y0)/(rows − 1) for
     `extent` = (x0, x1, y0, y1): the first row is the lowest.
     """
 
