@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+import shutil
 import typing
 from collections.abc import Callable
 from dataclasses import fields
@@ -76,6 +77,7 @@ MISTAKES: dict[str, tuple[Callable[[LatentSpace], Any], list[str]]] = {
     "a run to measure that is not there": (lambda s: legato.evaluate("nowhere"), ["nowhere", "legato train"]),
     "nothing to measure": (lambda s: legato.evaluate(None), ["run", "LatentSpace or text or a path", "None"]),
     "half a draw": (lambda s: legato.evaluate(s, k=1.5), ["`k`", "a whole number or one of auto", "1.5"]),
+    "draws in words": (lambda s: legato.evaluate(s, k="many"), ["`k`", "a whole number or one of auto", "'many'"]),
     "a split that does not exist": (lambda s: legato.evaluate(s, split="tset", k=2), ["tset", "did you mean `test`?"]),
     "an argument that does not exist": (lambda s: legato.evaluate(s, draws=3), ["draws", "there are k"]),
     "one run to compare": (lambda s: legato.compare("runs/a"), ["two runs or more", "legato.compare([run, run])"]),
@@ -204,6 +206,14 @@ def test_a_run_says_its_recipe_its_data_and_its_training(space, runs):
     assert "40 steps of 32 examples" in page
     assert "data:image" not in html_of(legato.load(runs["table"]))
     assert repr(space.run) == f"Run({str(runs['vae'])!r})"
+
+
+def test_a_model_whose_run_was_removed_can_still_be_shown(runs, tmp_path):
+    shutil.copytree(runs["vae"], tmp_path / "run")
+    space = legato.load(tmp_path / "run", device="cpu")
+    shutil.rmtree(tmp_path / "run")
+    assert "vae(latent_dim=3" in repr(space)
+    assert "data.json" in html_of(space)
 
 
 def test_a_recipe_says_its_sentence(space):

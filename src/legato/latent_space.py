@@ -239,13 +239,16 @@ class LatentSpace:
         return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None)
 
     def _told_of(self) -> tuple[str, list[shown.Line]]:
-        """What it is in a few lines: the sentence, the data, the training."""
-        data, training = self.run.stored("data"), self.run.stored("training")
+        """What it is in a few lines: the sentence, the data, the training; what the files no longer say is left out."""
+        title, sentence = f"LatentSpace of {self.run.path}", ("recipe", self.definition.sentence(), "")
+        try:
+            data, training = self.run.stored("data"), self.run.stored("training")
+        except Mistake as gone:
+            return title, [sentence, ("files", str(gone), "")]
         shape = " × ".join(map(str, self.shape))
         trained = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
         rows = f"{data['source']}: {data['count']:,} rows of shape {shape}"
-        sentence = ("recipe", self.definition.sentence(), "")
-        return f"LatentSpace of {self.run.path}", [sentence, ("data", rows, ""), ("training", trained, "")]
+        return title, [sentence, ("data", rows, ""), ("training", trained, "")]
 
     def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""
