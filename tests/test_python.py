@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import re
+import shlex
 import shutil
 import typing
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import legato
 from legato.arguments import checked, held, numbers
 from legato.codes import name_of, names_of, number_of
 from legato.data.options import DataOptions
+from legato.errors import install, quoted
 from legato.latent_space import LatentSpace
 from legato.measures.estimate import absent, mean_over
 from legato.recipe import RECIPES, options_of
@@ -313,3 +315,23 @@ def test_dimensions_are_called_z0_z1_and_read_back():
     for wrong in ("", "zz1", "-1", "1.5", "z"):
         with pytest.raises(legato.Mistake, match="z0, z1"):
             number_of(wrong)
+
+
+# ------------------------------------------------------------------------------------------------------- remedies
+
+
+def test_an_extra_is_installed_from_where_the_package_lies(tmp_path, monkeypatch):
+    checkout = Path(legato.__file__).resolve().parents[2]
+    monkeypatch.chdir(checkout)
+    assert install("onnx").endswith("pip install '.[onnx]'")
+    monkeypatch.chdir(tmp_path)
+    assert install("umap").endswith(f"pip install '{checkout}[umap]'")
+    monkeypatch.setattr("legato.errors.__file__", str(tmp_path / "lib" / "legato" / "errors.py"))  # no checkout around it
+    assert install("umap").endswith("pip install 'legato-vae[umap]'")
+
+
+@pytest.mark.parametrize("path", ["runs/a", "my run", "it's", "-dashed", "$HOME/`x`"])
+def test_a_path_in_a_command_is_one_word_that_is_that_path(path):
+    (word,) = shlex.split(quoted(path))
+    assert Path(word) == Path(path)
+    assert not word.startswith("-")
