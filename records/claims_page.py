@@ -21,8 +21,8 @@ from typing import Any
 from legato.claims import CLAIMS
 from legato.experiment.members import LARGE, title_of
 from legato.measures.estimate import Estimate
+from legato.measures.interval import bracketed
 from legato.report.claim_tables import margins
-from legato.report.interval import bracketed
 
 HERE = Path(__file__).parent
 PAGE, CLAIMED, FIGURES = HERE.parent / "docs" / "claims.md", HERE / "claims-mnist.json", HERE / "claims-mnist-figures.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -122,9 +123,9 @@ def test_a_spherical_path_is_another_and_the_cross_fade_can_be_left_out(runs, tm
 def test_traverse_writes_a_row_for_each_dimension_asked_for(runs, tmp_path):
     space = load(runs["vae"])
     out = tmp_path / "t.png"
-    assert command("traverse", runs["vae"], "--dims", 2, 0, "--steps", 3, "--span", 2, "--out", out) == 0
+    assert command("traverse", runs["vae"], "--dims", "z2", 0, "--steps", 3, "--span", 2, "--out", out) == 0
     dims, codes = space.traverse(dims=[2, 0], steps=3, span=2.0)
-    expected = strips([(f"dimension {dim}", space.decode(line)) for dim, line in zip(dims, codes, strict=True)])
+    expected = strips([(f"z{dim}", space.decode(line)) for dim, line in zip(dims, codes, strict=True)])
     assert np.array_equal(pixels(out), np.asarray(expected))
     assert command("traverse", runs["vae"], 7, "--most", 2, "--out", tmp_path / "u.png") == 0
     assert pixels(tmp_path / "u.png").shape[0] == 2 * 96 + 2
@@ -293,6 +294,19 @@ def test_train_says_what_it_trains_and_what_comes_next(sources, tmp_path, capsys
     assert f"legato evaluate {tmp_path / 'r'}" in lines[3]
     assert len(lines) == 4
     assert told.err == ""
+
+
+def test_what_comes_next_can_be_copied_whatever_the_runs_name(sources, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("my run", "it's $HOME", "-dashed"):
+        words = arguments("vae", sources["grey"], Path("r"), steps=2)
+        at = words.index("--out")
+        assert cli.run([*words[:at], f"--out={name}", *words[at + 2 :]]) == 0
+        evaluate, *_ = capsys.readouterr().out.splitlines()[-1].removeprefix("next: ").split(" · ")
+        assert cli.run([*shlex.split(evaluate)[1:], "--k", "2"]) == 0
+        capsys.readouterr()
+    assert cli.run(["evaluate", "no run"]) == 2
+    assert "--out 'no run'`" in capsys.readouterr().err
 
 
 def test_train_warns_where_the_data_are_not_scored_as_they_are(sources, tmp_path, capsys):
@@ -564,7 +578,7 @@ MISTAKES: dict[str, tuple[Callable[[Place], list[object]], list[str]]] = {
     "id": (lambda p: ["reconstruct", p.runs["vae"], 7, 9999], ["9999", "`309`"]),
     "one stop": (lambda p: ["interpolate", p.runs["vae"], 3], ["2 stops", "1 was named"]),
     "one step": (lambda p: ["interpolate", p.runs["vae"], 3, 4, "--steps", 1], ["2 steps", "1"]),
-    "dimension": (lambda p: ["traverse", p.runs["vae"], "--dims", 0, 3], ["dimension 3", "0 … 2"]),
+    "dimension": (lambda p: ["traverse", p.runs["vae"], "--dims", 0, 3], ["dimension z3", "z0 … z2"]),
     "no traversal": (lambda p: ["traverse", p.runs["vae"], "--steps", 0], ["2 steps", "0"]),
     "no rows": (lambda p: ["traverse", p.runs["vae"], "--most", 0], ["--most"]),
     "origin": (lambda p: ["sample", p.runs["vae"], "--from", "pryor"], ["pryor", "prior"]),

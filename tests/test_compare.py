@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ import legato
 from legato import cli
 from legato.errors import Mistake
 from legato.measures import evaluate
-from legato.measures.comparison import FIGURES, compare, paired_difference, per_example
-from legato.measures.likelihood import Scores
+from legato.measures.comparison import FIGURES, budget, compare, paired_difference, per_example
+from legato.measures.likelihood import Scores, score
 from made_runs import train
 
 CPU = ["--device", "cpu", "--threads", "1"]
@@ -174,3 +175,39 @@ def test_other_data_of_the_same_shape_are_refused_unless_data_are_named(runs, tm
 def test_numbers_and_splits_that_are_none_are_refused(words, runs, capsys):
     assert command("compare", runs["vae"], runs["beta_vae"], *words) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_runs_of_other_budgets_are_told_and_those_of_one_are_not(runs, sources, tmp_path, capsys):
+    train("vae", sources, tmp_path / "shorter run", steps=10)
+    found = compare([runs["vae"], tmp_path / "shorter run"], k=2)
+    budgets = [run["budget"] for run in found["runs"]]
+    assert budgets == [{"steps": s, "batch_size": 32, "examples": 32 * s} for s in (40, 10)]
+    assert "shorter run 10 steps of 32" in found["budgets"]
+    assert "--steps" in found["budgets"]
+    assert compare([runs["vae"], runs["beta_vae"]], k=2)["budgets"] is None
+    assert command("compare", runs["vae"], tmp_path / "shorter run", "--k", 2) == 0
+    assert "Budgets: not alike" in capsys.readouterr().out
+    assert command("compare", runs["vae"], runs["beta_vae"], "--k", 2) == 0
+    assert "Budgets" not in capsys.readouterr().out
+
+
+def test_a_run_that_was_stopped_has_the_budget_that_it_used(runs, tmp_path):
+    shutil.copytree(runs["vae"], tmp_path / "run")
+    (tmp_path / "run" / "codes.safetensors").unlink()
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines(keepends=True)
+    half = [line for line in lines if json.loads(line)["step"] <= 20]
+    (tmp_path / "run" / "metrics.jsonl").write_text("".join(half))
+    assert budget(legato.load(tmp_path / "run"))["steps"] == json.loads(half[-1])["step"]
+
+
+def test_a_run_that_is_named_twice_is_measured_once(runs, monkeypatch):
+    measured = []
+
+    def counted(model, *rest):
+        measured.append(model)
+        return score(model, *rest)
+
+    monkeypatch.setattr("legato.measures.comparison.score", counted)
+    found = compare([runs["vae"], runs["beta_vae"], runs["vae"], runs["beta_vae"]], k=2)
+    assert len(measured) == 2
+    assert found["runs"][1] == found["runs"][3]

@@ -99,7 +99,7 @@ MISTAKES: dict[str, tuple[Callable[[P], Any], dict[str, Any], list[str]]] = {
     "resized reals": (lambda p: GREY / 7, {"size": 16}, ["cannot be resized", "reals"]),
     "resized layers": (lambda p: GREY[:, None].repeat(5, 1), {"size": 16, "layout": "NCHW"}, ["cannot be resized", "5"]),
     "size": (lambda p: VECTORS, {"size": 7}, ["`size` is 7", "8 to 256"]),
-    "channels": (lambda p: VECTORS, {"channels": 2}, ["`channels` is 2", "1, 3 or 4"]),
+    "channels": (lambda p: VECTORS, {"channels": 2}, ["`channels`", "auto, 1, 3, 4", "got 2"]),
     "layout": (lambda p: VECTORS, {"layout": "HWC"}, ["`layout`", "NHWC"]),
     "background": (lambda p: VECTORS, {"background": "whyte"}, ["whyte", "#rrggbb"]),
     "group": (lambda p: VECTORS, {"group": "(a"}, ["regular expression", "(a"]),

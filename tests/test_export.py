@@ -16,7 +16,7 @@ import torch
 
 import legato
 from legato import cli
-from legato.errors import Mistake
+from legato.errors import Mistake, install
 from legato.exported import decoder_bytes, encoder_bytes, needs, write_onnx
 from legato.exported import graph as graphs
 from legato.exported.check import HALF, Agreement, agreement
@@ -243,7 +243,7 @@ def test_a_missing_package_is_told_with_its_remedy(name, runs, tmp_path, monkeyp
         pytest.importorskip(before)
     monkeypatch.setitem(sys.modules, name, None)
     assert cli.run(["export", str(runs["vae"]), "--out", str(tmp_path / "e"), *CPU]) == 2
-    expected = f"legato: an ONNX export needs {name}, which is not installed: pip install 'legato-vae[onnx]'\n"
+    expected = f"legato: an ONNX export needs {name}, which is not installed: {install('onnx')}\n"
     assert capsys.readouterr().err == expected
     assert not (tmp_path / "e").exists()
 

@@ -148,7 +148,7 @@ def test_a_panel_says_how_many_codes_it_shows_and_its_scale() -> None:
     assert "600 codes" in words
     assert "units across" in words
     assert f"{CLOUDS} clouds of 1σ" in words
-    assert "latent dimension 1 (latent units)" in words
+    assert "z0 (latent units)" in words
 
 
 @pytest.mark.parametrize("count", range(1, 7))
@@ -202,7 +202,7 @@ def test_names_are_moved_apart_and_stay_inside() -> None:
 
 def test_a_decoded_image_stands_where_it_was_decoded() -> None:
     lattice = np.zeros((3, 5, 1, 4, 4))
-    lattice[0, 4] = 1.0  # the lowest row, rightmost: dimension 1 = 2, dimension 2 = −1
+    lattice[0, 4] = 1.0  # the lowest row, rightmost: z0 = 2, z1 = −1
     figure = decoded_planes([DecodedPlane("VAE", lattice, (-2, 2, -1, 1))])
     (shown,) = figure.axes[0].images
     assert tuple(shown.get_extent()) == (-2.5, 2.5, -1.5, 1.5)

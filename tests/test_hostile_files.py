@@ -208,7 +208,7 @@ def test_any_value_of_a_runs_json_changed_is_read_or_one_line(runs, tmp_path_fac
 
 def test_a_recipe_too_large_for_the_machine_is_refused_before_it_is_built(run, monkeypatch):
     """Where there is no model yet to compare with, as in the page of a run that has just begun."""
-    monkeypatch.setattr("legato.latent_space.memory_of_machine", lambda: 1000)
+    monkeypatch.setattr("legato.sentence.memory_of_machine", lambda: 1000)
     with pytest.raises(Mistake, match=r"asks for .* GB of weights"):
         untrained(run)
 

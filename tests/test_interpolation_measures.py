@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
+from legato.codes import slerp as slerp_of_two
 from legato.errors import Mistake
-from legato.latent_space import slerp as slerp_of_two
 from legato.measures.estimate import paired_difference
 from legato.measures.interpolation import (
     BLOCK,

@@ -15,8 +15,8 @@ from torch import nn
 
 import legato
 from legato.measures.estimate import Estimate
+from legato.measures.interval import bracketed
 from legato.report.html import Section
-from legato.report.interval import bracketed
 from legato.report.maps import decoded_plane
 from legato.report.measured import figures, write_measured_report
 from legato.report.measured.exhibit import Exhibit

@@ -13,7 +13,7 @@ import legato
 from legato import cli
 from legato.errors import Mistake
 from legato.measures import evaluate
-from legato.report.interval import bracketed
+from legato.measures.interval import bracketed
 from legato.report.panels import ImageRow, traversal_panel
 from legato.report.trained.images import two_rows
 from legato.report.trained.numbers import estimate_of

@@ -19,12 +19,12 @@ from scipy.stats import chi2
 from legato.claims import Verdict
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent
+from legato.measures.interval import bracketed
 from legato.report.fields import ARROWS, Pull, kl_field
 from legato.report.forest import EstimateRow, Reference, estimates_plot
 from legato.report.histograms import HistogramPanel, histogram_against
 from legato.report.holes import HolesPanel, holes_map
 from legato.report.html import Badge, Section, Table, write_report
-from legato.report.interval import bracketed
 from legato.report.perturbation import PerturbationCurve, perturbation_curves
 from legato.report.tradeoff import RateCurve, RatePoint, rate_distortion, secants
 from legato.report.verdicts import Judged, verdict_badge, verdict_table

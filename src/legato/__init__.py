@@ -5,7 +5,9 @@ The public names, re-exported lazily: importing the package costs no torch.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -36,10 +38,23 @@ _PUBLIC = {
     "train": "legato.training",
     "load": "legato.latent_space",
     "evaluate": "legato.measures",
+    "compare": "legato.measures",
+    "Estimate": "legato.measures",
     "measure": "legato.survey.measure",
 }
 
 __all__ = ["__version__", *_PUBLIC]
+
+
+class _Package(ModuleType):
+    """The package, in which `legato.recipe` stays the function: importing the file of that name would put the file there."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from legato.arguments import checked
 from legato.families import Family, Shape
 
 Net = Callable[[Shape, Shape], nn.Module]  # (given, out) -> Module
@@ -19,6 +20,7 @@ class Conditional(nn.Module):
     `net` is a builder, called once with the shapes that the family asks for.
     """
 
+    @checked
     def __init__(self, net: Net, family: Family, given: Shape, event: Shape) -> None:
         super().__init__()
         self.given, self.event = given, event

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from legato.arguments import checked
 from legato.distributions import Coins, DiscretizedLogistic, PointMass, SolvedNormal
 from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from legato.errors import Mistake
@@ -127,6 +128,7 @@ class Homoscedastic(Family):
 
     log_scale: Tensor
 
+    @checked
     def __init__(self, scale: Literal["learned", "solved"] | float = "learned", of: Shape = ()) -> None:
         super().__init__()
         if not isinstance(scale, str) and not (math.isfinite(scale) and scale > 0):

@@ -7,7 +7,6 @@ Not covered: pictures (pictures.py), figures with intervals (measures/).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,20 +15,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato import shown
+from legato.arguments import Seed, checked, numbers
+from legato.codes import missing, path
 from legato.data.preparation import Floats, Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
-from legato.devices import choose, drawing, memory_of_machine
+from legato.devices import choose, drawing
 from legato.errors import Mistake, tell
-from legato.files import damaged, told
+from legato.files import told
+from legato.lazy import lazy
 from legato.model import LatentVariableModel
-from legato.recipe import Definition, Recipe, module_of
+from legato.pictures import grid, png_of
+from legato.population import Mixture, fitted
+from legato.progress import progress
+from legato.recipe import Definition, Recipe
 from legato.run import Run
-from legato.setting import DataSpec
+from legato.sentence import sentence_of
 from legato.streams import random_stream
-from legato.tensors import check_fits, read_tensors
+from legato.tensors import read_tensors
 
 BATCH = 500  # examples at a time: bounded memory, full speed
-Origin = Literal["auto", "prior", "codes"]
+Origin = Literal["auto", "prior", "codes", "mixture"]
+FITTED, HELD_OUT = 10_000, 2_500  # images whose codes a mixture is fitted to and judged by
 Loaded = tuple[str | None, int | None]  # how a run was loaded: the module named, the step asked for
 
 
@@ -50,6 +57,7 @@ class LatentSpace:
         self._told: set[str] = set()
         self.latent_dim = int(np.prod(self.model.latent.event))
         self.loaded: Loaded | None = None
+        self.given: Any = None  # what it was trained on where that lay in memory, which no run keeps
 
     @property
     def has_density(self) -> bool:
@@ -63,13 +71,14 @@ class LatentSpace:
 
     def data(self, source: Any = None) -> Prepared:
         """The run's own data, or another source, prepared as the run's were. Says on stderr, once, where data have changed."""
-        found = reopen(self.run.stored("data"), source)
+        found = reopen(self.run.stored("data"), self.given if source is None else source)
         for remark in found.remarks:
             if remark not in self._told:
                 tell(f"{self.run.path}: {remark}")
         self._told.update(found.remarks)
         return found
 
+    @checked
     def encode(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> tuple[Floats, Floats]:
         """μ and σ of q(z|x), (N, latent_dim) each, in order; σ = 0 for a point mass.
 
@@ -97,6 +106,8 @@ class LatentSpace:
 
     def decode(self, z: NDArray[Any]) -> Units:
         """The mean of p(x|z), (N, *shape), in the data's own units; float64 where they lie far from 0."""
+        if not np.isfinite(numbers(z, "z")).all():
+            raise Mistake("`z` holds NaN or infinite values: give finite codes")
         return self.preparation.restore(self.decode_prepared(z))
 
     def seen(self, z: NDArray[Any]) -> Units:
@@ -114,7 +125,7 @@ class LatentSpace:
 
     def decode_prepared(self, z: NDArray[Any]) -> Floats:
         """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""
-        z = np.asarray(z, np.float32)
+        z = numbers(z, "z").astype(np.float32, copy=False)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise Mistake(f"`z` must have shape (N, {self.latent_dim}), got {z.shape}")
         return self._over(self.decoder, z)
@@ -132,41 +143,63 @@ class LatentSpace:
         """The same as a function of tensors, (N, latent_dim) -> (N, *shape): it may be differentiated."""
         return self.model.decode(z.reshape(-1, *self.model.latent.event))
 
+    @checked
     def reconstruct(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Units:
         """The decoded mean of the posterior's mean, (N, *shape)."""
         return self.decode(self.encode(x, rows)[0])
 
-    def draw(self, n: int, *, seed: int = 0, origin: Origin = "auto", temperature: float = 1.0) -> Floats:
-        """n codes, (n, latent_dim): from the `prior`, or from a Gaussian fitted to the training `codes`.
+    @checked
+    def draw(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: float = 1.0) -> Floats:
+        """n codes, (n, latent_dim): from the `prior`, a Gaussian fitted to the training `codes`, or a `mixture` of such.
 
-        auto: the prior where the objective charged for leaving it, else the fitted Gaussian. Deviations from the mean are
-        multiplied by `temperature`.
+        auto: the prior where the objective charged for leaving it, else the fitted Gaussian. Deviations from the mean (of a
+        mixture: from each component's) are multiplied by `temperature`. The first draw from the mixture fits it (`mixture`).
         """
-        if n < 1:
-            raise Mistake(f"the number of samples must be 1 or more, got {n}")
+        _check_draw(n, temperature)
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
             noise = np.random.default_rng(seed).standard_normal((n, self.latent_dim), dtype=np.float32)
             return temperature * noise
+        if origin == "mixture":
+            return self.mixture.draw(n, random_stream(seed, "draws", "mixture"), temperature).astype(np.float32)
         mean, covariance, _ = self.codes()
         drawn = random_stream(seed, "draws", "training codes").multivariate_normal(mean, covariance, n, method="eigh")
         return np.asarray(mean + temperature * (drawn - mean), np.float32)
 
-    def sample(self, n: int, *, seed: int = 0, origin: Origin = "auto", temperature: float = 1.0) -> Units:
+    @lazy
+    def mixture(self) -> Mixture:
+        """A mixture of Gaussians fitted to draws z ~ q(z|x) of 10,000 training images, its number of components chosen by the
+        log density of those of 2,500 validation images; kept once fitted. The run's data must be where they were.
+        """
+        data = self.data()
+        return fitted(self._drawn_codes(data, "train", FITTED), self._drawn_codes(data, "validation", HELD_OUT))
+
+    def _drawn_codes(self, data: Prepared, split: str, most: int) -> NDArray[np.float64]:
+        """One draw z ~ q(z|x) for each of up to `most` images of a split, (n, latent_dim)."""
+        rows, parts = data.split(split).draw(most, "mixture"), []
+        with progress("encoding", len(rows), unit="examples") as bar:
+            for at in range(0, len(rows), BATCH):
+                parts.append(self.posterior(data.rows(rows[at : at + BATCH])))
+                bar(at + len(parts[-1][0]))
+        mu, sigma = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
+        return np.asarray(mu + sigma * random_stream(0, "mixture", split).standard_normal(mu.shape))
+
+    @checked
+    def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: float = 1.0) -> Units:
         """Decoded means of n drawn codes, (n, *shape)."""
         return self.decode(self.draw(n, seed=seed, origin=origin, temperature=temperature))
 
+    @checked
     def interpolate(self, stops: NDArray[Any], *, steps: int = 9, spherical: bool = False) -> Floats:
         """Codes from stop to stop, ((len(stops) − 1)·(steps − 1) + 1, latent_dim): linear, or along the great circle."""
-        stops = np.asarray(stops, np.float64)  # so that float32 ends come back exactly
-        if stops.ndim != 2:
-            raise Mistake(f"`stops` must be codes (n, latent_dim), got the shape {stops.shape}: encode(x)[0] gives them")
+        stops = numbers(stops, "stops").astype(np.float64)  # so that float32 ends come back exactly
+        if stops.ndim != 2 or stops.shape[1] != self.latent_dim:
+            shape = f"(n, {self.latent_dim})"
+            raise Mistake(f"`stops` must be codes {shape}, got the shape {stops.shape}: encode(x)[0] gives them")
         if len(stops) < 2 or steps < 2:
             raise Mistake(f"a path needs 2 stops and 2 steps or more, got {len(stops)} stops and {steps} steps")
-        between = slerp if spherical else lerp
-        alphas = np.linspace(0, 1, steps)
-        legs = [np.stack([between(a, b, alpha) for alpha in alphas]) for a, b in pairwise(stops)]
-        return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])]).astype(np.float32)
+        return path(stops, steps, spherical).astype(np.float32)
 
+    @checked
     def traverse(
         self, anchor: NDArray[Any] | None = None, *, dims: Sequence[int] | None = None, steps: int = 9, span: float = 3.0
     ) -> tuple[list[int], NDArray[Any]]:
@@ -177,11 +210,8 @@ class LatentSpace:
         if steps < 2:
             raise Mistake(f"a traversal needs 2 steps or more, got {steps}")
         mean, covariance, _ = self.codes()
-        chosen = list(self.ranking() if dims is None else dims)
-        for dim in chosen:
-            if not 0 <= dim < self.latent_dim:
-                raise Mistake(f"dimension {dim} does not exist: the run has 0 … {self.latent_dim - 1}")
-        start = mean if anchor is None else np.asarray(anchor, np.float64)
+        chosen = self.ranking() if dims is None else self._dims(dims)
+        start = mean if anchor is None else numbers(anchor, "anchor").astype(np.float64)
         if start.shape != mean.shape:
             raise Mistake(
                 f"`anchor` must be a code of {self.latent_dim} numbers, got the shape {start.shape}: see encode(x)[0]"
@@ -191,13 +221,43 @@ class LatentSpace:
             codes[row, :, dim] = mean[dim] + np.linspace(-span, span, steps) * np.sqrt(covariance[dim, dim])
         return chosen, codes.astype(np.float32)
 
+    def _dims(self, dims: Sequence[int]) -> list[int]:
+        """Dimensions by their numbers. Raises `Mistake` for one that the run does not have."""
+        chosen = numbers(dims, "dims")
+        if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
+            raise Mistake(f"`dims` must be a list of numbers of dimensions, such as [0, 1], got {dims!r}")
+        for dim in chosen:
+            if not 0 <= dim < self.latent_dim:
+                raise missing(int(dim), self.latent_dim)
+        return [int(dim) for dim in chosen]
+
+    def __repr__(self) -> str:
+        return shown.text(*self._told_of())
+
+    def _repr_html_(self) -> str:
+        pictures = len(self.shape) == 3 and self.run.codes.is_file()
+        return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None)
+
+    def _told_of(self) -> tuple[str, list[shown.Line]]:
+        """What it is in a few lines: the sentence, the data, the training; what the files no longer say is left out."""
+        title, sentence = f"LatentSpace of {self.run.path}", ("recipe", self.definition.sentence(), "")
+        try:
+            data, training = self.run.stored("data"), self.run.stored("training")
+        except Mistake as gone:
+            return title, [sentence, ("files", str(gone), "")]
+        shape = " × ".join(map(str, self.shape))
+        trained = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
+        rows = f"{data['source']}: {data['count']:,} rows of shape {shape}"
+        return title, [sentence, ("data", rows, ""), ("training", trained, "")]
+
     def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""
         if self.loaded is None:
             raise Mistake("a model that was not loaded from a run has no path to be pickled by: pickle what you need of it")
         return _again, (str(self.run.path.absolute()), self.loaded)
 
-    def score(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None, *, k: int = 100, seed: int = 0) -> Floats:
+    @checked
+    def score(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None, *, k: int = 100, seed: Seed = 0) -> Floats:
         """log p(x) by importance weighting with exactly k draws, (N,), nats. Raises `Mistake` for an autoencoder.
 
         -inf for a row so far from the training data that single precision has no number for it.
@@ -208,6 +268,7 @@ class LatentSpace:
         found = self._over(lambda batch: self.model.log_likelihood(batch, k), prepared, seed, 100)
         return np.where(beyond(prepared) & ~np.isfinite(found), np.float32(-np.inf), found)
 
+    @checked
     def distortion(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
         """−log p(x|z) at the posterior's mean, (N,), nats: what an autoencoder has instead of a likelihood of x."""
 
@@ -221,7 +282,7 @@ class LatentSpace:
 
     def prepare(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
         """x as the model sees it. Raises `Mistake` for another shape."""
-        x = np.asarray(x)
+        x = numbers(x, "x")
         if x.shape[1:] != self.shape:
             if self.shape[0] == 1 and x.shape[1:] == self.shape[1:]:
                 x = x[:, None]
@@ -231,7 +292,7 @@ class LatentSpace:
         self.preparation.check(x, ready)
         if ready:
             return np.asarray(x, np.float32)
-        return self.preparation.evaluation(x, np.arange(len(x)) if rows is None else np.asarray(rows))
+        return self.preparation.evaluation(x, np.arange(len(x)) if rows is None else _row_numbers(rows, len(x)))
 
     def codes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Mean (d,), covariance (d, d) and mean σ² (d,) of the training codes."""
@@ -259,24 +320,22 @@ class LatentSpace:
         return np.asarray(torch.cat(parts).numpy(), np.float32)
 
 
-def lerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
-    """(1 − α)a + αb."""
-    return (1 - alpha) * a + alpha * b
+def _row_numbers(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    found = numbers(rows, "rows")
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise Mistake(f"`rows` must be the row number of each example, ({count},), got {found.dtype} of shape {found.shape}")
+    return found
 
 
-def slerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
-    """(sin((1−α)ω) a + sin(αω) b)/sin ω, ω the angle between a and b; linear where they are (anti)parallel.
-
-    Keeps to the shell where a high-dimensional normal lives. White 2016, https://arxiv.org/abs/1609.04468.
-    """
-    norms = np.linalg.norm(a) * np.linalg.norm(b)
-    omega = np.arccos(np.clip(np.dot(a, b) / norms, -1, 1)) if norms > 0 else 0.0
-    if np.sin(omega) < 1e-6:
-        return lerp(a, b, alpha)
-    return np.asarray((np.sin((1 - alpha) * omega) * a + np.sin(alpha * omega) * b) / np.sin(omega))
+def _check_draw(n: int, temperature: float) -> None:
+    if n < 1:
+        raise Mistake(f"the number of samples must be 1 or more, got {n}")
+    if not 0 <= temperature < np.inf:
+        raise Mistake(f"`temperature` must be a number, 0 or more, got {temperature}")
 
 
 @told()
+@checked
 def load(
     run: str | Path, *, device: str = "auto", threads: int | None = None, module: str | None = None, step: int | None = None
 ) -> LatentSpace:
@@ -295,40 +354,21 @@ def load(
     return space
 
 
+Trained = LatentSpace | str | Path
+"""A trained model, or where its RUN lies."""
+
+
+def opened(run: Trained) -> LatentSpace:
+    """A trained model as it is; of a path, the model of the RUN that lies there."""
+    return run if isinstance(run, LatentSpace) else load(run)
+
+
 def untrained(run: Run, module: str | None = None, weights: Path | None = None) -> LatentSpace:
     """A run's sentence with weights that were never trained; of `weights` names and shapes are looked at before."""
     definition, spec = sentence_of(run, module, weights)
     with drawing(torch.device("cpu"), 0):
         recipe = definition.build(spec, module)
     return LatentSpace(recipe, Preparation.from_json(run.stored("data")["preparation"]), spec.shape, run, definition)
-
-
-def sentence_of(run: Run, module: str | None = None, weights: Path | None = None) -> tuple[Definition, DataSpec]:
-    """What a run says that it is, and of which data: something that can be built and that `weights` are of.
-
-    Raises `Mistake` where the run's files are damaged: a recipe.json from elsewhere may ask for more than any memory holds.
-    """
-    stored, definition = run.stored("data"), Definition.from_json(run.stored("recipe"))
-    spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
-    if why := definition.fault(module):
-        raise damaged(f"`{run.recipe}`", why)
-    if module_of(definition.name) is None:
-        _refuse_misfit(definition, spec, run, weights)
-    return definition, spec
-
-
-def _refuse_misfit(definition: Definition, spec: DataSpec, run: Run, weights: Path | None) -> None:
-    """The sentence built of shapes alone, which costs milliseconds whatever it asks for."""
-    try:
-        with drawing(torch.device("cpu"), 0), torch.device("meta"):
-            like = definition.build(spec).model.state_dict()
-    except (RuntimeError, OverflowError, TypeError) as error:  # numbers that no tensor can have
-        raise damaged(f"`{run.recipe}`", f"no such model can be built ({str(error).splitlines()[0]})") from None
-    if weights is not None:
-        check_fits(weights, like)
-    asked, memory = sum(one.nbytes for one in like.values()), memory_of_machine()
-    if asked > memory:
-        raise damaged(f"`{run.recipe}`", f"it asks for {asked / 1e9:,.0f} GB of weights, this machine has {memory / 1e9:,.0f}")
 
 
 def _again(path: str, loaded: Loaded) -> LatentSpace:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from legato.arguments import checked
 from legato.conditional import Conditional
 from legato.errors import Mistake
 from legato.latents import Latent
@@ -24,6 +25,7 @@ CHUNK = 2048  # decoded examples at a time in an estimate: few enough that small
 class LatentVariableModel(nn.Module):
     """p(x, z) = p(z) p(x|z), with q(z|x) to infer z. Shapes: x (B, *data), code (S, B, *event)."""
 
+    @checked
     def __init__(self, latent: Latent, likelihood: Conditional) -> None:
         super().__init__()
         if latent.event != likelihood.given:

@@ -11,6 +11,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,13 @@ def save_png(image: Image.Image, path: str | Path) -> Path:
     with whole_file(path) as file:
         image.save(file, "PNG", optimize=True)
     return path
+
+
+def png_of(image: Image.Image) -> bytes:
+    """The image as the bytes of a PNG."""
+    with BytesIO() as file:
+        image.save(file, "PNG", optimize=True)
+        return file.getvalue()
 
 
 def save_gif(frames: Sequence[Image.Image], path: str | Path, *, milliseconds: int = 60, pendulum: bool = True) -> Path:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from legato.arguments import checked
 from legato.families import Shape
 from legato.trace import Given
 
@@ -28,6 +29,7 @@ class StandardNormal(Prior):
     zero: Tensor
     one: Tensor
 
+    @checked
     def __init__(self, event: Shape) -> None:
         super().__init__()
         self.event = event

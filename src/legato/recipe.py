@@ -15,10 +15,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from legato import shown
+from legato.arguments import checked, held
 from legato.distributions.point import NO_DENSITY
 from legato.errors import Mistake, near, unknown
+from legato.latents import Flat
 from legato.model import LatentVariableModel
 from legato.objectives import Objective, Term
 from legato.objectives.term import weighed
@@ -36,15 +39,38 @@ class Recipe:
     Raises `Mistake` where they cannot go together, when it is built rather than after an hour of training.
     """
 
+    @checked
     def __init__(self, model: LatentVariableModel, objective: Objective | Term) -> None:
         self.model = model
         self.objective = weighed(1.0, objective) if isinstance(objective, Term) else objective
         if self.objective.needs_density and not model.latent.has_density:
             raise Mistake(f"this objective asks for log q(z|x): {NO_DENSITY}")
 
+    def __repr__(self) -> str:
+        return shown.text("Recipe", self._told_of())
+
+    def _repr_html_(self) -> str:
+        return shown.page("Recipe", self._told_of())
+
+    def _told_of(self) -> list[shown.Line]:
+        """The sentence in its parts, and how many weights it has."""
+        counted = f"{sum(one.numel() for one in self.model.parameters()):,}"
+        return [*_parts_of(self.model), ("objective", str(self.objective), ""), ("weights", counted, "")]
+
+
+def _parts_of(model: LatentVariableModel) -> list[shown.Line]:
+    latent, likelihood = model.latent, model.likelihood
+    of_x = ("p(x|z)", f"{type(likelihood.family).__name__} of shape {likelihood.event}", "")
+    if not isinstance(latent, Flat):
+        return [("latent", f"{type(latent).__name__} of shape {latent.event}", ""), of_x]
+    posterior = f"{type(latent.q.family).__name__} of shape {latent.event}"
+    return [("q(z|x)", posterior, ""), ("p(z)", type(latent.p).__name__, ""), of_x]
+
 
 def recipe(sentence: Sentence) -> Sentence:
     """Registers a named model: a function (data, **options) -> Recipe."""
+    if not callable(sentence):
+        raise Mistake(f"a recipe is a function (data, …) -> legato.Recipe, got {sentence!r}")
     RECIPES[sentence.__name__] = sentence
     return sentence
 
@@ -99,6 +125,11 @@ class Definition:
             return f"`{self.name}` has no option `{foreign[0]}`: {near(foreign[0], own)}"
         return holding({name: kind_of(parameter) for name, parameter in own.items()}, self.options)
 
+    def sentence(self) -> str:
+        """As it would be called: vae(latent_dim=32, beta=1.0, net=residual, …); words without a value are left out."""
+        said = {name: value for name, value in (self.options | asdict(self.words)).items() if value is not None}
+        return f"{self.name}({', '.join(f'{name}={value}' for name, value in said.items())})"
+
     def to_json(self) -> dict[str, Any]:
         """Flat: {"recipe": "vae", "latent_dim": 32, "beta": 1.0, "net": "residual", …}."""
         return {"recipe": self.name, **self.options, **asdict(self.words)}
@@ -125,12 +156,18 @@ def define(name: str | Sentence, data: DataSpec, **chosen: Any) -> Definition:
             raise unknown(f"option of `{_name(sentence)}`", option, [*own, *shared])
         if option in own and isinstance(chosen[option], float) and not math.isfinite(chosen[option]):
             raise Mistake(f"`{option}` of `{_name(sentence)}` is {chosen[option]}: expected a finite number")
-    words = Words(**{word: value for word, value in chosen.items() if word in shared})
+    words = Words(**{word: _word(word, value) for word, value in chosen.items() if word in shared})
     options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
     missing = [o for o, value in options.items() if value is inspect.Parameter.empty]
     if missing:
         raise Mistake(f"`{_name(sentence)}` needs a value for {', '.join(f'`{o}`' for o in missing)}")
+    options = {o: held(kind_of(own[o]), value, f"`{o}` of `{_name(sentence)}`") for o, value in options.items()}
     return Definition(_name(sentence), options, resolve(replace(data, words=words), preferred(sentence)))
+
+
+def _word(word: str, value: Any) -> Any:
+    """A shared word's value, held to its type; names are looked up where they mean something (`resolve`)."""
+    return value if word in ("net", "likelihood") else held(get_type_hints(Words)[word], value, f"`{word}`")
 
 
 def preferred(sentence: Sentence) -> str | None:

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from legato.errors import Mistake
+from legato.errors import Mistake, quoted
 from legato.files import damaged, disk_errors, made, parse, read_bytes, read_json, synchronise
 from legato.partials import sweep
 from legato.schema import fault
@@ -35,6 +35,10 @@ KINDS: dict[str, Any] = {"recipe": StoredRecipe, "data": StoredData, "training":
 MOST_METRICS = 1 << 30  # bytes
 LOCK = ".lock"
 REPLACED = ".replaced"  # where an old run lies while a new one takes its place
+
+
+def _made_by(path: str | Path) -> str:
+    return f"expected a folder made by `legato train … --out {quoted(path)}`"
 
 
 class Run:
@@ -47,14 +51,17 @@ class Run:
         self.checkpoints, self.snapshots = self.path / "checkpoint", self.path / "snapshots"
         self.metrics, self.figures, self.report = self.path / "metrics.jsonl", self.path / "figures", self.path / "report.html"
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
     @staticmethod
     def existing(path: str | Path) -> Run:
         """The run that lies at `path`. Raises `Mistake` where there is none."""
         run = Run(path)
         if not run.path.is_dir():
-            raise Mistake(f"no run lies at `{path}`: expected a folder made by `legato train … --out {path}`")
+            raise Mistake(f"no run lies at `{path}`: {_made_by(path)}")
         if not run.recipe.is_file():
-            raise Mistake(f"`{path}` is no run: it has no recipe.json; expected a folder made by `legato train … --out {path}`")
+            raise Mistake(f"`{path}` is no run: it has no recipe.json; {_made_by(path)}")
         for folder in (run.path, run.figures):  # readers write there, too
             sweep(folder)
         return run

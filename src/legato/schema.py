@@ -109,7 +109,7 @@ def expected(kind: Any) -> str:
     """A kind in words."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        what, bounds = expected(inner[0]), f"{inner[1].least:g} to {inner[1].most:g}"
+        what, bounds = expected(inner[0]), f"{_number(inner[1].least)} to {_number(inner[1].most)}"
         return f"{what} from {bounds}" if inner[0] in (int, float) else f"{what} of {bounds}"
     if origin in (UnionType, Union):
         return " or ".join(map(expected, inner))
@@ -118,6 +118,11 @@ def expected(kind: Any) -> str:
     if origin in (list, tuple):
         return "a list"
     return NAMES.get(kind, "an object")
+
+
+def _number(value: float) -> str:
+    """A bound with all its digits where it is whole."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def holding(kind: Mapping[str, Any], value: Mapping[str, Any], at: str = "") -> str | None:

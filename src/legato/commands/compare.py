@@ -13,9 +13,10 @@ from rich.text import Text
 from legato.commands.application import application
 from legato.commands.options import HERE, Json, Seed, Source, Split, Where
 from legato.commands.output import say, write_figures
+from legato.measures.answers import estimate_of
 from legato.measures.comparison import compare as compare_runs
 from legato.measures.estimate import Estimate
-from legato.report.interval import bracketed
+from legato.measures.interval import bracketed
 from legato.terminal import one_line
 
 app = application("compare")
@@ -52,6 +53,8 @@ def _show(found: dict[str, Any]) -> None:
     say(f"nats per example, {of}, k = {found['k']}; reference: {reference['recipe']} at {reference['path']}")
     for run in others:
         Console().print(_table(reference, run))
+    if found["budgets"] is not None:
+        say(f"Budgets: {found['budgets']}.")
     say(f"{LESS} The interval over training seeds is {found['seeds']}.")
 
 
@@ -61,7 +64,7 @@ def _table(reference: dict[str, Any], run: dict[str, Any]) -> Table:
     )
     for name, difference in run["differences"].items():
         figures = [_short(one["figures"][name]) for one in (reference, run)]
-        table.add_row(name, *figures, _signed(_estimate(difference)))
+        table.add_row(name, *figures, _signed(estimate_of(difference)))
         if name == "nll" and difference["value"] is not None:
             table.add_row(
                 "  untrusted", *[_share(one["untrusted_share"]) for one in (reference, run)], _followed(reference, run)
@@ -90,7 +93,3 @@ def _signed(difference: Estimate) -> str:
     """With its sign written out: a difference without one is easily read as a value."""
     sign = "+" if difference.value is not None and difference.value > 0 else ""
     return f"{sign}{bracketed(difference)}"
-
-
-def _estimate(figure: dict[str, Any]) -> Estimate:
-    return Estimate(**{"why": None, **figure})

@@ -25,7 +25,7 @@ def evaluate(
     data: Source = None,
     split: Split = None,
     k: Annotated[int | Literal["auto"], Parameter(help=DRAWS)] = 1000,
-    limit: Annotated[int | None, Parameter(help="Only the first so many examples of the split.")] = None,
+    limit: Annotated[int | None, Parameter(help="A random sample of so many examples of the split.")] = None,
     seed: Seed = 0,
     json: Json = None,
     place: Where = HERE,

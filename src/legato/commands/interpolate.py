@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
+from legato.codes import path
 from legato.commands.application import FLAG, application
 from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
 from legato.commands.output import check_animation, chosen_rows, say, write_path, write_rows
@@ -45,7 +46,7 @@ def interpolate(
     kind = "spherical" if spherical else "linear"
     strips = [(kind, space.decode(space.interpolate(stops, steps=steps, spherical=spherical)))]
     if cross_fade:
-        flat = space.interpolate(images.reshape(len(images), -1), steps=steps)
+        flat = path(images.reshape(len(images), -1), steps, spherical=False).astype(np.float32)
         strips.append(("pixel cross-fade", flat.reshape(-1, *images.shape[1:])))
     strips.insert(0, ("stops", _spread(images, steps, space)))
     say(f"wrote {write_rows(strips, out or space.run.own('figures') / 'interpolation', space)}")

@@ -53,15 +53,18 @@ def write_grid(values: Units, path: Path, space: LatentSpace) -> Path:
     return save_png(grid(space.preparation.seen(values)), _named(path, ".png"))
 
 
-def write_rows(rows: Sequence[tuple[str, Units]], path: Path, space: LatentSpace, ids: Sequence[str] | None = None) -> Path:
+def write_rows(
+    rows: Sequence[tuple[str, Units]], path: Path, space: LatentSpace, ids: Sequence[str] | None = None, *, shown: bool = False
+) -> Path:
     """Labelled strips of images; rows of a table as .parquet or .csv, a strip's after another's, or as .npy (strips, n, D).
 
-    `ids`: of the rows of every strip, where they are of a source.
+    `ids`: of the rows of every strip, where they are of a source. `shown`: the images are as a person sees them, in [0, 1].
     """
     if len(space.shape) == 1:
         return _table(rows, path, space, ids)
     _say_range(space)
-    return save_png(strips([(label, space.preparation.seen(values)) for label, values in rows]), _named(path, ".png"))
+    seen = [(label, values if shown else space.preparation.seen(values)) for label, values in rows]
+    return save_png(strips(seen), _named(path, ".png"))
 
 
 def _say_range(space: LatentSpace) -> None:

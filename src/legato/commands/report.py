@@ -26,7 +26,7 @@ def report(
     *runs: Annotated[Path, Parameter(help="A RUN, or several of the same data: side by side.")],
     data: Source = None,
     k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 50,
-    limit: Annotated[int, Parameter(help="The figures are over the first so many examples of the test split.")] = 2000,
+    limit: Annotated[int, Parameter(help="The figures are over a random sample of so many test examples.")] = 2000,
     seed: Seed = 0,
     out: Annotated[Path | None, Parameter(help="The file; by default report.html in the (first) RUN.")] = None,
     explore: Annotated[

@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from legato.commands.application import application
 from legato.commands.options import HERE, Out, RunPath, Seed, Where
 from legato.commands.output import say, write_grid
-from legato.latent_space import Origin
+from legato.latent_space import FITTED, LatentSpace, Origin
+from legato.population import FAR, nats_from_prior
 
 app = application("sample")
 
@@ -23,8 +24,8 @@ def sample(
         Origin,
         Parameter(
             name="--from",
-            help="prior: N(0, I). codes: a Gaussian fitted to the training codes. auto: the prior where training charged for "
-            "leaving it, else codes.",
+            help="prior: N(0, I). codes: a Gaussian fitted to the training codes. mixture: several, fitted to them now, as "
+            "many as suit validation codes best. auto: the prior where training charged for leaving it, else codes.",
         ),
     ] = "auto",
     temperature: Annotated[float, Parameter(help="Multiplies how far draws lie from the mean.")] = 1.0,
@@ -35,7 +36,27 @@ def sample(
     """Decoded means of draws from the prior, as one picture (a table's rows as .npy)."""
     space = place.load(run)
     drawn = space.sample(n, seed=seed, origin=origin, temperature=temperature)
-    if origin == "auto" and not space.prior_was_trained:
-        say("drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that")
+    if told := _drawn_from(space, origin):
+        say(told)
     written = write_grid(drawn, out or space.run.own("figures") / "samples", space)
     say(f"wrote {written}")
+
+
+def _drawn_from(space: LatentSpace, origin: Origin) -> str | None:
+    """What a person should know of where codes were drawn; None where the prior is where codes lie."""
+    if origin == "mixture":
+        return f"drawn from {_gaussians(len(space.mixture.weights))} fitted to the codes of up to {FITTED:,} training images"
+    if origin != "auto":
+        return None
+    if not space.prior_was_trained:
+        return "drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that"
+    if (nats := nats_from_prior(*space.codes()[:2])) < FAR:
+        return None
+    return (
+        f"drawn from the prior N(0, I), and the training codes lie elsewhere (KL of {nats:.1f} nats or more): samples may look "
+        "worse than reconstructions; --from codes draws where the codes lie, --from mixture closer still"
+    )
+
+
+def _gaussians(count: int) -> str:
+    return "one Gaussian" if count == 1 else f"a mixture of {count} Gaussians"

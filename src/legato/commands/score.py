@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from legato.commands.application import application
 from legato.commands.options import HERE, RunPath, Seed, Source, Split, Where
-from legato.commands.output import say
+from legato.commands.output import say, write_rows
 from legato.commands.tables import Column, labels_of, write_table
 from legato.data.preparation import beyond
+from legato.data.prepared import Prepared
+from legato.latent_space import LatentSpace
 from legato.measures.likelihood import score as scores_of
 from legato.measures.tails import trust
 
 app = application("score")
-BATCH = 100
+BATCH, NAMED = 100, 5
+ANY = Number(gte=0)
 
 
 @app.default
@@ -30,12 +35,18 @@ def score(
     k: Annotated[int, Parameter(help="Importance draws per example, exactly.")] = 100,
     seed: Seed = 0,
     out: Annotated[Path | None, Parameter(help="A .parquet, .csv or .npz file; by default scores.csv in the run.")] = None,
+    oddest: Annotated[
+        int,
+        Parameter(help="Also a sheet of so many of the oddest pictures beside their reconstructions; 0: none.", validator=ANY),
+    ] = 12,
     place: Where = HERE,
 ) -> None:
     """id, label and log_px of every image: the importance-weighted log p(x), nats. Low ones are outliers; -inf is too far out
     for a number.
 
     Above 0.7, k_hat (the Pareto shape of the weights; from 21 draws on) says that it is not to be trusted.
+
+    The oddest are named, and drawn on a sheet where they are pictures.
 
     An autoencoder has no p(x): it gets a column `distortion` instead, -log p(x|z) at its code.
     """
@@ -45,11 +56,13 @@ def score(
     path = out or space.run.path / "scores.csv"
 
     k_hat: list[np.ndarray] = []
+    likely: list[np.ndarray] = []
 
     def some(rows: np.ndarray) -> dict[str, Column]:
         stored = opened.dataset.rows[rows]
         if not space.has_density:
-            return {**labels_of(opened, rows), "distortion": space.distortion(stored, rows)}
+            likely.append(-space.distortion(stored, rows))
+            return {**labels_of(opened, rows), "distortion": -likely[-1]}
         # A seed of its own for each block of rows, so that the draws of one block do not repeat in the next.
         prepared = space.prepare(stored, rows)
         batches = torch.split(torch.from_numpy(prepared).to(space.device), BATCH)
@@ -57,7 +70,8 @@ def score(
         assert found.log_px is not None
         # Too far from the data for single precision: no number is less likely than that.
         lost = beyond(prepared) & ~np.isfinite(found.log_px)
-        columns = {**labels_of(opened, rows), "log_px": np.where(lost, -np.inf, found.log_px).astype(np.float32)}
+        likely.append(np.where(lost, -np.inf, found.log_px).astype(np.float32))
+        columns = {**labels_of(opened, rows), "log_px": likely[-1]}
         if found.k_hat is None:
             return columns
         k_hat.append(np.where(lost, np.inf, found.k_hat))
@@ -67,3 +81,44 @@ def score(
     say(f"wrote {path}: {len(numbers):,} rows, {'log_px' if space.has_density else 'distortion'} in nats")
     if space.has_density:
         say(trust(np.concatenate(k_hat) if k_hat else None))
+    if oddest:
+        _show_oddest(space, opened, Odd.among(numbers, np.concatenate(likely), oddest), path if out is not None else None)
+
+
+@dataclass(frozen=True)
+class Odd:
+    """The rows that a model finds least likely, oddest first, with their log p(x); of an autoencoder −distortion."""
+
+    rows: np.ndarray
+    likely: np.ndarray
+
+    @staticmethod
+    def among(rows: np.ndarray, likely: np.ndarray, most: int) -> Odd:
+        """The `most` least likely ones."""
+        order = np.argsort(likely, kind="stable")[:most]
+        return Odd(rows[order], likely[order])
+
+
+def _show_oddest(space: LatentSpace, opened: Prepared, odd: Odd, beside: Path | None) -> None:
+    """Names them; draws pictures beside what the model makes of them."""
+    what = "log p(x)" if space.has_density else "distortion"
+    values = [f"{what} {value if space.has_density else -value:,.1f}".replace("-", "−") for value in odd.likely]
+    names = [opened.dataset.ids[int(row)] for row in odd.rows]
+    say("the oddest: " + ", ".join(f"{name} ({value})" for name, value in zip(names[:NAMED], values, strict=False)))
+    if len(space.shape) == 1:
+        return
+    path = space.run.own("figures") / "oddest.png" if beside is None else beside.with_name(f"{beside.stem}-oddest.png")
+    pairs = np.stack([opened.seen(odd.rows), _remade(space, opened, odd.rows)], 1)
+    labelled = [(f"{name}\n{value}", pair) for name, value, pair in zip(names, values, pairs, strict=True)]
+    written = write_rows(labelled, path, space, shown=True)
+    say(f"wrote {written}: the {len(names)} oddest, each with its reconstruction to the right")
+
+
+def _remade(space: LatentSpace, opened: Prepared, rows: np.ndarray) -> np.ndarray:
+    """Reconstructions as they are shown; white of a row too far out for a code."""
+    mu, _ = space.posterior(opened.rows(rows))
+    known = np.isfinite(mu).all(1)
+    shown = np.ones((len(rows), *space.shape))
+    if known.any():
+        shown[known] = space.seen(mu[known])
+    return shown

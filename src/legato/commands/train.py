@@ -19,7 +19,7 @@ from legato.data import DataOptions
 from legato.data.prepared import place_of, reopen
 from legato.data.sources import EXPECTED
 from legato.devices import choose
-from legato.errors import Mistake
+from legato.errors import Mistake, quoted
 from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of, options_of
 from legato.run import Run
 from legato.setting import DataSpec, Words
@@ -186,7 +186,7 @@ def _finished(job: Job) -> None:
     overfits = job.learner.objective.charges_rate or not job.learner.model.latent.has_density
     print(judged.told(best, overfits, "affordable" in job.run.stored("training")))
     module = module_of(job.definition.name)
-    where = f"{job.run.path}{f' --module {module}' if module else ''}"
+    where = f"{quoted(job.run.path)}{f' --module {module}' if module else ''}"
     say(f"next: legato evaluate {where} · legato sample {where} · legato reconstruct {where}")
 
 

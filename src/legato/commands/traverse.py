@@ -8,6 +8,7 @@ import numpy as np
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from legato.codes import name_of, number_of
 from legato.commands.application import application
 from legato.commands.options import HERE, Out, RunPath, Source, Where
 from legato.commands.output import say, write_rows
@@ -22,7 +23,7 @@ def traverse(
     *,
     data: Source = None,
     dims: Annotated[
-        list[int] | None, Parameter(help="Dimensions to show; by default the most informative.", consume_multiple=True)
+        list[str] | None, Parameter(help="Dimensions to show (z0 z5); by default the most informative.", consume_multiple=True)
     ] = None,
     most: Annotated[int, Parameter(help="At most so many rows where no dimensions are named.", validator=Number(gte=1))] = 16,
     steps: Annotated[int, Parameter(help="Pictures in a row.")] = 11,
@@ -37,6 +38,7 @@ def traverse(
         opened = space.data(data)
         row = opened.dataset.find(name)
         anchor = space.encode(opened.dataset.rows[[row]], np.array([row]))[0][0]
-    chosen, codes = space.traverse(anchor, dims=dims if dims else space.ranking()[:most], steps=steps, span=span)
-    rows = [(f"dimension {dim}", space.decode(line)) for dim, line in zip(chosen, codes, strict=True)]
+    named = [number_of(dim) for dim in dims] if dims else space.ranking()[:most]
+    chosen, codes = space.traverse(anchor, dims=named, steps=steps, span=span)
+    rows = [(name_of(dim), space.decode(line)) for dim, line in zip(chosen, codes, strict=True)]
     say(f"wrote {write_rows(rows, out or space.run.own('figures') / 'traversals', space)}")

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from legato import shown
 from legato.data.options import DataOptions
 from legato.data.roles import Roles
 from legato.data.rows import find
@@ -62,7 +63,7 @@ class Content:
     window: str | None = None  # of pictures with more than 8 bits, as `DataOptions` has it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """An open source. `rows` keeps the source's dtype and, unless it was given in memory, stays on disk.
 
@@ -86,6 +87,20 @@ class Dataset:
     fingerprint: str
     store: Path | None
     roles: Roles | None = None
+
+    def __repr__(self) -> str:
+        return shown.text(f"Dataset {self.source}", self._told_of())
+
+    def _repr_html_(self) -> str:
+        return shown.page(f"Dataset {self.source}", self._told_of())
+
+    def _told_of(self) -> list[shown.Line]:
+        """How many rows of what, labelled and split how."""
+        splits = ", ".join(f"{len(rows):,} {name}" for name, rows in self.splits.items())
+        classes = "none" if self.labels is None else f"{len(self.label_names):,} classes"
+        rows = f"{len(self):,} of shape {' × '.join(map(str, self.shape))}, {self.kind}"
+        left_out = [("left out", f"{len(self.problems):,} unreadable", "")] if self.problems else []
+        return [("rows", rows, ""), ("labels", classes, ""), ("splits", splits, ""), *left_out]
 
     @property
     def columns(self) -> tuple[str, ...]:

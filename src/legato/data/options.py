@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from legato.arguments import check_fields, checked
 from legato.errors import Mistake
 
 Channels = Literal["auto", 1, 3, 4]
@@ -62,6 +63,7 @@ class DataOptions:
     """The seed that draws training, validation and test rows where the source does not say."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.size is not None and not SMALLEST <= self.size <= LARGEST:
             raise Mistake(f"`size` is {self.size}: give a number of pixels from {SMALLEST} to {LARGEST}")
         if self.channels not in get_args(Channels):
@@ -90,6 +92,9 @@ class DataOptions:
         squared = {} if self.size is None else {"size": self.size, "crop": self.crop}
         deep = {} if self.window in (None, WHOLE) else {"window": self.window}
         return {**squared, **deep, "channels": self.channels, "background": self.background}
+
+
+DataOptions.__init__ = checked(DataOptions.__init__)  # type: ignore[method-assign]  # a name that is none is a mistake, too
 
 
 def window_of(said: str) -> tuple[int, int]:

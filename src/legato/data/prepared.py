@@ -19,7 +19,7 @@ from legato.data.options import WHOLE, DataOptions, RunOptions
 from legato.data.preparation import Floats, Preparation, Units
 from legato.data.sources import FACTORS, MNIST
 from legato.data.splits import Split
-from legato.errors import Mistake, unknown
+from legato.errors import Mistake, quoted, unknown
 from legato.setting import DataSpec
 
 IN_MEMORY = "array of "
@@ -140,7 +140,7 @@ def _remarks(other: Dataset, stored: dict[str, Any]) -> Iterator[str]:
 
 
 def _first(other: Dataset) -> str:
-    return f"`{other.problems[0].id}`, {other.problems[0].reason} (`legato data {other.source}` lists them)"
+    return f"`{other.problems[0].id}`, {other.problems[0].reason} (`legato data {quoted(other.source)}` lists them)"
 
 
 def place_of(source: str) -> str:

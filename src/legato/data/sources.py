@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from legato.arguments import checked
 from legato.data.dataset import LIKELIHOOD, Content, Dataset
 from legato.data.options import DataOptions, RunOptions
 from legato.data.roles import NONE
@@ -30,6 +31,7 @@ DEFAULTS = DataOptions()
 
 
 @told()
+@checked
 def open_source(source: Any, options: DataOptions = DEFAULTS, labels: Any = None) -> Dataset:
     """Open a source: the first time it is prepared into the store, after that in a moment.
 

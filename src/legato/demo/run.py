@@ -19,7 +19,7 @@ from legato.data.prepared import Prepared
 from legato.demo.members import LARGE, SMALL, Member, train_members
 from legato.demo.numbers import measure, yardstick
 from legato.demo.story import lead, sections, table
-from legato.errors import Mistake
+from legato.errors import Mistake, quoted
 from legato.latent_space import load
 from legato.progress import progress
 from legato.report.drag import drag_section
@@ -94,11 +94,11 @@ def _show(numbers: Table) -> None:
 
 
 def _next(out: Path) -> list[tuple[str, str]]:
-    vae = out / f"vae-{LARGE}"
+    vae, points = quoted(out / f"vae-{LARGE}"), quoted(out / f"autoencoder-{SMALL}")
     return [
         (f"legato evaluate {vae}", "ELBO, rate, distortion, log-likelihood and active units, with intervals"),
         (f"legato interpolate {vae} test-0 test-1 test-2 --gif path.gif", "a path between digits of your choice"),
         (f"legato traverse {vae}", "what each latent dimension does"),
-        (f"legato sample {out / f'autoencoder-{SMALL}'} --from prior", "what an autoencoder makes of N(0, I)"),
+        (f"legato sample {points} --from prior", "what an autoencoder makes of N(0, I)"),
         ("legato train vae --data FOLDER --size 32 --minutes 5 --out runs/mine", "the same on your own images"),
     ]

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.errors import Mistake
+from legato.errors import Mistake, install
 from legato.explorer.embedding import MISSING, packed, unpacked
 from legato.explorer.recent import Recent
 
-EXTRA = "UMAP needs the extra: pip install 'legato-vae[umap]'"
+EXTRA = f"UMAP needs the extra: {install('umap')}"
 LEAST, MOST = 5, 20_000  # images that are laid out
 KEPT = 64 << 20  # bytes of layouts in memory
 COMMAND = (sys.executable, "-P", "-m", "legato.explorer.embedding")

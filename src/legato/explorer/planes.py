@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.codes import missing, name_of
 from legato.errors import Mistake
 
 Doubles = NDArray[np.float64]
@@ -71,9 +72,9 @@ def axes(i: int, j: int, anchor: Doubles) -> Plane:
         return Plane(np.ones(1), np.zeros(1), anchor)
     for dimension in (i, j):
         if not 0 <= dimension < d:
-            raise Mistake(f"dimension {dimension} does not exist: the model has 0 … {d - 1}")
+            raise missing(dimension, d)
     if i == j:
-        raise Mistake(f"a plane needs two dimensions, got {i} twice")
+        raise Mistake(f"a plane needs two dimensions, got {name_of(i)} twice")
     unit = np.eye(d)
     return Plane(unit[i], unit[j], anchor)
 

@@ -1,7 +1,8 @@
 """A trained model as files that other programs run: ONNX (https://onnx.ai), one file each for encoder and decoder.
 
 `write_onnx(space, folder)` writes the pair; `decoder_bytes(space)` is the decoder alone, for a page that decodes images
-itself. Needs onnx, onnxscript and onnxruntime: pip install 'legato-vae[onnx]'. Not covered: draws, densities, other formats.
+itself. Needs onnx, onnxscript and onnxruntime: pip install '.[onnx]' in a checkout. Not covered: draws, densities, other
+formats.
 """
 
 from legato.exported.pair import Exported, decoder_bytes, encoder_bytes, write_onnx

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
-from legato.errors import Mistake
+from legato.errors import Mistake, install
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -23,7 +23,7 @@ def need(name: str) -> ModuleType:
         with quiet():
             return import_module(name)
     except ImportError:
-        raise Mistake(f"an ONNX export needs {name}, which is not installed: pip install 'legato-vae[onnx]'") from None
+        raise Mistake(f"an ONNX export needs {name}, which is not installed: {install('onnx')}") from None
 
 
 @contextmanager

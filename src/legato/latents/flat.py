@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.distributions import Distribution
 
+from legato.arguments import checked
 from legato.conditional import Conditional
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
@@ -19,11 +20,13 @@ class Flat(Latent):
     Raises `Mistake` where posterior and prior are about codes of different shapes.
     """
 
+    @checked
     def __init__(self, posterior: Conditional, prior: Prior) -> None:
         super().__init__()
         if posterior.event != prior.event:
             raise Mistake(f"the posterior's codes have shape {posterior.event}, the prior's {prior.event}: give both the same")
-        self.q, self.p = posterior, prior
+        self.q: Conditional = posterior
+        self.p: Prior = prior
         self.event = posterior.event
         self.has_density = posterior.family.has_density
 

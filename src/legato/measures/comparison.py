@@ -10,16 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.arguments import Seed, checked
 from legato.data.options import DataOptions
 from legato.data.prepared import used_columns
 from legato.errors import Mistake
 from legato.families import Bernoulli, Discretized
-from legato.latent_space import LatentSpace
+from legato.files import told
+from legato.latent_space import LatentSpace, Trained, opened
+from legato.measures.answers import Comparison
 from legato.measures.estimate import absent, mean_over, paired_difference
 from legato.measures.likelihood import Scores, score
 from legato.measures.scorecard import AUTO, NO_POSTERIOR, Draws, batches, describe, how_bounded, rows_of
@@ -34,39 +38,73 @@ SEEDS = (
 )
 
 
+@told()
+@checked
 def compare(
-    spaces: Sequence[LatentSpace],
+    runs: Sequence[Trained],
     source: Any = None,
     *,
     split: str | None = None,
     k: Draws = 100,
     limit: int | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Each run beside the first: `runs`, each with its `figures` and its `differences` (run − first); `data`, `seeds`, k.
+    seed: Seed = 0,
+) -> Comparison:
+    """Each of `runs` (trained models, or where RUNs lie) beside the first.
+
+    `runs`, each with its `budget`, its `figures` and its `differences` (run − first); `data`, `seeds`, k; `budgets` says in
+    words where the runs were not trained alike, and is None where they were. A run that is named twice is measured once.
 
     All nats per example, nll at the same k, with the `untrusted_share` of each run's weights. Raises `Mistake` for runs of
     other data, another binarisation or other units, and for k = "auto", which gives every run's examples draws of their own.
     """
-    if len(spaces) < 2:
-        raise Mistake("a comparison needs two runs or more: legato compare RUN RUN")
+    if isinstance(runs, str | Path | LatentSpace) or len(runs) < 2:
+        raise Mistake("a comparison needs two runs or more: legato compare RUN RUN, in Python legato.compare([run, run])")
     if k == AUTO:
         raise Mistake("`--k auto` gives every run other draws, and bounds compare at equal k alone: name one number of draws")
     if isinstance(k, str) or k < 1 or (limit is not None and limit < 1):
         raise Mistake(f"`k` and `limit` must be 1 or more, got {k} and {limit}")
+    spaces = [opened(run) for run in runs]
     check_same_data(spaces, given=source is not None)
     check_same_units(spaces)
     data = spaces[0].data(source)
     split = split or data.default_split
     numbers = rows_of(data, split, limit)
-    found = [score(space.model, batches(space, data, numbers), k, seed) for space in spaces]
-    return {
-        "data": describe(data, split, numbers),
-        "k": k,
-        "seed": seed,
-        "seeds": SEEDS,
-        "runs": [_run(space, one, per_example(found[0]), k) for space, one in zip(spaces, found, strict=True)],
-    }
+    known: dict[tuple[Path, Any], Scores] = {}
+    for space in spaces:
+        if _identity(space) not in known:
+            known[_identity(space)] = score(space.model, batches(space, data, numbers), k, seed)
+    found = [known[_identity(space)] for space in spaces]
+    return Comparison(
+        data=describe(data, split, numbers),
+        k=k,
+        seed=seed,
+        seeds=SEEDS,
+        budgets=_budgets(spaces),
+        runs=[_run(space, one, per_example(found[0]), k) for space, one in zip(spaces, found, strict=True)],
+    )
+
+
+def _identity(space: LatentSpace) -> tuple[Path, Any]:
+    """Which trained model this is; one that lies in no run is itself alone."""
+    return space.run.path.resolve(), id(space) if space.loaded is None else space.loaded
+
+
+def budget(space: LatentSpace) -> dict[str, int]:
+    """How long a run was trained: `steps` of `batch_size` examples, `examples` in all."""
+    run, stored = space.run, space.run.stored("training")
+    steps, size = int(stored["total"]), int(stored["batch_size"])
+    if not run.codes.is_file():  # stopped before its end, or still being trained
+        steps = next((int(line["step"]) for line in reversed(run.read_metrics()) if "step" in line), 0)
+    return {"steps": steps, "batch_size": size, "examples": steps * size}
+
+
+def _budgets(spaces: Sequence[LatentSpace]) -> str | None:
+    """Where runs were trained for different lengths, which may be all of a difference; else None."""
+    found = {str(space.run.path): budget(space) for space in spaces}
+    if len({(one["steps"], one["batch_size"]) for one in found.values()}) == 1:
+        return None
+    each = "; ".join(f"{path} {one['steps']:,} steps of {one['batch_size']:,}" for path, one in found.items())
+    return f"not alike ({each}), so that a difference may be one of training: train with the same --steps and --batch-size"
 
 
 def per_example(scores: Scores) -> dict[str, Doubles]:
@@ -123,6 +161,7 @@ def _run(space: LatentSpace, found: Scores, reference: dict[str, Doubles], k: in
     return {
         "path": str(space.run.path),
         **space.definition.to_json(),
+        "budget": budget(space),
         "figures": {name: _figure(values.get(name), methods[name]) for name in FIGURES},
         "untrusted_share": share.to_json(),
         "differences": {name: _difference(values.get(name), reference.get(name), methods[name]) for name in FIGURES},

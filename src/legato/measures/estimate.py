@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtrik, stdtrit  # scipy.stats has these too, and takes a second to import
 
+from legato import shown
 from legato.errors import Mistake
+from legato.measures.interval import bracketed
 
 NORMAL_95 = 1.959964
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """`value` with its 95 % interval [low, high] over n examples; value None says `why` it does not apply."""
 
@@ -47,11 +49,13 @@ class Estimate:
         return Estimate(self.value * factor, low, high, self.n, unit, method)
 
     def __str__(self) -> str:
-        if self.value is None:
-            return f"— ({self.why})"
-        if self.low is None or self.high is None:
-            return f"{self.value:.2f} {self.unit}"
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}] {self.unit}"
+        return f"— ({self.why})" if self.value is None else f"{bracketed(self)} {self.unit}".strip()
+
+    def __repr__(self) -> str:
+        return f"Estimate({self}{'' if self.value is None else f', n = {self.n:,}'})"
+
+    def _repr_html_(self) -> str:
+        return shown.page("", [("", str(self), "" if self.value is None else f"n = {self.n:,}; {self.method}")])
 
 
 def absent(why: str, unit: str = "", method: str = "") -> Estimate:

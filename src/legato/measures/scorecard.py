@@ -14,11 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.arguments import Seed, checked
 from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.families import Discretized
-from legato.latent_space import LatentSpace
+from legato.files import told
+from legato.latent_space import LatentSpace, Trained, opened
+from legato.measures.answers import Scorecard
 from legato.measures.as_needed import LADDER, score_as_needed
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.likelihood import Scores, score
@@ -32,25 +35,28 @@ Draws = int | Literal["auto"]
 NO_POSTERIOR = "a point mass has no density: an autoencoder has a distortion, and neither rate nor likelihood"
 
 
+@told()
+@checked
 def evaluate(
-    space: LatentSpace,
+    run: Trained,
     source: Any = None,
     *,
     split: str | None = None,
     k: Draws = 1000,
     limit: int | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
+    seed: Seed = 0,
+) -> Scorecard:
     """elbo, rate, distortion, nll, bits_per_dim, ess, untrusted_share, trust, active_units, kl_per_dimension, data, run.
 
-    JSON-ready. On the `split` of the run's data (default: test), or of another `source` prepared alike (default: all); nll with
-    exactly k importance draws per example, or, with k = "auto", as many as each one's weights need, and annealing where none
-    would do (as_needed.py).
+    `run`: a trained model, or where its RUN lies. JSON-ready, and shown as a table. On the `split` of the run's data (default:
+    test), or of another `source` prepared alike (default: all); nll with exactly k importance draws per example, or, with
+    k = "auto", as many as each one's weights need, and annealing where none would do (as_needed.py).
     `limit`: a sample of so many examples (`data` says n). Intervals are over the examples; one seed, one trained model.
     """
     for name, number in {"k": k, "limit": limit}.items():
         if number not in (None, AUTO) and (isinstance(number, str) or number < 1):
             raise Mistake(f"`{name}` must be 1 or more{' or auto' if name == 'k' else ''}, got {number}")
+    space = opened(run)
     data = space.data(source)
     split = split or data.default_split
     numbers = rows_of(data, split, limit)
@@ -60,11 +66,11 @@ def evaluate(
     else:
         found = score(space.model, rows, 1 if k == AUTO else k, seed)  # every draw of a point mass is the same
     _blame(data, numbers, found)
-    return {
-        **_figures(space, found, k),
-        "data": describe(data, split, numbers),
-        "run": {"path": str(space.run.path), **space.definition.to_json(), "k": k, "seed": seed, **_likelihood(space)},
-    }
+    return Scorecard(
+        _figures(space, found, k),
+        data=describe(data, split, numbers),
+        run={"path": str(space.run.path), **space.definition.to_json(), "k": k, "seed": seed, **_likelihood(space)},
+    )
 
 
 def _blame(data: Prepared, numbers: NDArray[np.int64], found: Scores) -> None:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from legato.arguments import checked
 from legato.errors import Mistake
 from legato.objectives.term import Term
 from legato.trace import Rung, Trace
@@ -35,6 +36,7 @@ class Rate(Term):
     name = "rate"
     needs_density = True
 
+    @checked
     def __init__(self, free_bits: float = 0.0) -> None:
         super().__init__()
         if not free_bits >= 0:
@@ -104,6 +106,7 @@ class ImportanceWeighted(Term):
     name = "importance-weighted bound"
     needs_density = True
 
+    @checked
     def __init__(self, k: int) -> None:
         super().__init__()
         if k < 1:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from legato.arguments import checked, held
 from legato.errors import Mistake
 from legato.trace import Trace
 
@@ -26,11 +27,16 @@ class Weight:
     def __mul__(self, term: Term) -> Objective:
         return Objective([(self, term)])
 
+    def __str__(self) -> str:
+        first, last = (self.value(step, 10**12) for step in (0, 10**12))
+        return f"{last:g}" if first == last else f"({first:g} → {last:g})"
+
     def steps(self, total: int) -> int:
         """After how many of `total` steps it rests."""
         return round(self.length * total) if self.length <= 1 else int(self.length)
 
 
+@checked
 def anneal(start: float, end: float, length: float) -> Weight:
     """From `start` linearly to `end` over `length` steps (or, up to 1, that share of the run), then `end`.
 
@@ -79,11 +85,16 @@ class Objective(nn.Module):
 
     def __init__(self, parts: list[tuple[Weight, Term]]) -> None:
         super().__init__()
+        if not isinstance(parts, list):
+            raise Mistake(f"an objective is a list of (weight, term), or a sum: Distortion() + 4 * Rate(); got {parts!r}")
         self.weights = [weight for weight, _ in parts]
         self.terms = nn.ModuleList(term for _, term in parts)
         names = [term.name for _, term in parts]
         if len(set(names)) < len(names):
             raise Mistake(f"an objective has each term once, got {', '.join(names)}: add up their weights instead")
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{weight} · {term.name}" for weight, term in self._parts())
 
     @property
     def draws(self) -> int:
@@ -108,6 +119,8 @@ class Objective(nn.Module):
 
     def __add__(self, other: Term | Objective) -> Objective:
         more = weighed(1.0, other) if isinstance(other, Term) else other
+        if not isinstance(more, Objective):
+            raise Mistake(f"an objective is a sum of terms, such as Distortion() + 4 * Rate(): `{other!r}` is none")
         return Objective([*self._parts(), *more._parts()])
 
     def forward(self, trace: Trace, weights: list[float]) -> Loss:
@@ -136,7 +149,7 @@ class Objective(nn.Module):
 
 def weighed(weight: float, term: Term) -> Objective:
     """A constant weight times a term."""
-    value = float(weight)
+    value = float(held(float, weight, f"the weight of `{term.name}`"))
     if not 0 <= value < math.inf:
         raise Mistake(
             f"the weight of `{term.name}` must be a finite number, 0 or more, got {weight}: else nothing has a minimum"

@@ -8,8 +8,8 @@ from legato.experiment.contrasts import Evidence
 from legato.experiment.members import title_of
 from legato.measures.controls import Ranking
 from legato.measures.estimate import Estimate
+from legato.measures.interval import bracketed
 from legato.report.html import Table
-from legato.report.interval import bracketed
 from legato.report.verdicts import verdict_badge
 from legato.survey.material import Material
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from legato.errors import quoted
 from legato.experiment import Experiment
 from legato.experiment.conclusion import gather
 from legato.experiment.contrasts import Evidence
@@ -19,13 +20,13 @@ from legato.experiment.survey import evidence_path, read_evidence
 from legato.explorer.offline import Offline
 from legato.latent_space import load
 from legato.measures.estimate import Estimate
+from legato.measures.interval import bracketed
 from legato.report import claim_figures as drawn
 from legato.report.claim_plates import Plate, plates
 from legato.report.claim_tables import blind, compared, rules, units
 from legato.report.drag import section_of
 from legato.report.gallery import Gallery
 from legato.report.html import Section, write_report
-from legato.report.interval import bracketed
 from legato.report.verdicts import Judged, verdict_table
 
 DRAGGED = ("autoencoder", "beta-1")
@@ -87,7 +88,7 @@ class Page:
 
     def next(self) -> list[tuple[str, str]]:
         """What to try."""
-        runs = self.experiment.out / "runs"
+        runs = quoted(self.experiment.out / "runs")
         return [
             (f"legato report {runs}/beta-1-{LARGE}-seed0", "one model's own report"),
             (

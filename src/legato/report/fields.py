@@ -43,7 +43,7 @@ def kl_field(
     pulls: Sequence[Pull],
     labels: NDArray[Any] | None = None,
     label_names: Sequence[str] | None = None,
-    dims: tuple[int, int] = (1, 2),
+    dims: tuple[int, int] = (0, 1),
 ) -> Figure:
     """A panel for each pull, its arrows starting at the codes `mu` (N, 2), with the prior's rings.
 

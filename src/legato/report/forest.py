@@ -18,9 +18,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
+from legato.measures.interval import bracketed
 from legato.report import style
 from legato.report.frame import log_axis
-from legato.report.interval import bracketed
 
 WIDE = 4.2  # inches of the chart
 ROW = 0.34  # inches of one row

@@ -48,7 +48,7 @@ class HolesPanel:
     codes: Floats
     prior: bool = True
     note: str = ""
-    dims: tuple[int, int] = (1, 2)
+    dims: tuple[int, int] = (0, 1)
 
 
 def holes_map(panels: Sequence[HolesPanel]) -> Figure:

@@ -31,14 +31,14 @@ CLOUDS = 400  # posteriors drawn: more hide each other
 RINGS = (1, 2, 3)  # standard deviations of the prior
 BOX = 3.2  # inches, square
 WIDE = BOX + 0.1  # inches that a heading may take
-AXIS = "latent dimension {} (latent units)"
+AXIS = "z{} (latent units)"
 
 
 @dataclass(frozen=True)
 class LatentMap:
     """One model's codes: `mu` (N, 2), `sigma` (N, 2) or None for points, `labels` (N,) or None; `prior` draws its rings.
 
-    `label_names[k]` names class k; a negative label is no label. `dims` are the dimensions' numbers beside the axes.
+    `label_names[k]` names class k; a negative label is no label. `dims` are the dimensions on the axes.
     """
 
     title: str
@@ -47,14 +47,14 @@ class LatentMap:
     labels: NDArray[Any] | None = None
     label_names: Sequence[str] | None = None
     prior: bool = False
-    dims: tuple[int, int] = (1, 2)
+    dims: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True)
 class DecodedPlane:
     """One model's decoded lattice: `images` (rows, columns, C, H, W) in [0, 1], decoded at even steps over `extent`.
 
-    `images[i, j]` is decoded at dimension 1 = x0 + j·(x1 − x0)/(columns − 1), dimension 2 = y0 + i·(y1 − y0)/(rows − 1) for
+    `images[i, j]` is decoded at z0 = x0 + j·(x1 − x0)/(columns − 1), z1 = y0 + i·(y1 − y0)/(rows − 1) for
     `extent` = (x0, x1, y0, y1): the first row is the lowest.
     """
 
@@ -62,11 +62,11 @@ class DecodedPlane:
     images: Floats
     extent: tuple[float, float, float, float]
     note: str = ""
-    dims: tuple[int, int] = (1, 2)
+    dims: tuple[int, int] = (0, 1)
 
 
 def decoded_plane(
-    title: str, decode: Callable[[Floats], Floats], steps: int, codes: Floats | None = None, dims: tuple[int, int] = (1, 2)
+    title: str, decode: Callable[[Floats], Floats], steps: int, codes: Floats | None = None, dims: tuple[int, int] = (0, 1)
 ) -> DecodedPlane:
     """A plane of two latents decoded at even steps: a square around the middle 98 % of `codes` (N, 2); without them, ±3."""
     x0, x1, y0, y1 = extent = (-3.0, 3.0, -3.0, 3.0) if codes is None else _square_around(codes)
@@ -160,7 +160,7 @@ def _invisible(sigma: Floats, half: float) -> bool:
     return _width(sigma) / half * BOX * 72 < _dot(len(sigma), clouds=True)
 
 
-def square_frame(axes: Axes, centre: tuple[float, float], half: float, dims: tuple[int, int] = (1, 2)) -> None:
+def square_frame(axes: Axes, centre: tuple[float, float], half: float, dims: tuple[int, int] = (0, 1)) -> None:
     """A square of latent space, with a faint grid behind all that is drawn."""
     axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half), aspect="equal")
     axes.set_axisbelow(True)
@@ -168,7 +168,7 @@ def square_frame(axes: Axes, centre: tuple[float, float], half: float, dims: tup
     name_axes(axes, dims)
 
 
-def name_axes(axes: Axes, dims: tuple[int, int] = (1, 2)) -> None:
+def name_axes(axes: Axes, dims: tuple[int, int] = (0, 1)) -> None:
     """The dimensions' numbers and units, and few ticks."""
     axes.set(xlabel=AXIS.format(dims[0]), ylabel=AXIS.format(dims[1]))
     for axis in (axes.xaxis, axes.yaxis):

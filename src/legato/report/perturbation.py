@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
+from legato.measures.interval import bracketed
 from legato.report import style
 from legato.report.frame import framed, legend, look
-from legato.report.interval import bracketed
 
 Floats = NDArray[np.floating[Any]]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from legato import shown
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent
 from legato.survey.chapter import Chapter
@@ -20,13 +21,25 @@ __all__ = ["FULL", "QUICK", "Effort", "Material", "Subject", "Survey", "survey"]
 AGAINST_STANDARD = ("rate", "elbo", "marginal KL", "dimension-wise KL", "norm distance", "size of means")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Survey:
     """`figures`: measure -> estimate over images. `curves`: name -> numbers. `effort`: how much was measured."""
 
     effort: Effort
     figures: dict[str, Estimate] = field(default_factory=dict)
     curves: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return shown.text(type(self).__name__, self._told_of())
+
+    def _repr_html_(self) -> str:
+        return shown.page(type(self).__name__, self._told_of())
+
+    def _told_of(self) -> list[shown.Line]:
+        """The figures that apply, and how many do not."""
+        known = {name: one for name, one in self.figures.items() if one.value is not None}
+        absent_ones = f"{len(self.figures) - len(known)} figures do not apply: figures[name].why"
+        return [*((name, str(one), one.method) for name, one in known.items()), ("", absent_ones, "")]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""

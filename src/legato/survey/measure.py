@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.arguments import Seed, checked
 from legato.data.labels import encode as encode_labels
 from legato.data.preparation import Preparation
 from legato.data.prepared import Prepared
 from legato.data.sources import open_source
 from legato.errors import Mistake, unknown
-from legato.files import write_json
+from legato.files import told, write_json
 from legato.latent_space import LatentSpace
 from legato.progress import progress
 from legato.report.measured import write_measured_report
@@ -40,7 +41,7 @@ EXAMPLE = 4  # images that a model is tried on before anything is measured
 FEWEST = {"to refer to": 100, "to measure": 30}  # rows: below, neighbours and mixtures mean nothing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Measured(Survey):
     """A survey together with the model and the images that it was taken of, so that they can be shown."""
 
@@ -59,6 +60,8 @@ class Measured(Survey):
         return write_measured_report(path, self, self.visit, name, self.label_names)
 
 
+@told()
+@checked
 def measure(
     encode: Any,
     decode: Any = None,
@@ -69,7 +72,7 @@ def measure(
     prior: Prior | None = None,
     log_px: Callable[..., Any] | None = None,
     effort: Literal["quick", "full"] | Effort = "quick",
-    seed: int = 0,
+    seed: Seed = 0,
     out: str | Path | None = None,
 ) -> Measured:
     """Every figure that `legato claims` takes of a model: each an estimate with its interval, or null with a `why`.

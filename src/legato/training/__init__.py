@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from inspect import Parameter
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, overload
 
 import torch
 
+from legato.arguments import check_fields, checked, signature_with
 from legato.data import DataOptions
 from legato.devices import choose, generators_kept, using_threads
-from legato.errors import Mistake, tell
+from legato.errors import Mistake, tell, unknown
 from legato.files import told
 from legato.latent_space import LatentSpace, load
-from legato.recipe import Sentence
+from legato.recipe import Sentence, find, module_of, options_of
 from legato.run import Run
+from legato.setting import Words
+from legato.training.chosen import Chosen, RecipeName
 from legato.training.loop import Loop
 from legato.training.options import Plan, TrainingOptions
 from legato.training.setup import Job, begin, claimed, record, resume, warn_of
@@ -23,9 +27,34 @@ from legato.training.setup import Job, begin, claimed, record, resume, warn_of
 __all__ = ["Job", "Loop", "Plan", "TrainingOptions", "begin", "complete", "execute", "record", "resume", "train", "warn_of"]
 
 
-@told()
+@overload
+def train(
+    recipe: RecipeName,
+    data: Any = "mnist",
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    labels: Any = None,
+    **chosen: Unpack[Chosen],
+) -> LatentSpace: ...
+@overload
 def train(
     recipe: str | Sentence,
+    data: Any = "mnist",
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    labels: Any = None,
+    **chosen: Any,
+) -> LatentSpace: ...
+@told()
+@checked
+def train(
+    recipe: Any,
     data: Any = "mnist",
     out: str | Path | None = None,
     *,
@@ -43,6 +72,7 @@ def train(
 
     Raises `Mistake` for what cannot be: an unknown name (with the nearest), an option out of range, an `out` that is taken.
     """
+    _refuse_unknown(recipe, chosen)
     if labels is None or isinstance(labels, str | Path):
         chosen, labels = {**chosen, **({} if labels is None else {"labels": str(labels)})}, None
     options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
@@ -54,7 +84,24 @@ def train(
             for line in job.length.warnings(len(job.data.split("train"))) if job.length else ():
                 tell(line)
             execute(job, options.checkpoint_minutes)
-    return load(run.path, device=device, module=recipe.__module__ if callable(recipe) else recipe.partition(":")[0])
+    space = load(run.path, device=device, module=recipe.__module__ if callable(recipe) else recipe.partition(":")[0])
+    space.given = None if isinstance(data, str | Path) else data
+    return space
+
+
+train.__signature__ = signature_with(train, Chosen)  # type: ignore[attr-defined]  # what a notebook completes
+
+
+def _refuse_unknown(recipe: Any, chosen: dict[str, Any]) -> None:
+    """Raises `Mistake` for a recipe that is none, and for an option that nothing takes, with the nearest that there is."""
+    if not (isinstance(recipe, str) or callable(recipe)):
+        raise Mistake(f"`recipe` must be a recipe's name, or a function (data, …) -> legato.Recipe; got {recipe!r}")
+    own = options_of(recipe if callable(recipe) else find(recipe, module_of(recipe)))
+    if any(one.kind is Parameter.VAR_KEYWORD for one in own.values()):
+        return
+    known = {*own, *(field.name for kind in (TrainingOptions, DataOptions, Words) for field in fields(kind))}
+    if foreign := [name for name in chosen if name not in known]:
+        raise unknown(f"option of `{recipe if isinstance(recipe, str) else recipe.__name__}`", foreign[0], known)
 
 
 def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
@@ -89,4 +136,6 @@ def complete(
 
 def _take(kind: Any, chosen: dict[str, Any]) -> Any:
     """The fields of one dataclass of options, taken out of `chosen`."""
-    return kind(**{field.name: chosen.pop(field.name) for field in fields(kind) if field.name in chosen})
+    taken = kind(**{field.name: chosen.pop(field.name) for field in fields(kind) if field.name in chosen})
+    check_fields(taken)
+    return taken

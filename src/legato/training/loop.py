@@ -9,7 +9,6 @@ import json
 import os
 import time
 from contextlib import suppress
-from shlex import quote
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 from legato import checkpoint
 from legato.checkpoint import Checkpoint
 from legato.devices import release_memory
-from legato.errors import Mistake, Stopped
+from legato.errors import Mistake, Stopped, quoted
 from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
 from legato.recipe import module_of
@@ -176,7 +175,7 @@ class Loop:
     def _resumption(self) -> str:
         """The command that goes on; a recipe of one's own must be named again, for a folder may not choose what is imported."""
         module = module_of(self.job.definition.name)
-        return f"legato train --resume --out {quote(str(self.job.run.path))}" + (f" --module {module}" if module else "")
+        return f"legato train --resume --out {quoted(self.job.run.path)}" + (f" --module {module}" if module else "")
 
     def _last_good(self) -> str:
         saved = checkpoint.existing(self.job.run.checkpoints)

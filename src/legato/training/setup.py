@@ -27,10 +27,10 @@ from legato.data.sources import open_source
 from legato.devices import auto_precision, drawing
 from legato.errors import Mistake
 from legato.files import damaged, disk_errors, write_json
-from legato.latent_space import sentence_of
 from legato.recipe import Definition, Sentence, define, module_of
 from legato.run import REPLACED, Run
 from legato.schema import fault
+from legato.sentence import sentence_of
 from legato.stored import StoredState
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found

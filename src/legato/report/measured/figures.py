@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from legato.latent_space import lerp
+from legato.codes import lerp, name_of
 from legato.report.maps import LatentMap, decoded_plane, decoded_planes, latent_maps
 from legato.report.measured.exhibit import Exhibit
 from legato.report.panels import (
@@ -61,7 +61,7 @@ def traversals(shown: Exhibit) -> Figure:
     for dim in shown.ranking[:TRAVERSED]:
         line = np.repeat(codes.mean(0, keepdims=True), STEPS, 0)
         line[:, dim] += spans * codes[:, dim].std()
-        rows.append(ImageRow(f"dimension {dim}", shown.seen(line)))
+        rows.append(ImageRow(name_of(dim), shown.seen(line)))
     return traversal_panel(rows, spans)
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from legato.measures.estimate import Estimate, absent
+from legato.measures.interval import bracketed
 from legato.report.html import Section, Table
-from legato.report.interval import bracketed
 from legato.survey import Survey
 from legato.survey.chapters import CHAPTERS
 

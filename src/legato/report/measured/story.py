@@ -10,6 +10,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from legato.codes import name_of
 from legato.errors import Mistake
 from legato.report import phrases
 from legato.report.html import Section
@@ -71,7 +72,7 @@ def _pictures(shown: Exhibit) -> list[Section]:
             "What each dimension does",
             phrases.TRAVERSALS,
             partial(figures.traversals, shown),
-            "Decoded means along single dimensions, counted from 0, the others at the training codes' mean.",
+            "Decoded means along single dimensions, the others at the training codes' mean.",
         ),
     ]
 
@@ -80,8 +81,8 @@ def _map(shown: Exhibit) -> list[Section]:
     """Nothing of one latent: a line is no map."""
     if shown.dim < 2:
         return []
-    first, second = shown.plane
-    chosen = f" Of {shown.dim} dimensions it shows the two most informative, {first} and {second}." if shown.dim > 2 else ""
+    pair = " and ".join(map(name_of, shown.plane))
+    chosen = f" Of {shown.dim} dimensions it shows the two most informative, {pair}." if shown.dim > 2 else ""
     rings = "; the dashed rings are those of N(0, I)" if shown.charged else ""
     clouds = "" if shown.test.sigma is None else f" Its cloud is the ellipse of one standard deviation{rings}."
     n = min(len(shown.material.test), MAPPED)
@@ -89,7 +90,7 @@ def _map(shown: Exhibit) -> list[Section]:
         "Where the codes lie",
         f"Each dot is the code of a test example.{clouds}{chosen}",
         partial(figures.latent_map, shown),
-        f"Codes of {n:,} test examples, dimensions counted from 0.",
+        f"Codes of {n:,} test examples.",
     )
     return [coded, *([_plane(shown)] if shown.dim == 2 and shown.material.pictures else [])]
 

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from legato.errors import quoted
 from legato.latent_space import LatentSpace
 from legato.measures.scorecard import evaluate
 from legato.report.html import Section, write_report
@@ -68,9 +69,9 @@ def _facts(found: Sequence[Found]) -> dict[str, str]:
 
 
 def _next(spaces: Sequence[LatentSpace]) -> list[tuple[str, str]]:
-    first = spaces[0].run.path
+    first = quoted(spaces[0].run.path)
     told = [(f"legato evaluate {first}", "the same figures on the whole test split, with 1,000 draws")]
     if len(spaces) > 1:
-        paths = " ".join(str(space.run.path) for space in spaces)
+        paths = " ".join(quoted(space.run.path) for space in spaces)
         told.append((f"legato compare {paths}", "paired differences, far more precise than two intervals"))
-    return [*told, (f"legato traverse {first} --dims 0", "one dimension in more steps")]
+    return [*told, (f"legato traverse {first} --dims z0", "one dimension in more steps")]

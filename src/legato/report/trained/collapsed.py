@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.measures.collapse import Collapse, State, collapse
+from legato.measures.interval import bracketed
 from legato.report.html import Badge, Section, Table, Tone
-from legato.report.interval import bracketed
 from legato.report.trained.subjects import Subject, shown_rows, stored
 
 MOST = 2000  # examples: a dimension that is used by none of them is used by none

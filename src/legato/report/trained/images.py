@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from legato.codes import name_of
 from legato.data.prepared import Prepared
 from legato.latent_space import Origin
 from legato.report.panels import (
@@ -55,7 +56,7 @@ def traversal_figure(subject: Subject) -> Figure:
     """A row for each of the most informative dimensions, moved over the training codes' mean ± 3 standard deviations."""
     space = subject.space
     dims, codes = space.traverse(dims=space.ranking()[:TRAVERSED], steps=STEPS, span=SPAN)
-    rows = [ImageRow(f"dimension {dim}", space.seen(line)) for dim, line in zip(dims, codes, strict=True)]
+    rows = [ImageRow(name_of(dim), space.seen(line)) for dim, line in zip(dims, codes, strict=True)]
     return traversal_panel(rows, np.linspace(-SPAN, SPAN, STEPS))
 
 

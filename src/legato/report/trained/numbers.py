@@ -7,10 +7,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from legato.codes import name_of
 from legato.measures.estimate import Estimate
+from legato.measures.interval import bracketed
 from legato.report.forest import EstimateRow, estimates_plot
 from legato.report.html import Table
-from legato.report.interval import bracketed
 from legato.report.trained.subjects import Subject
 
 Found = Mapping[str, Any]
@@ -56,7 +57,7 @@ def kl_figure(found: Found) -> Figure | None:
 def kl_plot(figures: Sequence[Estimate]) -> Figure:
     """A row for each of the dimensions that carry most, largest first."""
     order = sorted(range(len(figures)), key=lambda dim: -(figures[dim].value or 0.0))
-    rows = [EstimateRow(f"dimension {dim}", figures[dim]) for dim in order[:DIMENSIONS]]
+    rows = [EstimateRow(name_of(dim), figures[dim]) for dim in order[:DIMENSIONS]]
     return estimates_plot(rows, "KL (nats per example)", least=0.0)
 
 

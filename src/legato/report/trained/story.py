@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from legato.codes import name_of
 from legato.data.prepared import Prepared
 from legato.report import phrases
 from legato.report.html import Section
@@ -66,7 +67,7 @@ def _paths(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
         Section(
             subject.title,
             figure=images.traversal_figure(subject),
-            caption=f"{subject.title}: decoded means along single dimensions, counted from 0, the others at the codes' mean.",
+            caption=f"{subject.title}: decoded means along single dimensions, the others at the codes' mean.",
         )
         for subject in subjects
     ]
@@ -101,14 +102,14 @@ def map_sections(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
             "Each dot is the code of a test example. A model that learns a width gives each a cloud, the ellipse of one "
             f"standard deviation; the dashed rings are the prior's, where training asked for it.{words}",
             planes.map_figure(subjects, data),
-            f"Codes of {n:,} test examples, dimensions counted from 0; every panel has its own scale.",
+            f"Codes of {n:,} test examples; every panel has its own scale.",
         )
     ]
     return [*found, *_planes([subject for subject in subjects if subject.space.latent_dim == 2], data)]
 
 
 def _chosen(subject: Subject) -> str:
-    first, second = planes.plane_of(subject.space)
+    first, second = map(name_of, planes.plane_of(subject.space))
     return f"{first} and {second} of {subject.space.latent_dim} in {subject.title}"
 
 

@@ -6,11 +6,26 @@ Covered: cells of a table and names in a legend. Not covered: intervals that are
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
-from legato.measures.estimate import Estimate
+
+class Figure(Protocol):
+    """A value with the ends of its interval, each None where there is none."""
+
+    @property
+    def value(self) -> float | None:
+        """The estimate."""
+
+    @property
+    def low(self) -> float | None:
+        """The lower end."""
+
+    @property
+    def high(self) -> float | None:
+        """The upper end."""
 
 
-def bracketed(estimate: Estimate) -> str:
+def bracketed(estimate: Figure) -> str:
     """`1.83 [1.79, 1.87]`, with a true minus sign; a dash where there is no value, no brackets where there is no interval."""
     if estimate.value is None:
         return "–"
@@ -24,7 +39,7 @@ def bracketed(estimate: Estimate) -> str:
     return f"{_number(estimate.value, digits)} [{low}, {high}]"
 
 
-def _powers(estimate: Estimate) -> str:
+def _powers(estimate: Figure) -> str:
     """3.2e−7 [2.1e−7, 4.8e−7]: what would else be a row of zeros."""
     ends = (estimate.value, estimate.low, estimate.high)
     value, low, high = (
@@ -33,7 +48,7 @@ def _powers(estimate: Estimate) -> str:
     return f"{value}" if low is None or high is None else f"{value} [{low}, {high}]"
 
 
-def _digits(estimate: Estimate) -> int:
+def _digits(estimate: Figure) -> int:
     """Decimals: two digits of half the interval's width, else three of the value; 0 to 6 of them, none of whole numbers."""
     assert estimate.value is not None
     if all(end is None or float(end).is_integer() for end in (estimate.value, estimate.low, estimate.high)):

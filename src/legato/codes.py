@@ -1,0 +1,62 @@
+"""Codes by themselves, without a model: what their dimensions are called, and what lies between two.
+
+A dimension is called z0, z1, … wherever a person reads of one: on pages, in pictures, tables and lines.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legato.errors import Mistake
+
+
+def name_of(dimension: int) -> str:
+    """z0 for the first."""
+    return f"z{dimension}"
+
+
+def names_of(count: int) -> str:
+    """All of a model's dimensions in a few letters: z0 … z31."""
+    return name_of(0) if count == 1 else f"{name_of(0)} … {name_of(count - 1)}"
+
+
+def missing(dimension: int, count: int) -> Mistake:
+    """The mistake of naming a dimension that a model of `count` does not have."""
+    return Mistake(f"there is no dimension {name_of(dimension)}: the model has {names_of(count)}")
+
+
+def number_of(name: str) -> int:
+    """3 of z3, or of 3. Raises `Mistake` for what names no dimension."""
+    found = re.fullmatch(r"z?(\d{1,9})", name.strip())
+    if found is None:
+        raise Mistake(f"`{name}` names no dimension: give z0, z1, … or 0, 1, …")
+    return int(found[1])
+
+
+def path(stops: NDArray[Any], steps: int, spherical: bool) -> NDArray[np.float64]:
+    """Codes from stop to stop (n, d), each leg in `steps` codes that share its ends: ((n − 1)(steps − 1) + 1, d)."""
+    between = slerp if spherical else lerp
+    legs = [np.stack([between(a, b, alpha) for alpha in np.linspace(0, 1, steps)]) for a, b in pairwise(stops)]
+    return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
+
+
+def lerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
+    """(1 − α)a + αb."""
+    return (1 - alpha) * a + alpha * b
+
+
+def slerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
+    """(sin((1−α)ω) a + sin(αω) b)/sin ω, ω the angle between a and b; linear where they are (anti)parallel.
+
+    Keeps to the shell where a high-dimensional normal lives. White 2016, https://arxiv.org/abs/1609.04468.
+    """
+    norms = np.linalg.norm(a) * np.linalg.norm(b)
+    omega = np.arccos(np.clip(np.dot(a, b) / norms, -1, 1)) if norms > 0 else 0.0
+    if np.sin(omega) < 1e-6:
+        return lerp(a, b, alpha)
+    return np.asarray((np.sin((1 - alpha) * omega) * a + np.sin(alpha * omega) * b) / np.sin(omega))

@@ -1,0 +1,105 @@
+"""Codes as a population: how far it lies from N(0, I), and a mixture of Gaussians to draw from where it is no Gaussian.
+
+Covered: a bound on KL(q̂(z) ‖ N(0, I)) from two moments; mixtures whose number of components is chosen by codes held out.
+Not covered: the aggregate posterior itself, sum for sum (measures/aggregate.py).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from legato.errors import Mistake
+
+Doubles = NDArray[np.float64]
+Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances
+
+LADDER = (1, 2, 5, 10, 20, 50, 100)  # components that are tried, fewest first
+PATIENCE = 2  # numbers of components in a row that codes held out may like less, before no more are tried
+FLOOR = 1e-4  # of a component's variances, in units of the population's: a component on a single code would be a point
+FAR = 1.0  # nats
+
+
+def nats_from_prior(mean: Doubles, covariance: Doubles) -> float:
+    """KL(N(m, S) ‖ N(0, I)) = ½ (tr S + |m|² − d − log det S), nats; m (d,), S (d, d).
+
+    At most KL(q̂(z) ‖ N(0, I)) of any population q̂ with these two moments: of all densities with them the Gaussian has the
+    largest entropy. Infinite where codes fill a subspace alone.
+    """
+    sign, log_det = np.linalg.slogdet(covariance)
+    if sign <= 0:
+        return math.inf
+    return max(0.5 * float(np.trace(covariance) + mean @ mean - len(mean) - log_det), 0.0)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Σ_k w_k N(z; m_k, S_k): w (K,), m (K, d), S (K, d, d). `held_out`: mean log density of codes that no fit saw, nats."""
+
+    weights: Doubles
+    means: Doubles
+    covariances: Doubles
+    held_out: float
+
+    def draw(self, n: int, rng: np.random.Generator, temperature: float = 1.0) -> Doubles:
+        """n draws, (n, d), in a random order; deviations from a component's mean are multiplied by `temperature`."""
+        roots = np.linalg.cholesky(self.covariances)
+        of = rng.choice(len(self.weights), n, p=self.weights)
+        noise = rng.standard_normal((n, self.means.shape[1]))
+        return np.asarray(self.means[of] + temperature * np.einsum("nij,nj->ni", roots[of], noise))
+
+    def log_density(self, z: Doubles) -> Doubles:
+        """log Σ_k w_k N(z; m_k, S_k), (n, d) -> (n,), nats."""
+        return np.asarray(logsumexp([self._one(k, z) for k in range(len(self.weights))], 0))
+
+    def _one(self, k: int, z: Doubles) -> Doubles:
+        root = np.linalg.cholesky(self.covariances[k])
+        scaled = np.linalg.solve(root, (z - self.means[k]).T)
+        constant = 0.5 * z.shape[1] * math.log(2 * math.pi) + np.log(np.diag(root)).sum()
+        return np.asarray(math.log(self.weights[k]) - constant - 0.5 * np.square(scaled).sum(0))
+
+
+def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0) -> Mixture:
+    """The mixture fitted to `codes` (n, d) under which those of `held_out` (m, d), which no fit sees, are likeliest.
+
+    1, 2, 5, … 100 components with full covariances, by expectation-maximisation from k-means++, until more were worse twice.
+    Raises `Mistake` on codes that are not finite, or too few.
+    """
+    codes, held_out = np.asarray(codes, np.float64), np.asarray(held_out, np.float64)
+    if len(codes) < 2 or not len(held_out):
+        raise Mistake(f"a mixture needs 2 codes and 1 to hold out, got {len(codes)} and {len(held_out)}: use --from codes")
+    if not (np.isfinite(codes).all() and np.isfinite(held_out).all()):
+        raise Mistake("a mixture needs finite codes: the run diverged, train it anew")
+    centre, scale = codes.mean(0), np.maximum(codes.std(0), 1e-12)
+    best, worse = None, 0
+    for count in (k for k in LADDER if 2 * k <= len(codes)):
+        parts = _in_units(_fit((codes - centre) / scale, count, seed), centre, scale)
+        found = Mixture(*parts, float(Mixture(*parts, math.nan).log_density(held_out).mean()))
+        if best is None or found.held_out > best.held_out:
+            best, worse = found, 0
+        elif (worse := worse + 1) == PATIENCE:
+            break
+    assert best is not None
+    return best
+
+
+def _fit(codes: Doubles, count: int, seed: int) -> Parts:
+    """Weights, means and covariances of `count` components."""
+    from sklearn.exceptions import ConvergenceWarning  # here: it takes half a second to import
+    from sklearn.mixture import GaussianMixture
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # codes held out judge a fit, however it came about
+        made = GaussianMixture(count, reg_covar=FLOOR, max_iter=50, init_params="k-means++", random_state=seed).fit(codes)
+    return made.weights_ / made.weights_.sum(), made.means_, made.covariances_
+
+
+def _in_units(parts: Parts, centre: Doubles, scale: Doubles) -> Parts:
+    weights, means, covariances = parts
+    return weights, centre + scale * means, covariances * np.outer(scale, scale)

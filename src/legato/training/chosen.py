@@ -1,0 +1,67 @@
+"""What `legato.train` takes by name, written out so that an editor completes it: of training, data, every recipe.
+
+The one list of these that is written by hand; tests/test_python.py holds it to the options themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from legato.data.options import Channels, Layout, Values
+from legato.setting import LikelihoodName, NetName
+
+RecipeName = Literal[
+    "autoencoder",
+    "beta_vae",
+    "fixed_noise_autoencoder",
+    "mean_only_vae",
+    "noisy_autoencoder",
+    "pulled_autoencoder",
+    "sigma_vae",
+    "vae",
+    "warmup_vae",
+]
+
+
+class Chosen(TypedDict, total=False):
+    """Options of training, of the data, the shared words, and what one recipe or another takes."""
+
+    steps: int | None
+    epochs: float | None
+    minutes: float | None
+    max_passes: float | None
+    keep: Literal["last", "best"]
+    batch_size: int | None
+    learning_rate: float | None
+    warmup_steps: int
+    weight_decay: float
+    clip: float
+    ema: float
+    precision: Literal["auto", "float32", "bfloat16"]
+    seed: int
+    snapshots: int
+    checkpoint_minutes: float
+
+    size: int | None
+    crop: bool
+    channels: Channels
+    background: str
+    window: str | None
+    column: str | None
+    layout: Layout
+    values: Values
+    group: str | None
+    strict: bool
+    split_seed: int
+
+    net: NetName
+    width: int | None
+    depth: int | None
+    likelihood: LikelihoodName
+    scale: float | None
+
+    latent_dim: int
+    beta: float
+    noise: float
+    warmup: float
+    free_bits: float
