@@ -84,6 +84,8 @@ export interface State {
   background: Background
   clouds: number // 0: none; k: at k σ, 1 is axis scale
   picked: number[] // classes in colour, when there are more than nine
+  only: number[] // classes whose points are shown, 65535 those without one; none: all are
+  dots: number // how opaque the points are, 0 … 1
   path: Stop[]
   t: number // 0 … 1 along the path
   spherical: boolean

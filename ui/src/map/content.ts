@@ -47,14 +47,17 @@ export class Content {
   /** Colours the points anew where the classes in colour or the theme changed. */
   colour(): void {
     const { points, dark } = this
-    const { picked } = this.core.state
-    const key = `${picked} ${dark}`
+    const { picked, only } = this.core.state
+    const key = `${picked} ${only} ${dark}`
     if (!points || key === this.#coloured) return
     this.#coloured = key
     const classes = classColours(this.core.visit.data.labels?.length ?? 0, picked, dark)
-    this.scene.colours = pointColours(points.label, points.off, classes, dark, this.core.visit.models[this.model]!.latent_dim > 2)
+    this.scene.colours = pointColours(points.label, points.off, classes, dark, this.core.visit.models[this.model]!.latent_dim > 2, only)
     this.scene.version.colours++
   }
+
+  /** Whether the i-th point is shown: hidden ones have no colour. */
+  shows(i: number): boolean { return this.scene.colours[4 * i + 3] !== 0 }
 
   /** The colours around the element: in a report the page has its own. */
   theme(element: Element): void {

@@ -13,6 +13,12 @@ export interface Means {
 type Mode = 'undecided' | 'drag' | 'pan' | 'lasso' | 'two'
 const FAR = 4 // pixels before a press is a drag
 
+/** Where the map's own corner lies in the window: inside the border, which the element's box counts in. */
+export function originOf(element: Element): Spot {
+  const { left, top } = element.getBoundingClientRect()
+  return { x: left + element.clientLeft, y: top + element.clientTop }
+}
+
 /** Listens on the element until the returned function is called. */
 export function listen(element: HTMLElement, means: Means): () => void {
   const down = new Map<number, Spot>()
@@ -22,8 +28,8 @@ export function listen(element: HTMLElement, means: Means): () => void {
   let lasso: Spot[] = []
   let space = false
   const spotOf = (event: MouseEvent): Spot => {
-    const box = element.getBoundingClientRect()
-    return { x: event.clientX - box.left, y: event.clientY - box.top }
+    const { x, y } = originOf(element)
+    return { x: event.clientX - x, y: event.clientY - y }
   }
 
   function press(event: PointerEvent): void {
@@ -69,6 +75,7 @@ export function listen(element: HTMLElement, means: Means): () => void {
   function cancel(event: PointerEvent): void {
     down.delete(event.pointerId)
     if (mode === 'lasso') means.lasso([], true)
+    else if (mode === 'drag') means.drag(last, true)
     mode = 'undecided'
   }
 

@@ -1,6 +1,7 @@
 // Who draws: WebGL2 where there is one, else Canvas2D with a sample of the points, and a line that says so.
 import { CanvasRenderer, MOST } from './canvas'
 import { GlRenderer } from './gl'
+import { ENOUGH } from './pace'
 import type { Frame, Scene } from './scene'
 
 export interface Renderer {
@@ -8,15 +9,18 @@ export interface Renderer {
   readonly canvas: HTMLCanvasElement
   /** False where clouds cannot be drawn, or only too slowly: the scene's veil is shown in their place. */
   readonly drawsClouds: boolean
-  readonly clouds: number // how many are drawn, at most
+  /** Whether clouds are still to be added up: drawing again goes on with them. */
+  readonly unfinished: boolean
+  readonly clouds: number // how many were added up, once no more come
   draw(scene: Scene, frame: Frame): void
   dispose(): void
 }
 
-/** Which clouds are shown, where not all are. */
-export function cloudNote({ drawsClouds, clouds }: Renderer, n: number): string {
-  if (!drawsClouds) return 'So many clouds are too slow here: their density is shown instead.'
-  return clouds < n ? `All clouds are too slow here: those of ${clouds.toLocaleString('en')} random points are shown.` : ''
+/** What a person should know of the clouds: nothing where what is drawn looks as all of them would. */
+export function cloudNote({ kind, drawsClouds, clouds }: Pick<Renderer, 'kind' | 'drawsClouds' | 'clouds'>, n: number): string {
+  if (kind === 'Canvas2D') return ''
+  if (!drawsClouds) return 'The clouds would take long to draw here: their density is shown instead.'
+  return clouds < Math.min(n, ENOUGH) ? `Clouds take long to draw here: those of ${clouds.toLocaleString('en')} points, drawn at random, are shown.` : ''
 }
 
 export interface Made { renderer: Renderer; note: string }
@@ -29,7 +33,7 @@ export function makeRenderer(host: HTMLElement, again: () => void): Made {
   try {
     const renderer = new GlRenderer(canvas, gl)
     canvas.addEventListener('webglcontextlost', () => renderer.disposed || setTimeout(again, 300))
-    return { renderer, note: renderer.floatBlend ? '' : 'This GPU cannot add up clouds: the density is shown instead.' }
+    return { renderer, note: '' }
   } catch (error) {
     console.warn(error)
     return fallback(fresh(host))

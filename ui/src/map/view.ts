@@ -8,7 +8,7 @@ import { fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from 
 import { spotOf } from './canvas'
 import { rgbOf, type Rgb } from './colours'
 import { Content } from './content'
-import { listen } from './gestures'
+import { listen, originOf } from './gestures'
 import { calm, Growing } from './growing'
 import { handOf } from './hand'
 import { stopsAt } from './layout'
@@ -50,7 +50,7 @@ export class View {
     private readonly lines: HTMLCanvasElement, readonly tell: (told: Partial<Told>) => void,
   ) {
     this.#content = new Content(core, model)
-    this.#snapping = new Snapping(core, model, () => this.#content.finder)
+    this.#snapping = new Snapping(core, model, () => this.#content.finder, (i) => this.shows(i))
     this.#ground = new Backdrop(core.backend, model, (shown) => this.#laid('ground', shown), (error) => this.#notLaid(error))
     this.#veil = new Backdrop(core.backend, model, (shown) => this.#laid('veil', shown), () => {}) // the points are there all the same
     this.#made = this.#make()
@@ -126,9 +126,9 @@ export class View {
   }
 
   #resize(): void {
-    const box = this.element.getBoundingClientRect()
-    if (!box.width || !box.height) return
-    this.size = { width: this.element.clientWidth, height: this.element.clientHeight }
+    const { clientWidth: width, clientHeight: height } = this.element
+    if (!width || !height) return
+    this.size = { width, height }
     this.#moved()
   }
 
@@ -199,13 +199,16 @@ export class View {
 
   // ---- picking
 
+  shows(i: number): boolean { return this.#content.shows(i) }
+
   /** The point within reach of a spot, or −1. */
   pick(spot: Spot): number {
     const { places } = this
-    if (!places) return -1
-    if (this.between) return places.nearest(spot.x, spot.y, NEAR)
+    if (!places || !this.core.state.dots) return -1
+    const shows = (i: number) => this.shows(i)
+    if (this.between) return places.nearest(spot.x, spot.y, NEAR, shows)
     const { a, b } = toMap(this.camera, this.size, spot)
-    return places.nearest(a, b, NEAR / this.camera.scale)
+    return places.nearest(a, b, NEAR / this.camera.scale, shows)
   }
 
   /** The point nearest to a spot at any distance, or −1. */
@@ -302,7 +305,7 @@ export class View {
     const clouds = scene.cov ? core.state.clouds : 0
     return {
       ...this.size, ratio: globalThis.devicePixelRatio || 1, camera, otherCamera: this.cameraOf(1 - model), morph: this.between ? this.morph : 0,
-      shown: this.#growing.shown, dot: dotSize(scene.n, camera.scale / fitted), diamond: !core.visit.models[model]!.has_density,
+      shown: this.#growing.shown, opacity: core.state.dots, dot: dotSize(scene.n, camera.scale / fitted), diamond: !core.visit.models[model]!.has_density,
       outline: dark ? [0.05, 0.06, 0.09] : [1, 1, 1], clouds, gain: clouds ? this.#content.gainAt(clouds) : 1, resting: this.#resting || !clouds,
     }
   }
@@ -318,18 +321,23 @@ export class View {
   #drawPoints(frame: Frame): void {
     const { scene } = this.#content
     const key = JSON.stringify([frame, scene.version, scene.other !== null])
-    if (key === this.#drawn) return
+    if (key === this.#drawn && !this.#unfinished(frame)) return
     const start = performance.now()
     this.#drawn = key
     this.#made.renderer.draw(scene, frame)
     this.frames++
     this.frameMs = performance.now() - start
-    this.#noteClouds()
+    this.#noteClouds(frame)
+    if (this.#unfinished(frame)) this.ask()
   }
 
-  #noteClouds(): void {
+  /** Clouds are added up while nothing moves: a hand waits for none of them. */
+  #unfinished(frame: Frame): boolean { return this.#made.renderer.unfinished && frame.resting && !this.#dragging }
+
+  /** Told where clouds are wanted, and only there. */
+  #noteClouds(frame: Frame): void {
     const { renderer, note } = this.#made
-    const clouds = cloudNote(renderer, this.#content.scene.n)
+    const clouds = frame.clouds ? cloudNote(renderer, this.#content.scene.n) : ''
     if (clouds === this.#clouds) return
     this.#clouds = clouds
     this.tell({ note: note || clouds, veiled: !renderer.drawsClouds })
@@ -369,8 +377,8 @@ export class View {
 
   #probe() {
     const client = ({ x, y }: Spot) => {
-      const box = this.element.getBoundingClientRect()
-      return { x: x + box.left, y: y + box.top }
+      const origin = originOf(this.element)
+      return { x: x + origin.x, y: y + origin.y }
     }
     const view = this
     return {

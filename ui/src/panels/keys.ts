@@ -27,6 +27,7 @@ export const ANYWHERE: Entry[] = [
   { keys: ['C'], does: 'one model, or both side by side', single: true },
   { keys: ['H', 'D', 'G'], does: 'background: holes, density, decoded tiles', single: true },
   { keys: ['L'], does: 'clouds of the posteriors', single: true },
+  { keys: ['O'], does: 'points: hide, show', single: true },
   { keys: ['R'], does: 'cursor to the origin', single: true },
   { keys: ['Esc'], does: 'clear the selection; close a dialog' },
   { keys: ['Ctrl', 'Z'], does: 'undo' },
