@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 
 from browser import models
+from browser.models import decoded
+from browser.test_page_drag import across
 from browser.test_page_map import COLOURS, around, has_colour, lone
 
 SHOWN = "clouds=0"
@@ -111,3 +115,54 @@ def test_right_clicks_in_a_hurry_all_count(visit, mu, apart):
     for row in apart:
         page.page.mouse.click(*page.place(*mu("vae")[row]), button="right")
     assert [stop["row"] for stop in path_of(page, 3)] == apart
+
+
+def test_the_other_maps_picture_follows_the_hand(visit, mu, space):
+    page = visit(at=SHOWN)
+    vae, points = mu("vae"), mu("autoencoder")
+    sigma = space("vae").encode(models.pictures()[0])[1]
+    inverse = np.linalg.inv(np.cov(vae.T, bias=True) + np.diag(np.square(sigma).mean(0)))
+    for spot in across(page)[::5]:
+        page.drag([across(page)[0], spot])
+        away = vae - page.cursor(0)
+        row = int(np.argmin(np.einsum("ni,ij,nj->n", away, inverse, away)))
+        page.until(f"__app.core.followed?.row === {row} && __app.core.followed.leader === 0")
+        page.settled()
+        assert np.allclose(page.cursor(1), points[row], atol=1e-4)
+        expected = decoded(space("autoencoder"), [page.cursor(1)])[0]
+        assert np.abs(page.decoded(1).astype(int) - expected).max() <= 2
+    page.page.get_by_role("button", name="same z").click()
+    page.drag(across(page))
+    assert page.cursor(1) == page.cursor(0)
+
+
+def test_a_lasso_is_saved_as_a_table(visit, mu):
+    page = visit("vae", at=SHOWN)
+    box = page.map_box()
+    page.page.get_by_role("button", name="Draw a lasso").click()
+    corners = [(0.2, 0.2), (0.6, 0.2), (0.6, 0.7), (0.2, 0.7), (0.2, 0.25)]
+    page.drag([(box["x"] + a * box["width"], box["y"] + b * box["height"]) for a, b in corners])
+    region = page.page.get_by_role("region", name="images in the lasso")
+    with page.page.expect_download() as download:
+        region.get_by_role("button", name="Save as CSV").click()
+    with open(download.value.path(), newline="") as file:
+        table = list(csv.DictReader(file))
+    assert download.value.suggested_filename == f"vae-{len(table)}-images.csv"
+    codes, (_, labels) = mu("vae"), models.pictures()
+    spots = (page.places(codes) - (box["x"], box["y"])) / (box["width"], box["height"])
+    inside = np.flatnonzero(((spots > (0.2, 0.2)) & (spots < (0.6, 0.7))).all(1))
+    rows = [int(line["row"]) for line in table]
+    assert len(set(rows) ^ set(inside.tolist())) <= 2  # the border, to a pixel
+    assert len(rows) > 20
+    assert [line["label"] for line in table] == [str(label) for label in labels[rows]]
+    assert np.allclose([[float(line["z0"]), float(line["z1"])] for line in table], codes[rows], atol=1e-4)
+    assert not page.js("document.querySelector('[aria-label=\"Draw a lasso\"]').matches('[aria-pressed=true]')")
+
+
+def test_what_is_in_view_is_listed_by_a_key(visit):
+    page = visit("vae", at=f"{SHOWN}&only=1")
+    page.page.get_by_role("application").focus()
+    page.page.keyboard.press("v")
+    _, labels = models.pictures()
+    told = page.page.get_by_role("region", name="images in the lasso").inner_text()
+    assert 0.9 * (labels == 1).sum() < int(told.split()[0]) <= (labels == 1).sum()

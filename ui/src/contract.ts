@@ -59,6 +59,7 @@ export interface Backend {
   encode(picture: Blob): Promise<{ models: Encoded[]; image: string }>
   code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
   mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>
+  selection(model: ModelIndex, step: number | null, rows: number[]): Promise<Blob> // CSV: row, id, label, code
   find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }>
   gif(model: ModelIndex, step: number | null, stops: Code[], spherical: boolean, frames: number): Promise<Blob>
   /** The cursor: at most one request under way for each model, the newest wins, stale answers never reach `draw`. */
@@ -111,6 +112,8 @@ export interface Core {
 
   /** Moves a cursor and decodes there; with `link: 'z'` the other one's too. `settled`: the hand has let go. */
   moveTo(model: ModelIndex, z: ArrayLike<number>, settled?: boolean): void
+  /** The same by a person's hand: with `link: 'image'` and both maps shown, the other cursor goes to its code of the image nearest to z. */
+  lead(model: ModelIndex, z: ArrayLike<number>, settled?: boolean): void
   /** Selects an image: every model's cursor goes to its own code of it. */
   select(row: number | null): Promise<void>
   /** Changes the state, keeps the address, and redraws what depends on it. */

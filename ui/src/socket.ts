@@ -68,6 +68,7 @@ export class SocketBackend implements Backend {
   }
   code(row: number, step: Step[]) { return this.#http.post<{ models: Encoded[]; label: number; id: string }>('code', { row, step }) }
   mean(model: ModelIndex, step: Step, rows: number[]) { return this.#http.post<{ mu: number[] }>('mean', { model, step, rows }) }
+  selection(model: ModelIndex, step: Step, rows: number[]): Promise<Blob> { return this.#http.blob('selection.csv', { model, step, rows }) }
   find(text: string) { return this.#http.read<{ rows: number[]; ids: string[]; labels: number[] }>(`find?q=${encodeURIComponent(text)}`) }
   gif(model: ModelIndex, step: Step, stops: Code[], spherical: boolean, frames: number): Promise<Blob> {
     return this.#http.blob('path.gif', { model, step, stops: stops.map((stop) => Array.from(stop)), spherical, frames })

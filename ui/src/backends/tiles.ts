@@ -84,6 +84,17 @@ export class TileBackend implements Backend {
     return { mu: [0, 1].map((j) => codes.reduce((sum, mu) => sum + mu[j]!, 0) / codes.length) }
   }
 
+  /** As selection.py writes it; ids are known of the images with a thumbnail. */
+  async selection(model: ModelIndex, _step: number | null, rows: number[]): Promise<Blob> {
+    const { known } = this.models[model]!
+    const { ids } = this.embedded.thumbnails
+    const lines = rows.map((row) => {
+      const label = this.embedded.visit.data.labels?.[known.points.label[known.placeOf(row)!]!] ?? ''
+      return [row, quoted(ids[this.#nth.get(row) ?? -1] ?? ''), quoted(label), ...known.code(row)!.mu.map((value) => Number(value.toPrecision(9)))].join()
+    })
+    return new Blob([['row,id,label,z0,z1', ...lines, ''].join('\n')], { type: 'text/csv' })
+  }
+
   async find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }> {
     const { rows, ids } = this.embedded.thumbnails
     const { label } = this.models[0]!.known.points
@@ -101,6 +112,8 @@ export class TileBackend implements Backend {
 
   protected tile(model: ModelIndex, z: Code): Tile { return this.models[model]!.atlas.at(z[0]!, z[1]!) }
 }
+
+const quoted = (text: string): string => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
 
 function modelOf(embedded: EmbeddedModel, pixels: Uint8ClampedArray, { std, noise }: { std: number[]; noise: number[] }): Model {
   const extent = extentOf(embedded.extent)

@@ -7,6 +7,7 @@ export interface Means {
   pan(dx: number, dy: number): void
   zoom(spot: Spot, factor: number): void
   lasso(spots: Spot[], done: boolean): void
+  lassoes(): boolean // whether a drag draws a lasso without Shift
   point(spot: Spot | null): void
   menu(spot: Spot): void
 }
@@ -38,7 +39,7 @@ export function listen(element: HTMLElement, means: Means): () => void {
     down.set(event.pointerId, spotOf(event))
     start = last = spotOf(event)
     if (down.size === 2) mode = 'two'
-    else mode = space || event.button === 1 ? 'pan' : event.shiftKey ? 'lasso' : 'undecided'
+    else mode = space || event.button === 1 ? 'pan' : event.shiftKey || means.lassoes() ? 'lasso' : 'undecided'
     lasso = mode === 'lasso' ? [start] : []
   }
 

@@ -13,6 +13,7 @@ export function handOf(view: View): Means {
     zoom: (spot, factor) => view.zoom(factor, spot),
     lasso: (spots, done) => lasso(view, spots, done),
     point: (spot) => point(view, spot),
+    lassoes: () => view.taking,
     menu: (spot) => trail.to(spot),
   }
 }
@@ -37,7 +38,14 @@ function point(view: View, spot: Spot | null): void {
 function lasso(view: View, spots: Spot[], done: boolean): void {
   view.marks.lasso = done ? [] : spots
   view.ask()
-  if (!done || spots.length < 3 || !view.points) return
+  if (!done) return
+  view.take(false)
+  if (spots.length >= 3) choose(view, spots)
+}
+
+/** The images inside a line round them. */
+export function choose(view: View, spots: Spot[]): void {
+  if (!view.points) return
   const polygon = spots.map((spot): [number, number] => {
     if (view.between) return [spot.x, spot.y]
     const { a, b } = toMap(view.camera, view.size, spot)

@@ -8,19 +8,20 @@ import { fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from 
 import { spotOf } from './canvas'
 import { rgbOf, type Rgb } from './colours'
 import { Content } from './content'
-import { listen, originOf } from './gestures'
+import { listen } from './gestures'
 import { calm, Growing } from './growing'
-import { handOf } from './hand'
+import { choose, handOf } from './hand'
 import { stopsAt } from './layout'
 import { courseOf, selectedOf, unshown, type Place } from './marks'
 import { drawMarks, type Marks } from './overlay'
 import type { Picking } from './picking'
+import { probeOf } from './probe'
 import { axisNames, project, slide } from './planes'
 import { cloudNote, makeRenderer, type Made } from './renderer'
 import { dotSize, type Frame } from './scene'
 import { Snapping } from './snapping'
 
-export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number } | null; lasso: number[] | null }
+export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number } | null; lasso: number[] | null; drawing: boolean }
 const REST = 180
 const NEAR = 7
 
@@ -63,7 +64,7 @@ export class View {
       core.on('points', () => this.#pointsChanged()), core.on('state', () => this.#stateChanged()),
       core.on('cursor', (m) => m === model && this.#cursorMoved()), core.on('located', (m) => m === model && this.#located()),
     )
-    probes.set(model, this.#probe())
+    probes.set(model, probeOf(this))
     this.#themed()
     this.#resize()
     this.#pointsChanged()
@@ -80,6 +81,8 @@ export class View {
     this.#made.renderer.dispose()
     probes.delete(this.model)
   }
+
+  get kind(): string { return this.#made.renderer.kind }
 
   // ---- camera
 
@@ -136,13 +139,16 @@ export class View {
 
   get #cursor(): number[] { return this.core.state.models[this.model]!.cursor }
 
-  #cursorSpot(): Spot | null {
+  get cursorSpot(): Spot | null {
     const [plane, z] = [this.core.planes[this.model], this.#cursor]
     if (!plane || z.length !== plane.u.length || !z.every(Number.isFinite)) return null
     if (this.#laidOut) return this.#spotAt(this.#snapping.index)
     const { a, b } = project(plane, z)
     return toScreen(this.camera, this.size, a, b)
   }
+
+  /** Where an image's point lies, or null where it has none. */
+  spotOfRow(row: number): Spot | null { return this.#spotAt(this.#content.finder?.indexOf(row) ?? -1) }
 
   #spotAt(i: number): Spot | null { return i < 0 ? null : this.spotOf(i) }
 
@@ -154,7 +160,7 @@ export class View {
     this.#dragging = !settled
     if (this.laid) return this.#snapping.choose(this.closest(spot))
     const { a, b } = toMap(this.camera, this.size, spot)
-    this.core.moveTo(this.model, slide(plane, this.#cursor, a, b), settled)
+    this.core.lead(this.model, slide(plane, this.#cursor, a, b), settled)
   }
 
   /** Moves the cursor by pixels: the arrow keys; in a layout, to the nearest image that is as far in that direction. */
@@ -163,7 +169,7 @@ export class View {
       this.activate()
       return this.#snapping.step(dx / this.camera.scale, -dy / this.camera.scale)
     }
-    const spot = this.#cursorSpot()
+    const spot = this.cursorSpot
     if (spot) this.moveTo({ x: spot.x + dx, y: spot.y + dy }, true)
   }
 
@@ -191,13 +197,26 @@ export class View {
 
   /** The camera goes after a cursor that left the view by other means than a hand on this map. */
   #follow(): void {
-    const spot = this.#cursorSpot()
+    const spot = this.cursorSpot
     const { width, height } = this.size
     if (!spot || !this.#content.bounds || this.between || !width || (spot.x > 10 && spot.y > 10 && spot.x < width - 10 && spot.y < height - 10)) return
     this.pan(width / 2 - spot.x, height / 2 - spot.y)
   }
 
   // ---- picking
+
+  /** Whether the next drag draws a lasso. */
+  taking = false
+  take(taking: boolean): void {
+    this.taking = taking
+    this.tell({ drawing: taking })
+  }
+
+  /** What is in view, as a lasso round all of it would have it: the twin of a drag. */
+  listSeen(): void {
+    const { width, height } = this.size
+    choose(this, [{ x: 0, y: 0 }, { x: width, y: 0 }, { x: width, y: height }, { x: 0, y: height }])
+  }
 
   shows(i: number): boolean { return this.#content.shows(i) }
 
@@ -353,12 +372,18 @@ export class View {
     const context = lines.getContext('2d')
     if (!context) return
     const marks: Marks = {
-      ...this.marks, cursor: between ? null : this.#cursorSpot(), active: core.state.active === model || core.state.models.length < 2,
+      ...this.marks, cursor: between ? null : this.cursorSpot, active: core.state.active === model || core.state.models.length < 2,
       inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !this.#laidOut,
       axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
-      ...this.#course(plane, place), selected: this.#selected(plane, place),
+      ...this.#course(plane, place), followed: this.#followed(), selected: this.#selected(plane, place),
     }
     drawMarks(context, frame, frame.ratio, frame.camera, marks, this.#content.inks)
+  }
+
+  /** The leading map shows which image the other one's cursor is at; there the cursor lies on it. */
+  #followed(): Spot | null {
+    const { followed } = this.core
+    return followed?.leader === this.model && !this.between ? this.spotOfRow(followed.row) : null
   }
 
   #course(plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
@@ -373,29 +398,6 @@ export class View {
     const [i, code, k] = [this.#content.finder?.indexOf(selected) ?? -1, this.core.encoded[this.model], this.between ? 0 : clouds || 1]
     if (i >= 0) return selectedOf(this.points!, i, this.spotOf(i), k)
     return code && plane && !this.between && !plane.layout ? unshown(code, plane, place, k) : null
-  }
-
-  #probe() {
-    const client = ({ x, y }: Spot) => {
-      const origin = originOf(this.element)
-      return { x: x + origin.x, y: y + origin.y }
-    }
-    const view = this
-    return {
-      get frames() { return view.frames },
-      get strokes() { return view.strokes },
-      get frameMs() { return view.frameMs },
-      get kind() { return view.#made.renderer.kind },
-      pointAt: (row: number) => {
-        const i = this.#content.finder?.indexOf(row) ?? -1
-        return i < 0 ? null : client(this.spotOf(i))
-      },
-      cursorAt: () => {
-        const spot = this.#cursorSpot()
-        return spot && client(spot)
-      },
-      toClient: (a: number, b: number) => client(toScreen(this.camera, this.size, a, b)),
-    }
   }
 
   /** The map as a picture: what the canvases show now. */

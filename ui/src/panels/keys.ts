@@ -7,7 +7,7 @@ export const POINTING: Entry[] = [
   { keys: ['Space', 'drag'], does: 'move the map; two fingers do too' },
   { keys: ['wheel'], does: 'zoom at the pointer' },
   { keys: ['click'], does: 'on a point: select its image, in every model' },
-  { keys: ['Shift', 'drag'], does: 'a lasso: the images in it, and their mean decoded' },
+  { keys: ['Shift', 'drag'], does: 'a lasso: the images in it, their mean decoded, a table of them to save' },
   { keys: ['right click'], does: 'a path starts, or goes on, here' },
   { keys: ['drop'], does: 'a picture file: encode it and go there' },
 ]
@@ -15,6 +15,7 @@ export const POINTING: Entry[] = [
 export const ON_THE_MAP: Entry[] = [
   { keys: ['←', '↑', '↓', '→'], does: 'move the cursor; with Shift ten times as far, with Alt a tenth' },
   { keys: ['+', '−', '0'], does: 'zoom in, out, fit', single: true },
+  { keys: ['V'], does: 'the images in view, as in a lasso', single: true },
   { keys: ['Enter'], does: 'pin the decoded image' },
 ]
 
