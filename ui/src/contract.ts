@@ -10,11 +10,15 @@ export type ModelIndex = 0 | 1
 export interface Plane { u: number[]; v: number[]; anchor: number[]; layout?: 'umap'; directions?: number[][]; stretch?: number[] }
 export type PlaneChoice = { kind: 'axes'; i: number; j: number } | { kind: 'pca' } | { kind: 'local'; at: number[] } | { kind: 'umap' }
 
+/** What the points can be coloured by: a number, or one of some classes. */
+export interface Quality { key: string; name: string; unit: string; group: 'data' | 'model' | 'latents'; classes: string[] | null }
+
 export interface ModelInfo {
   title: string; recipe: string; sentence: string; words: Record<string, unknown>
   latent_dim: number; has_density: boolean; prior_was_trained: boolean
   snapshots: number[]; total: number; state: 'training' | 'finished' | 'stopped'; ready: boolean
   mean: number[]; std: number[]; noise: number[]
+  colours?: Quality[]
 }
 export interface Visit {
   version: 1; legato: string
@@ -55,10 +59,12 @@ export interface Backend {
   dimensions(model: ModelIndex, step: number | null): Promise<Dimension[]>
   curves(model: ModelIndex, after: number): Promise<Curves>
   image(row: number): string // an address for an <img>
+  thumbnails(rows: number[]): Promise<Tile[]> // small pictures of images, at most 256
   row(row: number): Promise<Tile> // a row of the source, in the units of what is decoded
   encode(picture: Blob): Promise<{ models: Encoded[]; image: string }>
   code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
   mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>
+  quality(model: ModelIndex, step: number | null, key: string): Promise<Float32Array> // of every shown image, in the points' order
   selection(model: ModelIndex, step: number | null, rows: number[]): Promise<Blob> // CSV: row, id, label, code
   find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }>
   gif(model: ModelIndex, step: number | null, stops: Code[], spherical: boolean, frames: number): Promise<Blob>
@@ -86,6 +92,9 @@ export interface State {
   clouds: number // 0: none; k: at k σ, 1 is axis scale
   picked: number[] // classes in colour, when there are more than nine
   only: number[] // classes whose points are shown, 65535 those without one; none: all are
+  colour: string // what the points are coloured by: 'class', 'none', or a quality's key
+  range: [number, number] // of a quality, the shares of the points between which they are shown, 0 … 1
+  thumbs: boolean // whether pictures lie on the map, as many as there is room for
   dots: number // how opaque the points are, 0 … 1
   path: Stop[]
   t: number // 0 … 1 along the path

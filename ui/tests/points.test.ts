@@ -55,8 +55,14 @@ describe('clouds, some at a time', () => {
     expect(pace.ripe).toBe(true)
   })
   it('where not even a few would be done, none are shown', () => {
-    const { pace } = drawn(20000, 5)
+    const { pace } = drawn(20000, 40)
     expect(pace.hopeless && pace.finished && !pace.ripe).toBe(true)
+  })
+  it('one slow share, on a machine that was busy for a moment, costs no cloud', () => {
+    const pace = new Pace(5000)
+    pace.took(pace.next, 900)
+    while (pace.next) pace.took(pace.next, pace.next * 0.1)
+    expect([pace.done, pace.hopeless]).toEqual([5000, false])
   })
   it('a patient one draws all at once', () => expect(new Pace(20000, true).next).toBe(20000))
   it('says nothing where what is drawn looks as all would', () => {

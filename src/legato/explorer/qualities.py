@@ -25,6 +25,7 @@ from legato.measures.collapse import divergence
 Group = Literal["data", "model", "latents"]
 SPLITS = ("train", "validation", "test")
 MOST = 64  # latents, and columns, that are offered
+READ = 256  # rows read in one slice
 ERROR, RATE, WIDTH, FAR, SPLIT, BRIGHTNESS = "error", "rate", "width", "far", "split", "brightness"
 
 
@@ -89,14 +90,14 @@ def of_codes(key: str, codes: Codes) -> Floats | None:
     return np.asarray(known[key](), np.float32) if key in known else None
 
 
-def of_rows(key: str, space: LatentSpace, catalogue: Catalogue, codes: Codes) -> Slices[Floats]:
-    """What the rows themselves have to be read for, (n,); NaN where the decoder gives no finite number."""
+def of_rows(key: str, space: LatentSpace, catalogue: Catalogue, codes: Codes, most: int) -> Slices[Floats]:
+    """What the rows themselves have to be read for, of the first `most` on the map; NaN where no finite number is decoded."""
+    shown = catalogue.shown[:most]
     if key == SPLIT:
-        return _splits(catalogue)
-    found = np.empty(len(catalogue.shown), np.float32)
-    size = DECODED if key == ERROR else 256
-    for part in _parts(catalogue.shown, size):
-        rows = catalogue.shown[part]
+        return _splits(catalogue, shown)
+    found = np.empty(len(shown), np.float32)
+    for part in _parts(shown, DECODED if key == ERROR else READ):
+        rows = shown[part]
         found[part] = _errors(space, catalogue, rows, codes.mu[part]) if key == ERROR else _read(key, catalogue, rows)
         yield
     return found
@@ -125,8 +126,8 @@ def _read(key: str, catalogue: Catalogue, rows: NDArray[np.int64]) -> NDArray[An
     return seen.reshape(len(rows), -1).mean(1) if key == BRIGHTNESS else seen[:, int(key.removeprefix("column"))]
 
 
-def _splits(catalogue: Catalogue) -> Floats:
-    found = np.full(len(catalogue.shown), -1, np.float32)
+def _splits(catalogue: Catalogue, rows: NDArray[np.int64]) -> Floats:
+    found = np.full(len(rows), -1, np.float32)
     for number, name in enumerate(SPLITS):
-        found[np.isin(catalogue.shown, catalogue.dataset.splits[name].all())] = number
+        found[np.isin(rows, catalogue.dataset.splits[name].all())] = number
     return found

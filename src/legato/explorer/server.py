@@ -58,7 +58,7 @@ class Routes:
         asked = {
             "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
-            "selection.csv": self.selection, "quality": self.quality,
+            "selection.csv": self.selection, "quality": self.quality, "thumbnails": self.thumbnails,
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
@@ -199,6 +199,11 @@ class Routes:
         """An image of the source."""
         content = await asyncio.to_thread(self.session.catalogue.png, request.path_params["row"])
         return Response(content, media_type="image/png")
+
+    async def thumbnails(self, request: Request) -> Response:
+        """Small pictures of many images."""
+        rows = (await _question(request)).wholes("rows", DECODE)
+        return _bytes(await asyncio.to_thread(self.session.catalogue.thumbnails, rows))
 
     async def row(self, request: Request) -> Response:
         """A row of the source as decoded ones are told."""

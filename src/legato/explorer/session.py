@@ -184,18 +184,18 @@ class Session:
         at = places(self.catalogue.shown, chosen)
         return chosen, (yield from self.codes(model, step)).mu[at]
 
-    def quality(self, model: int, step: Step, key: str) -> Slices[Floats]:
-        """One of `offered` of every shown image, (n,), in the visit's order; classes by number, -1 where there is none."""
-        member = self.member(model)
+    def quality(self, model: int, step: Step, key: str, most: int | None = None) -> Slices[Floats]:
+        """One of `offered` of the first `most` images on the map, or of all, (n,), in order; a class by its number, or -1."""
+        member, most = self.member(model), len(self.catalogue.shown) if most is None else most
         known = [quality.key for quality in offered(member.blank, self.catalogue)]
         if key not in known:
             raise Mistake(f"`key` must be one of {', '.join(known)}")
-        place, space = (model, member.key(step), key), member.at(step)
+        place, space = (model, member.key(step), key, most), member.at(step)
         if (found := self._qualities.known(place)) is not None:
             return found
         codes = yield from self.codes(model, step)
         read = of_codes(key, codes)
-        values = (yield from of_rows(key, space, self.catalogue, codes)) if read is None else read
+        values = (yield from of_rows(key, space, self.catalogue, codes, most)) if read is None else read[:most]
         return self._qualities.get(place, lambda: values)
 
     def codes(self, model: int, step: Step) -> Slices[Codes]:

@@ -31,7 +31,7 @@ function point(view: View, spot: Spot | null): void {
   const at = i >= 0 ? view.spotOf(i) : null
   if (!at && !view.marks.pointed) return
   view.marks.pointed = at
-  view.tell({ pointed: at ? { spot: at, row: view.points!.row[i]!, label: view.points!.label[i]! } : null })
+  view.tell({ pointed: at ? { spot: at, row: view.points!.row[i]!, label: view.points!.label[i]!, at: i } : null })
   view.ask()
 }
 

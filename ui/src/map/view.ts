@@ -1,27 +1,31 @@
 // One map: its camera, what lies on it, and two canvases. Points are drawn anew only when something of theirs changed; the
 // cursor and everything that a hand moves are lines above them.
-import type { Camera, ModelIndex, Plane, Points } from '../contract'
+import type { Camera, ModelIndex, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import { probes } from '../e2e'
 import { Backdrop, type Shown } from './backdrop'
 import { fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from './camera'
 import { spotOf } from './canvas'
+import { Colouring, type Coloured } from './colouring'
 import { rgbOf, type Rgb } from './colours'
 import { Content } from './content'
 import { listen } from './gestures'
 import { calm, Growing } from './growing'
 import { choose, handOf } from './hand'
-import { stopsAt } from './layout'
-import { courseOf, selectedOf, unshown, type Place } from './marks'
+import { marksOf } from './marks'
 import { drawMarks, type Marks } from './overlay'
 import type { Picking } from './picking'
 import { probeOf } from './probe'
-import { axisNames, project, slide } from './planes'
+import { project, slide } from './planes'
 import { cloudNote, makeRenderer, type Made } from './renderer'
+import { savedMap } from './saved'
 import { dotSize, type Frame } from './scene'
 import { Snapping } from './snapping'
+import type { Thumbnails } from './thumbnails'
 
-export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number } | null; lasso: number[] | null; drawing: boolean }
+/** The map itself, and what lies in it: points, pictures, lines. */
+export interface Layers { element: HTMLElement; host: HTMLElement; pictures: HTMLCanvasElement; lines: HTMLCanvasElement }
+export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number; at: number } | null; lasso: number[] | null; drawing: boolean; coloured: Coloured }
 const REST = 180
 const NEAR = 7
 
@@ -34,12 +38,14 @@ export class View {
   readonly #content: Content
   readonly #growing = new Growing()
   readonly #snapping: Snapping
+  readonly #colouring: Colouring
   readonly #ends: (() => void)[] = []
   readonly #ground: Backdrop
   readonly #veil: Backdrop
   #made: Made
   #resting = true
   #drawn = '' // what of the scene and the frame was drawn last
+  #thumbs: Thumbnails | 'coming' | null = null
   #asked = 0
   #dragging = false
   #clouds = ''
@@ -47,14 +53,19 @@ export class View {
   #offPlane: { timer?: ReturnType<typeof setTimeout>; key: string } = { key: '' }
 
   constructor(
-    readonly core: ViewerCore, readonly model: ModelIndex, readonly element: HTMLElement, private readonly host: HTMLElement,
-    private readonly lines: HTMLCanvasElement, readonly tell: (told: Partial<Told>) => void,
+    readonly core: ViewerCore, readonly model: ModelIndex, private readonly layers: Layers, readonly tell: (told: Partial<Told>) => void,
   ) {
     this.#content = new Content(core, model)
+    this.#colouring = new Colouring(core, model, (coloured) => {
+      this.tell({ coloured })
+      this.#content.colour(coloured.shade)
+      this.ask()
+    })
     this.#snapping = new Snapping(core, model, () => this.#content.finder, (i) => this.shows(i))
     this.#ground = new Backdrop(core.backend, model, (shown) => this.#laid('ground', shown), (error) => this.#notLaid(error))
     this.#veil = new Backdrop(core.backend, model, (shown) => this.#laid('veil', shown), () => {}) // the points are there all the same
     this.#made = this.#make()
+    const { element } = layers
     const resize = new ResizeObserver(() => this.#resize())
     resize.observe(element)
     const theme = new MutationObserver(() => this.#themed())
@@ -82,6 +93,7 @@ export class View {
     probes.delete(this.model)
   }
 
+  get element(): HTMLElement { return this.layers.element }
   get kind(): string { return this.#made.renderer.kind }
 
   // ---- camera
@@ -147,8 +159,10 @@ export class View {
     return toScreen(this.camera, this.size, a, b)
   }
 
+  /** An image's point, or −1. */
+  indexOf(row: number): number { return this.#content.finder?.indexOf(row) ?? -1 }
   /** Where an image's point lies, or null where it has none. */
-  spotOfRow(row: number): Spot | null { return this.#spotAt(this.#content.finder?.indexOf(row) ?? -1) }
+  spotOfRow(row: number): Spot | null { return this.#spotAt(this.indexOf(row)) }
 
   #spotAt(i: number): Spot | null { return i < 0 ? null : this.spotOf(i) }
 
@@ -223,6 +237,8 @@ export class View {
   /** The point within reach of a spot, or −1. */
   pick(spot: Spot): number {
     const { places } = this
+    const pictured = this.#thumbs instanceof Object && this.core.state.thumbs ? this.#thumbs.at(spot) : -1
+    if (pictured >= 0) return pictured
     if (!places || !this.core.state.dots) return -1
     const shows = (i: number) => this.shows(i)
     if (this.between) return places.nearest(spot.x, spot.y, NEAR, shows)
@@ -260,7 +276,8 @@ export class View {
   }
 
   #stateChanged(): void {
-    this.#content.colour()
+    this.#colouring.wish()
+    this.#content.colour(this.#colouring.shade)
     this.ask()
     this.#wish()
   }
@@ -300,7 +317,7 @@ export class View {
   // ---- drawing
 
   #make(): Made {
-    const made = makeRenderer(this.host, () => {
+    const made = makeRenderer(this.layers.host, () => {
       this.#made = this.#make()
       this.ask()
     })
@@ -333,6 +350,7 @@ export class View {
     if (!this.size.width) return
     const frame = this.#frame()
     this.#drawPoints(frame)
+    this.#drawPictures(frame)
     this.#drawLines(frame)
     this.strokes++
   }
@@ -364,53 +382,30 @@ export class View {
   }
 
   #drawLines(frame: Frame): void {
-    const { lines, core, model, between } = this
+    const { lines } = this.layers
     const [width, height] = [Math.round(frame.width * frame.ratio), Math.round(frame.height * frame.ratio)]
     if (lines.width !== width || lines.height !== height) [lines.width, lines.height] = [width, height]
-    const plane = core.planes[model] ?? null
-    const place = (a: number, b: number) => toScreen(frame.camera, frame, a, b)
     const context = lines.getContext('2d')
-    if (!context) return
-    const marks: Marks = {
-      ...this.marks, cursor: between ? null : this.cursorSpot, active: core.state.active === model || core.state.models.length < 2,
-      inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !this.#laidOut,
-      axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
-      ...this.#course(plane, place), followed: this.#followed(), selected: this.#selected(plane, place),
+    if (context) drawMarks(context, frame, frame.ratio, frame.camera, marksOf(this, frame), this.#content.inks)
+  }
+
+  /** Read when first wanted: most maps have no pictures on them. */
+  #drawPictures(frame: Frame): void {
+    if (this.#thumbs === null && this.core.state.thumbs) {
+      this.#thumbs = 'coming'
+      void import('./thumbnails').then(({ Thumbnails }) => {
+        this.#thumbs = new Thumbnails(this, this.layers.pictures)
+        this.ask()
+      })
     }
-    drawMarks(context, frame, frame.ratio, frame.camera, marks, this.#content.inks)
-  }
-
-  /** The leading map shows which image the other one's cursor is at; there the cursor lies on it. */
-  #followed(): Spot | null {
-    const { followed } = this.core
-    return followed?.leader === this.model && !this.between ? this.spotOfRow(followed.row) : null
-  }
-
-  #course(plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
-    if (this.between) return { path: [], leg: [] }
-    if (this.laid) return { path: stopsAt(this.core.state.path, (row) => this.#spotAt(this.#snapping.indexOf(row))), leg: [] }
-    return courseOf(this.core, this.model, plane, place)
-  }
-
-  #selected(plane: Plane | null, place: Place): Marks['selected'] {
-    const { selected, clouds } = this.core.state
-    if (selected === null) return null
-    const [i, code, k] = [this.#content.finder?.indexOf(selected) ?? -1, this.core.encoded[this.model], this.between ? 0 : clouds || 1]
-    if (i >= 0) return selectedOf(this.points!, i, this.spotOf(i), k)
-    return code && plane && !this.between && !plane.layout ? unshown(code, plane, place, k) : null
+    if (this.#thumbs instanceof Object) this.#thumbs.draw(this.#content.scene, frame, this.#resting)
   }
 
   /** The map as a picture: what the canvases show now. */
   async png(): Promise<Blob | null> {
     this.#drawn = '' // a canvas that was shown is empty for who reads it
     this.#draw()
-    const both = document.createElement('canvas')
-    ;[both.width, both.height] = [this.lines.width, this.lines.height]
-    const context = both.getContext('2d')!
-    context.fillStyle = this.#content.inks.map
-    context.fillRect(0, 0, both.width, both.height)
-    context.drawImage(this.#made.renderer.canvas, 0, 0)
-    context.drawImage(this.lines, 0, 0)
-    return new Promise((resolve) => both.toBlob(resolve))
+    const { pictures, lines } = this.layers
+    return savedMap([this.#made.renderer.canvas, ...(this.core.state.thumbs ? [pictures] : []), lines], this.#content.inks.map)
   }
 }

@@ -28,6 +28,7 @@ export const ANYWHERE: Entry[] = [
   { keys: ['C'], does: 'one model, or both side by side', single: true },
   { keys: ['H', 'D', 'G'], does: 'background: holes, density, decoded tiles', single: true },
   { keys: ['L'], does: 'clouds of the posteriors', single: true },
+  { keys: ['T'], does: 'pictures on the map, where there is room', single: true },
   { keys: ['O'], does: 'points: hide, show', single: true },
   { keys: ['R'], does: 'cursor to the origin', single: true },
   { keys: ['Esc'], does: 'clear the selection; close a dialog' },
