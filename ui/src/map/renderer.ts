@@ -1,7 +1,6 @@
 // Who draws: WebGL2 where there is one, else Canvas2D with a sample of the points, and a line that says so.
 import { CanvasRenderer, MOST } from './canvas'
 import { GlRenderer } from './gl'
-import { ENOUGH } from './pace'
 import type { Frame, Scene } from './scene'
 
 export interface Renderer {
@@ -16,11 +15,13 @@ export interface Renderer {
   dispose(): void
 }
 
-/** What a person should know of the clouds: nothing where what is drawn looks as all of them would. */
-export function cloudNote({ kind, drawsClouds, clouds }: Pick<Renderer, 'kind' | 'drawsClouds' | 'clouds'>, n: number): string {
+const THICK = 16 // clouds on one another, from which on it cannot be seen that others are missing
+
+/** What a person should know of n clouds, of which so many typically lie on one another: nothing where what is drawn looks as all would. */
+export function cloudNote({ kind, drawsClouds, clouds }: Pick<Renderer, 'kind' | 'drawsClouds' | 'clouds'>, n: number, layers: number): string {
   if (kind === 'Canvas2D') return ''
   if (!drawsClouds) return 'The clouds would take long to draw here: their density is shown instead.'
-  return clouds < Math.min(n, ENOUGH) ? `Clouds take long to draw here: those of ${clouds.toLocaleString('en')} points, drawn at random, are shown.` : ''
+  return clouds < n && (layers * clouds) / n < THICK ? `Clouds take long to draw here: those of ${clouds.toLocaleString('en')} points, drawn at random, are shown.` : ''
 }
 
 export interface Made { renderer: Renderer; note: string }

@@ -3,13 +3,14 @@
 import type { Camera, ModelIndex, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import { probes } from '../e2e'
-import { Backdrop, type Shown } from './backdrop'
+import type { Shown } from './backdrop'
 import { fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from './camera'
 import { spotOf } from './canvas'
+import { layersOf } from './clouds'
 import { Colouring, type Coloured } from './colouring'
-import { rgbOf, type Rgb } from './colours'
 import { Content } from './content'
 import { listen } from './gestures'
+import { Grounds } from './grounds'
 import { calm, Growing } from './growing'
 import { choose, handOf } from './hand'
 import { marksOf } from './marks'
@@ -40,8 +41,7 @@ export class View {
   readonly #snapping: Snapping
   readonly #colouring: Colouring
   readonly #ends: (() => void)[] = []
-  readonly #ground: Backdrop
-  readonly #veil: Backdrop
+  readonly #grounds: Grounds
   #made: Made
   #resting = true
   #drawn = '' // what of the scene and the frame was drawn last
@@ -62,8 +62,7 @@ export class View {
       this.ask()
     })
     this.#snapping = new Snapping(core, model, () => this.#content.finder, (i) => this.shows(i))
-    this.#ground = new Backdrop(core.backend, model, (shown) => this.#laid('ground', shown), (error) => this.#notLaid(error))
-    this.#veil = new Backdrop(core.backend, model, (shown) => this.#laid('veil', shown), () => {}) // the points are there all the same
+    this.#grounds = new Grounds(core, model, this.#content, tell, () => this.ask())
     this.#made = this.#make()
     const { element } = layers
     const resize = new ResizeObserver(() => this.#resize())
@@ -87,8 +86,7 @@ export class View {
     clearTimeout(this.#rest)
     clearTimeout(this.#offPlane.timer)
     this.#growing.stop()
-    this.#ground.stop()
-    this.#veil.stop()
+    this.#grounds.stop()
     this.#made.renderer.dispose()
     probes.delete(this.model)
   }
@@ -289,29 +287,10 @@ export class View {
 
   /** What should lie under the points now. */
   #wish(): void {
-    const { core, model } = this
-    const plane = core.planeAtCursor(model)
-    const { background, clouds } = core.state
+    const plane = this.core.planeAtCursor(this.model)
     if (!plane || !this.size.width || !this.#resting || this.#dragging) return
-    const ink: Rgb = this.#content.dark ? rgbOf('8fb8e8') : rgbOf('3a6ea8')
-    const common = { step: core.state.models[model]!.step, plane, extent: seen(this.camera, this.size, 0.05), ink }
-    const kind = this.between || this.#laidOut || background === 'none' ? null : background
-    if (this.#ground.wish(kind && { ...common, kind })) this.tell({ busy: kind !== null })
-    const veil = clouds > 0 && !this.#made.renderer.drawsClouds && this.#content.scene.cov !== null && !this.between
-    this.#veil.wish(veil ? { ...common, kind: 'veil' } : null)
-  }
-
-  #laid(which: 'ground' | 'veil', shown: Shown | null): void {
-    const { scene } = this.#content
-    scene[which] = shown?.picture ?? null
-    scene.version[which]++
-    if (which === 'ground') this.tell({ shown, busy: false })
-    this.ask()
-  }
-
-  #notLaid(error: unknown): void {
-    this.#laid('ground', null)
-    this.core.complain(error)
+    const extent = seen(this.camera, this.size, 0.05)
+    this.#grounds.wish({ plane, extent, background: !this.between && !this.#laidOut, veil: !this.between && !this.#made.renderer.drawsClouds })
   }
 
   // ---- drawing
@@ -374,7 +353,7 @@ export class View {
   /** Told where clouds are wanted, and only there. */
   #noteClouds(frame: Frame): void {
     const { renderer, note } = this.#made
-    const clouds = frame.clouds ? cloudNote(renderer, this.#content.scene.n) : ''
+    const clouds = frame.clouds ? cloudNote(renderer, this.#content.scene.n, layersOf(frame.gain)) : ''
     if (clouds === this.#clouds) return
     this.#clouds = clouds
     this.tell({ note: note || clouds, veiled: !renderer.drawsClouds })

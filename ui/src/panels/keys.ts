@@ -7,6 +7,7 @@ export const POINTING: Entry[] = [
   { keys: ['Space', 'drag'], does: 'move the map; two fingers do too' },
   { keys: ['wheel'], does: 'zoom at the pointer' },
   { keys: ['click'], does: 'on a point: select its image, in every model' },
+  { keys: ['click'], does: 'on a class below the map: hide it, show it; a double click shows it alone' },
   { keys: ['Shift', 'drag'], does: 'a lasso: the images in it, their mean decoded, a table of them to save' },
   { keys: ['right click'], does: 'a path starts, or goes on, here' },
   { keys: ['drop'], does: 'a picture file: encode it and go there' },
