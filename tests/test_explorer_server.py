@@ -228,6 +228,14 @@ def test_every_question_has_its_answer(served, runs):
     brought = json.loads(served.post("encode", served.ask("image/3.png")[2]))
     assert brought["image"].startswith("data:image/png;base64,")
     np.testing.assert_allclose(brought["models"][0]["mu"], space.encode(np.asarray(image)[None, None])[0][0], atol=1e-5)
+    small = served.post("thumbnails", {"rows": [3, 5]})
+    assert tiles.HEADER.unpack_from(small) == (2, 8, 8, 4, RGBA, 0)
+    assert np.array_equal(np.frombuffer(small, np.uint8, 256, 16).reshape(8, 8, 4), own)
+    values = np.frombuffer(served.post("quality", {**BASE, "key": "z1"}), "<f4")
+    np.testing.assert_allclose(values, Points.read(served.post("points", {**BASE, "plane": AXES})).xy[:, 1], atol=1e-6)
+    table = served.post("selection.csv", {**BASE, "rows": [4, 1]}).decode().splitlines()
+    assert table[0] == "row,id,label,z0,z1,z2"
+    assert [line.split(",")[0] for line in table[1:]] == ["4", "1"]
     gif = served.post("path.gif", {**BASE, "stops": [[0, 0, 0], [1, 1, 1]], "spherical": True, "frames": 4})
     assert gif.startswith(b"GIF89a")
 
@@ -251,6 +259,10 @@ def test_every_question_has_its_answer(served, runs):
         ("plane", {**BASE, "kind": "tsne"}), ("locate", {**BASE, "z": [0, 0, 0], "k": 0}), ("locate", {**BASE, "k": 3}),
         ("code", {"row": 310, "step": [None, None]}), ("code", {"row": 0, "step": [None]}), ("code", {"row": 0, "step": None}),
         ("mean", {**BASE, "rows": []}), ("mean", {**BASE, "rows": [0.5]}), ("mean", {**BASE, "rows": [999]}),
+        ("selection.csv", {**BASE, "rows": []}), ("selection.csv", {**BASE, "rows": [310]}),
+        ("selection.csv", {**BASE, "rows": [True]}),
+        ("thumbnails", {"rows": [0] * 257}), ("thumbnails", {"rows": [310]}), ("thumbnails", {"rows": 3}),
+        ("quality", {**BASE, "key": "beauty"}), ("quality", {**BASE, "key": ["z0"]}),
         ("path.gif", {**BASE, "stops": [[0, 0, 0]], "spherical": False, "frames": 4}),
         ("path.gif", {**BASE, "stops": [[0, 0, 0]] * 9, "spherical": False, "frames": 900}),
         ("path.gif", {**BASE, "stops": [[0, 0, 0]] * 2, "spherical": 1, "frames": 9}),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from legato.explorer.models import Member
 from legato.explorer.opening import prepare
 from legato.explorer.planes import Plane, axes, leading, local
 from legato.explorer.recent import Recent
+from legato.explorer.selection import written
 from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, at_once, finished
 from legato.latent_space import load
@@ -624,3 +627,54 @@ def test_a_catalogue_without_labels_says_so(runs):
     assert session.catalogue.to_json()["labels"] is None
     assert finished(session.points(0, None, axes(0, 1, np.zeros(3)))).labels.tolist() == [65535] * 310
     assert session.catalogue.find("3")["labels"][0] == -1
+
+
+@pytest.mark.parametrize("name", ["vae", "autoencoder", "table"])
+def test_what_points_are_coloured_by_is_what_the_model_makes_of_each(runs, name):
+    session, space = visit(runs[name]), load(runs[name])
+    (told,) = finished(session.visit())["models"]
+    names = {one["key"]: one for one in told["colours"]}
+    values = {key: finished(session.quality(0, None, key)) for key in names}
+    shown, data = session.catalogue.shown, session.catalogue.prepared
+    mu, sigma = (given.astype(float) for given in space.encode(data.dataset.rows[shown], shown))
+    own, again = data.rows(shown), space.decode_prepared(mu)
+    if name != "table":
+        own, again = data.seen(shown), space.seen(mu)
+        np.testing.assert_allclose(values["brightness"], own.reshape(310, -1).mean(1), atol=1e-5)
+    errors = np.sqrt(np.square(own.astype(float) - again).reshape(310, -1).mean(1))
+    np.testing.assert_allclose(values["error"], errors, rtol=1e-3)
+    spread = np.cov(mu.T, bias=True) + np.diag(np.square(sigma).mean(0))
+    away = mu - mu.mean(0)
+    np.testing.assert_allclose(values["far"], np.sqrt(np.einsum("ni,ij,nj->n", away, np.linalg.inv(spread), away)), rtol=1e-3)
+    np.testing.assert_allclose(values["z2"], mu[:, 2], atol=1e-5)
+    for number, split in enumerate(names["split"]["classes"]):
+        assert set(shown[values["split"] == number]) == set(data.dataset.splits[split].all())
+    if name == "autoencoder":
+        assert {"rate", "width"}.isdisjoint(names)
+    else:
+        np.testing.assert_allclose(values["rate"], (mu**2 + sigma**2 - 1 - 2 * np.log(sigma)).sum(1) / 2, rtol=1e-3)
+        np.testing.assert_allclose(values["width"], np.exp(np.log(sigma).mean(1)), rtol=1e-3)
+    if name == "table":
+        np.testing.assert_allclose(values["column3"], data.dataset.rows[shown][:, 3], rtol=1e-5)
+        assert names["column3"]["name"] == "column 3"
+
+
+def test_a_selection_is_written_row_by_row_and_only_of_the_map(runs):
+    session = visit(runs["vae"], points=40)
+    rows = session.catalogue.shown[[7, 3, 30]]
+    chosen, mu = finished(session.selection(0, None, rows.tolist()))
+    lines = list(csv.DictReader(StringIO(written(session.catalogue, chosen, mu))))
+    assert [int(line["row"]) for line in lines] == rows.tolist()
+    assert [line["id"] for line in lines] == [session.catalogue.dataset.ids[row] for row in rows.tolist()]
+    codes = load(runs["vae"]).encode(session.catalogue.dataset.rows[rows], rows)[0]
+    np.testing.assert_allclose([[float(line[f"z{j}"]) for j in range(3)] for line in lines], codes, atol=1e-5)
+    strange = next(row for row in range(310) if row not in session.catalogue.shown)
+    with pytest.raises(Mistake, match=f"row {strange} is not on the map"):
+        finished(session.selection(0, None, [strange]))
+
+
+def test_names_with_commas_and_quotes_survive_a_table(runs):
+    catalogue = visit(runs["vae"]).catalogue
+    catalogue.dataset = replace(catalogue.dataset, ids=['a, "b"', "c\nd"], label_names=("é,", "1", "2", "3"))
+    lines = list(csv.reader(StringIO(written(catalogue, np.arange(2), np.ones((2, 1))), newline="")))
+    assert [line[1] for line in lines] == ["id", 'a, "b"', "c\nd"]

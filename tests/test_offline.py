@@ -27,6 +27,7 @@ from legato.explorer.offline import Offline, pack, places, reach, small
 from legato.explorer.points import Points
 from legato.explorer.session import Session
 from legato.explorer.sheet import LEVELS, Sheet, sheet
+from legato.explorer.worker import finished
 from legato.latent_space import LatentSpace, load
 from legato.pictures import to_bytes
 from legato.report import drag
@@ -96,6 +97,18 @@ def test_points_and_thumbnails_are_the_images_own(spaces: list[LatentSpace], fou
     shown = whole[n // columns * h :][:h, n % columns * w :][:, :w]
     original = to_bytes(data.preparation.original(stored[rows[n : n + 1]]))[0]
     assert np.abs(shown.astype(int) - original).max() <= 3
+
+
+def test_measures_are_the_explorers_to_a_half_float(spaces: list[LatentSpace], found: dict[str, Any]) -> None:
+    """Of latents the axes tell; every other that is offered is held."""
+    session = Offline([space.run.path for space in spaces[:2]], spaces[0].data(), LOAD).session
+    for model, held in enumerate(found["models"]):
+        told = [one["key"] for one in found["visit"]["models"][model]["colours"]]
+        assert list(held["qualities"]) == told
+        assert ("rate" in told) == (model == 1)
+        for key in told:
+            values = np.frombuffer(base64.b64decode(held["qualities"][key]), "<f2")
+            np.testing.assert_allclose(values, finished(session.quality(model, None, key)), rtol=1e-3, atol=1e-4)
 
 
 def test_fields_are_the_explorers(spaces: list[LatentSpace], found: dict[str, Any]) -> None:

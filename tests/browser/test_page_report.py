@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +67,25 @@ def test_16_a_report_is_one_file_and_drags(browser, written):
     file = written()
     assert file.stat().st_size < BUDGET
     drags(browser, file)
+
+
+def test_16_a_reports_points_are_coloured_pictured_and_chosen(browser, written):
+    with filed.opened(browser, written()) as page:
+        page.page.get_by_role("combobox", name="Colour of the points").select_option(label="reconstruction error")
+        assert page.page.get_by_role("group", name="Colours: reconstruction error").count() == 2
+        before = page.still_map()
+        page.page.get_by_role("button", name="thumbnails").click()
+        page.eventually(lambda: not np.array_equal(page.shot(), before), "pictures on the map")
+        page.page.get_by_role("application").first.focus()
+        page.page.keyboard.press("v")
+        with page.page.expect_download() as download:
+            page.page.get_by_role("button", name="Save as CSV").click()
+        lines = Path(download.value.path()).read_text().splitlines()
+        assert lines[0] == "row,id,label,z0,z1"
+        assert len(lines) > 500
+        _, labels = models.pictures()
+        table = np.array([[float(word) for word in line.split(",")] for line in lines[1:]])
+        assert (table[:, 2] == labels[table[:, 0].astype(int)]).all()
 
 
 def test_16_the_claims_report_is_one_file_and_drags(browser, experiment):

@@ -15,7 +15,7 @@ export function startState(models: Start): State {
     models: models.map(({ latent_dim }) => ({
       step: null, choice: latent_dim > 2 ? { kind: 'pca' } : { kind: 'axes', i: 0, j: latent_dim > 1 ? 1 : 0 }, cursor: [], camera: null,
     })),
-    selected: null, background: 'none', clouds: 1, picked: [], path: [], t: 0, spherical: false,
+    selected: null, background: 'none', clouds: 1, picked: [], only: [], dots: 1, thumbs: false, colour: 'class', range: [0, 1], path: [], t: 0, spherical: false,
     samples: { seed: 0, temperature: 1 }, tab: 'map', tour: null, theme: 'auto', keys: true,
   }
 }
@@ -76,7 +76,10 @@ export function toAddress(state: State): string {
   const plain: [string, unknown, unknown][] = [
     ['on', state.active, 0], ['compare', Number(state.compare), Number(start.compare)], ['link', state.link, 'image'],
     ['morph', state.morph === null ? '' : short(state.morph), ''], ['image', state.selected ?? '', ''], ['ground', state.background, 'none'],
-    ['clouds', short(state.clouds), '1'], ['picked', list(state.picked), ''], ['path', state.path.map(stopText).join(';'), ''],
+    ['clouds', short(state.clouds), '1'], ['picked', list(state.picked), ''], ['only', list(state.only), ''], ['dots', short(state.dots), '1'],
+    ['colour', named(state.colour), 'class'], ['range', list(state.range), '0,1'],
+    ['thumbs', Number(state.thumbs), 0],
+    ['path', state.path.map(stopText).join(';'), ''],
     ['t', short(state.t), '0'], ['arc', Number(state.spherical), 0],
     ['draw', `${state.samples.seed},${short(state.samples.temperature)}`, '0,1'], ['tab', state.tab, 'map'],
     ['tour', state.tour ?? '', ''], ['theme', state.theme, 'auto'], ['keys', Number(state.keys), 1],
@@ -113,6 +116,11 @@ export function fromAddress(address: string, models: Start): State {
   read('ground', oneOf(BACKGROUNDS), (ground) => (state.background = ground))
   read('clouds', number, (clouds) => (state.clouds = Math.max(0, clouds)))
   read('picked', numbers, (picked) => finite(picked) && (state.picked = picked))
+  read('only', numbers, (only) => finite(only) && (state.only = only))
+  read('dots', number, (dots) => (state.dots = Math.min(1, Math.max(0, dots))))
+  read('thumbs', whole, (thumbs) => (state.thumbs = thumbs === 1))
+  read('colour', nameOf, (colour) => (state.colour = colour))
+  read('range', (text) => codeOf(text, 2), ([from, to]) => from! >= 0 && to! <= 1 && from! <= to! && (state.range = [from!, to!]))
   read('path', (text) => text.split(';').map(stopOf), (stops) => (state.path = stops.filter((stop): stop is Stop => stop !== null)))
   read('t', number, (t) => (state.t = Math.min(1, Math.max(0, t))))
   read('arc', whole, (arc) => (state.spherical = arc === 1))

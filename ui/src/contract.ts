@@ -10,11 +10,15 @@ export type ModelIndex = 0 | 1
 export interface Plane { u: number[]; v: number[]; anchor: number[]; layout?: 'umap'; directions?: number[][]; stretch?: number[] }
 export type PlaneChoice = { kind: 'axes'; i: number; j: number } | { kind: 'pca' } | { kind: 'local'; at: number[] } | { kind: 'umap' }
 
+/** What the points can be coloured by: a number, or one of some classes. */
+export interface Quality { key: string; name: string; unit: string; group: 'data' | 'model' | 'latents'; classes: string[] | null }
+
 export interface ModelInfo {
   title: string; recipe: string; sentence: string; words: Record<string, unknown>
   latent_dim: number; has_density: boolean; prior_was_trained: boolean
   snapshots: number[]; total: number; state: 'training' | 'finished' | 'stopped'; ready: boolean
   mean: number[]; std: number[]; noise: number[]
+  colours?: Quality[]
 }
 export interface Visit {
   version: 1; legato: string
@@ -55,10 +59,13 @@ export interface Backend {
   dimensions(model: ModelIndex, step: number | null): Promise<Dimension[]>
   curves(model: ModelIndex, after: number): Promise<Curves>
   image(row: number): string // an address for an <img>
+  thumbnails(rows: number[]): Promise<Tile[]> // small pictures of images, at most 256
   row(row: number): Promise<Tile> // a row of the source, in the units of what is decoded
   encode(picture: Blob): Promise<{ models: Encoded[]; image: string }>
   code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
   mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>
+  quality(model: ModelIndex, step: number | null, key: string): Promise<Float32Array> // of every shown image, in the points' order
+  selection(model: ModelIndex, step: number | null, rows: number[]): Promise<Blob> // CSV: row, id, label, code
   find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }>
   gif(model: ModelIndex, step: number | null, stops: Code[], spherical: boolean, frames: number): Promise<Blob>
   /** The cursor: at most one request under way for each model, the newest wins, stale answers never reach `draw`. */
@@ -84,6 +91,11 @@ export interface State {
   background: Background
   clouds: number // 0: none; k: at k σ, 1 is axis scale
   picked: number[] // classes in colour, when there are more than nine
+  only: number[] // classes whose points are shown, 65535 those without one; none: all are
+  colour: string // what the points are coloured by: 'class', 'none', or a quality's key
+  range: [number, number] // of a quality, the shares of the points between which they are shown, 0 … 1
+  thumbs: boolean // whether pictures lie on the map, as many as there is room for
+  dots: number // how opaque the points are, 0 … 1
   path: Stop[]
   t: number // 0 … 1 along the path
   spherical: boolean
@@ -109,6 +121,8 @@ export interface Core {
 
   /** Moves a cursor and decodes there; with `link: 'z'` the other one's too. `settled`: the hand has let go. */
   moveTo(model: ModelIndex, z: ArrayLike<number>, settled?: boolean): void
+  /** The same by a person's hand: with `link: 'image'` and both maps shown, the other cursor goes to its code of the image nearest to z. */
+  lead(model: ModelIndex, z: ArrayLike<number>, settled?: boolean): void
   /** Selects an image: every model's cursor goes to its own code of it. */
   select(row: number | null): Promise<void>
   /** Changes the state, keeps the address, and redraws what depends on it. */

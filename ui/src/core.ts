@@ -3,6 +3,7 @@
 import { fromAddress, toAddress } from './address'
 import type { Backend, Code, Core, Encoded, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
 import { Bell, Delays, throttled, Voice, type Event, type Listener } from './events'
+import { Follow, type Followed } from './follow'
 import { History } from './history'
 import { Near } from './near'
 import { boundsOf } from './map/camera'
@@ -39,6 +40,7 @@ export class ViewerCore implements Core {
   readonly #history = new History()
   readonly #near: Near
   readonly #preview: Preview
+  readonly #follow: Follow
   readonly #turn: number[]
   readonly #leave: AbortController[]
   readonly #shown: (Code | null)[] // what each tile is decoded from
@@ -66,6 +68,7 @@ export class ViewerCore implements Core {
     this.laying = visit.models.map(() => false)
     this.#near = new Near((m) => this.#locate(m))
     this.#preview = new Preview(backend)
+    this.#follow = new Follow(this, (model, z) => this.#put(model, z), (error) => this.complain(error))
     backend.onCursor = (...drawn) => this.#draw(...drawn)
     backend.onConnection = (open) => this.#connect(open)
     backend.onVisit = (model) => this.#visitChanged(model)
@@ -79,7 +82,20 @@ export class ViewerCore implements Core {
   on(event: Event, listener: Listener): () => void { return this.#bell.on(event, listener) }
   along(t: number): number[] | null { return between(this.state.path.map((stop) => stop.z), t, this.state.spherical) }
 
+  /** The image that the other model's cursor is at, while a hand leads this one's. */
+  get followed(): Followed | null { return this.#follow.followed }
+
   moveTo(model: ModelIndex, z: ArrayLike<number>, settled = false): void {
+    this.#follow.stop()
+    this.#goTo(model, z, settled)
+  }
+
+  lead(model: ModelIndex, z: ArrayLike<number>, settled = false): void {
+    this.#goTo(model, z, settled)
+    this.#follow.lead(model, z)
+  }
+
+  #goTo(model: ModelIndex, z: ArrayLike<number>, settled: boolean): void {
     if (!this.#moving) this.#history.keep(this.state, 'cursor')
     this.#moving = !settled
     this.#put(model, Array.from(z))
@@ -90,6 +106,7 @@ export class ViewerCore implements Core {
 
   async select(row: number | null): Promise<void> {
     this.foreign = null
+    this.#follow.stop()
     this.encoded.fill(null) // the former image's: the new one's code is still to come
     this.change({ selected: row })
     if (row !== null) await this.#readSelected(true)
@@ -160,6 +177,7 @@ export class ViewerCore implements Core {
       this.change({ selected: null })
       this.encoded.fill(null)
       this.foreign = foreign
+      this.#follow.stop()
       foreign.models.forEach((code, m) => this.#put(m as ModelIndex, code.mu))
       this.#moving = false
       this.#changed()
@@ -226,6 +244,7 @@ export class ViewerCore implements Core {
 
   #become(next: State): void {
     const before = this.state
+    this.#follow.stop()
     this.state = next
     for (const m of this.indices) {
       const [was, is] = [before.models[m]!, next.models[m]!]
@@ -335,6 +354,7 @@ export class ViewerCore implements Core {
     const [{ step }, z] = [this.state.models[m]!, this.#shown[m]]
     if (!z || !this.visit.models[m]!.ready || !this.connected) return
     this.located[m] = await this.backend.locate(m, step, z, 5).catch(() => null)
+    this.#follow.located(m, this.located[m]?.rows[0])
     this.#bell.ring('located', m)
     if (!this.#moving && m === this.state.active) this.#voice.say(this.describe(m), true)
   }

@@ -27,7 +27,9 @@ function act(core: ViewerCore, key: string): boolean {
   if (ground) core.change({ background: state.background === ground ? 'none' : ground })
   else if (key === 'c' && core.visit.models.length > 1) core.change({ compare: !state.compare })
   else if (key === 'l') core.change({ clouds: state.clouds > 0 ? 0 : 1 })
-  else if (key === 'r') core.moveTo(state.active, state.models[state.active]!.cursor.map(() => 0), true)
+  else if (key === 't' && core.visit.data.image) core.change({ thumbs: !state.thumbs })
+  else if (key === 'o') core.change({ dots: state.dots > 0 ? 0 : 1 })
+  else if (key === 'r') core.lead(state.active, state.models[state.active]!.cursor.map(() => 0), true)
   else if (key === '[' || key === ']') void core.select(next(core, key === ']' ? 1 : -1))
   else if (key === 'a' || key === 'b') core.change({ path: withEnd(state.path, stopHere(core), key) })
   else return false

@@ -60,6 +60,7 @@ export class SocketBackend implements Backend {
   }
 
   image(row: number): string { return this.#http.address(`image/${row}.png`).href }
+  async thumbnails(rows: number[]): Promise<Tile[]> { return tilesOf(await this.#http.bytes('thumbnails', { rows })) }
   async row(row: number): Promise<Tile> { return tilesOf(await this.#http.load(`row/${row}`))[0]! }
   encode(picture: Blob): Promise<{ models: Encoded[]; image: string }> {
     const most = this.#visit?.limits.upload_bytes ?? Infinity
@@ -68,6 +69,10 @@ export class SocketBackend implements Backend {
   }
   code(row: number, step: Step[]) { return this.#http.post<{ models: Encoded[]; label: number; id: string }>('code', { row, step }) }
   mean(model: ModelIndex, step: Step, rows: number[]) { return this.#http.post<{ mu: number[] }>('mean', { model, step, rows }) }
+  async quality(model: ModelIndex, step: Step, key: string): Promise<Float32Array> {
+    return new Float32Array(await this.#http.bytes('quality', { model, step, key }))
+  }
+  selection(model: ModelIndex, step: Step, rows: number[]): Promise<Blob> { return this.#http.blob('selection.csv', { model, step, rows }) }
   find(text: string) { return this.#http.read<{ rows: number[]; ids: string[]; labels: number[] }>(`find?q=${encodeURIComponent(text)}`) }
   gif(model: ModelIndex, step: Step, stops: Code[], spherical: boolean, frames: number): Promise<Blob> {
     return this.#http.blob('path.gif', { model, step, stops: stops.map((stop) => Array.from(stop)), spherical, frames })

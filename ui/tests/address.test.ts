@@ -6,7 +6,7 @@ const two = [{ latent_dim: 2 }, { latent_dim: 2 }]
 const f32 = (values: number[]): number[] => Array.from(Float32Array.from(values), (value) => Number(value.toPrecision(7)))
 
 const full: State = {
-  active: 1, compare: false, link: 'z', morph: 0.25,
+  active: 1, compare: false, link: 'z', morph: 0.25, only: [3, 65535], dots: 0.35, thumbs: true, colour: 'column3', range: [0.25, 0.99],
   models: [
     { step: 300, choice: { kind: 'axes', i: 1, j: 0 }, cursor: f32([0.31, -1.2]), camera: { a: 0.5, b: -2, scale: 81.25 } },
     { step: null, choice: { kind: 'local', at: [0.5, 1] }, cursor: f32([1e-7, 12345.678]), camera: null },

@@ -68,7 +68,7 @@ describe('the cursor of a layout', () => {
       state: { selected, models: [{ cursor: [0, 0, 0] }] }, encoded: [mu && { mu, sigma: [] }], located: [{ rows: [nearest] }],
       select: (to: number) => (chosen.push(to), Promise.resolve()),
     }
-    return { snapping: new Snapping(core as unknown as ViewerCore, 0, () => new Finder(points, 100)), chosen }
+    return { snapping: new Snapping(core as unknown as ViewerCore, 0, () => new Finder(points, 100), () => true), chosen }
   }
 
   it('is at what lies nearest, unless it is on the selected image', () => {

@@ -68,6 +68,13 @@ class Question:
                 return word
         raise Mistake(f"`{name}` must be one of {', '.join(known)}")
 
+    def text(self, name: str) -> str:
+        """Some text."""
+        value = self._content.get(name)
+        if not isinstance(value, str):
+            raise Mistake(f"`{name}` must be text")
+        return value
+
     def numbers(self, name: str, count: int | None = None) -> NDArray[np.float64]:
         """A list of finite numbers, `count` of them."""
         return _numbers(name, self._content.get(name), count)

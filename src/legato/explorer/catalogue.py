@@ -19,10 +19,12 @@ from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.explorer.points import ROWS
+from legato.explorer.tiles import thumbnails
 from legato.pictures import to_pillow
 
 FOUND = 200  # rows that one search gives
 SEED = 0
+THUMBNAIL = 40  # pixels of its longer side, at most
 
 
 class Catalogue:
@@ -79,6 +81,12 @@ class Catalogue:
         if len(self.dataset.shape) != 3:
             raise Mistake("the source is a table: its rows are no pictures")
         return png(self.original(row))
+
+    def thumbnails(self, rows: list[int]) -> bytes:
+        """Small pictures of chosen images, as tiles. Raises `Mistake` where there are none."""
+        if len(self.dataset.shape) != 3:
+            raise Mistake("the source is a table: its rows are no pictures")
+        return thumbnails(self.prepared.seen(self.rows(rows)), THUMBNAIL)
 
     def original(self, row: int) -> Floats:
         """A row of the source (1, *shape) in the units of what is decoded. Raises `Mistake` where there is none."""

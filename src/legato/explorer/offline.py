@@ -24,6 +24,7 @@ from legato.explorer.landscape import KINDS
 from legato.explorer.models import Loader, Member
 from legato.explorer.planes import Plane
 from legato.explorer.points import Points
+from legato.explorer.qualities import offered
 from legato.explorer.session import Session
 from legato.explorer.sheet import Bytes, sheet
 from legato.explorer.tiles import rgba
@@ -81,7 +82,8 @@ class Offline:
         del found["limits"]["no_umap"]
         found["data"] |= {"shown": shown, "sampled": shown < found["data"]["rows"]}
         for model in found["models"]:
-            model |= {"snapshots": [], "state": "finished"}
+            told = [one for one in model["colours"] if one["group"] != "latents"]
+            model |= {"snapshots": [], "state": "finished", "colours": told}
         for model, title in zip(found["models"], self.titles, strict=False):
             model["title"] = title
         return found
@@ -104,8 +106,15 @@ class Offline:
             "points": base64.b64encode(points.pack()).decode(),
             "fields": fields,
             "dimensions": finished(self.session.dimensions(model, None)),
+            "qualities": self._qualities(model),
         }
         return plane, extent, found
+
+    def _qualities(self, model: int) -> dict[str, str]:
+        """What the shown points can be coloured by, in half floats; of latents the map's own axes tell."""
+        known = [one.key for one in offered(self.session.member(model).blank, self.session.catalogue) if one.group != "latents"]
+        found = {key: finished(self.session.quality(model, None, key, SHOWN)) for key in known}
+        return {key: base64.b64encode(values.astype("<f2").tobytes()).decode() for key, values in found.items()}
 
     def _atlas(self, model: int, plane: Plane, extent: Extent) -> dict[str, Any]:
         """As many tiles as fit the model's share of the budget, as exact as then fits."""

@@ -28,13 +28,16 @@ from legato.explorer.fields import Grid
 from legato.explorer.landscape import KINDS
 from legato.explorer.layout import Layouts
 from legato.explorer.points import Points
+from legato.explorer.selection import written
 from legato.explorer.session import DECODE, UPLOAD, Session
 from legato.explorer.uploads import as_row
 from legato.explorer.worker import FIELD, MAP, NEAR, TILES, Slices, Worker
 
 T = TypeVar("T")
 JSON = 1 << 20  # bytes of a question
+ROWS_JSON = 16 << 20  # of one that names chosen images
 PLANES = ("axes", "pca", "local", "umap")
+MOST_CHOSEN = 1_000_000  # rows of a table
 MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES = 200, 10_000, 32, 1_000
 LATENTS = 65_536
 PATIENCE = 0.2  # seconds after which we look whether the page still waits
@@ -55,6 +58,7 @@ class Routes:
         asked = {
             "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
+            "selection.csv": self.selection, "quality": self.quality, "thumbnails": self.thumbnails,
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
@@ -160,6 +164,20 @@ class Routes:
         job = self.session.mean(*_place(asked), asked.wholes("rows", MOST_ROWS))
         return JSONResponse({"mu": (await self._job(request, TILES, job)).tolist()})
 
+    async def quality(self, request: Request) -> Response:
+        """What every shown image is coloured by."""
+        asked = await _question(request)
+        values = await self._job(request, FIELD, self.session.quality(*_place(asked), asked.text("key")))
+        return _bytes(values.astype("<f4").tobytes())
+
+    async def selection(self, request: Request) -> Response:
+        """Chosen images as a table."""
+        asked = Question.read(await read(request, ROWS_JSON))
+        job = self.session.selection(*_place(asked), asked.wholes("rows", MOST_CHOSEN))
+        rows, mu = await self._job(request, TILES, job)
+        table = await asyncio.to_thread(written, self.session.catalogue, rows, mu)
+        return Response(table, media_type="text/csv; charset=utf-8")
+
     async def path(self, request: Request) -> Response:
         """A path through latent space as an animation."""
         asked = await _question(request)
@@ -181,6 +199,11 @@ class Routes:
         """An image of the source."""
         content = await asyncio.to_thread(self.session.catalogue.png, request.path_params["row"])
         return Response(content, media_type="image/png")
+
+    async def thumbnails(self, request: Request) -> Response:
+        """Small pictures of many images."""
+        rows = (await _question(request)).wholes("rows", DECODE)
+        return _bytes(await asyncio.to_thread(self.session.catalogue.thumbnails, rows))
 
     async def row(self, request: Request) -> Response:
         """A row of the source as decoded ones are told."""

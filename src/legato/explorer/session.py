@@ -27,7 +27,9 @@ from legato.explorer.layout import obstacle
 from legato.explorer.models import Member, titles
 from legato.explorer.planes import UMAP, Plane, axes, leading, local
 from legato.explorer.points import Points, placed, project
+from legato.explorer.qualities import of_codes, of_rows, offered
 from legato.explorer.recent import Recent
+from legato.explorer.selection import places
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
 
@@ -45,6 +47,7 @@ class Session:
     def __init__(self, members: Sequence[Member], catalogue: Catalogue) -> None:
         self.members, self.catalogue = list(members), catalogue
         self._codes: Recent[Encoding] = Recent(lambda encoding: encoding.nbytes, KEPT)
+        self._qualities: Recent[Floats] = Recent(lambda values: values.nbytes, KEPT)
         self._landscapes: Recent[Landscape] = Recent(lambda landscape: landscape.codes.mu.nbytes, KEPT)
 
     def member(self, model: int) -> Member:
@@ -57,7 +60,8 @@ class Session:
         """What the page is told first; nothing but some hundred images is encoded for it."""
         models = []
         for model, (member, title) in enumerate(zip(self.members, titles(self.members), strict=True)):
-            models.append({**member.to_json(title), **(yield from self._moments_of(model))})
+            colours = [quality.to_json() for quality in offered(member.blank, self.catalogue)]
+            models.append({**member.to_json(title), **(yield from self._moments_of(model)), "colours": colours})
         limits = {"upload_bytes": UPLOAD, "decode": DECODE, "no_umap": obstacle(len(self.catalogue.shown))}
         data = self.catalogue.to_json()
         return {"version": 1, "legato": __version__, "data": data, "models": models, "limits": limits}
@@ -173,6 +177,26 @@ class Session:
         chosen = self.catalogue.rows(rows)
         mu, _ = yield from encoded(self.member(model).at(step), self.catalogue.dataset.rows, chosen)
         return np.asarray(mu.mean(0, dtype=np.float64))
+
+    def selection(self, model: int, step: Step, rows: list[int]) -> Slices[tuple[NDArray[np.int64], Floats]]:
+        """Chosen images of the map and their codes' means (n, d). Raises `Mistake` for one that is not on the map."""
+        chosen = self.catalogue.rows(rows)
+        at = places(self.catalogue.shown, chosen)
+        return chosen, (yield from self.codes(model, step)).mu[at]
+
+    def quality(self, model: int, step: Step, key: str, most: int | None = None) -> Slices[Floats]:
+        """One of `offered` of the first `most` images on the map, or of all, (n,), in order; a class by its number, or -1."""
+        member, most = self.member(model), len(self.catalogue.shown) if most is None else most
+        known = [quality.key for quality in offered(member.blank, self.catalogue)]
+        if key not in known:
+            raise Mistake(f"`key` must be one of {', '.join(known)}")
+        place, space = (model, member.key(step), key, most), member.at(step)
+        if (found := self._qualities.known(place)) is not None:
+            return found
+        codes = yield from self.codes(model, step)
+        read = of_codes(key, codes)
+        values = (yield from of_rows(key, space, self.catalogue, codes, most)) if read is None else read[:most]
+        return self._qualities.get(place, lambda: values)
 
     def codes(self, model: int, step: Step) -> Slices[Codes]:
         """The posteriors of the shown images, encoded once."""

@@ -10,6 +10,7 @@ import struct
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from legato.data.preparation import Floats
 from legato.explorer.frames import RGBA, VALUES, Picture
@@ -32,6 +33,16 @@ def drawn(decoded: Floats) -> Picture:
         return Picture(VALUES, 1, decoded.shape[1], 1, decoded.astype("<f4").tobytes())
     pixels = rgba(decoded)[0]
     return Picture(RGBA, 4, pixels.shape[1], pixels.shape[0], pixels.tobytes())
+
+
+def thumbnails(images: Floats, most: int) -> bytes:
+    """Pictures (n, C, H, W) in [0, 1] as `packed` tells them, none larger than `most` pixels to a side."""
+    whole = np.where(np.isfinite(images), images, np.float32(0))
+    pictures = [tile.convert("RGBA") for tile in to_pillow(whole)]
+    share = min(1.0, most / max(pictures[0].size))
+    w, h = (max(1, round(side * share)) for side in pictures[0].size)
+    pixels = [np.asarray(one if share == 1 else one.resize((w, h), Image.Resampling.BOX)).tobytes() for one in pictures]
+    return HEADER.pack(len(pictures), w, h, 4, RGBA, 0) + bytes(len(pictures) + -len(pictures) % 4) + b"".join(pixels)
 
 
 def packed(decoded: Floats) -> bytes:

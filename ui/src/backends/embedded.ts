@@ -13,6 +13,7 @@ export interface EmbeddedModel {
   atlas: Sheet & { rows: number; failed: number[] } // tile (i, j) at column i from a0 and row j from b0
   fields: Record<FieldKind, Packed>
   dimensions: Dimension[]
+  qualities?: Record<string, string> // base64 of half floats, one for each point
 }
 export interface Embedded {
   visit: Visit

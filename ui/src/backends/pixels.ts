@@ -16,10 +16,16 @@ export function pixelsOf(image: HTMLImageElement): Uint8ClampedArray {
   return context.getImageData(0, 0, canvas.width, canvas.height).data
 }
 
-/** The n-th picture of a sheet as an address of its own. */
-export function cut(image: CanvasImageSource, { columns, width, height }: Sheet, n: number): string {
+function cutOut(image: CanvasImageSource, { columns, width, height }: Sheet, n: number): HTMLCanvasElement {
   const canvas = document.createElement('canvas')
   ;[canvas.width, canvas.height] = [width, height]
   canvas.getContext('2d')!.drawImage(image, (n % columns) * width, Math.floor(n / columns) * height, width, height, 0, 0, width, height)
-  return canvas.toDataURL('image/png')
+  return canvas
 }
+
+/** The n-th picture of a sheet as an address of its own. */
+export const cut = (image: CanvasImageSource, sheet: Sheet, n: number): string => cutOut(image, sheet, n).toDataURL('image/png')
+
+/** And as pixels. */
+export const piece = (image: CanvasImageSource, sheet: Sheet, n: number): Uint8ClampedArray =>
+  cutOut(image, sheet, n).getContext('2d')!.getImageData(0, 0, sheet.width, sheet.height).data

@@ -1,11 +1,12 @@
 // The backend of a report: what a file holds of a visit, without a server. Models of two latents, so that the plane is all of z.
 import type { Backend, Code, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Tile, Visit } from '../contract'
-import { pointsOf } from '../frames'
+import { failed, pointsOf } from '../frames'
+import { halfToFloat } from '../map/clouds'
 import { Atlas } from './atlas'
 import { bytesOf, extentOf, valuesOf, type Embedded, type EmbeddedModel } from './embedded'
 import { resampled, valueAt, type Measured } from './fields'
 import { Known } from './known'
-import { cut, pictureOf, pixelsOf } from './pixels'
+import { cut, piece, pictureOf, pixelsOf } from './pixels'
 
 const ELSEWHERE = 'this needs the live page: legato explore RUN'
 const NO_PICTURE = 'data:image/svg+xml,%3Csvg xmlns="http://www.w3.org/2000/svg" width="28" height="28"%3E%3Crect width="28" height="28" fill="%23999" opacity=".35"/%3E%3C/svg%3E'
@@ -28,7 +29,7 @@ export class TileBackend implements Backend {
   }
 
   protected constructor(
-    protected readonly embedded: Embedded, protected readonly models: Model[], private readonly thumbnails: CanvasImageSource,
+    protected readonly embedded: Embedded, protected readonly models: Model[], private readonly small: CanvasImageSource,
   ) {
     this.#nth = new Map(embedded.thumbnails.rows.map((row, n) => [row, n]))
   }
@@ -62,11 +63,19 @@ export class TileBackend implements Backend {
   image(row: number): string {
     const n = this.#nth.get(row)
     if (n === undefined) return NO_PICTURE
-    const known = this.#thumbnail.get(n) ?? cut(this.thumbnails, this.embedded.thumbnails, n)
+    const known = this.#thumbnail.get(n) ?? cut(this.small, this.embedded.thumbnails, n)
     this.#thumbnail.set(n, known)
     return known
   }
 
+  async thumbnails(rows: number[]): Promise<Tile[]> {
+    const { width, height } = this.embedded.thumbnails
+    return rows.map((row) => {
+      const n = this.#nth.get(row)
+      if (n === undefined) return failed('no picture of it is in this file', width, height)
+      return { width, height, rgba: piece(this.small, this.embedded.thumbnails, n), values: null, failed: null }
+    })
+  }
   row(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
   encode(_picture: Blob): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
   gif(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
@@ -82,6 +91,23 @@ export class TileBackend implements Backend {
   async mean(model: ModelIndex, _step: number | null, rows: number[]): Promise<{ mu: number[] }> {
     const codes = rows.map((row) => this.models[model]!.known.code(row)?.mu).filter((mu): mu is number[] => mu !== undefined)
     return { mu: [0, 1].map((j) => codes.reduce((sum, mu) => sum + mu[j]!, 0) / codes.length) }
+  }
+
+  async quality(model: ModelIndex, _step: number | null, key: string): Promise<Float32Array> {
+    const packed = this.embedded.models[model]!.qualities?.[key]
+    if (packed === undefined) throw new Error(ELSEWHERE)
+    return Float32Array.from(new Uint16Array(bytesOf(packed).buffer), halfToFloat)
+  }
+
+  /** As selection.py writes it; ids are known of the images with a thumbnail. */
+  async selection(model: ModelIndex, _step: number | null, rows: number[]): Promise<Blob> {
+    const { known } = this.models[model]!
+    const { ids } = this.embedded.thumbnails
+    const lines = rows.map((row) => {
+      const label = this.embedded.visit.data.labels?.[known.points.label[known.placeOf(row)!]!] ?? ''
+      return [row, quoted(ids[this.#nth.get(row) ?? -1] ?? ''), quoted(label), ...known.code(row)!.mu.map((value) => Number(value.toPrecision(9)))].join()
+    })
+    return new Blob([['row,id,label,z0,z1', ...lines, ''].join('\n')], { type: 'text/csv' })
   }
 
   async find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }> {
@@ -101,6 +127,8 @@ export class TileBackend implements Backend {
 
   protected tile(model: ModelIndex, z: Code): Tile { return this.models[model]!.atlas.at(z[0]!, z[1]!) }
 }
+
+const quoted = (text: string): string => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)
 
 function modelOf(embedded: EmbeddedModel, pixels: Uint8ClampedArray, { std, noise }: { std: number[]; noise: number[] }): Model {
   const extent = extentOf(embedded.extent)

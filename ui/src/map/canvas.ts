@@ -9,6 +9,7 @@ export const MOST = 20000
 export class CanvasRenderer implements Renderer {
   readonly kind = 'Canvas2D'
   readonly drawsClouds = false
+  readonly unfinished = false
   readonly clouds = 0
   readonly #context: CanvasRenderingContext2D
 
@@ -37,17 +38,20 @@ export class CanvasRenderer implements Renderer {
   }
 
   #points(scene: Scene, frame: Frame): void {
+    if (!frame.opacity) return
     const size = frame.dot
+    this.#context.globalAlpha = frame.opacity
     let last = -1
     for (let i = 0; i < Math.min(scene.n, frame.shown, MOST); i++) {
       const { x, y } = spotOf(scene, frame, i)
-      if (x < -size || y < -size || x > frame.width + size || y > frame.height + size) continue
+      if (!scene.colours[4 * i + 3] || x < -size || y < -size || x > frame.width + size || y > frame.height + size) continue
       const [r, g, b, a] = scene.colours.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number]
       const key = ((r * 256 + g) * 256 + b) * 256 + a
       if (key !== last) this.#context.fillStyle = css([r, g, b], a / 255)
       last = key
       this.#context.fillRect(x - size / 2, y - size / 2, size, size)
     }
+    this.#context.globalAlpha = 1
   }
 }
 

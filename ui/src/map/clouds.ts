@@ -46,6 +46,10 @@ export function grainOf(cov: Uint16Array, scale: number): number {
   return Math.min(12, Math.max(2, Math.floor((small * scale) / 2)))
 }
 
+const BRIGHT = 1.6
+/** How many clouds typically lie on one another, by the gain. */
+export const layersOf = (gain: number): number => BRIGHT / gain
+
 /** 1 over how many clouds typically lie on one another, from 500 points (their order is random). */
 export function gainOf(points: Points, k: number): number {
   const m = Math.min(points.n, 500)
@@ -59,5 +63,5 @@ export function gainOf(points: Points, k: number): number {
       layers += Math.exp((-0.5 * (bb * x * x - 2 * ab * x * y + aa * y * y)) / (det * k * k))
     }
   }
-  return 1.6 / Math.max(1, ((layers / Math.max(m, 1) - 1) * points.n) / m + 1)
+  return BRIGHT / Math.max(1, ((layers / Math.max(m, 1) - 1) * points.n) / m + 1)
 }

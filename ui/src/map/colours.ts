@@ -16,7 +16,8 @@ export const MOST_CLASSES = 10
 export const MOST_PICKED = 8
 
 const ink = (dark: boolean): Rgb => (dark ? [232, 235, 240] : [27, 31, 39])
-const grey = (dark: boolean): Rgb => (dark ? [120, 128, 140] : [150, 157, 168])
+/** The colour of what has no class, or none of its own. */
+export const unclassed = (dark: boolean): Rgb => (dark ? [120, 128, 140] : [150, 157, 168])
 
 /** A colour for each of n classes; beyond ten only the picked ones have a colour of their own. */
 export function classColours(n: number, picked: readonly number[], dark: boolean): Rgb[] {
@@ -24,16 +25,19 @@ export function classColours(n: number, picked: readonly number[], dark: boolean
   const few = [...OKABE_ITO.map(rgbOf), ink(dark)]
   if (n <= few.length) return few.slice(0, n)
   if (n <= MOST_CLASSES) return [...muted, ink(dark)].slice(0, n)
-  const colours = Array.from({ length: n }, () => grey(dark))
+  const colours = Array.from({ length: n }, () => unclassed(dark))
   picked.slice(0, MOST_PICKED).forEach((label, i) => label < n && (colours[label] = few[i]!))
   return colours
 }
 
-/** rgba of every point: its class's colour (`ink` without classes), fading with its distance from the plane. */
-export function pointColours(label: Uint16Array, off: Uint8Array, classes: Rgb[], dark: boolean, fades: boolean): Uint8Array {
+/** rgba of every point: its class's colour (`ink` without classes), fading with its distance from the plane; of classes that are not
+ *  among `only`, where any are, nothing. */
+export function pointColours(label: Uint16Array, off: Uint8Array, classes: Rgb[], dark: boolean, fades: boolean, only: readonly number[] = []): Uint8Array {
   const rgba = new Uint8Array(4 * label.length)
-  const none = classes.length ? grey(dark) : ([86, 138, 196] as Rgb)
+  const kept = new Set(only)
+  const none = classes.length ? unclassed(dark) : ([86, 138, 196] as Rgb)
   for (let i = 0; i < label.length; i++) {
+    if (kept.size && !kept.has(label[i]!)) continue
     const colour = classes[label[i]!] ?? none
     rgba[4 * i] = colour[0]
     rgba[4 * i + 1] = colour[1]

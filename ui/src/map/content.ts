@@ -7,6 +7,7 @@ import { classColours, pointColours } from './colours'
 import type { Inks } from './overlay'
 import { Finder } from './picking'
 import { emptyScene } from './scene'
+import { classesOf, shaded, type Shade } from './shade'
 
 export class Content {
   readonly scene = emptyScene()
@@ -18,6 +19,7 @@ export class Content {
   dark = false
   #other: Points | null = null
   #coloured = ''
+  #shade: Shade | null = null
   #gain = { key: '', value: 1 }
 
   constructor(private readonly core: ViewerCore, private readonly model: ModelIndex) {}
@@ -45,16 +47,22 @@ export class Content {
   }
 
   /** Colours the points anew where the classes in colour or the theme changed. */
-  colour(): void {
+  colour(shade: Shade | null): void {
     const { points, dark } = this
-    const { picked } = this.core.state
-    const key = `${picked} ${dark}`
-    if (!points || key === this.#coloured) return
-    this.#coloured = key
-    const classes = classColours(this.core.visit.data.labels?.length ?? 0, picked, dark)
-    this.scene.colours = pointColours(points.label, points.off, classes, dark, this.core.visit.models[this.model]!.latent_dim > 2)
+    const { picked, only, colour, range } = this.core.state
+    const key = `${picked} ${only} ${dark} ${colour} ${range}`
+    if (!points || (key === this.#coloured && shade === this.#shade)) return
+    ;[this.#coloured, this.#shade] = [key, shade]
+    const names = shade?.quality.classes ?? this.core.visit.data.labels ?? []
+    const label = shade?.quality.classes ? classesOf(shade.values) : points.label
+    const classes = colour === 'none' ? [] : classColours(names.length, picked, dark)
+    const rgba = pointColours(label, points.off, classes, dark, this.core.visit.models[this.model]!.latent_dim > 2, only)
+    this.scene.colours = shade && !shade.quality.classes ? shaded(rgba, shade, range, dark) : rgba
     this.scene.version.colours++
   }
+
+  /** Whether the i-th point is shown: hidden ones have no colour. */
+  shows(i: number): boolean { return this.scene.colours[4 * i + 3] !== 0 }
 
   /** The colours around the element: in a report the page has its own. */
   theme(element: Element): void {

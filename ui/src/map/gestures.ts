@@ -7,11 +7,18 @@ export interface Means {
   pan(dx: number, dy: number): void
   zoom(spot: Spot, factor: number): void
   lasso(spots: Spot[], done: boolean): void
+  lassoes(): boolean // whether a drag draws a lasso without Shift
   point(spot: Spot | null): void
   menu(spot: Spot): void
 }
 type Mode = 'undecided' | 'drag' | 'pan' | 'lasso' | 'two'
 const FAR = 4 // pixels before a press is a drag
+
+/** Where the map's own corner lies in the window: inside the border, which the element's box counts in. */
+export function originOf(element: Element): Spot {
+  const { left, top } = element.getBoundingClientRect()
+  return { x: left + element.clientLeft, y: top + element.clientTop }
+}
 
 /** Listens on the element until the returned function is called. */
 export function listen(element: HTMLElement, means: Means): () => void {
@@ -22,8 +29,8 @@ export function listen(element: HTMLElement, means: Means): () => void {
   let lasso: Spot[] = []
   let space = false
   const spotOf = (event: MouseEvent): Spot => {
-    const box = element.getBoundingClientRect()
-    return { x: event.clientX - box.left, y: event.clientY - box.top }
+    const { x, y } = originOf(element)
+    return { x: event.clientX - x, y: event.clientY - y }
   }
 
   function press(event: PointerEvent): void {
@@ -32,7 +39,7 @@ export function listen(element: HTMLElement, means: Means): () => void {
     down.set(event.pointerId, spotOf(event))
     start = last = spotOf(event)
     if (down.size === 2) mode = 'two'
-    else mode = space || event.button === 1 ? 'pan' : event.shiftKey ? 'lasso' : 'undecided'
+    else mode = space || event.button === 1 ? 'pan' : event.shiftKey || means.lassoes() ? 'lasso' : 'undecided'
     lasso = mode === 'lasso' ? [start] : []
   }
 
@@ -69,6 +76,7 @@ export function listen(element: HTMLElement, means: Means): () => void {
   function cancel(event: PointerEvent): void {
     down.delete(event.pointerId)
     if (mode === 'lasso') means.lasso([], true)
+    else if (mode === 'drag') means.drag(last, true)
     mode = 'undecided'
   }
 

@@ -3,48 +3,52 @@
 import type { Camera, Extent } from '../contract'
 import { seen } from './camera'
 import { grainOf } from './clouds'
+import { Pace, SLICE } from './pace'
 import type { Renderer } from './renderer'
 import type { Frame, Picture, Scene } from './scene'
 import { CLOUD, PICTURE, POINT } from './shaders'
 
 type Gl = WebGL2RenderingContext
 interface Program { use(): void; at(name: string): WebGLUniformLocation | null }
-// ms for a frame of clouds; `?patient` in the page's address: however long, so that a test's picture hangs on no clock.
-const SLOW = new URLSearchParams(globalThis.location?.search).has('patient') ? Infinity : 50
-const PROBE = 256 // clouds that are timed before more are drawn; where no more than these are quick enough, none are
+// `?patient` in the page's address: however long clouds take, so that a test's picture hangs on no clock.
+const PATIENT = new URLSearchParams(globalThis.location?.search).has('patient')
+interface Sum { key: string; pace: Pace; grain: number; width: number; height: number; extent: Extent; into: WebGLTexture }
 
 export class GlRenderer implements Renderer {
   readonly kind = 'WebGL2'
   readonly floatBlend: boolean
-  cloudMs = 0
-  clouds = Infinity // how many are drawn: the first of a random order where all are too slow
   disposed = false
   readonly #programs: Record<'picture' | 'cloud' | 'point', Program>
   readonly #buffers: Record<'xy' | 'other' | 'cov' | 'colours', WebGLBuffer>
   readonly #pointArrays: WebGLVertexArrayObject
   readonly #cloudArrays: WebGLVertexArrayObject
   readonly #bare: WebGLVertexArrayObject
-  readonly #textures: Record<'ground' | 'veil' | 'clouds', WebGLTexture>
+  readonly #textures: Record<'ground' | 'veil', WebGLTexture>
+  #spare: WebGLTexture // clouds are added up here while the former sum is shown
   readonly #sums: WebGLFramebuffer
   readonly #uploaded = { points: 0, colours: 0, ground: 0, veil: 0 }
-  #summed: { extent: Extent; share: number } | null = null
-  #judged = '' // what was last summed up, or found too slow for that
+  #shown: Sum | null = null
+  #warm = false
+  #sum: Sum | null = null // the one that is added up, or was last
 
   constructor(readonly canvas: HTMLCanvasElement, private readonly gl: Gl) {
     this.floatBlend = gl.getExtension('EXT_color_buffer_float') !== null && gl.getExtension('EXT_float_blend') !== null
     this.#programs = { picture: compile(gl, PICTURE), cloud: compile(gl, CLOUD), point: compile(gl, POINT) }
     const [xy, other, cov, colours] = [1, 2, 3, 4].map(() => gl.createBuffer()!) as [WebGLBuffer, WebGLBuffer, WebGLBuffer, WebGLBuffer]
     this.#buffers = { xy, other, cov, colours }
-    this.#textures = { ground: texture(gl), veil: texture(gl), clouds: texture(gl) }
+    this.#textures = { ground: texture(gl), veil: texture(gl) }
+    this.#spare = texture(gl)
     this.#sums = gl.createFramebuffer()!
     this.#bare = gl.createVertexArray()!
-    this.#pointArrays = this.#arrays(0)
-    this.#cloudArrays = this.#arrays(1)
+    this.#pointArrays = this.#attributes(gl.createVertexArray()!, 0)
+    this.#cloudArrays = this.#attributes(gl.createVertexArray()!, 1)
     gl.disable(gl.DEPTH_TEST)
     gl.enable(gl.BLEND)
   }
 
-  get drawsClouds(): boolean { return this.floatBlend && this.clouds > 0 }
+  get drawsClouds(): boolean { return this.floatBlend && !this.#sum?.pace.hopeless }
+  get unfinished(): boolean { return this.#sum !== null && !this.#sum.pace.finished }
+  get clouds(): number { return this.#sum?.pace.finished ? this.#sum.pace.done : Infinity }
 
   draw(scene: Scene, frame: Frame): void {
     const { gl } = this
@@ -52,13 +56,14 @@ export class GlRenderer implements Renderer {
     this.#upload(scene)
     const between = frame.morph > 0 && frame.morph < 1
     const clouds = frame.clouds > 0 && scene.cov !== null && scene.n > 0 && this.floatBlend && frame.morph === 0
-    if (clouds && frame.resting) this.#sum(scene, frame)
-    else if (!clouds) [this.clouds, this.#judged] = [Infinity, '']
+    if (clouds && frame.resting) this.#addUp(scene, frame)
+    else if (!clouds) this.#forget()
     this.#target(null, Math.round(frame.width * frame.ratio), Math.round(frame.height * frame.ratio))
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA)
     if (scene.ground && !between) this.#picture(this.#textures.ground, scene.ground.extent, frame, 0)
     if (frame.clouds > 0 && !between) {
-      if (clouds && this.#summed) this.#picture(this.#textures.clouds, this.#summed.extent, frame, frame.gain / this.#summed.share)
+      const sum = this.#shown
+      if (clouds && sum) this.#picture(sum.into, sum.extent, frame, (frame.gain * scene.n) / sum.pace.done)
       else if (scene.veil && !this.drawsClouds) this.#picture(this.#textures.veil, scene.veil.extent, frame, 0)
     }
     this.#points(scene, frame)
@@ -69,20 +74,20 @@ export class GlRenderer implements Renderer {
     this.gl.getExtension('WEBGL_lose_context')?.loseContext()
   }
 
-  #arrays(divisor: number): WebGLVertexArrayObject {
+  /** `from`: the point that comes first; a draw of instances has no other way to say so. */
+  #attributes(arrays: WebGLVertexArrayObject, divisor: 0 | 1, from = 0): WebGLVertexArrayObject {
     const { gl } = this
-    const arrays = gl.createVertexArray()!
     gl.bindVertexArray(arrays)
-    const attribute = (at: number, buffer: WebGLBuffer, size: number, type: number, normalised = false) => {
+    const attribute = (at: number, buffer: WebGLBuffer, size: number, type: number, bytes: number, normalised = false) => {
       gl.bindBuffer(gl.ARRAY_BUFFER, buffer)
       gl.enableVertexAttribArray(at)
-      gl.vertexAttribPointer(at, size, type, normalised, 0, 0)
+      gl.vertexAttribPointer(at, size, type, normalised, 0, from * bytes)
       gl.vertexAttribDivisor(at, divisor)
     }
-    attribute(0, this.#buffers.xy, 2, gl.FLOAT)
-    attribute(2, this.#buffers.colours, 4, gl.UNSIGNED_BYTE, true)
-    if (divisor) attribute(1, this.#buffers.cov, 3, gl.HALF_FLOAT)
-    else attribute(3, this.#buffers.other, 2, gl.FLOAT)
+    attribute(0, this.#buffers.xy, 2, gl.FLOAT, 8)
+    attribute(2, this.#buffers.colours, 4, gl.UNSIGNED_BYTE, 4, true)
+    if (divisor) attribute(1, this.#buffers.cov, 3, gl.HALF_FLOAT, 6)
+    else attribute(3, this.#buffers.other, 2, gl.FLOAT, 8)
     return arrays
   }
 
@@ -99,7 +104,7 @@ export class GlRenderer implements Renderer {
       if (scene.cov) fill(this.#buffers.cov, scene.cov)
     }
     if (done.colours !== scene.version.colours) fill(this.#buffers.colours, scene.colours)
-    if (done.points !== scene.version.points || done.colours !== scene.version.colours) [this.#summed, this.#judged] = [null, '']
+    if (done.points !== scene.version.points || done.colours !== scene.version.colours) this.#forget()
     if (done.ground !== scene.version.ground && scene.ground) this.#image(this.#textures.ground, scene.ground)
     if (done.veil !== scene.version.veil && scene.veil) this.#image(this.#textures.veil, scene.veil)
     Object.assign(done, scene.version)
@@ -115,39 +120,55 @@ export class GlRenderer implements Renderer {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR)
   }
 
-  /** Adds up the clouds of what is seen; the sum is kept until the camera, the points or k change. Where that was too slow
-   *  it is tried again then: a machine that was busy once is not without clouds for good. */
-  #sum(scene: Scene, frame: Frame): void {
+  #forget(): void {
+    if (this.#shown) this.gl.deleteTexture(this.#shown.into)
+    ;[this.#shown, this.#sum] = [null, null]
+  }
+
+  /** Adds up some more of the clouds of what is seen; begins anew when the camera, the points or k change. */
+  #addUp(scene: Scene, frame: Frame): void {
     const key = [frame.width, frame.height, frame.ratio, frame.camera.a, frame.camera.b, frame.camera.scale, frame.clouds].join()
-    if (this.#judged === key) return
-    this.#judged = key
+    if (this.#sum?.key !== key) this.#sum = this.#begun(key, scene, frame)
+    const { pace } = this.#sum
+    const end = performance.now() + SLICE
+    while (pace.next && (PATIENT || performance.now() < end)) {
+      const [from, count] = [pace.done, pace.next]
+      pace.took(count, this.#timed(() => this.#splats(this.#sum!, from, count, frame)))
+    }
+    if (!pace.ripe || this.#shown === this.#sum) return
+    this.#spare = this.#shown?.into ?? texture(this.gl)
+    this.#shown = this.#sum
+  }
+
+  #begun(key: string, scene: Scene, frame: Frame): Sum {
     const { gl } = this
     const grain = grainOf(scene.cov!, frame.clouds * frame.camera.scale * frame.ratio)
     const [width, height] = [Math.ceil((frame.width * frame.ratio) / grain), Math.ceil((frame.height * frame.ratio) / grain)]
-    gl.bindTexture(gl.TEXTURE_2D, this.#textures.clouds)
+    const into = this.#spare
+    gl.bindTexture(gl.TEXTURE_2D, into)
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA16F, width, height, 0, gl.RGBA, gl.HALF_FLOAT, null)
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.#sums)
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.#textures.clouds, 0)
-    const few = Math.min(scene.n, PROBE)
-    this.#timed(() => this.#splats(few, frame, width, height, grain)) // once more below: the first time compiles
-    this.cloudMs = Math.min(...[1, 2].map(() => this.#timed(() => this.#splats(few, frame, width, height, grain)))) // of a machine that may be busy
-    const quick = this.cloudMs <= SLOW ? Math.floor((few * SLOW) / this.cloudMs) : 0
-    this.clouds = Math.min(scene.n, quick)
-    if (this.clouds > few) this.cloudMs = this.#timed(() => this.#splats(this.clouds, frame, width, height, grain))
-    this.#summed = this.clouds ? { extent: seen(frame.camera, frame), share: this.clouds / scene.n } : null
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, into, 0)
+    const sum = { key, grain, width, height, into, extent: seen(frame.camera, frame), pace: new Pace(scene.n, PATIENT) }
+    if (!this.#warm) this.#timed(() => this.#splats(sum, 0, 1, frame)) // the first time compiles
+    this.#warm = true
+    this.#target(this.#sums, width, height)
+    return sum
   }
 
-  #splats(n: number, frame: Frame, width: number, height: number, grain: number): void {
+  #splats({ width, height, grain, into }: Sum, from: number, count: number, frame: Frame): void {
     const { gl } = this
-    this.#target(this.#sums, width, height)
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.#sums)
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, into, 0)
+    gl.viewport(0, 0, width, height)
     gl.blendFunc(gl.ONE, gl.ONE)
     const { use, at } = this.#programs.cloud
     use()
     gl.uniform4fv(at('camera'), cameraOf(frame.camera, frame))
     gl.uniform1f(at('blur'), (Math.max(0.8, (0.5 * grain) / frame.ratio) / frame.camera.scale) ** 2)
     gl.uniform1f(at('k'), frame.clouds)
-    gl.bindVertexArray(this.#cloudArrays)
-    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, n)
+    this.#attributes(this.#cloudArrays, 1, from)
+    gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, count)
   }
 
   /** Milliseconds until the GPU is done: reading a pixel waits for it. */
@@ -183,7 +204,7 @@ export class GlRenderer implements Renderer {
   }
 
   #points(scene: Scene, frame: Frame): void {
-    if (!scene.n) return
+    if (!scene.n || !frame.opacity) return
     const { gl } = this
     const { use, at } = this.#programs.point
     use()
@@ -193,6 +214,7 @@ export class GlRenderer implements Renderer {
     gl.uniform1f(at('size'), frame.dot * frame.ratio)
     gl.uniform1f(at('diamond'), frame.diamond ? 1 : 0)
     gl.uniform3fv(at('outline'), frame.outline)
+    gl.uniform1f(at('opacity'), frame.opacity)
     gl.bindVertexArray(this.#pointArrays)
     gl.drawArrays(gl.POINTS, 0, Math.min(scene.n, frame.shown))
   }

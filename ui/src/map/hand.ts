@@ -1,10 +1,11 @@
-// What a hand on the map means: it moves the cursor, chooses a point, pans, zooms, draws a lasso, starts a path.
-import { stopHere } from '../keys'
+// What a hand on the map means: it moves the cursor, chooses a point, pans, zooms, draws a lasso, makes a path.
 import { toMap, type Spot } from './camera'
 import type { Means } from './gestures'
+import { Trail } from './trail'
 import type { View } from './view'
 
 export function handOf(view: View): Means {
+  const trail = new Trail(view)
   return {
     drag: (spot, settled) => view.moveTo(spot, settled),
     click: (spot) => click(view, spot),
@@ -12,7 +13,8 @@ export function handOf(view: View): Means {
     zoom: (spot, factor) => view.zoom(factor, spot),
     lasso: (spots, done) => lasso(view, spots, done),
     point: (spot) => point(view, spot),
-    menu: (spot) => startPath(view, spot),
+    lassoes: () => view.taking,
+    menu: (spot) => trail.to(spot),
   }
 }
 
@@ -29,29 +31,26 @@ function point(view: View, spot: Spot | null): void {
   const at = i >= 0 ? view.spotOf(i) : null
   if (!at && !view.marks.pointed) return
   view.marks.pointed = at
-  view.tell({ pointed: at ? { spot: at, row: view.points!.row[i]!, label: view.points!.label[i]! } : null })
+  view.tell({ pointed: at ? { spot: at, row: view.points!.row[i]!, label: view.points!.label[i]!, at: i } : null })
   view.ask()
 }
 
 function lasso(view: View, spots: Spot[], done: boolean): void {
   view.marks.lasso = done ? [] : spots
   view.ask()
-  if (!done || spots.length < 3 || !view.points) return
+  if (!done) return
+  view.take(false)
+  if (spots.length >= 3) choose(view, spots)
+}
+
+/** The images inside a line round them. */
+export function choose(view: View, spots: Spot[]): void {
+  if (!view.points) return
   const polygon = spots.map((spot): [number, number] => {
     if (view.between) return [spot.x, spot.y]
     const { a, b } = toMap(view.camera, view.size, spot)
     return [a, b]
   })
   view.activate()
-  view.tell({ lasso: view.places!.inside(polygon).map((i) => view.points!.row[i]!) })
-}
-
-/** A path starts at the spot: at the point there, or at the place itself. */
-function startPath(view: View, spot: Spot): void {
-  const i = view.laid ? view.closest(spot) : view.pick(spot)
-  const begin = () => view.core.change({ path: [stopHere(view.core)], t: 0 })
-  view.activate()
-  if (i >= 0) return void view.core.select(view.points!.row[i]!).then(begin)
-  view.moveTo(spot, true)
-  begin()
+  view.tell({ lasso: view.places!.inside(polygon, (i) => view.shows(i)).map((i) => view.points!.row[i]!) })
 }

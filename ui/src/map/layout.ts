@@ -9,23 +9,23 @@ export function held(selected: number | null, mu: Numbers | null, z: Numbers): n
   return mu === null || Array.from(mu).every((value, i) => Math.abs(value - z[i]!) < 1e-6) ? selected : null
 }
 
-/** The point nearest to a place, at any distance, or −1 where there is none. */
-export function closest(xy: Numbers, a: number, b: number): number {
+/** The point nearest to a place that is shown, at any distance, or −1 where there is none. */
+export function closest(xy: Numbers, a: number, b: number, shown: (i: number) => boolean = () => true): number {
   let [best, least] = [-1, Infinity]
   for (let i = 0; 2 * i < xy.length; i++) {
     const far = (xy[2 * i]! - a) ** 2 + (xy[2 * i + 1]! - b) ** 2
-    if (far < least) [best, least] = [i, far]
+    if (far < least && shown(i)) [best, least] = [i, far]
   }
   return best
 }
 
 /** The nearest point in a direction (a unit vector, and 45° to either side of it), at least so far along it, or −1. */
-export function ahead(xy: Numbers, from: number, [da, db]: readonly [number, number], atLeast: number): number {
+export function ahead(xy: Numbers, from: number, [da, db]: readonly [number, number], atLeast: number, shown: (i: number) => boolean = () => true): number {
   let [best, least] = [-1, Infinity]
   for (let i = 0; 2 * i < xy.length; i++) {
     const [x, y] = [xy[2 * i]! - xy[2 * from]!, xy[2 * i + 1]! - xy[2 * from + 1]!]
     const [along, across, far] = [x * da + y * db, Math.abs(y * da - x * db), x * x + y * y]
-    if (i !== from && along >= atLeast && across <= along && far < least) [best, least] = [i, far]
+    if (i !== from && along >= atLeast && across <= along && far < least && shown(i)) [best, least] = [i, far]
   }
   return best
 }

@@ -1,14 +1,50 @@
-// What the lines over the points show of the state: the path's course, and the selected image with its own cloud.
+// What the lines over the points show of the state: the cursor, the path's course, the selected image with its own cloud.
 import type { Encoded, ModelIndex, Plane, Points } from '../contract'
 import type { ViewerCore } from '../core'
-import type { Spot } from './camera'
+import { toScreen, type Spot } from './camera'
 import { covarianceAt, hasClouds, projected, type Covariance } from './clouds'
+import { stopsAt } from './layout'
 import type { Marks } from './overlay'
-import { project } from './planes'
+import { axisNames, project } from './planes'
+import type { Frame } from './scene'
+import type { View } from './view'
 
 const PIECES = 64 // straight pieces of a path's course
 
 export type Place = (a: number, b: number) => Spot
+
+export function marksOf(view: View, frame: Frame): Marks {
+  const { core, model, between } = view
+  const plane = core.planes[model] ?? null
+  const place = (a: number, b: number) => toScreen(frame.camera, frame, a, b)
+  const layout = plane?.layout !== undefined
+  return {
+    ...view.marks, cursor: between ? null : view.cursorSpot, active: core.state.active === model || core.state.models.length < 2,
+    inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !layout,
+    axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
+    ...pathOn(view, plane, place), followed: followedOn(view), selected: selectedOn(view, plane, place),
+  }
+}
+
+/** The leading map shows which image the other one's cursor is at; there the cursor lies on it. */
+function followedOn(view: View): Spot | null {
+  const { followed } = view.core
+  return followed?.leader === view.model && !view.between ? view.spotOfRow(followed.row) : null
+}
+
+function pathOn(view: View, plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
+  if (view.between) return { path: [], leg: [] }
+  if (view.laid) return { path: stopsAt(view.core.state.path, (row) => view.spotOfRow(row)), leg: [] }
+  return courseOf(view.core, view.model, plane, place)
+}
+
+function selectedOn(view: View, plane: Plane | null, place: Place): Marks['selected'] {
+  const { selected, clouds } = view.core.state
+  if (selected === null) return null
+  const [i, code, k] = [view.indexOf(selected), view.core.encoded[view.model], view.between ? 0 : clouds || 1]
+  if (i >= 0) return selectedOf(view.points!, i, view.spotOf(i), k)
+  return code && plane && !view.between && !plane.layout ? unshown(code, plane, place, k) : null
+}
 
 export function courseOf(core: ViewerCore, model: ModelIndex, plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
   const { path, active, link } = core.state

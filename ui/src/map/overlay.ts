@@ -14,6 +14,7 @@ export interface Marks {
   leg: Spot[] // the path's course
   selected: { spot: Spot; cloud: Covariance | null } | null
   pointed: Spot | null
+  followed: Spot | null // the image whose code the other map's cursor is at
   lasso: Spot[]
 }
 
@@ -26,6 +27,7 @@ export function drawMarks(context: CanvasRenderingContext2D, size: Size, ratio: 
   if (marks.rings) rings(context, size, camera, inks)
   course(context, marks, inks)
   if (marks.selected) selected(context, camera, marks.selected, inks)
+  if (marks.followed) ring(context, marks.followed, 5, inks.map, 4), ring(context, marks.followed, 5, inks.accent, 2)
   if (marks.pointed) ring(context, marks.pointed, 7, inks.text, 1.5)
   if (marks.lasso.length) lasso(context, marks.lasso, inks)
   if (marks.cursor) cross(context, marks.cursor, marks, inks)

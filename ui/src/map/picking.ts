@@ -15,19 +15,19 @@ export class Picking {
     return (this.#index = index.finish())
   }
 
-  /** The nearest point within the radius, or −1. */
-  nearest(a: number, b: number, radius: number): number {
+  /** The nearest point within the radius that is shown, or −1. */
+  nearest(a: number, b: number, radius: number, shown: (i: number) => boolean = () => true): number {
     let [best, least] = [-1, Infinity]
-    for (const i of this.index.within(a, b, radius)) {
+    for (const i of this.index.within(a, b, radius).filter(shown)) {
       const far = (this.xy[2 * i]! - a) ** 2 + (this.xy[2 * i + 1]! - b) ** 2
       if (far < least || (far === least && i < best)) [best, least] = [i, far]
     }
     return best
   }
 
-  inside(polygon: readonly [number, number][]): number[] {
+  inside(polygon: readonly [number, number][], shown: (i: number) => boolean = () => true): number[] {
     const box = boxOf(polygon)
-    return this.index.range(box.a0, box.b0, box.a1, box.b1).filter((i) => contains(polygon, this.xy[2 * i]!, this.xy[2 * i + 1]!)).sort((a, b) => a - b)
+    return this.index.range(box.a0, box.b0, box.a1, box.b1).filter((i) => shown(i) && contains(polygon, this.xy[2 * i]!, this.xy[2 * i + 1]!)).sort((a, b) => a - b)
   }
 }
 

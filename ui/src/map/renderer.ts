@@ -8,15 +8,20 @@ export interface Renderer {
   readonly canvas: HTMLCanvasElement
   /** False where clouds cannot be drawn, or only too slowly: the scene's veil is shown in their place. */
   readonly drawsClouds: boolean
-  readonly clouds: number // how many are drawn, at most
+  /** Whether clouds are still to be added up: drawing again goes on with them. */
+  readonly unfinished: boolean
+  readonly clouds: number // how many were added up, once no more come
   draw(scene: Scene, frame: Frame): void
   dispose(): void
 }
 
-/** Which clouds are shown, where not all are. */
-export function cloudNote({ drawsClouds, clouds }: Renderer, n: number): string {
-  if (!drawsClouds) return 'So many clouds are too slow here: their density is shown instead.'
-  return clouds < n ? `All clouds are too slow here: those of ${clouds.toLocaleString('en')} random points are shown.` : ''
+const THICK = 16 // clouds on one another, from which on it cannot be seen that others are missing
+
+/** What a person should know of n clouds, of which so many typically lie on one another: nothing where what is drawn looks as all would. */
+export function cloudNote({ kind, drawsClouds, clouds }: Pick<Renderer, 'kind' | 'drawsClouds' | 'clouds'>, n: number, layers: number): string {
+  if (kind === 'Canvas2D') return ''
+  if (!drawsClouds) return 'The clouds would take long to draw here: their density is shown instead.'
+  return clouds < n && (layers * clouds) / n < THICK ? `Clouds take long to draw here: those of ${clouds.toLocaleString('en')} points, drawn at random, are shown.` : ''
 }
 
 export interface Made { renderer: Renderer; note: string }
@@ -29,7 +34,7 @@ export function makeRenderer(host: HTMLElement, again: () => void): Made {
   try {
     const renderer = new GlRenderer(canvas, gl)
     canvas.addEventListener('webglcontextlost', () => renderer.disposed || setTimeout(again, 300))
-    return { renderer, note: renderer.floatBlend ? '' : 'This GPU cannot add up clouds: the density is shown instead.' }
+    return { renderer, note: '' }
   } catch (error) {
     console.warn(error)
     return fallback(fresh(host))

@@ -24,6 +24,7 @@ export interface Frame {
   morph: number
   shown: number // of the points the first so many
   dot: number // a point's diameter in pixels
+  opacity: number // of the points; 0: none are drawn
   diamond: boolean
   outline: [number, number, number]
   clouds: number // k σ; 0: none

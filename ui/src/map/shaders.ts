@@ -68,7 +68,7 @@ void main() {
 }`,
   fragment: HEAD + `
 uniform vec3 outline;
-uniform float size, diamond;
+uniform float size, diamond, opacity;
 in vec4 colour;
 out vec4 pixel;
 void main() {
@@ -76,7 +76,7 @@ void main() {
   float far = mix(length(at), (at.x + at.y) * 0.86, diamond);
   float cover = clamp(0.5 * size + 0.5 - far, 0.0, 1.0);
   float rim = size > 4.0 ? smoothstep(0.5 * size - 1.4, 0.5 * size - 0.4, far) * 0.55 : 0.0;
-  float alpha = cover * colour.a;
+  float alpha = cover * colour.a * opacity;
   pixel = vec4(mix(colour.rgb, outline, rim), 1) * alpha;
 }`,
 }

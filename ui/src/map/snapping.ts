@@ -7,7 +7,7 @@ import type { Finder } from './picking'
 export class Snapping {
   readonly #choosing: Choosing
 
-  constructor(private readonly core: ViewerCore, private readonly model: ModelIndex, private readonly finder: () => Finder | null) {
+  constructor(private readonly core: ViewerCore, private readonly model: ModelIndex, private readonly finder: () => Finder | null, private readonly shows: (i: number) => boolean) {
     this.#choosing = new Choosing((row) => core.select(row))
   }
 
@@ -33,12 +33,12 @@ export class Snapping {
   /** The point nearest to a place of the map at any distance, or −1. */
   closest(a: number, b: number): number {
     const points = this.finder()?.points
-    return points ? closest(points.xy, a, b) : -1
+    return points ? closest(points.xy, a, b, this.shows) : -1
   }
 
   /** Chooses the nearest point in a direction that is as far away as this goes. */
   step(da: number, db: number): void {
     const [from, far] = [this.index, Math.hypot(da, db)]
-    if (from >= 0) this.choose(ahead(this.finder()!.points.xy, from, [da / far, db / far], far))
+    if (from >= 0) this.choose(ahead(this.finder()!.points.xy, from, [da / far, db / far], far, this.shows))
   }
 }

@@ -1,26 +1,32 @@
 // One map: its camera, what lies on it, and two canvases. Points are drawn anew only when something of theirs changed; the
 // cursor and everything that a hand moves are lines above them.
-import type { Camera, ModelIndex, Plane, Points } from '../contract'
+import type { Camera, ModelIndex, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import { probes } from '../e2e'
-import { Backdrop, type Shown } from './backdrop'
+import type { Shown } from './backdrop'
 import { fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from './camera'
 import { spotOf } from './canvas'
-import { rgbOf, type Rgb } from './colours'
+import { layersOf } from './clouds'
+import { Colouring, type Coloured } from './colouring'
 import { Content } from './content'
 import { listen } from './gestures'
+import { Grounds } from './grounds'
 import { calm, Growing } from './growing'
-import { handOf } from './hand'
-import { stopsAt } from './layout'
-import { courseOf, selectedOf, unshown, type Place } from './marks'
+import { choose, handOf } from './hand'
+import { marksOf } from './marks'
 import { drawMarks, type Marks } from './overlay'
 import type { Picking } from './picking'
-import { axisNames, project, slide } from './planes'
+import { probeOf } from './probe'
+import { project, slide } from './planes'
 import { cloudNote, makeRenderer, type Made } from './renderer'
+import { savedMap } from './saved'
 import { dotSize, type Frame } from './scene'
 import { Snapping } from './snapping'
+import type { Thumbnails } from './thumbnails'
 
-export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number } | null; lasso: number[] | null }
+/** The map itself, and what lies in it: points, pictures, lines. */
+export interface Layers { element: HTMLElement; host: HTMLElement; pictures: HTMLCanvasElement; lines: HTMLCanvasElement }
+export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number; at: number } | null; lasso: number[] | null; drawing: boolean; coloured: Coloured }
 const REST = 180
 const NEAR = 7
 
@@ -33,12 +39,13 @@ export class View {
   readonly #content: Content
   readonly #growing = new Growing()
   readonly #snapping: Snapping
+  readonly #colouring: Colouring
   readonly #ends: (() => void)[] = []
-  readonly #ground: Backdrop
-  readonly #veil: Backdrop
+  readonly #grounds: Grounds
   #made: Made
   #resting = true
   #drawn = '' // what of the scene and the frame was drawn last
+  #thumbs: Thumbnails | 'coming' | null = null
   #asked = 0
   #dragging = false
   #clouds = ''
@@ -46,14 +53,18 @@ export class View {
   #offPlane: { timer?: ReturnType<typeof setTimeout>; key: string } = { key: '' }
 
   constructor(
-    readonly core: ViewerCore, readonly model: ModelIndex, readonly element: HTMLElement, private readonly host: HTMLElement,
-    private readonly lines: HTMLCanvasElement, readonly tell: (told: Partial<Told>) => void,
+    readonly core: ViewerCore, readonly model: ModelIndex, private readonly layers: Layers, readonly tell: (told: Partial<Told>) => void,
   ) {
     this.#content = new Content(core, model)
-    this.#snapping = new Snapping(core, model, () => this.#content.finder)
-    this.#ground = new Backdrop(core.backend, model, (shown) => this.#laid('ground', shown), (error) => this.#notLaid(error))
-    this.#veil = new Backdrop(core.backend, model, (shown) => this.#laid('veil', shown), () => {}) // the points are there all the same
+    this.#colouring = new Colouring(core, model, (coloured) => {
+      this.tell({ coloured })
+      this.#content.colour(coloured.shade)
+      this.ask()
+    })
+    this.#snapping = new Snapping(core, model, () => this.#content.finder, (i) => this.shows(i))
+    this.#grounds = new Grounds(core, model, this.#content, tell, () => this.ask())
     this.#made = this.#make()
+    const { element } = layers
     const resize = new ResizeObserver(() => this.#resize())
     resize.observe(element)
     const theme = new MutationObserver(() => this.#themed())
@@ -63,7 +74,7 @@ export class View {
       core.on('points', () => this.#pointsChanged()), core.on('state', () => this.#stateChanged()),
       core.on('cursor', (m) => m === model && this.#cursorMoved()), core.on('located', (m) => m === model && this.#located()),
     )
-    probes.set(model, this.#probe())
+    probes.set(model, probeOf(this))
     this.#themed()
     this.#resize()
     this.#pointsChanged()
@@ -75,11 +86,13 @@ export class View {
     clearTimeout(this.#rest)
     clearTimeout(this.#offPlane.timer)
     this.#growing.stop()
-    this.#ground.stop()
-    this.#veil.stop()
+    this.#grounds.stop()
     this.#made.renderer.dispose()
     probes.delete(this.model)
   }
+
+  get element(): HTMLElement { return this.layers.element }
+  get kind(): string { return this.#made.renderer.kind }
 
   // ---- camera
 
@@ -126,9 +139,9 @@ export class View {
   }
 
   #resize(): void {
-    const box = this.element.getBoundingClientRect()
-    if (!box.width || !box.height) return
-    this.size = { width: this.element.clientWidth, height: this.element.clientHeight }
+    const { clientWidth: width, clientHeight: height } = this.element
+    if (!width || !height) return
+    this.size = { width, height }
     this.#moved()
   }
 
@@ -136,13 +149,18 @@ export class View {
 
   get #cursor(): number[] { return this.core.state.models[this.model]!.cursor }
 
-  #cursorSpot(): Spot | null {
+  get cursorSpot(): Spot | null {
     const [plane, z] = [this.core.planes[this.model], this.#cursor]
     if (!plane || z.length !== plane.u.length || !z.every(Number.isFinite)) return null
     if (this.#laidOut) return this.#spotAt(this.#snapping.index)
     const { a, b } = project(plane, z)
     return toScreen(this.camera, this.size, a, b)
   }
+
+  /** An image's point, or −1. */
+  indexOf(row: number): number { return this.#content.finder?.indexOf(row) ?? -1 }
+  /** Where an image's point lies, or null where it has none. */
+  spotOfRow(row: number): Spot | null { return this.#spotAt(this.indexOf(row)) }
 
   #spotAt(i: number): Spot | null { return i < 0 ? null : this.spotOf(i) }
 
@@ -154,7 +172,7 @@ export class View {
     this.#dragging = !settled
     if (this.laid) return this.#snapping.choose(this.closest(spot))
     const { a, b } = toMap(this.camera, this.size, spot)
-    this.core.moveTo(this.model, slide(plane, this.#cursor, a, b), settled)
+    this.core.lead(this.model, slide(plane, this.#cursor, a, b), settled)
   }
 
   /** Moves the cursor by pixels: the arrow keys; in a layout, to the nearest image that is as far in that direction. */
@@ -163,7 +181,7 @@ export class View {
       this.activate()
       return this.#snapping.step(dx / this.camera.scale, -dy / this.camera.scale)
     }
-    const spot = this.#cursorSpot()
+    const spot = this.cursorSpot
     if (spot) this.moveTo({ x: spot.x + dx, y: spot.y + dy }, true)
   }
 
@@ -191,7 +209,7 @@ export class View {
 
   /** The camera goes after a cursor that left the view by other means than a hand on this map. */
   #follow(): void {
-    const spot = this.#cursorSpot()
+    const spot = this.cursorSpot
     const { width, height } = this.size
     if (!spot || !this.#content.bounds || this.between || !width || (spot.x > 10 && spot.y > 10 && spot.x < width - 10 && spot.y < height - 10)) return
     this.pan(width / 2 - spot.x, height / 2 - spot.y)
@@ -199,13 +217,31 @@ export class View {
 
   // ---- picking
 
+  /** Whether the next drag draws a lasso. */
+  taking = false
+  take(taking: boolean): void {
+    this.taking = taking
+    this.tell({ drawing: taking })
+  }
+
+  /** What is in view, as a lasso round all of it would have it: the twin of a drag. */
+  listSeen(): void {
+    const { width, height } = this.size
+    choose(this, [{ x: 0, y: 0 }, { x: width, y: 0 }, { x: width, y: height }, { x: 0, y: height }])
+  }
+
+  shows(i: number): boolean { return this.#content.shows(i) }
+
   /** The point within reach of a spot, or −1. */
   pick(spot: Spot): number {
     const { places } = this
-    if (!places) return -1
-    if (this.between) return places.nearest(spot.x, spot.y, NEAR)
+    const pictured = this.#thumbs instanceof Object && this.core.state.thumbs ? this.#thumbs.at(spot) : -1
+    if (pictured >= 0) return pictured
+    if (!places || !this.core.state.dots) return -1
+    const shows = (i: number) => this.shows(i)
+    if (this.between) return places.nearest(spot.x, spot.y, NEAR, shows)
     const { a, b } = toMap(this.camera, this.size, spot)
-    return places.nearest(a, b, NEAR / this.camera.scale)
+    return places.nearest(a, b, NEAR / this.camera.scale, shows)
   }
 
   /** The point nearest to a spot at any distance, or −1. */
@@ -238,7 +274,8 @@ export class View {
   }
 
   #stateChanged(): void {
-    this.#content.colour()
+    this.#colouring.wish()
+    this.#content.colour(this.#colouring.shade)
     this.ask()
     this.#wish()
   }
@@ -250,35 +287,16 @@ export class View {
 
   /** What should lie under the points now. */
   #wish(): void {
-    const { core, model } = this
-    const plane = core.planeAtCursor(model)
-    const { background, clouds } = core.state
+    const plane = this.core.planeAtCursor(this.model)
     if (!plane || !this.size.width || !this.#resting || this.#dragging) return
-    const ink: Rgb = this.#content.dark ? rgbOf('8fb8e8') : rgbOf('3a6ea8')
-    const common = { step: core.state.models[model]!.step, plane, extent: seen(this.camera, this.size, 0.05), ink }
-    const kind = this.between || this.#laidOut || background === 'none' ? null : background
-    if (this.#ground.wish(kind && { ...common, kind })) this.tell({ busy: kind !== null })
-    const veil = clouds > 0 && !this.#made.renderer.drawsClouds && this.#content.scene.cov !== null && !this.between
-    this.#veil.wish(veil ? { ...common, kind: 'veil' } : null)
-  }
-
-  #laid(which: 'ground' | 'veil', shown: Shown | null): void {
-    const { scene } = this.#content
-    scene[which] = shown?.picture ?? null
-    scene.version[which]++
-    if (which === 'ground') this.tell({ shown, busy: false })
-    this.ask()
-  }
-
-  #notLaid(error: unknown): void {
-    this.#laid('ground', null)
-    this.core.complain(error)
+    const extent = seen(this.camera, this.size, 0.05)
+    this.#grounds.wish({ plane, extent, background: !this.between && !this.#laidOut, veil: !this.between && !this.#made.renderer.drawsClouds })
   }
 
   // ---- drawing
 
   #make(): Made {
-    const made = makeRenderer(this.host, () => {
+    const made = makeRenderer(this.layers.host, () => {
       this.#made = this.#make()
       this.ask()
     })
@@ -302,7 +320,7 @@ export class View {
     const clouds = scene.cov ? core.state.clouds : 0
     return {
       ...this.size, ratio: globalThis.devicePixelRatio || 1, camera, otherCamera: this.cameraOf(1 - model), morph: this.between ? this.morph : 0,
-      shown: this.#growing.shown, dot: dotSize(scene.n, camera.scale / fitted), diamond: !core.visit.models[model]!.has_density,
+      shown: this.#growing.shown, opacity: core.state.dots, dot: dotSize(scene.n, camera.scale / fitted), diamond: !core.visit.models[model]!.has_density,
       outline: dark ? [0.05, 0.06, 0.09] : [1, 1, 1], clouds, gain: clouds ? this.#content.gainAt(clouds) : 1, resting: this.#resting || !clouds,
     }
   }
@@ -311,6 +329,7 @@ export class View {
     if (!this.size.width) return
     const frame = this.#frame()
     this.#drawPoints(frame)
+    this.#drawPictures(frame)
     this.#drawLines(frame)
     this.strokes++
   }
@@ -318,18 +337,23 @@ export class View {
   #drawPoints(frame: Frame): void {
     const { scene } = this.#content
     const key = JSON.stringify([frame, scene.version, scene.other !== null])
-    if (key === this.#drawn) return
+    if (key === this.#drawn && !this.#unfinished(frame)) return
     const start = performance.now()
     this.#drawn = key
     this.#made.renderer.draw(scene, frame)
     this.frames++
     this.frameMs = performance.now() - start
-    this.#noteClouds()
+    this.#noteClouds(frame)
+    if (this.#unfinished(frame)) this.ask()
   }
 
-  #noteClouds(): void {
+  /** Clouds are added up while nothing moves: a hand waits for none of them. */
+  #unfinished(frame: Frame): boolean { return this.#made.renderer.unfinished && frame.resting && !this.#dragging }
+
+  /** Told where clouds are wanted, and only there. */
+  #noteClouds(frame: Frame): void {
     const { renderer, note } = this.#made
-    const clouds = cloudNote(renderer, this.#content.scene.n)
+    const clouds = frame.clouds ? cloudNote(renderer, this.#content.scene.n, layersOf(frame.gain)) : ''
     if (clouds === this.#clouds) return
     this.#clouds = clouds
     this.tell({ note: note || clouds, veiled: !renderer.drawsClouds })
@@ -337,70 +361,30 @@ export class View {
   }
 
   #drawLines(frame: Frame): void {
-    const { lines, core, model, between } = this
+    const { lines } = this.layers
     const [width, height] = [Math.round(frame.width * frame.ratio), Math.round(frame.height * frame.ratio)]
     if (lines.width !== width || lines.height !== height) [lines.width, lines.height] = [width, height]
-    const plane = core.planes[model] ?? null
-    const place = (a: number, b: number) => toScreen(frame.camera, frame, a, b)
     const context = lines.getContext('2d')
-    if (!context) return
-    const marks: Marks = {
-      ...this.marks, cursor: between ? null : this.#cursorSpot(), active: core.state.active === model || core.state.models.length < 2,
-      inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !this.#laidOut,
-      axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
-      ...this.#course(plane, place), selected: this.#selected(plane, place),
-    }
-    drawMarks(context, frame, frame.ratio, frame.camera, marks, this.#content.inks)
+    if (context) drawMarks(context, frame, frame.ratio, frame.camera, marksOf(this, frame), this.#content.inks)
   }
 
-  #course(plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
-    if (this.between) return { path: [], leg: [] }
-    if (this.laid) return { path: stopsAt(this.core.state.path, (row) => this.#spotAt(this.#snapping.indexOf(row))), leg: [] }
-    return courseOf(this.core, this.model, plane, place)
-  }
-
-  #selected(plane: Plane | null, place: Place): Marks['selected'] {
-    const { selected, clouds } = this.core.state
-    if (selected === null) return null
-    const [i, code, k] = [this.#content.finder?.indexOf(selected) ?? -1, this.core.encoded[this.model], this.between ? 0 : clouds || 1]
-    if (i >= 0) return selectedOf(this.points!, i, this.spotOf(i), k)
-    return code && plane && !this.between && !plane.layout ? unshown(code, plane, place, k) : null
-  }
-
-  #probe() {
-    const client = ({ x, y }: Spot) => {
-      const box = this.element.getBoundingClientRect()
-      return { x: x + box.left, y: y + box.top }
+  /** Read when first wanted: most maps have no pictures on them. */
+  #drawPictures(frame: Frame): void {
+    if (this.#thumbs === null && this.core.state.thumbs) {
+      this.#thumbs = 'coming'
+      void import('./thumbnails').then(({ Thumbnails }) => {
+        this.#thumbs = new Thumbnails(this, this.layers.pictures)
+        this.ask()
+      })
     }
-    const view = this
-    return {
-      get frames() { return view.frames },
-      get strokes() { return view.strokes },
-      get frameMs() { return view.frameMs },
-      get kind() { return view.#made.renderer.kind },
-      pointAt: (row: number) => {
-        const i = this.#content.finder?.indexOf(row) ?? -1
-        return i < 0 ? null : client(this.spotOf(i))
-      },
-      cursorAt: () => {
-        const spot = this.#cursorSpot()
-        return spot && client(spot)
-      },
-      toClient: (a: number, b: number) => client(toScreen(this.camera, this.size, a, b)),
-    }
+    if (this.#thumbs instanceof Object) this.#thumbs.draw(this.#content.scene, frame, this.#resting)
   }
 
   /** The map as a picture: what the canvases show now. */
   async png(): Promise<Blob | null> {
     this.#drawn = '' // a canvas that was shown is empty for who reads it
     this.#draw()
-    const both = document.createElement('canvas')
-    ;[both.width, both.height] = [this.lines.width, this.lines.height]
-    const context = both.getContext('2d')!
-    context.fillStyle = this.#content.inks.map
-    context.fillRect(0, 0, both.width, both.height)
-    context.drawImage(this.#made.renderer.canvas, 0, 0)
-    context.drawImage(this.lines, 0, 0)
-    return new Promise((resolve) => both.toBlob(resolve))
+    const { pictures, lines } = this.layers
+    return savedMap([this.#made.renderer.canvas, ...(this.core.state.thumbs ? [pictures] : []), lines], this.#content.inks.map)
   }
 }

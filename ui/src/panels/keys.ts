@@ -7,7 +7,8 @@ export const POINTING: Entry[] = [
   { keys: ['Space', 'drag'], does: 'move the map; two fingers do too' },
   { keys: ['wheel'], does: 'zoom at the pointer' },
   { keys: ['click'], does: 'on a point: select its image, in every model' },
-  { keys: ['Shift', 'drag'], does: 'a lasso: the images in it, and their mean decoded' },
+  { keys: ['click'], does: 'on a class below the map: hide it, show it; a double click shows it alone' },
+  { keys: ['Shift', 'drag'], does: 'a lasso: the images in it, their mean decoded, a table of them to save' },
   { keys: ['right click'], does: 'a path starts, or goes on, here' },
   { keys: ['drop'], does: 'a picture file: encode it and go there' },
 ]
@@ -15,6 +16,7 @@ export const POINTING: Entry[] = [
 export const ON_THE_MAP: Entry[] = [
   { keys: ['←', '↑', '↓', '→'], does: 'move the cursor; with Shift ten times as far, with Alt a tenth' },
   { keys: ['+', '−', '0'], does: 'zoom in, out, fit', single: true },
+  { keys: ['V'], does: 'the images in view, as in a lasso', single: true },
   { keys: ['Enter'], does: 'pin the decoded image' },
 ]
 
@@ -27,6 +29,8 @@ export const ANYWHERE: Entry[] = [
   { keys: ['C'], does: 'one model, or both side by side', single: true },
   { keys: ['H', 'D', 'G'], does: 'background: holes, density, decoded tiles', single: true },
   { keys: ['L'], does: 'clouds of the posteriors', single: true },
+  { keys: ['T'], does: 'pictures on the map, where there is room', single: true },
+  { keys: ['O'], does: 'points: hide, show', single: true },
   { keys: ['R'], does: 'cursor to the origin', single: true },
   { keys: ['Esc'], does: 'clear the selection; close a dialog' },
   { keys: ['Ctrl', 'Z'], does: 'undo' },
