@@ -19,7 +19,7 @@ from PIL import Image
 from scipy.stats import multivariate_normal
 
 from legato.errors import Mistake
-from legato.explorer import animation, progression, tiles, uploads
+from legato.explorer import animation, progression, showcase, tiles, uploads
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.codes import Codes, Encoding
 from legato.explorer.density import Aggregate
@@ -419,6 +419,73 @@ def test_images_are_found_by_id_and_label(pair):
     count = int((labels == 3).sum())
     assert set(threes["labels"][: min(count, 5) + 1]) <= {3, int(labels[3])}
     assert len(threes["rows"]) == len(set(threes["rows"])) <= 200
+
+
+def test_images_to_show_a_model_by_are_held_out_and_come_back_well(pair, runs):
+    found = finished(pair.examples([None, None]))
+    rows = np.array(found["rows"])
+    assert 2 <= len(rows) <= showcase.CHOSEN
+    assert np.isin(rows, pair.catalogue.shown[pair.catalogue.held]).all()
+    assert found["of"] == pair.catalogue.held.sum()
+    held = pair.catalogue.shown[pair.catalogue.held]
+    labels, shown = pair.catalogue.labels(held), pair.catalogue.original
+    for model in found["by"]:
+        space = load(runs[("vae", "autoencoder")[model]])
+        images = np.concatenate([shown(int(row)) for row in held])
+        stored = np.asarray(pair.catalogue.dataset.rows[held])
+        errors = np.sqrt(np.square(space.decode(space.encode(stored)[0]) - images).mean((1, 2, 3)))
+        for row, label in zip(rows, found["labels"], strict=True):
+            assert errors[held == row] <= np.median(errors[labels == label]) + 1e-5
+    assert finished(pair.examples([None, None])) == found
+    json.dumps(found, allow_nan=False)
+
+
+def test_images_come_class_after_class_and_at_most_so_many():
+    labels = np.array([2, 2, 2, 1, 1, 0])
+    assert showcase.in_turn(np.arange(10, 16), labels).tolist() == [15, 13, 10, 14, 11, 12]
+    assert len(showcase.in_turn(np.arange(99), np.zeros(99))) == showcase.CHOSEN
+
+
+def test_where_no_image_suits_all_models_those_with_clouds_are_suited():
+    some, none = np.array([True, True, False]), np.zeros(3, bool)
+    assert showcase.suited([some, some], [False, True]) == [0, 1]
+    assert showcase.suited([some, ~some], [False, True]) == [0]
+    assert showcase.suited([some, np.array([False, True, True])], [False, True]) == [1]
+    assert showcase.suited([none, none], [True, True]) == []
+
+
+@pytest.mark.parametrize("name", ["table", "colour", "bernoulli"])
+def test_any_source_has_images_to_show_by_and_ways_between_them(runs, name):
+    session = visit(runs[name])
+    rows = finished(session.examples([None]))["rows"]
+    assert len(rows) >= 2
+    ways = finished(session.ways(0, None, [rows[:2], rows[-2:]], 7))
+    assert np.isfinite(np.array(ways["errors"], float)).all()
+
+
+@pytest.mark.parametrize("model", [0, 1])
+def test_a_way_is_measured_as_the_map_measures_its_places(pair, runs, model):
+    rows, cells = [[5, 9], [7, 3]], 6
+    ways = finished(pair.ways(model, None, rows, cells))
+    landscape = finished(pair.landscape(model, None))
+    share = ((np.arange(cells) + 0.5) / cells)[:, None]
+    for way, (a, b) in enumerate(rows):
+        ends = [finished(pair.code(row, [None, None]))["models"][model]["mu"] for row in (a, b)]
+        z = (1 - share) * np.array(ends[0]) + share * np.array(ends[1])
+        np.testing.assert_allclose(ways["errors"][way], reencoding(landscape.space, landscape.codes, z), rtol=1e-3)
+        support = [finished(pair.locate(model, None, one, 1)) for one in z]
+        assert ways["inside"][way] == [found["inside"] for found in support]
+    assert ways["threshold"] == finished(landscape.threshold("holes"))
+
+
+def test_a_place_that_the_decoder_fails_at_is_null_on_a_way(runs):
+    session = visit(runs["vae"])
+    finished(session.landscape(0, None))
+    with torch.no_grad():
+        next(iter(session.members[0].at(None).model.likelihood.parameters())).fill_(np.nan)
+    ways = finished(session.ways(0, None, [[5, 9]], 3))
+    assert ways["errors"] == [[None] * 3]
+    json.dumps(ways["errors"], allow_nan=False)
 
 
 def test_other_steps_and_models_and_rows_are_mistakes(pair):

@@ -35,7 +35,7 @@ from legato.explorer.worker import FIELD, MAP, NEAR, TILES, Slices, Worker
 T = TypeVar("T")
 JSON = 1 << 20  # bytes of a question
 PLANES = ("axes", "pca", "local", "umap")
-MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES = 200, 10_000, 32, 1_000
+MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES, MOST_WAYS = 200, 10_000, 32, 1_000, 64
 LATENTS = 65_536
 PATIENCE = 0.2  # seconds after which we look whether the page still waits
 
@@ -55,6 +55,7 @@ class Routes:
         asked = {
             "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
+            "examples": self.examples, "ways": self.ways,
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
@@ -159,6 +160,17 @@ class Routes:
         asked = await _question(request)
         job = self.session.mean(*_place(asked), asked.wholes("rows", MOST_ROWS))
         return JSONResponse({"mu": (await self._job(request, TILES, job)).tolist()})
+
+    async def examples(self, request: Request) -> Response:
+        """Images that the models give back well."""
+        asked = await _question(request)
+        return JSONResponse(await self._job(request, TILES, self.session.examples(asked.steps())))
+
+    async def ways(self, request: Request) -> Response:
+        """Straight ways between the codes of pairs of images."""
+        asked = await _question(request)
+        job = self.session.ways(*_place(asked), asked.pairs("rows", MOST_WAYS), asked.whole("cells", 1, MOST_WAYS))
+        return JSONResponse(await self._job(request, FIELD, job))
 
     async def path(self, request: Request) -> Response:
         """A path through latent space as an animation."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from legato import __version__
 from legato.data.preparation import Floats
 from legato.errors import Mistake
-from legato.explorer import tiles
+from legato.explorer import showcase, tiles
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.codes import Codes, Encoding, encoded
 from legato.explorer.density import Aggregate
@@ -159,8 +159,7 @@ class Session:
 
     def code(self, row: int, steps: Sequence[Step]) -> Slices[dict[str, Any]]:
         """The posterior of one image of the source under each model at a step of its own; its label and id."""
-        if len(steps) != len(self.members):
-            raise Mistake(f"`step` holds one step for each of the {len(self.members)} models, got {len(steps)}")
+        self._one_for_each(steps)
         rows, models = self.catalogue.rows([row]), []
         for model, step in enumerate(steps):
             space = self.member(model).at(step)
@@ -173,6 +172,32 @@ class Session:
         chosen = self.catalogue.rows(rows)
         mu, _ = yield from encoded(self.member(model).at(step), self.catalogue.dataset.rows, chosen)
         return np.asarray(mu.mean(0, dtype=np.float64))
+
+    def examples(self, steps: Sequence[Step]) -> Slices[dict[str, Any]]:
+        """Images to show models by: each in the better half of its class by what every model gives back of it, and most of
+        its nearest codes of its class; held-out ones where there are any. `by`: the models that all of them suit.
+        """
+        self._one_for_each(steps)
+        held = self.catalogue.held
+        places = np.flatnonzero(held if held.any() else ~held)[: showcase.CANDIDATES]
+        seen, labels = self.catalogue.seen(places), self.catalogue.labels(self.catalogue.shown)
+        suits = []
+        for model, step in enumerate(steps):
+            codes = yield from self.codes(model, step)
+            error = yield from showcase.errors(self.member(model).at(step), codes, places, seen)
+            at_home = yield from showcase.at_home(codes, places, labels)
+            suits.append(showcase.well_given_back(error, labels[places]) & at_home)
+        by = showcase.suited(suits, [self.member(model).blank.has_density for model in range(len(suits))])
+        chosen = places[np.logical_and.reduce([suits[model] for model in by])] if by else places
+        found = self.catalogue.named(self.catalogue.shown[showcase.in_turn(chosen, labels[chosen])])
+        return {**found, "by": by, "of": len(places)}
+
+    def ways(self, model: int, step: Step, rows: Sequence[Sequence[int]], cells: int) -> Slices[dict[str, Any]]:
+        """Straight ways between the codes of two images each, at the middles of `cells` parts (showcase.py)."""
+        landscape = yield from self.landscape(model, step)
+        ends = self.catalogue.rows([row for way in rows for row in way])
+        mu, _ = yield from encoded(landscape.space, self.catalogue.dataset.rows, ends)
+        return (yield from showcase.along(landscape, mu.reshape(len(rows), 2, -1).astype(np.float64), cells))
 
     def codes(self, model: int, step: Step) -> Slices[Codes]:
         """The posteriors of the shown images, encoded once."""
@@ -195,6 +220,10 @@ class Session:
             encoding.advance()
             yield
         return encoding.codes
+
+    def _one_for_each(self, steps: Sequence[Step]) -> None:
+        if len(steps) != len(self.members):
+            raise Mistake(f"`step` holds one step for each of the {len(self.members)} models, got {len(steps)}")
 
     def _can_be_laid_out(self) -> None:
         if why := obstacle(len(self.catalogue.shown)):
