@@ -1,5 +1,5 @@
 // What the lines over the points show of the state: the path's course, and the selected image with its own cloud.
-import type { Encoded, ModelIndex, Plane, Points } from '../contract'
+import type { Encoded, Mark, ModelIndex, Plane, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import type { Spot } from './camera'
 import { covarianceAt, hasClouds, projected, type Covariance } from './clouds'
@@ -20,6 +20,17 @@ export function courseOf(core: ViewerCore, model: ModelIndex, plane: Plane | nul
   }
   const course = path.length < 2 ? [] : Array.from({ length: PIECES + 1 }, (_, i) => core.along(i / PIECES))
   return { path: path.map(({ z, name }) => ({ spot: at(z), name })), leg: course.filter((z) => z !== null).map(at) }
+}
+
+/** What the tour points at, where this map has a place for it. */
+export function guideOf(core: ViewerCore, model: ModelIndex, plane: Plane | null, place: Place): Marks['guide'] {
+  const guide = core.guides[model]
+  if (!guide || !plane || plane.layout) return null
+  const at = ({ z, off = false }: Mark) => {
+    const { a, b } = project(plane, z)
+    return { spot: place(a, b), off }
+  }
+  return { spots: guide.spots.map(at), way: guide.way.map(at) }
 }
 
 /** `spot`: where the i-th point lies. The cloud is k times the posterior's, as the map's clouds are. */

@@ -12,7 +12,7 @@ import { listen } from './gestures'
 import { calm, Growing } from './growing'
 import { handOf } from './hand'
 import { stopsAt } from './layout'
-import { courseOf, selectedOf, unshown, type Place } from './marks'
+import { courseOf, guideOf, selectedOf, unshown, type Place } from './marks'
 import { drawMarks, type Marks } from './overlay'
 import type { Picking } from './picking'
 import { axisNames, project, slide } from './planes'
@@ -348,7 +348,7 @@ export class View {
       ...this.marks, cursor: between ? null : this.#cursorSpot(), active: core.state.active === model || core.state.models.length < 2,
       inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !this.#laidOut,
       axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
-      ...this.#course(plane, place), selected: this.#selected(plane, place),
+      ...this.#course(plane, place), selected: this.#selected(plane, place), guide: between ? null : guideOf(core, model, plane, place),
     }
     drawMarks(context, frame, frame.ratio, frame.camera, marks, this.#content.inks)
   }
