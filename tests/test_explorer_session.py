@@ -440,10 +440,32 @@ def test_images_to_show_a_model_by_are_held_out_and_come_back_well(pair, runs):
     json.dumps(found, allow_nan=False)
 
 
-def test_images_come_class_after_class_and_at_most_so_many():
-    labels = np.array([2, 2, 2, 1, 1, 0])
-    assert showcase.in_turn(np.arange(10, 16), labels).tolist() == [15, 13, 10, 14, 11, 12]
-    assert len(showcase.in_turn(np.arange(99), np.zeros(99))) == showcase.CHOSEN
+def test_images_come_class_after_class_the_best_first_and_at_most_so_many():
+    labels, lost = np.array([2, 2, 2, 1, 1, 0]), np.array([3.0, 1, 2, 9, 8, 5])
+    assert showcase.in_turn(lost, labels).tolist() == [5, 4, 1, 3, 2, 0]
+    assert len(showcase.in_turn(np.zeros(99), np.zeros(99, np.int64))) == showcase.CHOSEN
+
+
+def test_what_is_given_back_is_recognised_by_the_real_images_about_it():
+    rng = np.random.default_rng(0)
+    centres, classes = np.array([[0.0, 0], [9, 0]]), np.repeat([0, 1], 40)
+    others = centres[classes] + rng.normal(size=(80, 2))
+    back = np.array([[0.1, 0], [8.5, 0], [9.2, 0]])
+    assert showcase.recognised(back, np.array([0, 1, 0]), others, classes).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("n", [256, 260, 5000])
+def test_what_is_given_back_is_compared_with_other_images_where_there_are_enough(n):
+    others = showcase.others_of(np.arange(256), n, 784)
+    assert showcase.NEIGHBOURS <= len(others) <= showcase.OTHERS
+    assert (others.min() >= 256) == (n == 5000)
+    assert showcase.others_of(np.arange(256), 5000, 128 * 128 * 3).size < 200
+
+
+def test_what_is_lost_counts_within_the_class_and_by_each_columns_spread():
+    seen = np.array([[1000.0, 0], [-1000, 0], [1000, 1], [-1000, 1]])
+    lost = showcase.shares_lost(seen + np.array([[1.0], [2], [3], [6]]), seen, np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(lost, [2 / 3, 4 / 3, 2 / 3, 4 / 3], rtol=1e-4)
 
 
 def test_where_no_image_suits_all_models_those_with_clouds_are_suited():

@@ -250,8 +250,8 @@ def toy(walk, n):
 
 
 def two_ways(walk):
-    """5: the same pair as step 1's in both spaces: the worst error of each, how many places and ways lie above the threshold."""
-    walk.page.eventually(lambda: all(walk.page.by_id(f"tour-worst-{model}").count() for model in (VAE, AUTOENCODER)), "both")
+    """5: a pair in both spaces: the worst error of each, how many places and ways lie above the threshold."""
+    walk.page.eventually(lambda: all(walk.page.by_id(f"tour-worst-{m}").count() for m in (VAE, AUTOENCODER)), "both")
     way = walk.page.js("__app.core.guides.map((guide) => [guide.way[0].z, guide.way.at(-1).z])")
     for model in (AUTOENCODER, VAE):
         mu = walk.codes[model][0]
@@ -267,7 +267,7 @@ def two_ways(walk):
 
 def from_nothing(walk):
     """6: draws from N(0, I), how many of them lie where the data goes, and how wide the codes spread."""
-    walk.page.eventually(lambda: all(walk.page.by_id(f"tour-inside-{model}").count() for model in (VAE, AUTOENCODER)), "both")
+    walk.page.eventually(lambda: all(walk.page.by_id(f"tour-inside-{m}").count() for m in (VAE, AUTOENCODER)), "both")
     z = normals(1, 44).reshape(22, 2)
     for model in (VAE, AUTOENCODER):
         marks = walk.page.js(f"__app.core.guides[{model}].spots.map(({{ z, off }}) => [...z, off])")

@@ -174,23 +174,27 @@ class Session:
         return np.asarray(mu.mean(0, dtype=np.float64))
 
     def examples(self, steps: Sequence[Step]) -> Slices[dict[str, Any]]:
-        """Images to show models by: each in the better half of its class by what every model gives back of it, and most of
-        its nearest codes of its class; held-out ones where there are any. `by`: the models that all of them suit.
+        """Images to show models by: what every model gives back of each is in the better half of its class and nearest to
+        real images of it, and so is its code; held-out ones where there are any. `by`: the models that all of them suit.
         """
         self._one_for_each(steps)
-        held = self.catalogue.held
+        held, labels = self.catalogue.held, self.catalogue.labels(self.catalogue.shown)
         places = np.flatnonzero(held if held.any() else ~held)[: showcase.CANDIDATES]
-        seen, labels = self.catalogue.seen(places), self.catalogue.labels(self.catalogue.shown)
-        suits = []
+        others = showcase.others_of(places, len(held), int(np.prod(self.catalogue.dataset.shape)))
+        seen, known = self.catalogue.seen(places), self.catalogue.seen(others)
+        suits, losses = [], []
         for model, step in enumerate(steps):
             codes = yield from self.codes(model, step)
-            error = yield from showcase.errors(self.member(model).at(step), codes, places, seen)
-            at_home = yield from showcase.at_home(codes, places, labels)
-            suits.append(showcase.well_given_back(error, labels[places]) & at_home)
+            back = yield from showcase.given_back(self.member(model).at(step), codes, places)
+            lost = showcase.shares_lost(back, seen, labels[places])
+            known_by = showcase.recognised(back, labels[places], known, labels[others])
+            suits.append((lost <= 1) & known_by & (yield from showcase.at_home(codes, places, labels)))
+            losses.append(lost)
         by = showcase.suited(suits, [self.member(model).blank.has_density for model in range(len(suits))])
-        chosen = places[np.logical_and.reduce([suits[model] for model in by])] if by else places
-        found = self.catalogue.named(self.catalogue.shown[showcase.in_turn(chosen, labels[chosen])])
-        return {**found, "by": by, "of": len(places)}
+        fit = np.flatnonzero(np.logical_and.reduce([suits[model] for model in by])) if by else np.arange(len(places))
+        lost = np.mean([losses[model] for model in by or range(len(losses))], axis=0)[fit]
+        chosen = places[fit[showcase.in_turn(lost, labels[places[fit]])]]
+        return {**self.catalogue.named(self.catalogue.shown[chosen]), "by": by, "of": len(places)}
 
     def ways(self, model: int, step: Step, rows: Sequence[Sequence[int]], cells: int) -> Slices[dict[str, Any]]:
         """Straight ways between the codes of two images each, at the middles of `cells` parts (showcase.py)."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.data.preparation import Floats
 from legato.explorer.codes import Codes
 from legato.explorer.landscape import DECODED, Landscape, decode
 from legato.explorer.worker import Slices
@@ -20,23 +21,42 @@ from legato.latent_space import LatentSpace
 
 Doubles = NDArray[np.float64]
 CANDIDATES = 256  # images of the map's random order that are looked at
+OTHERS = 2_000  # real images that what is given back is compared with
+COMPARED = 8_000_000  # values of them at most: a cursor waits
 NEIGHBOURS = 15
 CHOSEN = 24
 
 
-def errors(space: LatentSpace, codes: Codes, places: NDArray[np.int64], seen: NDArray[Any]) -> Slices[Doubles]:
-    """How far D(μ(x)) is from each image x (n, *shape) at these places of the map, √ of the mean square, (n,).
-
-    Of a table each column counts in its own deviation: units of columns do not compare.
-    """
-    flat = seen.reshape(len(seen), -1).astype(np.float64)
-    scale = np.ones(1) if seen.ndim == 4 else np.maximum(flat.std(0), 1e-12)
+def given_back(space: LatentSpace, codes: Codes, places: NDArray[np.int64]) -> Slices[Floats]:
+    """D(μ) of the images at these places of the map, (n, *shape)."""
     found = []
     for at in range(0, len(places), DECODED):
-        back = decode(space, codes.mu[places[at : at + DECODED]]).reshape(-1, flat.shape[1])
-        found.append(np.sqrt(np.square((back - flat[at : at + DECODED]) / scale).mean(1)))
+        found.append(decode(space, codes.mu[places[at : at + DECODED]]))
         yield
     return np.concatenate(found)
+
+
+def flat(seen: NDArray[Any]) -> Floats:
+    """Examples (n, *shape) as rows whose distances count: of a table each column in its own deviation."""
+    rows = seen.reshape(len(seen), -1)
+    return (rows if seen.ndim == 4 else rows / np.maximum(rows.std(0), 1e-12)).astype(np.float32)
+
+
+def others_of(places: NDArray[np.int64], n: int, numbers: int) -> NDArray[np.int64]:
+    """Places of real images, of `numbers` values each, that what is given back is compared with: none of these, if there are
+    enough others.
+    """
+    others = np.setdiff1d(np.arange(n), places)[: max(100, min(OTHERS, COMPARED // numbers))]
+    return others if len(others) >= NEIGHBOURS else np.arange(n)
+
+
+def recognised(back: Floats, labels: NDArray[np.int64], others: Floats, classes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether most of the nearest real images (m, *shape) of what is given back (n, *shape) are of its own class, (n,)."""
+    rows = flat(np.concatenate([back, others]))
+    ours, theirs = rows[: len(back)], rows[len(back) :]
+    squares = np.square(theirs).sum(1) - 2 * ours @ theirs.T  # less what is the same for all of them
+    near = np.argsort(squares, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return np.asarray((classes[near] == labels[:, None]).mean(1) > 0.5)
 
 
 def at_home(codes: Codes, places: NDArray[np.int64], labels: NDArray[np.int64]) -> Slices[NDArray[np.bool_]]:
@@ -49,10 +69,12 @@ def at_home(codes: Codes, places: NDArray[np.int64], labels: NDArray[np.int64]) 
     return np.array(found, bool)
 
 
-def well_given_back(error: Doubles, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of these images lie in the better half of their class, (n,)."""
+def shares_lost(back: Floats, seen: NDArray[Any], labels: NDArray[np.int64]) -> Doubles:
+    """√mean (x̂ − x)² of images (n, *shape) over the median of their class, (n,): 1 and less is the better half."""
+    ours, theirs = np.split(flat(np.concatenate([back, seen])), 2)
+    error = np.sqrt(np.square(ours - theirs).mean(1))
     usual = {label: np.median(error[labels == label]) for label in np.unique(labels)}
-    return error <= np.array([usual[label] for label in labels])
+    return np.asarray(error / np.maximum([usual[label] for label in labels], 1e-12))
 
 
 def suited(suits: Sequence[NDArray[np.bool_]], has_density: Sequence[bool]) -> list[int]:
@@ -65,13 +87,13 @@ def suited(suits: Sequence[NDArray[np.bool_]], has_density: Sequence[bool]) -> l
     return sorted((model for model in everything if suits[model].sum() > 1), key=lambda model: not has_density[model])[:1]
 
 
-def in_turn(places: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most `CHOSEN` of them, class after class in turn, each class in the map's order: neighbours in the list differ."""
-    rank = np.zeros(len(places), np.int64)
+def in_turn(lost: Doubles, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """At most `CHOSEN` places (n,), class after class in turn, the best of each first: neighbours in the list differ."""
+    rank = np.zeros(len(lost), np.int64)
     for label in np.unique(labels):
         of_it = labels == label
-        rank[of_it] = np.arange(of_it.sum())
-    return places[np.lexsort((labels, rank))][:CHOSEN]
+        rank[of_it] = lost[of_it].argsort(kind="stable").argsort(kind="stable")
+    return np.lexsort((labels, rank))[:CHOSEN]
 
 
 def along(landscape: Landscape, ends: Doubles, cells: int) -> Slices[dict[str, Any]]:
