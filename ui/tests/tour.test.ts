@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Tile } from '../src/contract'
 import { normals } from '../src/panels/draws'
 import { estimatedToy, exactToy, kl, klByLogSigma, klByMu, klOf, pulled } from '../src/tour/kl'
-import { chance, kept, share } from '../src/tour/meaning'
+import { chance, share, without } from '../src/tour/meaning'
 import { deepest, holesOf, MOST, pairsOf, strays, throughHoles } from '../src/tour/pairs'
 import { inSpread } from '../src/tour/places'
 import { extentOf, placed, shown } from '../src/tour/record'
@@ -97,8 +97,8 @@ describe('pairs and the ways between them', () => {
 
 describe('neighbours', () => {
   it('leave out the image itself, wherever it is found', () => {
-    expect(kept([4, 7, 5], [0, 1, 2], 4, 2)).toEqual([{ row: 7, label: 1 }, { row: 5, label: 2 }])
-    expect(kept([7, 5, 4], [1, 2, 0], 4, 2)).toHaveLength(2)
+    expect(without([4, 7, 5], [0, 1, 2], 4, 2)).toEqual([{ row: 7, label: 1 }, { row: 5, label: 2 }])
+    expect(without([7, 5, 4], [1, 2, 0], 4, 2)).toHaveLength(2)
   })
   it('are of one class by chance as often as Σ p² says', () => {
     expect(chance([0, 0, 1, 1])).toBe(0.5)
@@ -125,6 +125,7 @@ describe('who plays which part', () => {
     [[model(false, false), model(true, true)], [1, 2, 3, 4, 5, 6, 7, 8], ''],
     [[model(true, true)], [2, 3, 4, 5, 6, 7, 8], 'no autoencoder beside this VAE'],
     [[model(false, false)], [1, 3, 4, 5, 6, 7, 8], 'no VAE beside this autoencoder'],
+    [[model(true, true, false)], [3, 4, 8], 'ready yet'],
     [[model(true, false)], [2, 3, 4, 5, 6, 7, 8], 'noise without the KL term'],
     [[model(true, false), model(true, true)], [2, 3, 4, 5, 6, 7, 8], 'no autoencoder in this visit'],
   ])('of a visit %o the steps are %o', (models, numbers, said) => {

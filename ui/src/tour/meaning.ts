@@ -3,7 +3,7 @@
 export interface Near { row: number; label: number }
 
 /** The k nearest of those found, without the image itself. */
-export const kept = (rows: readonly number[], labels: readonly number[], of: number, k: number): Near[] =>
+export const without = (rows: readonly number[], labels: readonly number[], of: number, k: number): Near[] =>
   rows.map((row, i) => ({ row, label: labels[i]! })).filter(({ row }) => row !== of).slice(0, k)
 
 /** The share of neighbours of this class. */
