@@ -27,6 +27,7 @@ from legato.files import whole_file
 SIZES = [(1440, 900), (1024, 768), (390, 844)]
 THEMES = ("light", "dark")
 TABS = {"map": "Map", "dimensions": "Dimensions", "path": "Path", "train": "Train"}
+STEPS = 8  # of the tour
 DESK = 1100  # pixels from which all panels are seen at once
 STATE = "image=5&path=3~0.9,0.4~here;~-0.6,-0.9~there;~-0.2,1.3~and$20there&t=0.4"
 BESIDE = {"holes": f"ground=holes&{STATE}", "tiles": f"ground=tiles&clouds=0&{STATE}", "morph": "morph=0.5"}
@@ -93,8 +94,8 @@ def panels(browser: Browser, url: str, images: Path) -> None:
 
 
 def states(browser: Browser, url: str, images: Path) -> None:
-    """What else the map can show, the tour's steps, the keys."""
-    for name, state in {**BESIDE, **{f"tour-{step}": f"tour={step}" for step in range(1, 7)}}.items():
+    """What else the map can show, the keys."""
+    for name, state in BESIDE.items():
         page = opened(browser, url, state, "light", *SIZES[0])
         save(page, images / f"{name}.png", whole=False)
         page.context.close()
@@ -102,6 +103,16 @@ def states(browser: Browser, url: str, images: Path) -> None:
     page.get_by_role("button", name="Keys and help").click()
     save(page, images / "keys.png", whole=False)
     page.context.close()
+
+
+def tour(browser: Browser, url: str, images: Path) -> None:
+    """The tour's steps in both themes, on a desk and on a phone."""
+    for theme in THEMES:
+        for width, height in (SIZES[0], SIZES[-1]):
+            for step in range(1, STEPS + 1):
+                page = opened(browser, url, f"tour={step}", theme, width, height)
+                save(page, images / f"tour-{step}-{theme}-{width}x{height}.png", whole=False)
+                page.context.close()
 
 
 def main() -> None:
@@ -117,6 +128,7 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         panels(browser, url, asked.images)
         states(browser, url, asked.images)
+        tour(browser, url, asked.images)
         browser.close()
 
 

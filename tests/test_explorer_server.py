@@ -219,6 +219,9 @@ def test_every_question_has_its_answer(served, runs):
     assert len(json.loads(served.post("dimensions", BASE))["dimensions"]) == 3
     assert len(json.loads(served.post("code", {"row": 3, "step": [None, 1]}))["models"]) == 2
     assert len(json.loads(served.post("mean", {**BASE, "rows": [1, 2]}))["mu"]) == 3
+    assert json.loads(served.post("examples", {"step": [None, 1]}))["by"]
+    ways = json.loads(served.post("ways", {**BASE, "rows": [[1, 2], [3, 4]], "cells": 5}))
+    assert (np.shape(ways["errors"]), np.shape(ways["inside"])) == ((2, 5), (2, 5))
     assert json.loads(served.ask("find?q=train")[2])["rows"] is not None
     assert json.loads(served.ask("curves/1?after=2")[2])["state"] == "finished"
     image = Image.open(BytesIO(served.ask("image/3.png")[2]))
@@ -266,6 +269,9 @@ def test_every_question_has_its_answer(served, runs):
         ("path.gif", {**BASE, "stops": [[0, 0, 0]], "spherical": False, "frames": 4}),
         ("path.gif", {**BASE, "stops": [[0, 0, 0]] * 9, "spherical": False, "frames": 900}),
         ("path.gif", {**BASE, "stops": [[0, 0, 0]] * 2, "spherical": 1, "frames": 9}),
+        ("examples", {"step": [None]}), ("examples", {"step": [None, 999]}), ("examples", {}),
+        ("ways", {**BASE, "rows": [[1]], "cells": 5}), ("ways", {**BASE, "rows": [[1, 310]], "cells": 5}),
+        ("ways", {**BASE, "rows": [[1, 2]] * 65, "cells": 5}), ("ways", {**BASE, "rows": [[1, 2]], "cells": 0}), ("ways", BASE),
         ("encode", b""), ("encode", b"GIF89a"), ("encode", bytes(UPLOAD + 1)),
     ],
 )  # fmt: skip
@@ -278,8 +284,8 @@ def test_a_bad_address_is_one_line(served, path):
     served.mistake(path, None)
 
 
-NAMES = ["model", "step", "z", "k", "kind", "plane", "extent", "size", "rows", "row", "stops", "frames"]
-PATHS = ["decode", "field", "locate", "plane", "points", "mean", "code", "path.gif", "dimensions"]
+NAMES = ["model", "step", "z", "k", "kind", "plane", "extent", "size", "rows", "row", "stops", "frames", "cells"]
+PATHS = ["decode", "field", "locate", "plane", "points", "mean", "code", "path.gif", "dimensions", "examples", "ways"]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 VALUES = st.recursive(LEAVES, st.lists, max_leaves=6)
 

@@ -21,7 +21,7 @@ from PIL import Image
 from scipy.stats import multivariate_normal
 
 from legato.errors import Mistake
-from legato.explorer import animation, progression, tiles, uploads
+from legato.explorer import animation, progression, showcase, tiles, uploads
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.codes import Codes, Encoding
 from legato.explorer.density import Aggregate
@@ -422,6 +422,95 @@ def test_images_are_found_by_id_and_label(pair):
     count = int((labels == 3).sum())
     assert set(threes["labels"][: min(count, 5) + 1]) <= {3, int(labels[3])}
     assert len(threes["rows"]) == len(set(threes["rows"])) <= 200
+
+
+def test_images_to_show_a_model_by_are_held_out_and_come_back_well(pair, runs):
+    found = finished(pair.examples([None, None]))
+    rows = np.array(found["rows"])
+    assert 2 <= len(rows) <= showcase.CHOSEN
+    assert np.isin(rows, pair.catalogue.shown[pair.catalogue.held]).all()
+    assert found["of"] == pair.catalogue.held.sum()
+    held = pair.catalogue.shown[pair.catalogue.held]
+    labels, shown = pair.catalogue.labels(held), pair.catalogue.original
+    for model in found["by"]:
+        space = load(runs[("vae", "autoencoder")[model]])
+        images = np.concatenate([shown(int(row)) for row in held])
+        stored = np.asarray(pair.catalogue.dataset.rows[held])
+        errors = np.sqrt(np.square(space.decode(space.encode(stored)[0]) - images).mean((1, 2, 3)))
+        for row, label in zip(rows, found["labels"], strict=True):
+            assert errors[held == row] <= np.median(errors[labels == label]) + 1e-5
+    assert finished(pair.examples([None, None])) == found
+    json.dumps(found, allow_nan=False)
+
+
+def test_images_come_class_after_class_the_best_first_and_at_most_so_many():
+    labels, lost = np.array([2, 2, 2, 1, 1, 0]), np.array([3.0, 1, 2, 9, 8, 5])
+    assert showcase.in_turn(lost, labels).tolist() == [5, 4, 1, 3, 2, 0]
+    assert len(showcase.in_turn(np.zeros(99), np.zeros(99, np.int64))) == showcase.CHOSEN
+
+
+def test_what_is_given_back_is_recognised_by_the_real_images_about_it():
+    rng = np.random.default_rng(0)
+    centres, classes = np.array([[0.0, 0], [9, 0]]), np.repeat([0, 1], 40)
+    others = centres[classes] + rng.normal(size=(80, 2))
+    back = np.array([[0.1, 0], [8.5, 0], [9.2, 0]])
+    assert showcase.recognised(back, np.array([0, 1, 0]), others, classes).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("n", [256, 260, 5000])
+def test_what_is_given_back_is_compared_with_other_images_where_there_are_enough(n):
+    others = showcase.others_of(np.arange(256), n, 784)
+    assert showcase.NEIGHBOURS <= len(others) <= showcase.OTHERS
+    assert (others.min() >= 256) == (n == 5000)
+    assert showcase.others_of(np.arange(256), 5000, 128 * 128 * 3).size < 200
+
+
+def test_what_is_lost_counts_within_the_class_and_by_each_columns_spread():
+    seen = np.array([[1000.0, 0], [-1000, 0], [1000, 1], [-1000, 1]])
+    lost = showcase.shares_lost(seen + np.array([[1.0], [2], [3], [6]]), seen, np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(lost, [2 / 3, 4 / 3, 2 / 3, 4 / 3], rtol=1e-4)
+
+
+def test_where_no_image_suits_all_models_those_with_clouds_are_suited():
+    some, none = np.array([True, True, False]), np.zeros(3, bool)
+    assert showcase.suited([some, some], [False, True]) == [0, 1]
+    assert showcase.suited([some, ~some], [False, True]) == [0]
+    assert showcase.suited([some, np.array([False, True, True])], [False, True]) == [1]
+    assert showcase.suited([none, none], [True, True]) == []
+
+
+@pytest.mark.parametrize("name", ["table", "colour", "bernoulli"])
+def test_any_source_has_images_to_show_by_and_ways_between_them(runs, name):
+    session = visit(runs[name])
+    rows = finished(session.examples([None]))["rows"]
+    assert len(rows) >= 2
+    ways = finished(session.ways(0, None, [rows[:2], rows[-2:]], 7))
+    assert np.isfinite(np.array(ways["errors"], float)).all()
+
+
+@pytest.mark.parametrize("model", [0, 1])
+def test_a_way_is_measured_as_the_map_measures_its_places(pair, runs, model):
+    rows, cells = [[5, 9], [7, 3]], 6
+    ways = finished(pair.ways(model, None, rows, cells))
+    landscape = finished(pair.landscape(model, None))
+    share = ((np.arange(cells) + 0.5) / cells)[:, None]
+    for way, (a, b) in enumerate(rows):
+        ends = [finished(pair.code(row, [None, None]))["models"][model]["mu"] for row in (a, b)]
+        z = (1 - share) * np.array(ends[0]) + share * np.array(ends[1])
+        np.testing.assert_allclose(ways["errors"][way], reencoding(landscape.space, landscape.codes, z), rtol=1e-3)
+        support = [finished(pair.locate(model, None, one, 1)) for one in z]
+        assert ways["inside"][way] == [found["inside"] for found in support]
+    assert ways["threshold"] == finished(landscape.threshold("holes"))
+
+
+def test_a_place_that_the_decoder_fails_at_is_null_on_a_way(runs):
+    session = visit(runs["vae"])
+    finished(session.landscape(0, None))
+    with torch.no_grad():
+        next(iter(session.members[0].at(None).model.likelihood.parameters())).fill_(np.nan)
+    ways = finished(session.ways(0, None, [[5, 9]], 3))
+    assert ways["errors"] == [[None] * 3]
+    json.dumps(ways["errors"], allow_nan=False)
 
 
 def test_other_steps_and_models_and_rows_are_mistakes(pair):

@@ -126,7 +126,7 @@ export function fromAddress(address: string, models: Start): State {
   read('arc', whole, (arc) => (state.spherical = arc === 1))
   read('draw', (text) => codeOf(text, 2), ([seed, temperature]) => (state.samples = { seed: seed!, temperature: temperature! }))
   read('tab', oneOf(TABS), (tab) => (state.tab = tab))
-  read('tour', whole, (tour) => tour >= 1 && tour <= 6 && (state.tour = tour))
+  read('tour', whole, (tour) => tour >= 1 && tour <= 8 && (state.tour = tour))
   read('theme', oneOf(THEMES), (theme) => (state.theme = theme))
   read('keys', whole, (keys) => (state.keys = keys === 1))
   return state

@@ -78,6 +78,9 @@ export interface Backend {
 
 export interface Camera { a: number; b: number; scale: number } // centre in map coordinates, pixels for one unit
 export type Background = 'none' | 'density' | 'tiles' | 'holes' | 'support' | 'speed'
+/** What the tour points at on a map: places, and a way from image to image; `off`: no place that the model knows. */
+export interface Mark { z: number[]; off?: boolean }
+export interface Guide { spots: Mark[]; way: Mark[] }
 export interface Stop { z: number[]; row: number | null; name: string }
 
 /** Everything that the address keeps (after #), so that a link brings another person to the same place. */
@@ -101,7 +104,7 @@ export interface State {
   spherical: boolean
   samples: { seed: number; temperature: number }
   tab: 'map' | 'dimensions' | 'path' | 'train'
-  tour: number | null // 1 … 6
+  tour: number | null // 1 … 8
   theme: 'auto' | 'light' | 'dark'
   keys: boolean // single-key shortcuts on
 }

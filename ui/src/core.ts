@@ -1,7 +1,7 @@
 // What a person has done and what the answers were. Pixels, points and the cursor stay outside Svelte's graph:
 // panels listen with `on` and mirror what they show.
 import { fromAddress, toAddress } from './address'
-import type { Backend, Code, Core, Encoded, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
+import type { Backend, Code, Core, Encoded, Guide, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
 import { Bell, Delays, throttled, Voice, type Event, type Listener } from './events'
 import { Follow, type Followed } from './follow'
 import { History } from './history'
@@ -28,6 +28,7 @@ export class ViewerCore implements Core {
   readonly drawnAt: number[] // when each tile was drawn
   readonly coarse: boolean[] // whether a tile from near by stands in for one that is still to come
   readonly reading: ([bytes: number, total: number] | null)[] // of the points that are on their way
+  readonly guides: (Guide | null)[] // what the tour points at on each map
   pins: Pin[] = []
   foreign: { image: string; models: Encoded[] } | null = null // the picture that was dropped on the map
   connected = true
@@ -59,6 +60,7 @@ export class ViewerCore implements Core {
     this.tiles = nothing()
     this.located = nothing()
     this.encoded = nothing()
+    this.guides = nothing()
     this.reading = nothing()
     this.#shown = nothing()
     this.drawnAt = visit.models.map(() => 0)
@@ -150,6 +152,12 @@ export class ViewerCore implements Core {
     const camera = this.state.models.map((model) => model.camera)
     this.#become({ ...before, models: before.models.map((model, m) => ({ ...model, camera: camera[m] ?? null })) })
     this.say('undone')
+  }
+
+  /** Points at places on a model's map, or at nothing any more. */
+  guide(model: ModelIndex, guide: Guide | null): void {
+    this.guides[model] = guide
+    this.#bell.ringState()
   }
 
   say(text: string): void { this.#voice.say(text) }

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Backend, Curves, Tile } from '../src/contract'
 import { develop, FRAMES, letter, moved, type Film } from '../src/panels/film'
+import { apart, lanes, network } from '../src/panels/flow'
 import { Following } from '../src/panels/following'
 import { nextFrame } from '../src/panels/player'
 import { step, target } from '../src/panels/roving'
+import { after, play, stations } from '../src/panels/snapshots'
 
 describe('stops', () => {
   it('are lettered past Z', () => expect([0, 1, 25, 26, 52].map(letter)).toEqual(['A', 'B', 'Z', 'A2', 'A3']))
@@ -90,5 +92,56 @@ describe('curves of a run', () => {
     const before = calls
     await vi.advanceTimersByTimeAsync(10_000)
     expect(calls).toBe(before)
+  })
+})
+
+describe('snapshots, played', () => {
+  const all = stations([10, 40, 90], true)
+  it('go on to the finished model, and not beyond', () => {
+    expect(all).toEqual([10, 40, 90, null])
+    expect([10, 40, 90, null].map((step) => after(all, step))).toEqual([40, 90, null, undefined])
+    expect(stations([10], false)).toEqual([10])
+  })
+  it('a step that was not kept counts as the next that was', () => expect(after(all, 30)).toBe(90))
+  it('are shown from where one is, from the start where that is the end', async () => {
+    const played = async (from: number | null) => {
+      const shown: (number | null)[] = []
+      expect(await play(all, from, async (step) => void shown.push(step), async () => {}, new AbortController().signal)).toBe(true)
+      return shown
+    }
+    expect(await played(40)).toEqual([90, null])
+    expect(await played(null)).toEqual([10, 40, 90, null])
+  })
+  it('stop where nobody waits any more', async () => {
+    const left = new AbortController()
+    const shown: (number | null)[] = []
+    const show = async (step: number | null) => {
+      shown.push(step)
+      if (step === 40) left.abort()
+    }
+    expect(await play(all, null, show, async () => {}, left.signal)).toBe(false)
+    expect(shown).toEqual([10, 40])
+  })
+})
+
+describe('a code as a picture', () => {
+  const info = { mean: [0, 1, 0], std: [2, 1, 0.1], noise: [0, 0, 1], has_density: true, prior_was_trained: true }
+  const code = { mu: [1, 2, 0], sigma: [0.5, 0.1, 1] }
+  it('tells ε from z and costs what docs/theory.md says', () => {
+    const [first, second] = lanes(info, code, [2, 2, 5], 2)
+    expect([first!.index, second!.index]).toEqual([0, 1])
+    expect([first!.noise, second!.noise]).toEqual([2, 0])
+    expect([first!.low, first!.high]).toEqual([-6, 6])
+    expect(first!.kl).toBeCloseTo(0.5 * (1 + 0.25 - 1 - Math.log(0.25)), 12)
+  })
+  it('has no ε without an image, no σ of a point, no price without a KL', () => {
+    expect(lanes(info, null, [2, 2, 5], 9)[0]).toMatchObject({ mu: null, sigma: null, noise: null, kl: null, z: 2 })
+    expect(lanes({ ...info, has_density: false }, code, [2, 2, 5], 9)[0]).toMatchObject({ mu: 1, sigma: null, noise: null, kl: null })
+    expect(lanes({ ...info, prior_was_trained: false }, code, [2, 2, 5], 9)[0]).toMatchObject({ noise: 2, kl: null })
+  })
+  it('lies so many widths from the image’s own', () => expect(apart(code, [1.5, 2.1, 1], code.sigma)).toBeCloseTo(1, 12))
+  it('names the network', () => {
+    expect(network({ net: 'mlp', width: 512, depth: 2, beta: 1 })).toBe('mlp, 512 × 2')
+    expect(network({})).toBe('')
   })
 })

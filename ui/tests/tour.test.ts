@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import type { Backend, Tile } from '../src/contract'
+import type { Tile } from '../src/contract'
 import { normals } from '../src/panels/draws'
 import { estimatedToy, exactToy, kl, klByLogSigma, klByMu, klOf, pulled } from '../src/tour/kl'
-import { alongLine, judged, lineBetween } from '../src/tour/line'
+import { chance, share, without } from '../src/tour/meaning'
+import { deepest, holesOf, MOST, pairsOf, strays, throughHoles } from '../src/tour/pairs'
 import { inSpread } from '../src/tour/places'
 import { extentOf, placed, shown } from '../src/tour/record'
 import { rms } from '../src/tour/rms'
-import { pairOf, rolesOf } from '../src/tour/roles'
-
-const dot = (a: number[], b: number[]) => a.reduce((sum, value, i) => sum + value * b[i]!, 0)
+import type { Ways } from '../src/tour/questions'
+import { rolesOf } from '../src/tour/roles'
+import { leftOut, stepAt, stepsFor } from '../src/tour/steps'
+import { closeUp } from '../src/tour/zoom'
 
 describe('the KL and its slopes', () => {
   it('agrees with the numbers of docs/theory.md at μ = 3, σ = 0.1', () => {
@@ -67,25 +69,49 @@ describe('the toy E z²', () => {
   })
 })
 
-describe('a line as a plane', () => {
-  it.each([[[0, 0], [3, 4]], [[1, -1], [1, 5]], [[0, 1, 2, 3], [3, 1, 0, -2]]])('from %s to %s: orthonormal, its one row of cells on the line', (a, b) => {
-    const { plane, extent } = lineBetween(a, b, 10)!
-    expect([dot(plane.u, plane.u), dot(plane.v, plane.v), dot(plane.u, plane.v)].map((value) => value.toFixed(9).replace('-0.0', '0.0'))).toEqual(['1.000000000', '1.000000000', '0.000000000'])
-    const [width, height] = [extent.a1 - extent.a0, extent.b1 - extent.b0]
-    expect(Math.max(1, Math.round((10 * height) / width))).toBe(1)
-    const at = (s: number) => plane.anchor.map((value, i) => value + (s - dot(plane.anchor, plane.u)) * plane.u[i]!)
-    at(extent.a1).forEach((value, i) => expect(value).toBeCloseTo(b[i]!, 9))
+describe('pairs and the ways between them', () => {
+  const images = { rows: [9, 8, 7, 6], labels: [1, 1, 2, 3] }
+  it('are of different classes, each once, in one order', () => {
+    const pairs = pairsOf(images)
+    expect(pairs.map((pair) => pair.join()).sort()).toEqual(['7,6', '8,6', '8,7', '9,6', '9,7'])
+    expect(pairsOf(images)).toEqual(pairs)
   })
-  it('is none between a place and itself', () => expect(lineBetween([1, 2], [1, 2], 5)).toBeNull())
-  it('counts what lies above the threshold, a failed place too', () => {
-    expect(judged({ values: Float32Array.of(0.5, 2, NaN, 1), threshold: 1 })).toMatchObject({ holes: 0.5, worst: 2 })
+  it('are of one class where there is but one, and at most 45', () => {
+    expect(pairsOf({ rows: [9, 8], labels: [-1, -1] })).toEqual([[9, 8]])
+    expect(pairsOf({ rows: [9], labels: [0] })).toEqual([])
+    expect(pairsOf({ rows: Array.from({ length: 24 }, (_, i) => i), labels: Array.from({ length: 24 }, (_, i) => i) })).toHaveLength(MOST)
   })
-  it('asks for one row of the holes field', async () => {
-    const asked: unknown[] = []
-    const backend = { field: async (...all: unknown[]) => (asked.push(all), { values: Float32Array.of(1, 3), threshold: 2 }) } as unknown as Backend
-    expect(await alongLine(backend, 0, 7, [0, 0], [2, 0], 2)).toMatchObject({ holes: 0.5 })
-    expect(asked).toHaveLength(1)
-    expect(asked[0]).toMatchObject([0, 7, 'holes', { u: [1, 0] }, { a0: 0, a1: 2, b0: -0.5, b1: 0.5 }, 2])
+  const ways: Ways = { threshold: 1, errors: [[0.5, 3, 0.2], [2, 0.5, 0.5], [0.1, 1.5, null]], inside: [[true, true, true], [true, false, true], [true, false, true]] }
+  it('a hole is where nothing comes back and no data lies', () => {
+    expect(holesOf(ways, 0)).toEqual([false, false, false])
+    expect(holesOf(ways, 2)).toEqual([false, true, false])
+    expect([strays(null, 9), strays(1, 1), strays(1.01, 1)]).toEqual([true, false, true])
+  })
+  it('the deepest hole is found, and that there is none', () => {
+    expect(deepest(ways)).toEqual({ way: 2, cell: 1, error: 1.5 })
+    expect(deepest({ ...ways, inside: ways.inside.map((way) => way.map(() => false)) })).toEqual({ way: 2, cell: 2, error: null })
+    expect(deepest({ ...ways, threshold: 5, inside: ways.inside.map((way) => way.map(() => true)) })).toBeNull()
+    expect(throughHoles(ways)).toBe(1)
+  })
+})
+
+describe('neighbours', () => {
+  it('leave out the image itself, wherever it is found', () => {
+    expect(without([4, 7, 5], [0, 1, 2], 4, 2)).toEqual([{ row: 7, label: 1 }, { row: 5, label: 2 }])
+    expect(without([7, 5, 4], [1, 2, 0], 4, 2)).toHaveLength(2)
+  })
+  it('are of one class by chance as often as Σ p² says', () => {
+    expect(chance([0, 0, 1, 1])).toBe(0.5)
+    expect(share([{ row: 1, label: 2 }, { row: 2, label: 3 }], 3)).toBe(0.5)
+  })
+})
+
+describe('a close look', () => {
+  it('centres the cloud and shows nine of its widths', () => {
+    const size = { width: 400, height: 300 }
+    const camera = closeUp({ a: 2, b: -1 }, 0.1, size)
+    expect([camera.a, camera.b]).toEqual([2, -1])
+    expect(camera.scale * 0.9).toBeCloseTo(0.9 * 300, 6)
   })
 })
 
@@ -95,11 +121,23 @@ describe('who plays which part', () => {
     expect(rolesOf([model(true, true), model(false, false)])).toEqual({ autoencoder: 1, vae: 0, noisy: null })
     expect(rolesOf([model(true, false), model(true, true, false)])).toEqual({ autoencoder: null, vae: null, noisy: 0 })
   })
-  it('pairs two images of different classes', () => {
-    const points = { n: 4, row: Uint32Array.of(9, 8, 7, 6), label: Uint16Array.of(1, 1, 2, 2) }
-    expect(pairOf(points)).toEqual({ rows: [9, 7], places: [0, 2] })
-    expect(pairOf({ ...points, label: Uint16Array.of(1, 1, 1, 1) })!.rows).toEqual([9, 8])
-    expect(pairOf({ n: 1, row: Uint32Array.of(0), label: Uint16Array.of(0) })).toBeNull()
+  it.each([
+    [[model(false, false), model(true, true)], [1, 2, 3, 4, 5, 6, 7, 8], ''],
+    [[model(true, true)], [2, 3, 4, 5, 6, 7, 8], 'no autoencoder beside this VAE'],
+    [[model(false, false)], [1, 3, 4, 5, 6, 7, 8], 'no VAE beside this autoencoder'],
+    [[model(true, true, false)], [3, 4, 8], 'ready yet'],
+    [[model(true, false)], [2, 3, 4, 5, 6, 7, 8], 'noise without the KL term'],
+    [[model(true, false), model(true, true)], [2, 3, 4, 5, 6, 7, 8], 'no autoencoder in this visit'],
+  ])('of a visit %o the steps are %o', (models, numbers, said) => {
+    const roles = rolesOf(models)
+    expect(stepsFor(roles).map((step) => step.number)).toEqual(numbers)
+    expect(leftOut(roles)).toContain(said)
+    expect(leftOut(roles) === '').toBe(said === '')
+  })
+  it('a link to a step that is left out leads to the next', () => {
+    const steps = stepsFor(rolesOf([model(true, true)]))
+    expect(stepAt(steps, 1).number).toBe(2)
+    expect(stepAt(steps, 99).number).toBe(8)
   })
 })
 

@@ -54,6 +54,13 @@ class Question:
         """A list of 1 to `most` whole numbers."""
         return [_whole(name, one, 0, 2**31) for one in self._list(name, most)]
 
+    def pairs(self, name: str, most: int) -> list[list[int]]:
+        """A list of 1 to `most` pairs of whole numbers."""
+        found = self._list(name, most)
+        if not all(isinstance(one, list) and len(one) == 2 for one in found):
+            raise Mistake(f"`{name}` must hold pairs")
+        return [[_whole(name, one, 0, 2**31) for one in pair] for pair in found]
+
     def flag(self, name: str) -> bool:
         """true or false."""
         value = self._content.get(name)

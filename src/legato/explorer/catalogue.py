@@ -92,6 +92,10 @@ class Catalogue:
         """A row of the source (1, *shape) in the units of what is decoded. Raises `Mistake` where there is none."""
         return self.prepared.seen(self.rows([row]))
 
+    def seen(self, places: NDArray[np.int64]) -> Floats:
+        """The images at these places of the map (n, *shape), likewise."""
+        return self.prepared.seen(self.shown[places])
+
     def _matches(self, text: str) -> Iterator[int]:
         if not text:
             return

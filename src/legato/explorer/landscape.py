@@ -43,8 +43,12 @@ class Landscape:
         if kind == "speed":
             values = yield from sliced(lambda z: speed(self.space, self.codes, z, plane), grid.codes(plane), DECODED // 4)
             return field(grid, values)
-        values = yield from self._measured(kind, grid.codes(plane))
-        return field(grid, values, (yield from self.threshold(kind)))
+        return field(grid, *(yield from self.measured(kind, grid.codes(plane))))
+
+    def measured(self, kind: Kind, z: NDArray[Any]) -> Slices[tuple[Doubles, float]]:
+        """holes or support at each z (n, d), (n,), and the threshold."""
+        values = yield from self._measured(kind, z)
+        return values, (yield from self.threshold(kind))
 
     def threshold(self, kind: Kind) -> Slices[float]:
         """holes: the 99 % quantile at held-out codes; support: the 1 % quantile; others have none."""

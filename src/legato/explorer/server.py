@@ -38,7 +38,7 @@ JSON = 1 << 20  # bytes of a question
 ROWS_JSON = 16 << 20  # of one that names chosen images
 PLANES = ("axes", "pca", "local", "umap")
 MOST_CHOSEN = 1_000_000  # rows of a table
-MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES = 200, 10_000, 32, 1_000
+MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES, MOST_WAYS = 200, 10_000, 32, 1_000, 64
 LATENTS = 65_536
 PATIENCE = 0.2  # seconds after which we look whether the page still waits
 
@@ -59,6 +59,7 @@ class Routes:
             "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
             "selection.csv": self.selection, "quality": self.quality, "thumbnails": self.thumbnails,
+            "examples": self.examples, "ways": self.ways,
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
@@ -177,6 +178,17 @@ class Routes:
         rows, mu = await self._job(request, TILES, job)
         table = await asyncio.to_thread(written, self.session.catalogue, rows, mu)
         return Response(table, media_type="text/csv; charset=utf-8")
+
+    async def examples(self, request: Request) -> Response:
+        """Images that the models give back well."""
+        asked = await _question(request)
+        return JSONResponse(await self._job(request, TILES, self.session.examples(asked.steps())))
+
+    async def ways(self, request: Request) -> Response:
+        """Straight ways between the codes of pairs of images."""
+        asked = await _question(request)
+        job = self.session.ways(*_place(asked), asked.pairs("rows", MOST_WAYS), asked.whole("cells", 1, MOST_WAYS))
+        return JSONResponse(await self._job(request, FIELD, job))
 
     async def path(self, request: Request) -> Response:
         """A path through latent space as an animation."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from legato import __version__
 from legato.data.preparation import Floats
 from legato.errors import Mistake
-from legato.explorer import tiles
+from legato.explorer import showcase, tiles
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.codes import Codes, Encoding, encoded
 from legato.explorer.density import Aggregate
@@ -163,8 +163,7 @@ class Session:
 
     def code(self, row: int, steps: Sequence[Step]) -> Slices[dict[str, Any]]:
         """The posterior of one image of the source under each model at a step of its own; its label and id."""
-        if len(steps) != len(self.members):
-            raise Mistake(f"`step` holds one step for each of the {len(self.members)} models, got {len(steps)}")
+        self._one_for_each(steps)
         rows, models = self.catalogue.rows([row]), []
         for model, step in enumerate(steps):
             space = self.member(model).at(step)
@@ -198,6 +197,36 @@ class Session:
         values = (yield from of_rows(key, space, self.catalogue, codes, most)) if read is None else read[:most]
         return self._qualities.get(place, lambda: values)
 
+    def examples(self, steps: Sequence[Step]) -> Slices[dict[str, Any]]:
+        """Images to show models by: what every model gives back of each is in the better half of its class and nearest to
+        real images of it, and so is its code; held-out ones where there are any. `by`: the models that all of them suit.
+        """
+        self._one_for_each(steps)
+        held, labels = self.catalogue.held, self.catalogue.labels(self.catalogue.shown)
+        places = np.flatnonzero(held if held.any() else ~held)[: showcase.CANDIDATES]
+        others = showcase.others_of(places, len(held), int(np.prod(self.catalogue.dataset.shape)))
+        seen, known = self.catalogue.seen(places), self.catalogue.seen(others)
+        suits, losses = [], []
+        for model, step in enumerate(steps):
+            codes = yield from self.codes(model, step)
+            back = yield from showcase.given_back(self.member(model).at(step), codes, places)
+            lost = showcase.shares_lost(back, seen, labels[places])
+            known_by = showcase.recognised(back, labels[places], known, labels[others])
+            suits.append((lost <= 1) & known_by & (yield from showcase.at_home(codes, places, labels)))
+            losses.append(lost)
+        by = showcase.suited(suits, [self.member(model).blank.has_density for model in range(len(suits))])
+        fit = np.flatnonzero(np.logical_and.reduce([suits[model] for model in by])) if by else np.arange(len(places))
+        lost = np.mean([losses[model] for model in by or range(len(losses))], axis=0)[fit]
+        chosen = places[fit[showcase.in_turn(lost, labels[places[fit]])]]
+        return {**self.catalogue.named(self.catalogue.shown[chosen]), "by": by, "of": len(places)}
+
+    def ways(self, model: int, step: Step, rows: Sequence[Sequence[int]], cells: int) -> Slices[dict[str, Any]]:
+        """Straight ways between the codes of two images each, at the middles of `cells` parts (showcase.py)."""
+        landscape = yield from self.landscape(model, step)
+        ends = self.catalogue.rows([row for way in rows for row in way])
+        mu, _ = yield from encoded(landscape.space, self.catalogue.dataset.rows, ends)
+        return (yield from showcase.along(landscape, mu.reshape(len(rows), 2, -1).astype(np.float64), cells))
+
     def codes(self, model: int, step: Step) -> Slices[Codes]:
         """The posteriors of the shown images, encoded once."""
         member = self.member(model)
@@ -219,6 +248,10 @@ class Session:
             encoding.advance()
             yield
         return encoding.codes
+
+    def _one_for_each(self, steps: Sequence[Step]) -> None:
+        if len(steps) != len(self.members):
+            raise Mistake(f"`step` holds one step for each of the {len(self.members)} models, got {len(steps)}")
 
     def _can_be_laid_out(self) -> None:
         if why := obstacle(len(self.catalogue.shown)):

@@ -1,5 +1,5 @@
 // What the lines over the points show of the state: the cursor, the path's course, the selected image with its own cloud.
-import type { Encoded, ModelIndex, Plane, Points } from '../contract'
+import type { Encoded, Mark, ModelIndex, Plane, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import { toScreen, type Spot } from './camera'
 import { covarianceAt, hasClouds, projected, type Covariance } from './clouds'
@@ -23,6 +23,7 @@ export function marksOf(view: View, frame: Frame): Marks {
     inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !layout,
     axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
     ...pathOn(view, plane, place), followed: followedOn(view), selected: selectedOn(view, plane, place),
+    guide: between ? null : guideOf(core, model, plane, place),
   }
 }
 
@@ -56,6 +57,17 @@ export function courseOf(core: ViewerCore, model: ModelIndex, plane: Plane | nul
   }
   const course = path.length < 2 ? [] : Array.from({ length: PIECES + 1 }, (_, i) => core.along(i / PIECES))
   return { path: path.map(({ z, name }) => ({ spot: at(z), name })), leg: course.filter((z) => z !== null).map(at) }
+}
+
+/** What the tour points at, where this map has a place for it. */
+export function guideOf(core: ViewerCore, model: ModelIndex, plane: Plane | null, place: Place): Marks['guide'] {
+  const guide = core.guides[model]
+  if (!guide || !plane || plane.layout) return null
+  const at = ({ z, off = false }: Mark) => {
+    const { a, b } = project(plane, z)
+    return { spot: place(a, b), off }
+  }
+  return { spots: guide.spots.map(at), way: guide.way.map(at) }
 }
 
 /** `spot`: where the i-th point lies. The cloud is k times the posterior's, as the map's clouds are. */

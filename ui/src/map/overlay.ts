@@ -12,6 +12,7 @@ export interface Marks {
   axes: [string, string]
   path: { spot: Spot | null; name: string }[] // null: no place on this map
   leg: Spot[] // the path's course
+  guide: { spots: { spot: Spot; off: boolean }[]; way: { spot: Spot; off: boolean }[] } | null // what the tour points at
   selected: { spot: Spot; cloud: Covariance | null } | null
   pointed: Spot | null
   followed: Spot | null // the image whose code the other map's cursor is at
@@ -26,6 +27,7 @@ export function drawMarks(context: CanvasRenderingContext2D, size: Size, ratio: 
   if (marks.axes[0]) axes(context, size, camera, marks, inks)
   if (marks.rings) rings(context, size, camera, inks)
   course(context, marks, inks)
+  if (marks.guide) guided(context, marks.guide, inks)
   if (marks.selected) selected(context, camera, marks.selected, inks)
   if (marks.followed) ring(context, marks.followed, 5, inks.map, 4), ring(context, marks.followed, 5, inks.accent, 2)
   if (marks.pointed) ring(context, marks.pointed, 7, inks.text, 1.5)
@@ -86,6 +88,21 @@ function course(context: CanvasRenderingContext2D, { path, leg }: Marks, inks: I
     ring(context, spot, 5, inks.accent, 2, inks.map)
     words(context, String.fromCharCode(65 + (i % 26)), spot.x, spot.y - 9, 'center', inks)
   })
+}
+
+/** A way with its ends named, red where the model does not know it; places as rings, red likewise. */
+function guided(context: CanvasRenderingContext2D, { spots, way }: NonNullable<Marks['guide']>, inks: Inks): void {
+  stroke(context, way.map(({ spot }) => spot), inks.map, 6)
+  way.slice(1).forEach(({ spot, off }, i) => stroke(context, [way[i]!.spot, spot], off || way[i]!.off ? inks.danger : inks.accent, 3))
+  const ends = way.length > 1 ? [way[0]!.spot, way.at(-1)!.spot] : []
+  ends.forEach((spot, i) => {
+    ring(context, spot, 5, inks.accent, 2, inks.map)
+    words(context, i ? 'B' : 'A', spot.x, spot.y - 9, 'center', inks)
+  })
+  for (const { spot, off } of spots) {
+    ring(context, spot, 5, inks.map, 4)
+    ring(context, spot, 5, off ? inks.danger : inks.accent, 2)
+  }
 }
 
 function selected(context: CanvasRenderingContext2D, camera: Camera, { spot, cloud }: NonNullable<Marks['selected']>, inks: Inks): void {

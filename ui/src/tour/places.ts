@@ -1,18 +1,12 @@
 // What the steps ask of a visit: codes of images, a cloud's draws, tiles.
 import type { Code, Core, Encoded, ModelIndex, Tile } from '../contract'
 import { normals } from '../panels/draws'
-import { pairOf } from './roles'
 
 export const stepOf = (core: Core, model: ModelIndex): number | null => core.state.models[model]?.step ?? null
 
-/** The codes of two images of different classes under every model. */
-export async function twoCodes(core: Core, model: ModelIndex, nth: number): Promise<{ rows: [number, number]; codes: [Encoded[], Encoded[]] } | null> {
-  const points = core.points[model]
-  const pair = points ? pairOf(points, nth) : null
-  if (!pair) return null
-  const steps = core.state.models.map((one) => one.step)
-  const [first, second] = await Promise.all(pair.rows.map((row) => core.backend.code(row, steps)))
-  return { rows: pair.rows, codes: [first!.models, second!.models] }
+/** An image's code under every model. */
+export async function codesOf(core: Core, row: number): Promise<Encoded[]> {
+  return (await core.backend.code(row, core.state.models.map((one) => one.step))).models
 }
 
 /** μ + scale ⊙ ε for n draws of a seed. */
@@ -45,3 +39,12 @@ export const inSpread = (sigma: readonly number[], from: readonly number[], to: 
   const share = Math.exp(shares.reduce((sum, value) => sum + Math.log(value), 0) / shares.length)
   return to.map((value) => share * value)
 }
+
+/** What one example of the data is called. */
+export const thing = (core: Core): string => (core.visit.data.image ? 'image' : 'row')
+export const shownAs = (core: Core): string => (core.visit.data.image ? 'picture' : 'row')
+export const classOf = (core: Core, label: number): string => (label < 0 || label >= 65535 ? '' : (core.visit.data.labels?.[label] ?? String(label)))
+
+/** How wide the codes spread, clouds and all, beside N(0, I): the root of the mean variance. */
+export const reach = (std: readonly number[], noise: readonly number[]): number =>
+  Math.sqrt(std.reduce((sum, value, j) => sum + value * value + (noise[j] ?? 0), 0) / std.length)
