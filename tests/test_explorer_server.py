@@ -228,6 +228,10 @@ def test_every_question_has_its_answer(served, runs):
     brought = json.loads(served.post("encode", served.ask("image/3.png")[2]))
     assert brought["image"].startswith("data:image/png;base64,")
     np.testing.assert_allclose(brought["models"][0]["mu"], space.encode(np.asarray(image)[None, None])[0][0], atol=1e-5)
+    assert {each["name"] for each in brought["findings"]} == {"nearest", "brightness", "contrast"}
+    assert {each["name"] for each in brought["models"][1]["findings"]} == {"error", "support"}
+    told = json.loads(served.post("rows", {"rows": [3, 0]}))
+    assert (told["rows"], told["ids"], told["values"]) == ([3, 0], ["3", "0"], None)
     gif = served.post("path.gif", {**BASE, "stops": [[0, 0, 0], [1, 1, 1]], "spherical": True, "frames": 4})
     assert gif.startswith(b"GIF89a")
 
@@ -254,6 +258,7 @@ def test_every_question_has_its_answer(served, runs):
         ("path.gif", {**BASE, "stops": [[0, 0, 0]], "spherical": False, "frames": 4}),
         ("path.gif", {**BASE, "stops": [[0, 0, 0]] * 9, "spherical": False, "frames": 900}),
         ("path.gif", {**BASE, "stops": [[0, 0, 0]] * 2, "spherical": 1, "frames": 9}),
+        ("rows", {"rows": []}), ("rows", {"rows": [310]}), ("rows", {"rows": [0] * 201}), ("rows", {"rows": 3}),
         ("encode", b""), ("encode", b"GIF89a"), ("encode", bytes(UPLOAD + 1)),
     ],
 )  # fmt: skip
@@ -267,7 +272,7 @@ def test_a_bad_address_is_one_line(served, path):
 
 
 NAMES = ["model", "step", "z", "k", "kind", "plane", "extent", "size", "rows", "row", "stops", "frames"]
-PATHS = ["decode", "field", "locate", "plane", "points", "mean", "code", "path.gif", "dimensions"]
+PATHS = ["decode", "field", "locate", "plane", "points", "mean", "code", "path.gif", "dimensions", "rows"]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 VALUES = st.recursive(LEAVES, st.lists, max_leaves=6)
 
