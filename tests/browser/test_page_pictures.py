@@ -59,7 +59,9 @@ def brought(page, pixels):
 
 def test_pictures_are_called_by_their_files(visit, url, runs):
     ids, rows = files(runs)
-    page = visit(url=url, at="clouds=0&compare=0&link=z")
+    page = visit(url=url, at="clouds=0&compare=0&link=z&image=3")
+    header = page.page.locator("#before-after header")
+    page.eventually(lambda: ids[3] in header.inner_text(), "the name of what an address selects")
     mu = legato.load(runs[0]).encode(rows)[0]
     alone = np.linalg.norm(mu[:, None] - mu[None], axis=-1) + 9 * np.eye(len(mu))
     row = int(alone.min(1).argmax())
@@ -69,9 +71,7 @@ def test_pictures_are_called_by_their_files(visit, url, runs):
     page.page.mouse.click(*spot)
     page.until(f"__app.state().selected === {row} && __app.core.encoded.every((code) => code)")
     page.settled()
-    page.eventually(
-        lambda: ids[row] in page.page.locator("#before-after header").inner_text(), "its name above what is given back"
-    )
+    page.eventually(lambda: ids[row] in header.inner_text(), "its name above what is given back")
     page.eventually(lambda: ids[row] in page.page.locator("#nearest").inner_text(), "its name among the nearest")
     page.eventually(lambda: ids[row] in page.by_id("live").inner_text(), "the name is spoken")
     page.page.keyboard.press("a")
