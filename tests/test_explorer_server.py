@@ -239,6 +239,10 @@ def test_every_question_has_its_answer(served, runs):
     table = served.post("selection.csv", {**BASE, "rows": [4, 1]}).decode().splitlines()
     assert table[0] == "row,id,label,z0,z1,z2"
     assert [line.split(",")[0] for line in table[1:]] == ["4", "1"]
+    assert {each["name"] for each in brought["findings"]} == {"nearest", "brightness", "contrast"}
+    assert {each["name"] for each in brought["models"][1]["findings"]} == {"error", "support"}
+    told = json.loads(served.post("rows", {"rows": [3, 0]}))
+    assert (told["rows"], told["ids"], told["values"]) == ([3, 0], ["3", "0"], None)
     gif = served.post("path.gif", {**BASE, "stops": [[0, 0, 0], [1, 1, 1]], "spherical": True, "frames": 4})
     assert gif.startswith(b"GIF89a")
 
@@ -272,6 +276,7 @@ def test_every_question_has_its_answer(served, runs):
         ("examples", {"step": [None]}), ("examples", {"step": [None, 999]}), ("examples", {}),
         ("ways", {**BASE, "rows": [[1]], "cells": 5}), ("ways", {**BASE, "rows": [[1, 310]], "cells": 5}),
         ("ways", {**BASE, "rows": [[1, 2]] * 65, "cells": 5}), ("ways", {**BASE, "rows": [[1, 2]], "cells": 0}), ("ways", BASE),
+        ("rows", {"rows": []}), ("rows", {"rows": [310]}), ("rows", {"rows": [0] * 201}), ("rows", {"rows": 3}),
         ("encode", b""), ("encode", b"GIF89a"), ("encode", bytes(UPLOAD + 1)),
     ],
 )  # fmt: skip
@@ -285,7 +290,7 @@ def test_a_bad_address_is_one_line(served, path):
 
 
 NAMES = ["model", "step", "z", "k", "kind", "plane", "extent", "size", "rows", "row", "stops", "frames", "cells"]
-PATHS = ["decode", "field", "locate", "plane", "points", "mean", "code", "path.gif", "dimensions", "examples", "ways"]
+PATHS = ["decode", "field", "locate", "plane", "points", "mean", "code", "path.gif", "dimensions", "examples", "ways", "rows"]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 VALUES = st.recursive(LEAVES, st.lists, max_leaves=6)
 

@@ -76,6 +76,8 @@ def test_the_visit_is_told_without_encoding(pair, runs, monkeypatch):
         "shape": [1, 8, 8],
         "image": True,
         "labels": ["0", "1", "2", "3"],
+        "columns": None,
+        "background": told["data"]["background"],
     }
     vae, autoencoder = told["models"]
     assert (vae["title"], vae["recipe"], vae["latent_dim"], vae["ready"], vae["state"]) == ("vae", "vae", 3, True, "finished")
@@ -344,7 +346,7 @@ def test_an_image_a_mean_and_an_upload_have_the_models_own_codes(pair, runs):
     np.testing.assert_allclose(finished(pair.mean(0, None, rows.tolist())), vae.encode(stored, rows)[0].mean(0), atol=1e-5)
     brought = uploads.as_row(pair.catalogue.png(250), pair.catalogue.dataset)
     np.testing.assert_array_equal(brought[0], pair.catalogue.dataset.rows[250])
-    found = finished(pair.encode(brought))
+    found = finished(pair.encode(brought))["models"]
     np.testing.assert_allclose(found[0]["mu"], vae.encode(stored, rows)[0][1], atol=1e-5)
 
 

@@ -81,9 +81,16 @@ def test_an_autoencoder_is_asked_where_its_codes_are_and_has_no_sigma(report, ru
     assert '<span class="badge unknown">' in page
 
 
-def test_a_table_has_curves_a_map_and_numbers_and_no_pictures(report, runs):
+def test_a_table_has_its_rows_where_pictures_would_be(report, runs):
     page = report(runs["table"])
-    rest = ["Where the codes lie", "What each dimension carries", "The noise over training"]
+    rest = [
+        "The columns, and what is given back of them",
+        "Samples beside the data",
+        "What each dimension does",
+        "Where the codes lie",
+        "What each dimension carries",
+        "The noise over training",
+    ]
     assert headings(page) == [*ALWAYS, *rest, *LAST]
 
 

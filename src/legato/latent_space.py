@@ -20,6 +20,7 @@ from legato.arguments import Seed, checked, numbers
 from legato.codes import missing, path
 from legato.data.preparation import Floats, Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
+from legato.data.units import named
 from legato.devices import choose, drawing
 from legato.errors import Mistake, tell
 from legato.files import told
@@ -117,11 +118,7 @@ class LatentSpace:
     @property
     def columns(self) -> list[str]:
         """What the numbers of a table's row are called: its columns, where the source named them."""
-        used = (self.run.stored("data").get("columns") or {}).get("used", [])
-        width = self.shape[0]
-        if len(used) == width:
-            return [str(name) for name in used]
-        return [f"{used[0] if len(used) == 1 else 'x'}_{i}" for i in range(width)]
+        return named((self.run.stored("data").get("columns") or {}).get("used", []), self.shape[0])
 
     def decode_prepared(self, z: NDArray[Any]) -> Floats:
         """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""

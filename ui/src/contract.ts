@@ -20,9 +20,12 @@ export interface ModelInfo {
   mean: number[]; std: number[]; noise: number[]
   colours?: Quality[]
 }
+/** A table's column: values are drawn in its standard deviations from its mean. */
+export interface Column { name: string; unit: string; mean: number; std: number }
 export interface Visit {
   version: 1; legato: string
-  data: { source: string; rows: number; shown: number; sampled: boolean; shape: number[]; image: boolean; labels: string[] | null }
+  data: { source: string; rows: number; shown: number; sampled: boolean; shape: number[]; image: boolean; labels: string[] | null
+    columns?: Column[] | null; background?: [number, number, number] | null } // background: what most pictures have at their edges
   models: ModelInfo[]
   limits: { upload_bytes: number; decode: number; no_umap?: string | null } // why there is no UMAP layout, in one line
 }
@@ -36,8 +39,9 @@ export interface Points {
   cov: Uint16Array // 3n, half floats: aa, ab, bb
   label: Uint16Array // n, 65535: none
 }
-/** A decoded example: a picture (rgba) or a table's row (values); `failed` where the decoder gave no finite number. */
-export interface Tile { width: number; height: number; rgba: Uint8ClampedArray | null; values: Float32Array | null; failed: string | null }
+/** A decoded example: a picture (rgba) or a table's row (values, in its columns' own units; `standard`: in their standard deviations
+ *  from their means); `failed` where the decoder gave no finite number. */
+export interface Tile { width: number; height: number; rgba: Uint8ClampedArray | null; values: Float32Array | null; standard?: Float32Array; failed: string | null }
 export type FieldKind = 'density' | 'holes' | 'support' | 'speed'
 export interface Field { width: number; height: number; low: number; high: number; threshold: number; values: Float32Array }
 export interface Extent { a0: number; a1: number; b0: number; b1: number }
@@ -45,6 +49,12 @@ export interface Located { rows: number[]; distances: number[]; labels: number[]
 export interface Dimension { index: number; kl: number | null; std: number; sigma: number; low: number; high: number; collapsed: boolean }
 export interface Curves { lines: Record<string, unknown>[]; next: number; snapshots: number[]; total: number; state: ModelInfo['state'] }
 export interface Encoded { mu: number[]; sigma: number[] }
+/** What was measured of a person's picture, and the least and greatest of held-out ones; `share` of these are as far out. */
+export interface Finding { name: 'error' | 'support' | 'nearest' | 'brightness' | 'contrast'; value: number; low: number | null; high: number | null; share: number; odd: boolean }
+/** A picture that a person brought, as the models see it; findings of each model's, and of the picture itself. */
+export interface Brought { image: string; models: (Encoded & { findings: Finding[] })[]; findings: Finding[]; held: number }
+/** Rows by name; of a table their values in its own units. */
+export interface Rows { rows: number[]; ids: string[]; labels: number[]; values: number[][] | null }
 
 /** Where answers come from: the socket and routes of `legato explore`, tiles in a file, or a decoder in the page. */
 export interface Backend {
@@ -61,7 +71,8 @@ export interface Backend {
   image(row: number): string // an address for an <img>
   thumbnails(rows: number[]): Promise<Tile[]> // small pictures of images, at most 256
   row(row: number): Promise<Tile> // a row of the source, in the units of what is decoded
-  encode(picture: Blob): Promise<{ models: Encoded[]; image: string }>
+  rows(rows: number[]): Promise<Rows> // at most 200
+  encode(picture: Blob): Promise<Brought>
   code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
   mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>
   quality(model: ModelIndex, step: number | null, key: string): Promise<Float32Array> // of every shown image, in the points' order

@@ -1,11 +1,13 @@
 // What a person has done and what the answers were. Pixels, points and the cursor stay outside Svelte's graph:
 // panels listen with `on` and mirror what they show.
 import { fromAddress, toAddress } from './address'
-import type { Backend, Code, Core, Encoded, Guide, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
+import type { Backend, Brought, Code, Core, Encoded, Guide, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
 import { Bell, Delays, throttled, Voice, type Event, type Listener } from './events'
 import { Follow, type Followed } from './follow'
 import { History } from './history'
+import { Names } from './names'
 import { Near } from './near'
+import { verdictOf } from './likeness'
 import { boundsOf } from './map/camera'
 import { through } from './map/planes'
 import { between } from './panels/interpolation'
@@ -30,11 +32,12 @@ export class ViewerCore implements Core {
   readonly reading: ([bytes: number, total: number] | null)[] // of the points that are on their way
   readonly guides: (Guide | null)[] // what the tour points at on each map
   pins: Pin[] = []
-  foreign: { image: string; models: Encoded[] } | null = null // the picture that was dropped on the map
+  foreign: Brought | null = null // the picture that was dropped on the map
   connected = true
   trouble: string | null = null
   onSay: (text: string) => void = () => {}
 
+  readonly names: Names
   readonly #bell = new Bell()
   readonly #voice = new Voice((text) => this.onSay(text))
   readonly #delays = new Delays()
@@ -68,6 +71,7 @@ export class ViewerCore implements Core {
     this.#turn = visit.models.map(() => 0)
     this.#leave = visit.models.map(() => new AbortController())
     this.laying = visit.models.map(() => false)
+    this.names = new Names(backend)
     this.#near = new Near((m) => this.#locate(m))
     this.#preview = new Preview(backend)
     this.#follow = new Follow(this, (model, z) => this.#put(model, z), (error) => this.complain(error))
@@ -111,6 +115,7 @@ export class ViewerCore implements Core {
     this.#follow.stop()
     this.encoded.fill(null) // the former image's: the new one's code is still to come
     this.change({ selected: row })
+    this.#bell.ringState() // a person's picture goes though nothing was selected before or after
     if (row !== null) await this.#readSelected(true)
   }
 
@@ -189,7 +194,7 @@ export class ViewerCore implements Core {
       foreign.models.forEach((code, m) => this.#put(m as ModelIndex, code.mu))
       this.#moving = false
       this.#changed()
-      this.say('your picture was encoded')
+      this.say(`your picture was encoded: ${verdictOf(foreign).words}`)
     } catch (error) {
       this.complain(error)
     }
@@ -343,14 +348,15 @@ export class ViewerCore implements Core {
   async #readSelected(move: boolean): Promise<void> {
     const row = this.state.selected!
     try {
-      const { models, label } = await this.backend.code(row, this.state.models.map((model) => model.step))
+      const { models, label, id } = await this.backend.code(row, this.state.models.map((model) => model.step))
       if (this.state.selected !== row) return
       models.forEach((code, m) => {
         this.encoded[m] = code
         if (move) this.#put(m as ModelIndex, code.mu)
       })
       this.#moving = false
-      this.say(`image ${row} selected${label < 65535 && label >= 0 ? `, label ${this.visit.data.labels?.[label] ?? label}` : ''}`)
+      this.names.learn([row], [id])
+      this.say(`${this.visit.data.image ? 'image' : 'row'} ${id} selected${label < 65535 && label >= 0 ? `, label ${this.visit.data.labels?.[label] ?? label}` : ''}`)
       this.#changed()
     } catch (error) {
       this.complain(error)
@@ -361,8 +367,10 @@ export class ViewerCore implements Core {
   async #locate(m: ModelIndex): Promise<void> {
     const [{ step }, z] = [this.state.models[m]!, this.#shown[m]]
     if (!z || !this.visit.models[m]!.ready || !this.connected) return
-    this.located[m] = await this.backend.locate(m, step, z, 5).catch(() => null)
-    this.#follow.located(m, this.located[m]?.rows[0])
+    const found = await this.backend.locate(m, step, z, 5).catch(() => null)
+    if (found) this.names.learn(found.rows, found.ids)
+    this.located[m] = found
+    this.#follow.located(m, found?.rows[0])
     this.#bell.ring('located', m)
     if (!this.#moving && m === this.state.active) this.#voice.say(this.describe(m), true)
   }

@@ -47,7 +47,7 @@ export function stopHere(core: ViewerCore): Stop {
   const z = models[active]!.cursor
   const mu = core.encoded[active]?.mu
   const onImage = mu !== undefined && mu.every((value, i) => Math.abs(value - z[i]!) < 1e-6)
-  return { z, row: onImage ? selected : null, name: onImage && selected !== null ? `image ${selected}` : 'a place' }
+  return { z, row: onImage ? selected : null, name: onImage && selected !== null ? core.names.known(selected) : 'a place' }
 }
 
 function withEnd(path: Stop[], stop: Stop, end: 'a' | 'b'): Stop[] {

@@ -1,7 +1,8 @@
 // The backend of the live page: routes for everything, the socket for the cursor.
 import type {
-  Backend, Code, Curves, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Tile, Visit,
+  Backend, Brought, Code, Curves, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Rows, Tile, Visit,
 } from './contract'
+import { standardised } from './columns'
 import { Cursors } from './cursors'
 import { fieldOf, pointsOf, tilesOf } from './frames'
 import { Http } from './http'
@@ -22,7 +23,7 @@ export class SocketBackend implements Backend {
     const address = new URL('socket', base)
     address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:'
     this.cursors = new Cursors(() => new WebSocket(address))
-    this.cursors.onTile = (...drawn) => this.onCursor(...drawn)
+    this.cursors.onTile = (model, z, tile, milliseconds) => this.onCursor(model, z, this.#standardised(tile), milliseconds)
     this.cursors.onConnection = (open) => this.onConnection(open)
   }
 
@@ -37,7 +38,7 @@ export class SocketBackend implements Backend {
     const tiles: Tile[] = []
     for (let from = 0; from < z.length; from += most) {
       const slice = z.slice(from, from + most).map((code) => Array.from(code))
-      tiles.push(...tilesOf(await this.#http.bytes('decode', { model, step, z: slice })))
+      tiles.push(...tilesOf(await this.#http.bytes('decode', { model, step, z: slice })).map((tile) => this.#standardised(tile)))
     }
     return tiles
   }
@@ -61,8 +62,9 @@ export class SocketBackend implements Backend {
 
   image(row: number): string { return this.#http.address(`image/${row}.png`).href }
   async thumbnails(rows: number[]): Promise<Tile[]> { return tilesOf(await this.#http.bytes('thumbnails', { rows })) }
-  async row(row: number): Promise<Tile> { return tilesOf(await this.#http.load(`row/${row}`))[0]! }
-  encode(picture: Blob): Promise<{ models: Encoded[]; image: string }> {
+  async row(row: number): Promise<Tile> { return this.#standardised(tilesOf(await this.#http.load(`row/${row}`))[0]!) }
+  rows(rows: number[]) { return this.#http.post<Rows>('rows', { rows }) }
+  encode(picture: Blob): Promise<Brought> {
     const most = this.#visit?.limits.upload_bytes ?? Infinity
     if (picture.size > most) return Promise.reject(new Error(`the file has ${picture.size} bytes, at most ${most} are taken`))
     return this.#http.upload('encode', picture)
@@ -83,6 +85,8 @@ export class SocketBackend implements Backend {
     if (step !== null && index === 0) this.cursors.refuse(model, z, `there is no snapshot at step ${step}`)
     else this.cursors.ask(model, index, z)
   }
+
+  #standardised(tile: Tile): Tile { return standardised(tile, this.#visit?.data.columns) }
 
   #learn(model: ModelIndex, { snapshots, total, state }: Curves): void {
     const known = this.#visit?.models[model]

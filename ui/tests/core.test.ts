@@ -59,6 +59,15 @@ beforeEach(() => {
 afterEach(() => void vi.useRealTimers())
 
 describe('the core', () => {
+  it('tells that a person\'s picture is gone, though nothing was selected', async () => {
+    core.foreign = { image: '', models: [], findings: [], held: 0 }
+    const heard = vi.fn()
+    core.on('state', heard)
+    await core.select(null)
+    await settle()
+    expect(core.foreign).toBeNull()
+    expect(heard).toHaveBeenCalled()
+  })
   it('tells what happened though the cursor moves on within the second', async () => {
     const told: string[] = []
     core.onSay = (text) => told.push(text)

@@ -18,6 +18,7 @@ from legato.data.dataset import Dataset
 from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
+from legato.explorer.ground import background, columns
 from legato.explorer.points import ROWS
 from legato.explorer.tiles import thumbnails
 from legato.pictures import to_pillow
@@ -25,6 +26,7 @@ from legato.pictures import to_pillow
 FOUND = 200  # rows that one search gives
 SEED = 0
 THUMBNAIL = 40  # pixels of its longer side, at most
+FRAMED, MEASURED = 200, 500  # pictures whose edges tell the background; rows that tell a column's spread
 
 
 class Catalogue:
@@ -52,7 +54,15 @@ class Catalogue:
             "shape": list(data.shape),
             "image": len(data.shape) == 3,
             "labels": None if data.labels is None else list(data.label_names),
+            "columns": None if len(data.shape) == 3 else columns(self.prepared, self.shown[:MEASURED]),
+            "background": background(self.prepared.seen(self.shown[:FRAMED])) if len(data.shape) == 3 else None,
         }
+
+    def told(self, asked: list[int]) -> dict[str, list[Any] | None]:
+        """Rows with their ids and labels; of a table their values, too, in its own units."""
+        rows = self.rows(asked)
+        values = None if len(self.dataset.shape) == 3 else self.prepared.seen(rows).astype(np.float64).tolist()
+        return {**self.named(rows), "values": values}
 
     def rows(self, asked: list[int]) -> NDArray[np.int64]:
         """These rows. Raises `Mistake` where one does not exist."""

@@ -60,6 +60,7 @@ class Routes:
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
             "selection.csv": self.selection, "quality": self.quality, "thumbnails": self.thumbnails,
             "examples": self.examples, "ways": self.ways,
+            "rows": self.rows,
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
@@ -151,8 +152,8 @@ class Routes:
         data = self.session.catalogue.prepared
         async with self.reading:
             row = await asyncio.to_thread(as_row, content, data.dataset)
-        models = await self._job(request, NEAR, self.session.encode(row))
-        return JSONResponse({"models": models, "image": _inline(png(data.preparation.seen(data.preparation.original(row))))})
+        told = await self._job(request, NEAR, self.session.encode(row))
+        return JSONResponse({**told, "image": _inline(png(data.preparation.seen(data.preparation.original(row))))})
 
     async def code(self, request: Request) -> Response:
         """An image's code under every model."""
@@ -221,6 +222,11 @@ class Routes:
         """A row of the source as decoded ones are told."""
         found = await asyncio.to_thread(self.session.catalogue.original, request.path_params["row"])
         return _bytes(tiles.packed(found))
+
+    async def rows(self, request: Request) -> Response:
+        """What rows of the source are called; of a table their values, too."""
+        asked = (await _question(request)).wholes("rows", MOST_NEAR)
+        return JSONResponse(await asyncio.to_thread(self.session.catalogue.told, asked))
 
     async def find(self, request: Request) -> Response:
         """Images by id or label."""

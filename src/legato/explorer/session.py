@@ -24,6 +24,7 @@ from legato.explorer.fields import Field, Grid
 from legato.explorer.frames import Asked, Picture
 from legato.explorer.landscape import DECODED, Kind, Landscape, decode, gram
 from legato.explorer.layout import obstacle
+from legato.explorer.likeness import Held, Judge
 from legato.explorer.models import Member, titles
 from legato.explorer.planes import UMAP, Plane, axes, leading, local
 from legato.explorer.points import Points, placed, project
@@ -32,6 +33,7 @@ from legato.explorer.recent import Recent
 from legato.explorer.selection import places
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
+from legato.lazy import lazy
 
 UPLOAD = 16 << 20  # bytes of a picture that a person brings
 DECODE = 256  # codes of one question
@@ -49,6 +51,7 @@ class Session:
         self._codes: Recent[Encoding] = Recent(lambda encoding: encoding.nbytes, KEPT)
         self._qualities: Recent[Floats] = Recent(lambda values: values.nbytes, KEPT)
         self._landscapes: Recent[Landscape] = Recent(lambda landscape: landscape.codes.mu.nbytes, KEPT)
+        self._judges: Recent[Judge] = Recent(lambda judge: judge.landscape.codes.mu.nbytes, KEPT)
 
     def member(self, model: int) -> Member:
         """A run by its number. Raises `Mistake` where there is none."""
@@ -155,11 +158,16 @@ class Session:
         """What each latent dimension carries, most informative first."""
         return (yield from self.codes(model, step)).dimensions()
 
-    def encode(self, row: NDArray[Any]) -> Slices[list[dict[str, list[float]]]]:
-        """The posterior of one row of the source's form (1, *shape) under each model as it is now."""
-        found = [self.member(model).at(None).encode(row) for model in range(len(self.members))]
-        return [_posterior(mu, sigma) for mu, sigma in found]
-        yield
+    def encode(self, row: NDArray[Any]) -> Slices[dict[str, Any]]:
+        """The posterior of one picture of the source's form (1, *shape) under each model as it is now, and what it is like."""
+        prepared = self.catalogue.prepared.preparation
+        picture, models = prepared.seen(prepared.original(row)).astype(np.float32), []
+        for model in range(len(self.members)):
+            mu, sigma = self.member(model).at(None).encode(row)
+            found = yield from (yield from self._judge(model)).of_code(picture, mu)
+            models.append({**_posterior(mu, sigma), "findings": [each.to_json() for each in found]})
+        findings = [each.to_json() for each in (yield from self._held.of_picture(picture))]
+        return {"models": models, "findings": findings, "held": len(self._held.rows)}
 
     def code(self, row: int, steps: Sequence[Step]) -> Slices[dict[str, Any]]:
         """The posterior of one image of the source under each model at a step of its own; its label and id."""
@@ -239,6 +247,14 @@ class Session:
         codes = yield from self._encoded(key, space)
         held = self.catalogue.held
         return self._landscapes.get(key, lambda: Landscape(space, codes, Aggregate.of(codes, held)))
+
+    @lazy
+    def _held(self) -> Held:
+        return Held(self.catalogue)
+
+    def _judge(self, model: int) -> Slices[Judge]:
+        landscape = yield from self.landscape(model, None)
+        return self._judges.get(landscape, lambda: Judge(self._held, landscape))
 
     def _encoded(self, key: Hashable, space: LatentSpace) -> Slices[Codes]:
         """A model's codes by what was loaded for it: a run in training may write another model meanwhile."""

@@ -1,5 +1,5 @@
 // The backend of a report: what a file holds of a visit, without a server. Models of two latents, so that the plane is all of z.
-import type { Backend, Code, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Tile, Visit } from '../contract'
+import type { Backend, Code, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Rows, Tile, Visit } from '../contract'
 import { failed, pointsOf } from '../frames'
 import { halfToFloat } from '../map/clouds'
 import { Atlas } from './atlas'
@@ -77,6 +77,12 @@ export class TileBackend implements Backend {
     })
   }
   row(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
+  async rows(rows: number[]): Promise<Rows> {
+    const { label } = this.models[0]!.known.points
+    const place = (row: number) => this.models[0]!.known.placeOf(row)
+    const ids = rows.map((row) => this.embedded.thumbnails.ids[this.#nth.get(row) ?? -1] ?? String(row))
+    return { rows, ids, labels: rows.map((row) => label[place(row) ?? -1] ?? 65535), values: null }
+  }
   encode(_picture: Blob): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
   gif(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
 

@@ -1,4 +1,5 @@
 // Tiles on a canvas: pictures pixelated, a table's row as bars, a failed one outlined. Also strips of them, to be saved as PNG.
+import { REACH } from '../columns'
 import type { Tile } from '../contract'
 
 const FAILED = '#c62828'
@@ -9,12 +10,13 @@ export function paint(pen: CanvasRenderingContext2D, tile: Tile | null, x: numbe
   if (!tile) return
   if (tile.failed !== null) return outline(pen, x, y, size)
   if (tile.rgba) picture(pen, tile, tile.rgba, x, y, size)
-  else if (tile.values) bars(pen, tile.values, x, y, size, range ?? ends([tile]))
+  else if (tile.values) bars(pen, tile.standard ?? tile.values, x, y, size, range ?? ends([tile]))
 }
 
 /** The least and the greatest value of some rows, 0 among them: bars of one strip are drawn to one scale. */
 export function ends(tiles: readonly (Tile | null)[]): [number, number] {
   let [low, high] = [0, 0]
+  if (tiles.some((tile) => tile?.standard)) return [-REACH, REACH]
   for (const tile of tiles) for (const value of tile?.values ?? []) [low, high] = [Math.min(low, value), Math.max(high, value)]
   return [low, high]
 }
@@ -44,7 +46,7 @@ function picture(pen: CanvasRenderingContext2D, tile: Tile, rgba: Uint8ClampedAr
 
 function bars(pen: CanvasRenderingContext2D, values: Float32Array, x: number, y: number, size: number, range: [number, number]): void {
   const span = range[1] - range[0] || 1
-  const level = (value: number) => y + size * (1 - (value - range[0]) / span)
+  const level = (value: number) => y + size * (1 - (Math.min(range[1], Math.max(range[0], value)) - range[0]) / span)
   const width = size / values.length
   pen.fillStyle = getComputedStyle(pen.canvas).color || '#555'
   values.forEach((value, i) => {

@@ -1,10 +1,10 @@
-// Arithmetic on decoded tiles: pixels in 0 … 1 (a picture) or values in the data's own units (a table's row).
+// Arithmetic on decoded tiles: pixels in 0 … 1 (a picture) or a table's row in standard deviations of its columns.
 import type { Tile } from '../contract'
 
-/** What a tile shows, as numbers: red, green, blue of each pixel, or the row's values; null where it failed. */
+/** What a tile shows, as numbers: red, green, blue of each pixel, or the row's values in standard deviations of their columns; null where it failed. */
 export function numbers(tile: Tile): Float32Array | null {
   if (tile.failed !== null) return null
-  if (tile.values) return tile.values
+  if (tile.values) return tile.standard ?? tile.values
   if (!tile.rgba) return null
   const found = new Float32Array(tile.width * tile.height * 3)
   for (let i = 0; i < found.length; i++) found[i] = (tile.rgba[Math.floor(i / 3) * 4 + (i % 3)] ?? 0) / 255

@@ -1,9 +1,9 @@
 // How far two decoded examples lie apart.
 import type { Tile } from '../contract'
 
-/** Root mean square of the differences: pixels in 0 … 1 (transparency left out), a table's values in their own units. */
+/** Root mean square of the differences: pixels in 0 … 1 (transparency left out), a table's values in standard deviations of their columns. */
 export function rms(one: Tile, other: Tile): number {
-  const [a, b, channels] = one.rgba && other.rgba ? [one.rgba, other.rgba, 4] : [one.values, other.values, 0]
+  const [a, b, channels] = one.rgba && other.rgba ? [one.rgba, other.rgba, 4] : [one.standard ?? one.values, other.standard ?? other.values, 0]
   if (!a || !b || a.length !== b.length) return NaN
   let squares = 0
   let count = 0

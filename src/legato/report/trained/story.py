@@ -16,6 +16,7 @@ from legato.report.html import Section
 from legato.report.trained import images, planes
 from legato.report.trained.collapsed import collapse_section
 from legato.report.trained.numbers import Found, kl_figure, numbers_table
+from legato.report.trained.rows import row_sections
 from legato.report.trained.subjects import Subject, is_image, shown_rows
 from legato.report.trained.training import loss_figure, sigma_figure, training_table
 
@@ -26,7 +27,7 @@ def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]
         Section("What was trained", table=training_table(subjects)),
         Section("The numbers", table=numbers_table(subjects, found)),
         collapse_section(subjects, data),
-        *(_pictures(subjects, data) if is_image(subjects[0].space) else []),
+        *(_pictures if is_image(subjects[0].space) else row_sections)(subjects, data),
         *map_sections(subjects, data),
         *_dimensions(subjects, found),
         *_training(subjects),
