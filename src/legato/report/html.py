@@ -23,6 +23,7 @@ from PIL import Image
 
 from legato.errors import Mistake
 from legato.files import whole_file
+from legato.report.dusk import cover, pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,12 +99,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page needs it: a data address, its natural size and its least readable width, in CSS pixels."""
+    """A figure as the page needs it: a data address, its natural size and its least readable width, in CSS pixels.
+
+    `cover`: what of it a dark page turns over, as a CSS polygon; "" of a plain picture, which stays as it is.
+    """
 
     source: str
     width: int
     height: int
     least: int
+    cover: str
 
 
 def write_report(
@@ -171,13 +176,13 @@ def _picture(figure: Figure | Image.Image | None) -> Picture | None:
     if figure is None:
         return None
     if isinstance(figure, Image.Image):
-        image, inches = figure, figure.width / FLAT
+        image, inches, turned = figure, figure.width / FLAT, ""
     else:
-        image, inches = _drawn(figure), float(figure.get_size_inches()[0])
+        image, inches, turned = _drawn(figure), float(figure.get_size_inches()[0]), cover(pictures(figure))
     kind, content = encoded(image)
     width = round(inches * PER_INCH)
     source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    return Picture(source, width, round(width * image.height / image.width), round(inches * READABLE))
+    return Picture(source, width, round(width * image.height / image.width), round(inches * READABLE), turned)
 
 
 def _drawn(figure: Figure) -> Image.Image:
