@@ -34,6 +34,7 @@ LOSSLESS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("png", {"optimize": True}),
     ("webp", {"lossless": True, "quality": 80, "method": 4}),
 )
+STRONG, NBSP = "\ue000\ue001", "\u00a0"  # the first two are of the private use area
 HEAVY = 200_000  # bytes of one figure: a page has some twenty, and should stay below 3 MB
 PER_INCH = 96  # CSS pixels: a figure's words then have the size on the screen that they have on paper
 READABLE = 80  # CSS pixels an inch below which a figure is scrolled rather than shrunk: its smallest words are 9 pixels high
@@ -118,19 +119,23 @@ def write_report(
     sections: Sequence[Section],
     next_commands: Sequence[str | tuple[str, str]] = (),
     facts: Mapping[str, str] | None = None,
+    *,
+    opening: Section | None = None,
 ) -> int:
     """Writes the report, whole or not at all, and returns its size in bytes.
 
-    `lead` is the answer in a few sentences; `facts` say how it came about (run, data, steps, seeds, date, machine);
+    `lead` is the answer in a few sentences, `opening` its one figure, without a heading;
+    `facts` say how it came about (run, data, steps, seeds, date, machine);
     `next_commands` are commands, alone or with what each is for.
     """
-    for section in sections:
+    for section in [*sections, *([opening] if opening else [])]:
         _check(section)
     commands = [(entry, "") if isinstance(entry, str) else entry for entry in next_commands]
     shown = list(zip(_anchors(sections), sections, strict=True))
     page = _template().render(
         title=title,
         lead=lead,
+        opening=opening,
         sections=shown,
         numbered=any(each.title[:1].isdigit() for each in sections),
         commands=commands,
@@ -217,10 +222,20 @@ def _template() -> Any:
     return environment.from_string(resources.files("legato.report").joinpath("report.html.j2").read_text("utf-8"))
 
 
+def strong(text: str) -> str:
+    """The text as prose sets it apart, between characters that no name and no sentence holds."""
+    return f"{STRONG[0]}{text}{STRONG[1]}"
+
+
 def _prose(text: str) -> Markup:
-    """Paragraphs parted by blank lines."""
-    paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part]
-    return Markup("\n").join(Markup("<p>{}</p>").format(_code(part)) for part in paragraphs)
+    """Paragraphs parted by blank lines; what is `strong`, and what must not be torn apart at a line's end."""
+    paragraphs = [_kept(part) for part in re.split(r"\n\s*\n", text.strip()) if part]
+    found = Markup("\n").join(Markup("<p>{}</p>").format(_code(part)) for part in paragraphs)
+    return Markup(found.replace(STRONG[0], Markup("<strong>")).replace(STRONG[1], Markup("</strong>")))
+
+
+def _kept(text: str) -> str:
+    return re.sub(r"(\d) %", f"\\1{NBSP}%", text.replace("N(0, I)", f"N(0,{NBSP}I)"))
 
 
 def _code(text: str) -> Markup:
