@@ -235,7 +235,8 @@ def _prose(text: str) -> Markup:
 
 
 def _kept(text: str) -> str:
-    return re.sub(r"(\d) %", f"\\1{NBSP}%", text.replace("N(0, I)", f"N(0,{NBSP}I)"))
+    """Without a line's end inside what is read as one: N(0, I), 5 %, β = 1."""
+    return re.sub(r"(\d) %", f"\\1{NBSP}%", text.replace("N(0, I)", f"N(0,{NBSP}I)").replace("β = ", f"β{NBSP}={NBSP}"))
 
 
 def _code(text: str) -> Markup:
@@ -251,7 +252,7 @@ def _cell(value: Cell) -> str:
     if value is None:
         return "–"
     if isinstance(value, str | Badge):
-        return str(value)
+        return _kept(str(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
