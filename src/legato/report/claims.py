@@ -125,8 +125,8 @@ class Page:
             ("The models", "have the same network, data, batches and number of steps, and differ by a word: a point instead of "
              "a cloud, no KL term, another β. Controls that learned nothing are measured beside them."),
             ("A claim", "begins with its verdict and what was found. Then comes what the popular account leaves out, a "
-             "chart of the measure that decides, every row that was asked with its margins, declared before anything was trained, and "
-             "pictures."),
+             "chart of the measure that decides, every row that was asked, with its margins, which were declared before "
+             "anything was trained, and pictures."),
             ("A chart", "has a dot for each model and control, at its mean. The thick bar is the 95 % interval over training "
              "seeds, and decides; the thin one is over test images, for the first seed, and is never mixed in; small dots are "
              "single seeds. That of the first claim has a key."),
