@@ -38,3 +38,5 @@ def test_words_are_light_on_dark_and_a_picture_is_the_picture(browser, tmp_path)
     assert np.median(light[above]) > 250
     assert np.median(dark[above]) < PAPER
     assert dark[above].max() > INK
+    for edge in (dark[1], dark[-2], dark[:, 1], dark[:, -2]):
+        assert edge.max() < PAPER  # no bright line where the cover ends

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the figure from its upper left corner
+MARGIN = 2  # pixels that the cover reaches beyond the figure
 GREYS = "gray"  # the colour map of pictures; any other one stands for numbers, and is turned over like a line
 
 
@@ -23,12 +24,21 @@ def pictures(figure: Figure) -> list[Box]:
 
 
 def cover(boxes: Sequence[Box]) -> str:
-    """A CSS polygon over all but the boxes; it goes to each from the corner and back, so that no way shows."""
+    """A CSS polygon over all but the boxes; it goes to each from the corner and back, so that no way shows.
+
+    The cover reaches 2 pixels beyond the figure on every side, and the figure's frame cuts it off there: browsers put a
+    picture's edge on whole pixels, and a cover's on others, so that a bright line would be left.
+    """
     ways = ["0 0, 100% 0, 100% 100%, 0 100%, 0 0"]
     for left, top, right, bottom in boxes:
         corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
-        ways.append(", ".join(f"{100 * x:.3f}% {100 * y:.3f}%" for x, y in corners) + ", 0 0")
+        ways.append(", ".join(f"{_along(x)} {_along(y)}" for x, y in corners) + ", 0 0")
     return f"polygon(evenodd, {', '.join(ways)})"
+
+
+def _along(share: float) -> str:
+    """A place of the figure as one of the cover, which is wider by both margins."""
+    return f"calc({100 * share:.3f}% + {MARGIN * (1 - 2 * share):.3f}px)"
 
 
 def _is_picture(image: AxesImage) -> bool:
