@@ -11,7 +11,7 @@ import torch
 from matplotlib.colors import to_rgb
 
 from legato import cli
-from legato.demo.answer import answer
+from legato.demo.answer import answer, part
 from legato.demo.members import LARGE, RECIPES, SMALL, TITLES, Member, train_members
 from legato.demo.numbers import Row, Yardstick
 from legato.files import read_json
@@ -91,6 +91,7 @@ def test_sentences_follow_the_numbers_and_their_intervals():
     assert "so that random codes decode to digits: 60 % of real digits" in usual["Sampleable:"]
     assert "which takes no KL term" in usual["Semantic:"]
     assert "about as often like real ones as" in usual["Too simple:"]
+    assert [part(ratio) for ratio in (1.9, 0.56, 0.028, 2e-4)] == ["190 %", "56 %", "2.8 %", "less than a thousandth"]
     assert "shrank" not in told(relative=1e-9)["Continuous:"]
     assert "here random codes gain little: 4 %" in told(prior=0.04)["Sampleable:"]  # its interval meets the others'
     assert "here the KL term helps" in told(alike=0.9)["Semantic:"]

@@ -152,4 +152,4 @@ def share(estimate: Estimate) -> str:
 def part(ratio: float) -> str:
     """What a width is of another, in words where the number would be a row of zeros."""
     small = ((1e-6, "less than a millionth"), (1e-3, "less than a thousandth"))
-    return next((words for most, words in small if ratio < most), f"{100 * ratio:.2g} %")
+    return next((words for most, words in small if ratio < most), f"{100 * ratio:.{0 if ratio >= 0.1 else 1}f} %")
