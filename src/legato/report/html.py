@@ -84,7 +84,8 @@ class Live:
 
 @dataclass(frozen=True)
 class Section:
-    """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code; nothing else is markup.
+    """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code, `strong`
+    sets words apart; nothing else is markup.
 
     `parts` follow it, each under a smaller heading; they stand in no list of contents, and have no parts of their own.
     """
