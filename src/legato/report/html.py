@@ -230,12 +230,12 @@ def strong(text: str) -> str:
 
 def _prose(text: str) -> Markup:
     """Paragraphs parted by blank lines; what is `strong`, and what must not be torn apart at a line's end."""
-    paragraphs = [_kept(part) for part in re.split(r"\n\s*\n", text.strip()) if part]
+    paragraphs = [kept(part) for part in re.split(r"\n\s*\n", text.strip()) if part]
     found = Markup("\n").join(Markup("<p>{}</p>").format(_code(part)) for part in paragraphs)
     return Markup(found.replace(STRONG[0], Markup("<strong>")).replace(STRONG[1], Markup("</strong>")))
 
 
-def _kept(text: str) -> str:
+def kept(text: str) -> str:
     """Without a line's end inside what is read as one: N(0, I), 5 %, β = 1."""
     return re.sub(r"(\d) %", f"\\1{NBSP}%", text.replace("N(0, I)", f"N(0,{NBSP}I)").replace("β = ", f"β{NBSP}={NBSP}"))
 
@@ -253,7 +253,7 @@ def _cell(value: Cell) -> str:
     if value is None:
         return "–"
     if isinstance(value, str | Badge):
-        return _kept(str(value))
+        return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from legato.claims import Verdict
-from legato.report.html import Badge, Table, Tone
+from legato.report.html import Badge, Table, Tone, kept
 
 TONES: dict[Verdict, Tone] = {
     Verdict.HOLDS: "good",
@@ -36,5 +36,5 @@ def verdict_badge(word: str) -> Badge:
 
 def verdict_table(judged: Sequence[Judged], caption: str = "") -> Table:
     """One row for each claim, in the order given: the sentence, the word, what was found."""
-    rows = [(f"{one.number}. {one.sentence}", verdict_badge(one.verdict), one.found or None) for one in judged]
+    rows = [(f"{one.number}. {one.sentence}", verdict_badge(one.verdict), kept(one.found) or None) for one in judged]
     return Table(("claim", "verdict", "what was found"), rows, caption, stacked=True)
