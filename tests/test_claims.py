@@ -18,6 +18,7 @@ from legato.claims import CLAIMS, KINDS, LEVEL, Rule, Verdict, combined, decide,
 from legato.experiment import scales
 from legato.experiment.scales import declared, scale_of, share
 from legato.measures.estimate import absent, holm
+from legato.measures.known import MEASURES
 from legato.measures.seeds import LOGARITHM, PLAIN, Contrast, Scale, Student, contrast, level
 
 RULES = [(claim, rule) for claim in CLAIMS for rule in claim.rules]
@@ -349,8 +350,8 @@ def test_the_hash_is_of_what_decides_and_of_nothing_else(monkeypatch):
     [
         (claims, "LEVEL", 0.1),
         (scales, "FEW", 5),
-        (scales, "LOGARITHMS", scales.LOGARITHMS[1:]),
-        (scales, "SHARES", scales.SHARES[1:]),
+        (scales, "MEASURES", MEASURES | {"r50": replace(MEASURES["r50"], scale="plain")}),
+        (scales, "MEASURES", MEASURES | {"purity": replace(MEASURES["purity"], scale="log")}),
     ],
 )
 def test_the_hash_moves_with_the_level_and_with_the_scales_on_which_seeds_are_averaged(where, name, value, monkeypatch):

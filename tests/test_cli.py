@@ -237,6 +237,7 @@ def test_evaluate_prints_a_table_and_writes_every_figure(runs, tmp_path, capsys)
     assert found == legato.evaluate(load(runs["vae"]), k=4)
     assert f"{found['nll']['value']:.3f}" in told.out
     assert "31 examples" in told.out
+    assert "in words: elbo, evidence bound; rate, cost of the code; distortion, loss in redrawing" in told.out
     assert told.err == ""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from legato.experiment.scales import declared
 from legato.experiment.survey import effort_of
 from legato.report import claims as claims_report
 from legato.report.claims import write_claims_report
+from legato.report.conclusions import concluded
 from legato.survey.likelihood import ANNEALED, WEIGHTED
 
 NAMES = ("autoencoder", "noise", "pull", "beta-1")
@@ -143,6 +146,16 @@ def test_the_report_is_one_file_that_asks_for_nothing(done, found):
         assert page.count(f"{claim.id}. ") >= 1
     for verdict in {claim["verdict"] for claim in found["claims"]}:
         assert verdict in page
+
+
+def test_each_claim_begins_with_its_conclusion_and_nothing_is_said_thirteen_times(done, found):
+    page = write_claims_report(done, found).read_text(encoding="utf-8")
+    sections = re.split(r"<h2[^>]*>", page)
+    for claim in found["claims"]:
+        (own,) = (part for part in sections if part.startswith(f"{claim['id']}. ") and "<p>" in part)
+        first = html.unescape(re.search(r"<p>(.*?)</p>", own, re.S)[1]).replace("\u00a0", " ")
+        assert first == f"<strong>{claim['verdict'].capitalize()}.</strong> {concluded(claim)}"
+    assert max(Counter(re.findall(r"<p>(.*?)</p>", page, re.S)).values()) <= 2
 
 
 def test_a_report_that_is_too_large_has_fewer_places_to_drag_on(done, found, monkeypatch):

@@ -16,6 +16,7 @@ from torch import nn
 import legato
 from legato.measures.estimate import Estimate
 from legato.measures.interval import bracketed
+from legato.measures.known import called
 from legato.report.html import Section
 from legato.report.maps import decoded_plane
 from legato.report.measured import figures, write_measured_report
@@ -92,7 +93,7 @@ def assert_every_figure_is_told(page: str, found) -> None:
     cells = Page(page).texts
     said, text = set(cells["td"]), words(page)
     for name, one in found.figures.items():
-        assert name in text
+        assert called(name) in text
         if one.value is None:
             assert one.why in {html.unescape(cell) for cell in cells["th"]}, name
         else:

@@ -20,6 +20,7 @@ from legato.devices import choose
 from legato.errors import Mistake
 from legato.experiment import Experiment, Protocol, conclude, conduct, stoppable
 from legato.report.claims import write_claims_report
+from legato.report.conclusions import concluded
 
 app = application("claims")
 MINUTES = {True: 0.25, False: 1.5}  # for a model, by --quick: 10 minutes and 90 in all, on two cores
@@ -104,17 +105,8 @@ def _few(seeds: int) -> str | None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    table = Table("", "claim", "verdict", "primary measure")
+    table = Table("", "claim", "verdict", "what was found")
     for claim in found["claims"]:
-        word, primary = claim["verdict"], claim["rule"][0]
-        table.add_row(str(claim["id"]), claim["sentence"], f"[{STYLE[word]}]{word}[/]", _figure(primary))
+        word = claim["verdict"]
+        table.add_row(str(claim["id"]), claim["sentence"], f"[{STYLE[word]}]{word}[/]", concluded(claim))
     Console().print(table)
-
-
-def _figure(rule: dict[str, Any]) -> str:
-    estimate, beside = rule["estimate"], f" / {rule['beside']}" if rule["beside"] else ""
-    name = f"{rule['measure']}, {rule['of']}{beside}"
-    if estimate["value"] is None:
-        return f"{name}: {estimate['why']}"
-    interval = "" if estimate["low"] is None else f" [{estimate['low']:.3g}, {estimate['high']:.3g}]"
-    return f"{name}: {estimate['value']:.3g}{interval}"

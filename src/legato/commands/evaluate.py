@@ -12,6 +12,7 @@ from legato.commands.application import application
 from legato.commands.options import HERE, Json, RunPath, Seed, Source, Split, Where
 from legato.commands.output import say, write_figures
 from legato.measures import evaluate as evaluate_run
+from legato.measures.known import measure_of
 
 app = application("evaluate")
 SINGLE = ("elbo", "rate", "distortion", "nll", "untrusted_share", "bits_per_dim", "ess")
@@ -56,6 +57,8 @@ def _show(found: dict[str, Any]) -> None:
     if run["likelihood_scale"] is not None:
         say(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")
     Console().print(table)
+    said = [f"{name.replace('_', ' ')}, {measure_of(name).name}" for name in (*SINGLE, "active_units") if _known(found, name)]
+    say(f"in words: {'; '.join(said)}")
     if found["nll"]["value"] is not None:
         print(_trusted(found))
     for why, names in absent.items():
@@ -63,6 +66,11 @@ def _show(found: dict[str, Any]) -> None:
     if isinstance(found["kl_per_dimension"], list):
         kl = sorted((one["value"] for one in found["kl_per_dimension"]), reverse=True)
         say("KL per dimension, sorted, nats: " + " ".join(f"{value:.2f}" for value in kl))
+
+
+def _known(found: dict[str, Any], name: str) -> bool:
+    figures = found[name].values() if name == "active_units" else [found[name]]
+    return any(one["value"] is not None for one in figures)
 
 
 def _trusted(found: dict[str, Any]) -> str:

@@ -1,68 +1,104 @@
-"""The demo's table: every figure an estimate over images, with its floor and its control."""
+"""The demo's table: every figure an estimate over images, with what real digits and raw pixels give beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from legato.codes import lerp
 from legato.data.prepared import Prepared
 from legato.demo.members import Member
+from legato.latent_space import LatentSpace
+from legato.measures.digits import DigitFeatures
 from legato.measures.estimate import Estimate, mean_over
 from legato.measures.likelihood import score
-from legato.measures.samples import NearestReal
+from legato.measures.manifold import Manifold, manifold
+from legato.measures.neighbours import Cloud
+from legato.measures.semantics import purity
+from legato.measures.whitening import Whitening
 
-TESTED, DRAWS = 2000, 4  # test images, and draws of z for each
-SAMPLES, REAL = 1000, 20_000  # decoded samples, and the training digits they are compared with
+TESTED, DRAWS = 2000, 4  # test digits, and draws of z for each
+HALVES = 8  # half-samples, from which intervals of what counts neighbours are read
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model's figures. `elbo` and `sigma` are None where a point mass has none."""
+    """One model's figures. `elbo`, `sigma` and `relative` are None where a point mass has none."""
 
     member: Member
     elbo: Estimate | None
     distortion: Estimate
-    sigma: float | None  # geometric mean of σ over dimensions and images
+    sigma: float | None  # geometric mean of σ over dimensions and digits
     relative: float | None  # the same over the spread of the means: what a decoder notices
-    reconstructed: Estimate  # distances to real digits: of reconstructions,
-    from_prior: Estimate  # of samples from N(0, I),
-    from_codes: Estimate  # and from a Gaussian fitted to the codes
+    from_prior: Estimate  # share of real digits with a decoded draw of N(0, I) near them,
+    from_codes: Estimate  # and with one of a Gaussian fitted to the codes
+    halfway: Estimate  # share of decoded midpoints between two digits' codes that lie among real digits
+    alike: Estimate  # share of a code's ten nearest that show the same digit
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What the distances are read against."""
+    """What the figures are read against."""
 
-    nearest: NearestReal
-    floor: Estimate  # held-out real digits
-    mean_image: Estimate  # the mean digit: how much the distance likes blur
+    rows: NDArray[np.int64]  # the test digits
+    labels: NDArray[Any]
+    features: DigitFeatures
+    cloud: Cloud  # the test digits' features
+    covered: Estimate  # share of test digits with a training digit near them
+    among: Estimate  # share of training digits that lie among test digits
+    alike: Estimate  # of raw pixels' neighbours
+
+    def beside(self, images: NDArray[Any]) -> Manifold:
+        """How these images lie beside the test digits."""
+        return manifold(self.cloud, self.features.of(images), draws=HALVES)
 
 
 def yardstick(data: Prepared) -> Yardstick:
-    """Fits the PCA and the index on training digits; measures the floor and the control."""
-    rows = np.asarray(data.dataset.rows)
-    real = data.preparation.original(rows[data.split("train").draw(REAL, "real digits")])
-    nearest = NearestReal(real)
-    held_out = data.preparation.original(rows[data.split("test").draw(SAMPLES, "held-out digits")])
-    return Yardstick(nearest, nearest.estimate(held_out), nearest.estimate(real.mean(0, keepdims=True)))
+    """The test digits in the features of the shipped classifier, and what as many training digits measure beside them."""
+    tested, features = data.split("test").draw(TESTED, "tested digits"), DigitFeatures()
+    real, labels = _original(data, tested), _labels(data)[tested]
+    cloud = Cloud(features.of(real))
+    again = manifold(cloud, features.of(_original(data, data.split("train").draw(TESTED, "real digits"))), draws=HALVES)
+    pixels = purity(real.reshape(len(real), -1), labels).estimate()
+    return Yardstick(tested, labels, features, cloud, again.coverage, again.precision, pixels)
 
 
 def measure(member: Member, data: Prepared, against: Yardstick, seed: int) -> Row:
-    """One row: ELBO and distortion on test digits, σ, and how far samples lie from real digits."""
-    space = member.space
-    tested = data.split("test").draw(TESTED, "tested digits")
-    found = score(space.model, (torch.from_numpy(x).to(space.device) for x in data.batches(tested, 500)), DRAWS, seed)
-    mu, sigma = space.encode(np.asarray(data.dataset.rows)[tested], tested)
-    width = float(np.exp(np.log(sigma).mean())) if space.has_density else None
+    """One row, over the yardstick's test digits and as many draws."""
+    space, rows = member.space, against.rows
+    found = score(space.model, (torch.from_numpy(x).to(space.device) for x in data.batches(rows, 500)), DRAWS, seed)
+    mu, sigma = space.encode(np.asarray(data.dataset.rows)[rows], rows)
     return Row(
         member,
         None if found.rate is None else mean_over(-(found.distortion + found.rate), "nats", "ELBO at beta = 1"),
         mean_over(found.distortion, "nats", "-log p(x|z)"),
-        width,
-        None if width is None else float(np.exp((np.log(sigma) - np.log(mu.std(0))).mean())),
-        against.nearest.estimate(space.reconstruct(np.asarray(data.dataset.rows)[tested[:SAMPLES]], tested[:SAMPLES])),
-        against.nearest.estimate(space.sample(SAMPLES, seed=seed, origin="prior")),
-        against.nearest.estimate(space.sample(SAMPLES, seed=seed, origin="codes")),
+        _geometric(sigma) if space.has_density else None,
+        _geometric(sigma / mu.std(0)) if space.has_density else None,
+        against.beside(space.sample(TESTED, seed=seed, origin="prior")).coverage,
+        against.beside(space.sample(TESTED, seed=seed, origin="codes")).coverage,
+        against.beside(space.decode(lerp(mu[::2], mu[1::2], 0.5))).precision,
+        purity(whitened(space, mu, sigma), against.labels).estimate(),
     )
+
+
+def whitened(space: LatentSpace, mu: NDArray[Any], sigma: NDArray[Any]) -> NDArray[np.float64]:
+    """Codes in standard deviations of the population, so that no dimension's unit decides which are near."""
+    return Whitening.fit(mu, sigma if space.has_density else None).apply(mu)
+
+
+def _geometric(values: NDArray[Any]) -> float:
+    return float(np.exp(np.log(values).mean()))
+
+
+def _original(data: Prepared, rows: NDArray[np.int64]) -> NDArray[Any]:
+    return data.preparation.original(np.asarray(data.dataset.rows)[rows])
+
+
+def _labels(data: Prepared) -> NDArray[Any]:
+    labels = data.dataset.labels
+    assert labels is not None
+    return np.asarray(labels)

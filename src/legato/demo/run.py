@@ -10,20 +10,22 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Column
 from rich.table import Table as Shown
 
 from legato.data.prepared import Prepared
+from legato.demo.answer import Answer, answer
 from legato.demo.members import LARGE, SMALL, Member, train_members
 from legato.demo.numbers import measure, yardstick
-from legato.demo.story import lead, sections, table
+from legato.demo.story import SHORT, opening, sections, table
 from legato.errors import Mistake, quoted
 from legato.latent_space import load
 from legato.progress import progress
 from legato.report.drag import drag_section
-from legato.report.html import Section, Table, write_report
+from legato.report.html import Section, Table, strong, write_report
 
 DRAGGED = ("autoencoder", "vae")
 TRAINING = 0.8  # of the minutes; the rest is measuring and drawing
@@ -43,11 +45,11 @@ def demo(out: Path, minutes: float, seed: int, device: torch.device, overwrite: 
         for member in members:
             rows.append(measure(member, data, against, seed))
             bar(len(rows) + 1)
-    numbers = table(rows, against)
-    answer = lead(rows, against)
+    numbers, found = table(rows, against), answer(rows, against)
     _show(numbers)
-    print(answer)
-    report = _write(out, members, sections(members, data, numbers, _drag(members, data, device)), answer, seed)
+    print("", *(f"{head} {text}".strip() for head, text in found.points()), sep="\n")
+    story = sections(members, data, found, numbers, _drag(members, data, device))
+    report = _write(out, members, opening(members, data), story, found, seed)
     print(f"\nwrote {report} in {time.monotonic() - began:.0f} s. What to try next:")
     for command, why in _next(out):
         print(f"  {command}\n      {why}")
@@ -61,15 +63,16 @@ def _drag(members: list[Member], data: Prepared, device: torch.device) -> Sectio
     return drag_section([one.space for one in shown], data, opened, titles=[one.title for one in shown])
 
 
-def _write(out: Path, members: list[Member], story: list[Section], answer: str, seed: int) -> Path:
+def _write(out: Path, members: list[Member], first: Section, story: list[Section], found: Answer, seed: int) -> Path:
     figures = out / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    for number, section in enumerate(section for section in story if section.live is None):
-        if section.figure is not None and not hasattr(section.figure, "mode"):
-            name = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
-            section.figure.savefig(figures / f"{number}-{name}.png")
-    path = out / "report.html"
-    write_report(path, "What the noise and the KL term do", answer, story, _next(out), _facts(members, seed))
+    shown = [part for section in (first, *story) for part in (section, *section.parts)]
+    drawn = [(part.title, part.figure) for part in shown if isinstance(part.figure, Figure)]
+    for number, (name, figure) in enumerate(drawn):
+        figure.savefig(figures / f"{number}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}.png")
+    path, title = out / "report.html", "What the noise and the KL term do"
+    lead = "\n\n".join(f"{strong(head)} {text}" if head else text for head, text in found.points())
+    write_report(path, title, lead, story, _next(out), _facts(members, seed), opening=first)
     return path
 
 
@@ -86,7 +89,7 @@ def _facts(members: list[Member], seed: int) -> dict[str, str]:
 
 
 def _show(numbers: Table) -> None:
-    shown = Shown(*(Column(name, no_wrap=True) for name in numbers.columns), box=SIMPLE_HEAD, pad_edge=False)
+    shown = Shown(*(Column(name, no_wrap=True) for name in SHORT), box=SIMPLE_HEAD, pad_edge=False)
     for row in numbers.rows:
         shown.add_row(*("—" if cell is None else str(cell) for cell in row))
     Console(width=max(Console().width, 132)).print(shown)  # narrower, the figures themselves would be cut

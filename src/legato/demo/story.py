@@ -1,97 +1,135 @@
-"""The demo's report: each step a figure, what to look for, and what was measured. No result is written down beforehand."""
+"""The demo's report: the answer in words and one figure, why, where it is too simple; then each step a figure, numbers last.
+
+Covered: the order of the page and what to look for. No result is written down beforehand: words that compare are in answer.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
 from legato.data.prepared import Prepared
+from legato.demo.answer import Answer, share
 from legato.demo.members import LARGE, SMALL, Member
-from legato.demo.numbers import TESTED, Row, Yardstick
+from legato.demo.numbers import TESTED, Row, Yardstick, whitened
 from legato.measures.estimate import Estimate
 from legato.report.html import Section, Table
+from legato.report.neighbours import Neighbours, nearest, neighbour_figure
 from legato.report.trained.images import SAMPLES as SHOWN
-from legato.report.trained.images import interpolation_figure, reconstruction_figure, sample_figure
-from legato.report.trained.planes import LATTICE, MAPPED, map_figure, plane_figure
+from legato.report.trained.images import interpolation_figure, reconstruction_figure, sample_figure, two_rows
+from legato.report.trained.planes import LATTICE, MAPPED, latent_map, plane_figure
+from legato.report.trained.subjects import shown_rows, stored
 from legato.report.trained.training import loss_figure, sigma_figure
+from legato.report.triptych import Wing, triptych
+
+SHORT = ("model", "latents", "ELBO", "distortion", "σ", "σ / spread", "N(0, I)", "fitted", "halfway", "same digit")
+STRIP, ROWS, NEAR = 9, 6, 7  # images in a strip; digits whose neighbours are shown, and how many of these
+POOL = 5000  # test digits among which neighbours are looked for
 
 
 def table(rows: Sequence[Row], against: Yardstick) -> Table:
-    """The numbers, 95 % intervals in brackets."""
-    columns = ("model", "dims", "ELBO", "distortion", "σ", "σ / spread", "reconstructed", "from N(0, I)", "from a fit")
-    body = [
-        (
-            row.member.title,
-            row.member.latent_dim,
-            None if row.elbo is None else short(row.elbo),
-            short(row.distortion),
-            None if row.sigma is None else f"{row.sigma:.2g}",
-            None if row.relative is None else f"{row.relative:.2g}",
-            short(row.reconstructed),
-            short(row.from_prior),
-            short(row.from_codes),
-        )
-        for row in rows
-    ]
+    """The numbers, 95 % intervals as ±."""
+    columns = (
+        "model",
+        "latents",
+        "evidence bound (ELBO)",
+        "lost in redrawing (distortion)",
+        "width of clouds (σ)",
+        "σ over the codes' spread",
+        "real digits near a sample of N(0, I)",
+        "… of a fitted bell curve",
+        "halfway pictures among real digits",
+        "nearest codes of the same digit",
+    )
     caption = (
-        f"ELBO and distortion in nats per digit, over {TESTED:,} test digits. σ is the geometric mean over dimensions and "
-        "digits, alone and over the spread of the codes. The last three columns say how far decoded pictures lie from real "
-        f"digits: the mean distance of {rows[0].from_prior.n:,} of them to the nearest training digit, all scaled to length "
-        "1, in 50 PCA features; of reconstructions, of draws from N(0, I), and of draws from a Gaussian fitted to the codes. "
-        f"Held-out real digits lie at {short(against.floor)}. The distance likes blur: the mean of all digits, which looks "
-        f"like none, lies at {short(against.mean_image)}. ± is half a 95 % interval over digits or samples; one training seed."
+        f"ELBO and distortion in nats per digit, over {TESTED:,} test digits; σ is the geometric mean over dimensions and "
+        f"digits. The rest are shares, in features of a small classifier of digits: of {TESTED:,} test digits, those with one "
+        "of as many decoded draws nearer than their fifth nearest test digit; of midpoints between two codes, decoded, those "
+        "that lie as near to a test digit; of a digit's ten nearest codes, those of the same digit. Training digits in the "
+        f"place of samples give {percent(against.covered)} and, in that of midpoints, {percent(against.among)}; raw pixels "
+        f"in the place of codes {percent(against.alike)}. ± is half a 95 % interval over digits or samples; one training seed."
     )
-    return Table(columns, body, caption)
+    return Table(columns, [_row(row) for row in rows], caption)
 
 
-def lead(rows: Sequence[Row], against: Yardstick) -> str:
-    """The answer in a few sentences, from the numbers with 16 latents."""
-    by = {row.member.recipe: row for row in rows if row.member.latent_dim == LARGE}
-    ratio = {name: _ratio(row.from_prior, against.floor) for name, row in by.items()}
-    fitted = {name: _ratio(row.from_codes, against.floor) for name, row in by.items()}
-    noisy, vae = by["noisy_autoencoder"], by["vae"]
+def _row(row: Row) -> tuple[str | int | None, ...]:
     return (
-        f"Three models with one network and {LARGE} latents, trained for equally many steps. Decoded draws from N(0, I) lie "
-        f"{ratio['autoencoder']:.2f} times as far from real digits as held-out digits do for the autoencoder, "
-        f"{ratio['noisy_autoencoder']:.2f} times with noise but no KL, and {ratio['vae']:.2f} times for the VAE. "
-        f"From a Gaussian fitted to the codes the same three are {fitted['autoencoder']:.2f}, "
-        f"{fitted['noisy_autoencoder']:.2f} and {fitted['vae']:.2f}. "
-        f"The noise, measured against the spread of the codes, ended at {noisy.relative:.2g} without the KL and at "
-        f"{vae.relative:.2g} with it."
+        row.member.title,
+        row.member.latent_dim,
+        None if row.elbo is None else short(row.elbo),
+        short(row.distortion),
+        None if row.sigma is None else f"{row.sigma:.2g}",
+        None if row.relative is None else f"{row.relative:.2g}",
+        percent(row.from_prior),
+        percent(row.from_codes),
+        percent(row.halfway),
+        percent(row.alike),
     )
 
 
-def sections(members: Sequence[Member], data: Prepared, numbers: Table, drag: Section | None = None) -> list[Section]:
-    """The report, in order; `drag`, a map that answers to the hand, after the figures of the same models."""
-    small = [m for m in members if m.latent_dim == SMALL]
-    large = [m for m in members if m.latent_dim == LARGE]
+def opening(members: Sequence[Member], data: Prepared) -> Section:
+    """The answer's figure: three maps, three strips of samples, three paths."""
+    caption = (
+        f"Above, with {SMALL} numbers a code so that it can be drawn: the codes of {MAPPED:,} test digits, coloured by the "
+        "digit; the dashed rings are the bell curve N(0, I) at 1, 2 and 3 standard deviations. Below, the same three models "
+        f"with {LARGE} numbers a code, which draw better: what they make of the same random numbers, and of a straight line "
+        "between the codes of two test digits. Nothing is picked."
+    )
+    return Section("The answer in one figure", figure=_opening(members, data), caption=caption)
+
+
+def _opening(members: Sequence[Member], data: Prepared) -> Figure:
+    rows = two_rows(data)
+    images = stored(data, rows)
+    wings = []
+    for small, large in zip(_with(members, SMALL), _with(members, LARGE), strict=True):
+        space = large.space
+        path = space.interpolate(space.encode(images, rows)[0], steps=STRIP)
+        drawn = space.draw(STRIP, seed=0, origin="prior")
+        wings.append(Wing(latent_map(small, data), [space.seen(drawn), space.seen(path)]))
+    return triptych(wings, ["Random numbers from N(0, I), decoded", "From one test digit to another, in a straight line"])
+
+
+def sections(
+    members: Sequence[Member], data: Prepared, answer: Answer, numbers: Table, drag: Section | None = None
+) -> list[Section]:
+    """The report behind its answer, in order; `drag`, a map that answers to the hand, after what each place decodes to."""
+    small, large = _with(members, SMALL), _with(members, LARGE)
     return [
-        Section("The numbers", table=numbers),
+        *answer.sections(),
         Section(
-            "Where the digits lie",
-            "Each dot is the code of a test digit, coloured by its class. An autoencoder puts codes wherever reconstruction "
-            "likes them: clusters, and between them places where the decoder has never been. A VAE gives each digit a cloud "
-            "(the ellipse of one standard deviation) and pays for leaving N(0, I) (the dashed rings at 1, 2 and 3).",
-            map_figure(small, data),
-            f"Codes of {MAPPED:,} test digits with 2 latents. Clouds are drawn at axis scale; each panel has its own scale.",
+            "What “semantic” means",
+            "Take a digit, and look which others have the codes nearest to its own. Those that show another digit are framed.",
+            _neighbours(large, data, answer),
+            f"Of {ROWS} test digits, the first of so many kinds in a random order, the {NEAR} nearest among {POOL:,}; {LARGE} "
+            f"latents, distances in standard deviations of the codes. Shares below the names are over {TESTED:,} digits.",
         ),
         Section(
             "What each place decodes to",
-            "The plane of codes, decoded at even steps. In the VAE's plane every place inside the rings should be some digit.",
+            "The plane of two latents, decoded at even steps. In the VAE's every place inside the rings should be some digit.",
             plane_figure(small, data),
             f"{LATTICE} × {LATTICE} decoded means: the VAE over ±3, the others over the middle 98 % of their codes.",
         ),
         *([drag] if drag else []),
         Section(
-            "Samples from N(0, I)",
-            "The same draws for every model. Only the VAE was asked to keep its codes where these draws fall.",
-            sample_figure(large, data, "prior", "Real digits"),
-            f"Decoded means of the first {SHOWN} draws of seed 0, {LARGE} latents, not picked; real test digits beside them.",
-        ),
-        Section(
-            "Samples from a Gaussian fitted to the codes",
-            "A fairer question to an autoencoder: draw where its codes are. The fit still covers the holes between them.",
-            sample_figure(large, data, "codes", "Real digits"),
-            f"Decoded means of {SHOWN} draws of seed 0 from N(mean, covariance) of the training codes, {LARGE} latents.",
+            "Samples",
+            "Only the VAE was asked to keep its codes where N(0, I) falls. A fairer question to the others is to draw where "
+            "their codes are, from a bell curve fitted to them afterwards; it still covers the holes between them.",
+            parts=[
+                Section(
+                    "From N(0, I)",
+                    figure=sample_figure(large, data, "prior", "Real digits"),
+                    caption=f"Decoded means of the first {SHOWN} draws of seed 0, {LARGE} latents, the same for every model.",
+                ),
+                Section(
+                    "From a bell curve fitted to the codes",
+                    figure=sample_figure(large, data, "codes", "Real digits"),
+                    caption=f"Decoded means of {SHOWN} draws of seed 0 from N(mean, covariance) of the training codes.",
+                ),
+            ],
         ),
         Section(
             "From one digit to another",
@@ -101,7 +139,7 @@ def sections(members: Sequence[Member], data: Prepared, numbers: Table, drag: Se
         ),
         Section(
             "Reconstructions",
-            "What the noise and the KL cost: the same digits through each model.",
+            "What the noise and the KL term cost: the same digits through each model.",
             reconstruction_figure(large, data),
             f"Decoded means of the codes of 10 random test digits, {LARGE} latents; the models see pixels drawn 0 or 1.",
         ),
@@ -118,7 +156,36 @@ def sections(members: Sequence[Member], data: Prepared, numbers: Table, drag: Se
             loss_figure(large),
             "Loss parts over training, nats per digit.",
         ),
+        Section("The numbers", table=numbers),
     ]
+
+
+def _neighbours(large: Sequence[Member], data: Prepared, answer: Answer) -> Figure:
+    rows = shown_rows(data, POOL)
+    labels, images, seen = np.asarray(data.dataset.labels)[rows], stored(data, rows), data.seen(rows)
+    chosen = np.sort(np.unique(labels, return_index=True)[1])[:ROWS]
+    shares = {row.member.recipe: row.alike for row in (answer.plain, answer.noisy, answer.vae)}
+    sheets = [_sheet(one, images, rows, chosen, labels, seen, shares[one.recipe]) for one in large]
+    return neighbour_figure("Digit", seen[chosen], sheets)
+
+
+def _sheet(
+    one: Member,
+    images: NDArray[np.generic],
+    rows: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    seen: NDArray[np.floating],
+    alike: Estimate,
+) -> Neighbours:
+    found = nearest(whitened(one.space, *one.space.encode(images, rows)), chosen, NEAR)
+    return Neighbours(
+        one.title, seen[found], labels[found] != labels[chosen][:, None], f"{share(alike)} of the ten nearest alike"
+    )
+
+
+def _with(members: Sequence[Member], latent_dim: int) -> list[Member]:
+    return [member for member in members if member.latent_dim == latent_dim]
 
 
 def short(estimate: Estimate) -> str:
@@ -128,10 +195,11 @@ def short(estimate: Estimate) -> str:
     digits = 1 if abs(estimate.value) >= 20 else 2 if abs(estimate.value) >= 1 else 3
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.{digits}f}"
-    return f"{estimate.value:.{digits}f} ± {(estimate.high - estimate.low) / 2:.{digits}f}"
+    return f"{estimate.value:.{digits}f} ± {(estimate.high - estimate.low) / 2:.{digits}f}".replace("-", "−")
 
 
-def _ratio(one: Estimate, other: Estimate) -> float:
-    assert one.value is not None
-    assert other.value is not None
-    return one.value / other.value
+def percent(estimate: Estimate) -> str:
+    """A share in per cent ± half its interval."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return short(estimate)
+    return f"{100 * estimate.value:.0f} ± {50 * (estimate.high - estimate.low):.0f} %"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from legato.claims import CLAIMS, Key, key_of
 from legato.experiment.scales import Share, scale_of, share
 from legato.measures.estimate import Estimate, absent
+from legato.measures.known import MEASURES
 from legato.measures.seeds import LOGARITHM, PLAIN, Contrast, Level, Scale, contrast, level
 
 Figures = Mapping[str, Estimate]  # measure -> one estimate over images
@@ -45,7 +46,7 @@ class Evidence:
 
     def scale(self, measure: str) -> Scale:
         """The measure's; realism ends where precision is 1, and is taken as it is where that is not known."""
-        if not measure.startswith("realism"):
+        if measure not in MEASURES or MEASURES[measure].scale != "share of real":
             return scale_of(measure)
         precision = measure.replace("realism", "precision", 1)
         pairs = [(figures.get(measure), figures.get(precision)) for seeds in self.found.values() for figures in seeds]

@@ -1,4 +1,5 @@
-"""On which scale seeds of a measure are averaged: where another seed moves small and large values alike.
+"""On which scale seeds of a measure are averaged: where another seed moves small and large values alike. The table of measures
+(legato.measures.known) says which is whose.
 
 - Logarithms, for positive scales without an upper end (σ, distortion, rate, Fréchet distances, r₅₀, ratios): one model's may be
   a million times another's, and what a seed moves with it. Of an ELBO, the logarithm of minus it.
@@ -22,18 +23,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from legato.claims import CLAIMS
+from legato.measures.known import MEASURES
 from legato.measures.seeds import LOGARITHM, NEGATIVE, PLAIN, Level, Scale, mean_variance
-from legato.survey.disentangled import TITLES
 
-LOGARITHMS = (
-    *("noise ratio", "variance ratio", "sigma", "distance of sigma", "spread", "size of means", "distortion", "rate"),
-    *("r50", "flip50", "moved by", "frechet", "straightness", "jumpiness", "path length", "stretch", "cycle"),
-)
-SHARES = (
-    *("confusion", "null confusion", "overlap", "purity", "probe", "few-label probe", "two-sample accuracy", "hole"),
-    *("kernel hole", "precision", "coverage", "confidence", "untrusted share", "trustworthiness", "continuity"),
-    *("norm distance", "midpoint between ends", "distance to", *TITLES.values()),
-)
 FEW = 10  # counts: the least of which a binomial is taken to be normal
 TOGETHER = "shares of few counts, or alike in every seed, are those of all seeds together"
 
@@ -81,16 +73,18 @@ def share(top: float = 1.0) -> Share:
     )
 
 
+SCALES: dict[str, Scale] = {"log": LOGARITHM, "negative log": NEGATIVE, "share": share()}
+
+
 def scale_of(measure: str) -> Scale:
-    """That of a measure by its name; of realism, whose end is another on every data set, see `Evidence.scale`."""
-    if measure.startswith(SHARES):
-        return share()
-    return NEGATIVE if measure.startswith("elbo") else LOGARITHM if measure.startswith(LOGARITHMS) else PLAIN
+    """That which the table of measures names; of realism, whose end is another on every data set, see `Evidence.scale`."""
+    found = MEASURES.get(measure)
+    return PLAIN if found is None else SCALES.get(found.scale, PLAIN)
 
 
 def declared() -> dict[str, object]:
     """All that decides how seeds of what the rules read are averaged, for the table's hash."""
     measures = sorted({rule.measure for claim in CLAIMS for rule in claim.rules})
     realism = "logit of a share up to 1 over the precision of training images"
-    means = {name: realism if name.startswith("realism") else scale_of(name).mean for name in measures}
+    means = {name: realism if MEASURES[name].scale == "share of real" else scale_of(name).mean for name in measures}
     return {"means": means, "ratios": LOGARITHM.mean, "few counts": FEW, "then": TOGETHER}

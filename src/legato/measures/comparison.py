@@ -25,6 +25,7 @@ from legato.files import told
 from legato.latent_space import LatentSpace, Trained, opened
 from legato.measures.answers import Comparison
 from legato.measures.estimate import absent, mean_over, paired_difference
+from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
 from legato.measures.scorecard import AUTO, NO_POSTERIOR, Draws, batches, describe, how_bounded, rows_of
 from legato.measures.tails import untrusted_share
@@ -162,9 +163,9 @@ def _run(space: LatentSpace, found: Scores, reference: dict[str, Doubles], k: in
         "path": str(space.run.path),
         **space.definition.to_json(),
         "budget": budget(space),
-        "figures": {name: _figure(values.get(name), methods[name]) for name in FIGURES},
+        "figures": {name: _figure(name, values.get(name), methods[name]) for name in FIGURES},
         "untrusted_share": share.to_json(),
-        "differences": {name: _difference(values.get(name), reference.get(name), methods[name]) for name in FIGURES},
+        "differences": {name: _difference(name, values.get(name), reference.get(name), methods[name]) for name in FIGURES},
     }
 
 
@@ -178,11 +179,13 @@ def _methods(space: LatentSpace, found: Scores, k: int) -> dict[str, str]:
     }
 
 
-def _figure(values: Doubles | None, method: str) -> dict[str, Any]:
-    return (absent(NO_POSTERIOR, "nats") if values is None else mean_over(values, "nats", method)).to_json()
+def _figure(name: str, values: Doubles | None, method: str) -> dict[str, Any]:
+    unit = measure_of(name).unit
+    return (absent(NO_POSTERIOR, unit) if values is None else mean_over(values, unit, method)).to_json()
 
 
-def _difference(values: Doubles | None, reference: Doubles | None, method: str) -> dict[str, Any]:
+def _difference(name: str, values: Doubles | None, reference: Doubles | None, method: str) -> dict[str, Any]:
+    unit = measure_of(name).unit
     if values is None or reference is None:
-        return absent(f"one of the two has none: {NO_POSTERIOR}", "nats").to_json()
-    return paired_difference(values, reference, "nats", method).to_json()
+        return absent(f"one of the two has none: {NO_POSTERIOR}", unit).to_json()
+    return paired_difference(values, reference, unit, method).to_json()

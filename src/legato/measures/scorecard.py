@@ -24,6 +24,7 @@ from legato.latent_space import LatentSpace, Trained, opened
 from legato.measures.answers import Scorecard
 from legato.measures.as_needed import LADDER, score_as_needed
 from legato.measures.estimate import Estimate, absent, mean_over
+from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
 from legato.measures.tails import trust, untrusted_share
@@ -89,18 +90,18 @@ def _blame(data: Prepared, numbers: NDArray[np.int64], found: Scores) -> None:
 
 def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
     draws = f"mean of {LADDER if k == AUTO else k} draws of z per example"
-    distortion = mean_over(found.distortion, "nats", f"-log p(x|z), {draws if space.has_density else 'at the code'}")
+    distortion = _mean("distortion", found.distortion, f"-log p(x|z), {draws if space.has_density else 'at the code'}")
     if found.rate is None or found.log_px is None:
         none = absent(NO_POSTERIOR).to_json()
         names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "untrusted_share", "kl_per_dimension")
         active = {f"{threshold:g}": none for threshold in THRESHOLDS}
         return dict.fromkeys(names, none) | {"trust": NO_POSTERIOR, "distortion": distortion.to_json(), "active_units": active}
-    elbo = mean_over(-(found.distortion + found.rate), "nats", f"beta = 1, {draws}, KL in closed form")
-    nll = mean_over(-found.log_px, "nats", how_bounded(found, k))
+    elbo = _mean("elbo", -(found.distortion + found.rate), f"beta = 1, {draws}, KL in closed form")
+    nll = _mean("nll", -found.log_px, how_bounded(found, k))
     kl = kl_per_dimension(found.kl)
     return {
         "elbo": elbo.to_json(),
-        "rate": mean_over(found.rate, "nats", "KL(q(z|x) || p(z))").to_json(),
+        "rate": _mean("rate", found.rate, "KL(q(z|x) || p(z))").to_json(),
         "distortion": distortion.to_json(),
         "nll": nll.to_json(),
         "bits_per_dim": _bits_per_dim(space, nll).to_json(),
@@ -110,6 +111,11 @@ def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
         "active_units": {f"{t:g}": active_units(found.mu, t).to_json() for t in THRESHOLDS},
         "kl_per_dimension": [one.to_json() for one in kl] if isinstance(kl, list) else kl.to_json(),
     }
+
+
+def _mean(key: str, values: NDArray[Any], method: str) -> Estimate:
+    """Over examples, in the unit of that measure."""
+    return mean_over(values, measure_of(key).unit, method)
 
 
 def how_bounded(found: Scores, k: Draws) -> str:
@@ -130,12 +136,12 @@ def how_bounded(found: Scores, k: Draws) -> str:
 def _effective(found: Scores, k: Draws) -> Estimate:
     if k == AUTO or found.ess is None:
         return absent("the examples had different numbers of draws: their effective numbers have no common scale", "draws")
-    return mean_over(found.ess, "draws", f"(sum w)^2 / sum w^2 of {k} importance weights")
+    return _mean("ess", found.ess, f"(sum w)^2 / sum w^2 of {k} importance weights")
 
 
 def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:
     """nll/(D log 2), only for probabilities of 8-bit values: a density has no bits."""
-    unit = "bits per dimension"
+    unit = measure_of("bits_per_dim").unit
     if isinstance(space.model.likelihood.family, Discretized):
         return nll.scaled(1 / (math.prod(space.shape) * math.log(2)), unit, f"nll / (D log 2); {nll.method}")
     if space.preparation.binarise or space.preparation.kind == "binary":

@@ -11,19 +11,21 @@ from scipy.stats import chi2
 
 from legato.experiment.contrasts import Evidence
 from legato.experiment.members import LARGE, title_of
+from legato.measures.known import MEASURES, called
 from legato.report import style
-from legato.report.forest import EstimateRow, Reference, estimates_plot
+from legato.report.forest import EstimateRow, estimates_plot
 from legato.report.frame import framed, legend, look
 from legato.report.perturbation import perturbation_curve, perturbation_curves
 from legato.report.tradeoff import RateCurve, RatePoint, rate_distortion
 
+UNSAID = ("ratio", "R2", "probability", "coefficient", "times the variance", "share, real = 1")  # units that say nothing more
 DASHED = (0, (4, 2.5))
 _CHI = (f"χ² with {LARGE} degrees of freedom", lambda: Line2D([], [], color=style.INK, linewidth=1, linestyle=DASHED))
 Curves = dict[str, dict[str, Any]]  # member -> its survey's curves, seed 0
 
 
-def forest(evidence: Evidence, measure: str, unit: str, references: dict[str, float] | None = None) -> Figure | None:
-    """One row for each member and control that has the measure; None where none has."""
+def forest(evidence: Evidence, measure: str, *, keyed: bool = False) -> Figure | None:
+    """One row for each member and control that has the measure; None where none has. The report says once what is drawn how."""
     rows = []
     for name, seeds in evidence.found.items():
         values = evidence.values(measure, name)
@@ -34,8 +36,14 @@ def forest(evidence: Evidence, measure: str, unit: str, references: dict[str, fl
         rows.append(EstimateRow(title_of(name), images, over if over.low is not None else None, values))
     if not rows:
         return None
-    marks = [Reference(title, value) for title, value in (references or {}).items()]
-    return estimates_plot(rows, unit, "", marks, log=_wide(rows))
+    return estimates_plot(rows, in_words(measure), log=_wide(rows), keyed=keyed)
+
+
+def in_words(measure: str) -> str:
+    """The measure's name, symbol and unit, as an axis says them."""
+    unit = MEASURES[measure].unit if measure in MEASURES else ""
+    words = called(measure)
+    return f"{words}, in {unit}" if unit and unit not in UNSAID and unit not in words else words
 
 
 def disturbed(evidence: Evidence, curves: Curves, names: tuple[str, ...]) -> Figure | None:

@@ -34,16 +34,14 @@ def plates(shown: Gallery, evidence: Evidence, curves: Curves) -> dict[int, list
             Plate(
                 "Predicted and learnt widths",
                 lambda: drawn.balanced(curves),
-                "A dot for each of up to 100 images and each active dimension; the line is equality. VAE at β = 1, "
-                f"{LARGE} latents, seed 0.",
+                "A dot for each of up to 100 images and each active dimension; the line is equality. VAE at β = 1.",
             )
         ],
         2: [
             Plate(
                 "The two forces",
                 shown.forces,
-                "Where a step downhill would move each code: by the KL alone, and by reconstruction alone. VAE with 2 latents, "
-                "seed 0.",
+                "Where a step downhill would move each code: by the KL alone, and by reconstruction alone. VAE with 2 latents.",
             )
         ],
         3: [
@@ -51,14 +49,14 @@ def plates(shown: Gallery, evidence: Evidence, curves: Curves) -> dict[int, list
                 "The noise over training",
                 shown.sigmas,
                 f"σ of each of {LARGE} dimensions over validation images, geometric mean and range; beside it σ over the "
-                "spread of the means. Seed 0.",
+                "spread of the means.",
             )
         ],
         4: [
             Plate(
                 "Norms",
                 lambda: drawn.norms(curves, PRINCIPAL),
-                f"‖z‖² of one draw for each of {len(shown.material.test):,} test images, seed 0, beside what N(0, I) gives; "
+                f"‖z‖² of one draw for each of {len(shown.material.test):,} test images beside what N(0, I) gives; "
                 "models without a KL lie beyond the right edge.",
             )
         ],
@@ -67,22 +65,21 @@ def plates(shown: Gallery, evidence: Evidence, curves: Curves) -> dict[int, list
             Plate(
                 "From one image to another",
                 shown.paths,
-                f"Straight lines between the codes of the first two pairs of test images, {LARGE} latents, seed 0, not picked; "
-                "pixels blended below.",
+                "Straight lines between the codes of the first two pairs of test images; pixels blended below.",
             )
         ],
         9: [
             Plate(
                 "Disturbances",
                 lambda: drawn.disturbed(evidence, curves, disturbed),
-                f"{phrases.DISTURBANCES} Seed 0.",
+                phrases.DISTURBANCES,
             )
         ],
         12: [
             Plate(
                 "Rate and distortion",
                 lambda: drawn.traded(evidence),
-                "Each β's rate and distortion on test images, seed 0, and the slopes between neighbours beside −β.",
+                "Each β's rate and distortion on test images, and the slopes between neighbours beside −β.",
             )
         ],
     }
@@ -95,7 +92,7 @@ def _samples(shown: Gallery) -> list[Plate]:
         Plate(
             "Samples from N(0, I)",
             lambda: shown.samples("prior"),
-            f"Decoded draws of seed 0, the first ones, not picked; {LARGE} latents.",
+            "The first draws of a fixed random stream, decoded: the same for every model.",
         ),
         Plate(
             "Samples from a mixture fitted to the codes",
@@ -115,7 +112,7 @@ def _planes(shown: Gallery) -> list[Plate]:
         Plate(
             "Where codes lie",
             shown.maps,
-            "Codes of test images with 2 latents, clouds at axis scale; each panel has its own scale. Seed 0.",
+            "Codes of test images with 2 latents, clouds at axis scale; each panel has its own scale.",
         ),
         *([decoded] if shown.material.pictures else []),
         Plate(

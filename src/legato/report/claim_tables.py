@@ -1,4 +1,6 @@
-"""The tables of the claims' report: a claim's rules with their estimates, and the figures of every model side by side."""
+"""The tables of the claims' report: a claim's rules with their estimates, the figures of every model side by side, what the
+measures do not see.
+"""
 
 from __future__ import annotations
 
@@ -6,52 +8,50 @@ from typing import Any
 
 from legato.experiment.contrasts import Evidence
 from legato.experiment.members import title_of
-from legato.measures.controls import Ranking
+from legato.measures.controls import BLINDNESS, Ranking
 from legato.measures.estimate import Estimate
 from legato.measures.interval import bracketed
-from legato.report.html import Table
+from legato.measures.known import called, measure_of
+from legato.report.html import NBSP, Section, Table
 from legato.report.verdicts import verdict_badge
 from legato.survey.material import Material
 
-IMAGES = ("frechet", "realism")  # measures of images, which a control's may be put beside
 JUDGED = ("mean image", "nearest copy", "cross-fade")
-SHOWN = {  # measure -> its heading
-    "elbo": "ELBO",
-    "distortion": "distortion",
-    "rate": "rate",
-    "noise ratio": "σ / spread",
-    "frechet reconstruction": "FD reconstructed",
-    "frechet mixture": "FD mixture",
-    "frechet prior": "FD N(0, I)",
-    "frechet midpoint": "FD midpoint",
-    "realism prior": "realism N(0, I)",
-    "coverage prior": "coverage N(0, I)",
-    "hole 1%": "H 1 %",
-    "mutual information": "I(n; z)",
-    "confusion": "confusion",
-    "r50": "r₅₀",
-    "purity": "purity",
+SHOWN = {  # part of the table -> its measures, few enough to stand beside each other at 1,200 pixels
+    "What the models cost and keep": ("elbo", "distortion", "rate", "noise ratio", "mutual information", "confusion"),
+    "How real their images are": (
+        *("frechet reconstruction", "frechet mixture", "frechet prior", "frechet midpoint", "realism prior", "coverage prior"),
+    ),
+    "What their spaces are like": ("hole 1%", "r50", "moved by a tenth", "purity"),
 }
 
 
 def units(material: Material) -> str:
-    """In what the table's columns are."""
-    eyes = material.eyes
+    """In what the columns are."""
     return (
-        "ELBO, distortion, rate and I(n; z) in nats per example. FD: Fréchet distance of decoded means to "
-        f"{len(material.test):,} test images in {eyes.first.name}; realism: the share of samples that lie among real images, "
-        "real = 1. H 1 %: share of the prior's draws where held-out codes are rarer than 1 in 100. r₅₀ in standard deviations "
-        "of the codes."
+        f"Distances (Fréchet) in {material.eyes.first.name}, of decoded means from {len(material.test):,} test images. "
+        "Means over seeds ± half a 95 % t-interval; – where a model or a control has none."
     )
 
 
-def compared(evidence: Evidence, caption: str) -> Table:
-    """A row for each model and control, mean over seeds ± half its interval over seeds."""
-    known = [measure for measure in SHOWN if any(evidence.values(measure, name) for name in evidence.found)]
-    rows = [(title_of(name), *(_cell(evidence, measure, name) for measure in known)) for name in evidence.found]
-    return Table(
-        ("model", *(SHOWN[measure] for measure in known)), rows, f"{caption} Means over seeds ± half a 95 % t-interval."
-    )
+def compared(evidence: Evidence, caption: str) -> list[Section]:
+    """A table for each part, a row for each model and control that has any of its figures; the caption is the last's."""
+    known = {part: [key for key in keys if _any(evidence, key)] for part, keys in SHOWN.items()}
+    parts = [Section(part, table=_table(evidence, keys)) for part, keys in known.items() if keys]
+    for part in parts[-1:]:
+        assert part.table is not None
+        parts[-1] = Section(part.title, table=Table(part.table.columns, part.table.rows, caption))
+    return parts
+
+
+def _any(evidence: Evidence, measure: str) -> bool:
+    return any(evidence.values(measure, name) for name in evidence.found)
+
+
+def _table(evidence: Evidence, keys: list[str]) -> Table:
+    names = [name for name in evidence.found if any(evidence.values(key, name) for key in keys)]
+    rows = [(title_of(name), *(_cell(evidence, key, name) for key in keys)) for name in names]
+    return Table(("model", *(called(key) for key in keys)), rows)
 
 
 def rules(found: list[dict[str, Any]]) -> Table:
@@ -60,17 +60,17 @@ def rules(found: list[dict[str, Any]]) -> Table:
     for rule in found:
         estimate = Estimate(**{"why": None, **rule["estimate"]})
         beside = f" / {title_of(rule['beside'])}" if rule["beside"] else ""
-        value = bracketed(estimate) if estimate.value is not None else f"{estimate.why}"
+        value = bracketed(estimate).replace(" ", NBSP) if estimate.value is not None else f"{estimate.why}"
         says = f"{rule['says']} (true by arithmetic)" if rule["arithmetic"] else rule["says"]
         row = (
             says,
-            f"{rule['measure']}, {title_of(rule['of'])}{beside}",
+            f"{called(rule['measure'])}: {title_of(rule['of'])}{beside}",
             value,
             margins(rule),
             verdict_badge(rule["verdict"]),
         )
         rows.append(row)
-    return Table(("rule", "measure", "estimate over seeds", "margins", "word"), rows, stacked=True)
+    return Table(("what was asked", "measure", "found, over seeds", "margins", "verdict"), rows, stacked=True)
 
 
 def margins(rule: dict[str, Any]) -> str:
@@ -80,15 +80,19 @@ def margins(rule: dict[str, Any]) -> str:
     return f"{rule['holds']:.3g} to {rule['upto']:.3g} holds, below {rule['fails']:.3g} or above {rule['beyond']:.3g} does not"
 
 
-def blind(evidence: Evidence, found: list[dict[str, Any]]) -> list[str]:
-    """A sentence for each control that a rule's measure puts above the model it is about."""
-    told: dict[str, None] = {}
-    for measure, of in {(rule["measure"], rule["of"]): None for rule in found if rule["measure"].startswith(IMAGES)}:
-        controls = {name: evidence.found[name][0][measure] for name in JUDGED if measure in evidence.found.get(name, [{}])[0]}
-        ranking = Ranking(measure, evidence.over_seeds(measure, of), controls, not measure.startswith("frechet"))
-        plain = (sentence.replace(" )", ")").replace("the model", title_of(of)) for sentence in ranking.warnings())
-        told |= dict.fromkeys(f"Beware: {sentence}." for sentence in plain)
-    return list(told)
+def blind(evidence: Evidence, claims: list[dict[str, Any]]) -> Table | None:
+    """Each measure that puts a control above a model which a rule is about, and what that says of the measure."""
+    above: dict[tuple[str, str], dict[str, None]] = {}
+    for rule in (rule for claim in claims for rule in claim["rule"] if measure_of(rule["measure"]).stood_in):
+        for control in _ahead(evidence, rule["measure"], rule["of"]):
+            above.setdefault((rule["measure"], control), {})[title_of(rule["of"])] = None
+    rows = [(called(m), title_of(control), "; ".join(told), BLINDNESS[control]) for (m, control), told in above.items()]
+    return Table(("measure", "puts this", "above", "for"), rows, stacked=True) if rows else None
+
+
+def _ahead(evidence: Evidence, measure: str, of: str) -> list[str]:
+    controls = {name: evidence.found[name][0][measure] for name in JUDGED if measure in evidence.found.get(name, [{}])[0]}
+    return Ranking(measure, evidence.over_seeds(measure, of), controls, measure_of(measure).better == "higher").above()
 
 
 def _cell(evidence: Evidence, measure: str, name: str) -> str | None:
@@ -98,7 +102,8 @@ def _cell(evidence: Evidence, measure: str, name: str) -> str | None:
     assert one.value is not None
     digits = 1 if abs(one.value) >= 20 else 2 if abs(one.value) >= 0.1 else 3
     if abs(one.value) < 0.001 and one.value != 0:
-        return f"{one.value:.0e}"
+        return f"{one.value:.0e}".replace("e-0", "e-").replace("-", "−")
+    told = f"{one.value:.{digits}f}".replace("-", "−")
     if one.low is None or one.high is None or name in evidence.fixed:
-        return f"{one.value:.{digits}f}"
-    return f"{one.value:.{digits}f} ± {(one.high - one.low) / 2:.{digits}f}"
+        return told
+    return f"{told} ± {(one.high - one.low) / 2:.{digits}f}"

@@ -1,5 +1,5 @@
-"""The claims' report: the verdicts first; then for each claim the sentence, figures, numbers with intervals, controls, and what
-the popular account leaves out. One HTML file.
+"""The claims' report: the verdicts first, each with what was found in plain words; then for each claim its conclusion, figures,
+numbers with intervals. What all thirteen share is said once, before them. One HTML file.
 
 Covered: the page's order and words. Not covered: drawing (gallery.py, claim_figures.py), deciding (legato.claims).
 """
@@ -15,18 +15,18 @@ from legato.errors import quoted
 from legato.experiment import Experiment
 from legato.experiment.conclusion import gather
 from legato.experiment.contrasts import Evidence
-from legato.experiment.members import LARGE, SMALL, title_of
+from legato.experiment.members import LARGE, SMALL
 from legato.experiment.survey import evidence_path, read_evidence
 from legato.explorer.offline import Offline
 from legato.latent_space import load
-from legato.measures.estimate import Estimate
-from legato.measures.interval import bracketed
+from legato.measures.known import measure_of
 from legato.report import claim_figures as drawn
 from legato.report.claim_plates import Plate, plates
 from legato.report.claim_tables import blind, compared, rules, units
+from legato.report.conclusions import concluded
 from legato.report.drag import section_of
 from legato.report.gallery import Gallery
-from legato.report.html import Section, write_report
+from legato.report.html import Section, strong, write_report
 from legato.report.verdicts import Judged, verdict_table
 
 DRAGGED = ("autoencoder", "beta-1")
@@ -42,7 +42,7 @@ def write_claims_report(experiment: Experiment, found: dict[str, Any]) -> Path:
     """OUT/report.html from claims.json's content; where its figures take much room, fewer places to drag on."""
     page = Page(experiment, found)
     path, title = experiment.out / "report.html", "What is said of variational autoencoders, measured"
-    before, after, offline = [page.verdicts(), page.reading()], page.claimed(), page.offline()
+    before, after, offline = [page.verdicts(), page.reading()], [*page.claimed(), *page.blindness()], page.offline()
     while True:
         middle = [section_of(offline)] if offline else []
         size = write_report(path, title, page.lead(), [*before, *middle, *after], page.next(), page.facts())
@@ -101,28 +101,43 @@ class Page:
         """The thirteen."""
         return [self._claim(claim) for claim in self.claims]
 
+    def blindness(self) -> list[Section]:
+        """What the measures do not see: controls that they put above a model."""
+        found = blind(self.evidence, self.claims)
+        text = (
+            "Some pictures come from no model: copies of training images, the mean of all images, blended pixels. Where a "
+            "measure puts one of these above a model, it is blind to what is wrong with it, and its figure is to be read so."
+        )
+        return [] if found is None else [Section("What the measures do not see", text, table=found)]
+
     def verdicts(self) -> Section:
         """All of them in a table."""
-        judged = [Judged(c["id"], c["sentence"], c["verdict"], _primary(c["rule"][0])) for c in self.claims]
+        judged = [Judged(claim["id"], claim["sentence"], claim["verdict"], concluded(claim)) for claim in self.claims]
         caption = (
-            f"The figure is the first row's with its 95 % interval over {self.experiment.seeds} training seeds. A verdict "
-            "is a function of the seeds' figures and of the table of margins, and of nothing else."
+            f"Verdicts follow from {self.experiment.seeds} training seeds' figures and from a table of margins, and from "
+            "nothing else: see each claim for both, with intervals."
         )
         quick = " This was a quick run: fewer models, steps and images." if self.experiment.quick else ""
         return Section("The verdicts", table=verdict_table(judged, caption + quick))
 
     def reading(self) -> Section:
         """How the numbers came about."""
-        text = (
-            "Every model has the same network, data, batches and number of steps, and differs by a word: a point instead "
-            "of a cloud, no KL, another β. Seeds vary training and decide: a 95 % t-interval by each model's own seeds. "
-            "The word of a claim's first row is adjusted for the number of claims (Holm): it may be “cannot tell” though "
-            "the interval alone lies beyond the margin. Images vary the test set; that interval is given beside, never "
-            "mixed in. Latent distances are in whitened units, else they would compare scales. Controls that learned "
-            "nothing are measured too: where a measure ranks one of them above a model, the measure is blind to "
-            "something."
-        )
-        return Section("How to read this", text, table=compared(self.evidence, units(self.gallery.material)))
+        told = (
+            ("The models", "have the same network, data, batches and number of steps, and differ by a word: a point instead of "
+             "a cloud, no KL term, another β. Controls that learned nothing are measured beside them."),
+            ("A claim", "begins with its verdict and what was found. Then comes what the popular account leaves out, a "
+             "chart of the measure that decides, every row that was asked, with its margins, which were declared before "
+             "anything was trained, and pictures."),
+            ("A chart", "has a dot for each model and control, at its mean. The thick bar is the 95 % interval over training "
+             "seeds, and decides; the thin one is over test images, for the first seed, and is never mixed in; small dots are "
+             "single seeds. That of the first claim has a key."),
+            ("A verdict", "by a claim's first row is adjusted for the number of claims (Holm): it may be “cannot tell” though "
+             "the interval alone lies beyond the margin. Distances between codes are in the codes' own standard deviations, "
+             "else they would compare scales."),
+            ("Pictures and curves", f"are of the first seed, with {LARGE} latents if no other number is said, never picked."),
+        )  # fmt: skip
+        text = "\n\n".join(f"{strong(head)} {rest}" for head, rest in told)
+        return Section("How to read this", text, parts=compared(self.evidence, units(self.gallery.material)))
 
     def offline(self) -> Offline | None:
         """The small autoencoder and the small VAE, to be dragged through; nothing of tables."""
@@ -135,36 +150,13 @@ class Page:
 
     def _claim(self, claim: dict[str, Any]) -> Section:
         measure = claim["rule"][0]["measure"]
-        chart = drawn.forest(self.evidence, measure, _unit(self.evidence, measure))
-        caption = (
-            f"{measure}: a dot for each model and control; the thick interval is over seeds, the thin one over images (seed 0)."
-        )
+        chart = drawn.forest(self.evidence, measure, keyed=claim["id"] == 1)
+        caption = f"{measure_of(measure).headed}. {measure_of(measure).says}"
         parts = [Section(one.title, "", figure, one.caption) for one in self._plates(claim["id"]) if (figure := one.draw())]
-        told = [_said(claim), f"What the popular account leaves out: {claim['leaves_out']}"]
-        text = "\n\n".join([*told, *blind(self.evidence, claim["rule"])])
+        text = f"{strong(claim['verdict'].capitalize() + '.')} {concluded(claim)}\n\n{claim['leaves_out']}"
         return Section(
             f"{claim['id']}. {claim['sentence']}", text, chart, caption if chart else "", rules(claim["rule"]), parts=parts
         )
 
     def _plates(self, number: int) -> list[Plate]:
         return plates(self.gallery, self.evidence, self.curves).get(number, [])
-
-
-def _said(claim: dict[str, Any]) -> str:
-    """The verdict, and which part of the sentence holds where not all does."""
-    word = claim["verdict"].capitalize()
-    return f"{word}. {claim['parts']}." if claim["parts"] else f"{word}."
-
-
-def _primary(rule: dict[str, Any]) -> str:
-    estimate = Estimate(**{"why": None, **rule["estimate"]})
-    beside = f" over {title_of(rule['beside'])}'s" if rule["beside"] else ""
-    if estimate.value is None:
-        return f"{rule['measure']}: {estimate.why}"
-    return f"{rule['measure']}, {title_of(rule['of'])}{beside}: {bracketed(estimate)}"
-
-
-def _unit(evidence: Evidence, measure: str) -> str:
-    found = (figures[measure] for seeds in evidence.found.values() for figures in seeds if measure in figures)
-    unit = next((one.unit for one in found if one.unit), "")
-    return f"{measure} ({unit})" if unit else measure

@@ -62,8 +62,9 @@ def estimates_plot(
     *,
     log: bool = False,
     least: float | None = None,
+    keyed: bool = True,
 ) -> Figure:
-    """A dot and intervals for each row, `unit` below them, the numbers at the right.
+    """A dot and intervals for each row, `unit` below them, the numbers at the right; `keyed`: with what the intervals mean.
 
     The axis begins at `least` where that is given (0 for what is read as a share of a whole).
     `log` needs values above 0; an end of an interval at or below 0 then reaches to the edge.
@@ -73,7 +74,7 @@ def estimates_plot(
     left = max(style.text_width(line, style.TEXT) for lines in names for line in lines) + 0.25
     numbers = [bracketed(row.shown) for row in rows]
     right = max(style.text_width(number, style.NOTE) for number in numbers) + 0.3
-    top, key = (style.heading_height([title], [], WIDE) if title else 0.1) + 0.2 * len(references), _key(rows)
+    top, key = (style.heading_height([title], [], WIDE) if title else 0.1) + 0.2 * len(references), _key(rows) if keyed else []
     tall, bottom = ROW * sum(max(1.0, 0.55 * len(lines)) for lines in names) + 0.1, 0.52 + (0.3 if key else 0.0)
     width, height = left + WIDE + right, top + tall + bottom
     with style.styled():

@@ -23,6 +23,7 @@ from PIL import Image
 
 from legato.errors import Mistake
 from legato.files import whole_file
+from legato.report.dusk import cover, pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +34,7 @@ LOSSLESS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("png", {"optimize": True}),
     ("webp", {"lossless": True, "quality": 80, "method": 4}),
 )
+STRONG, NBSP = "\ue000\ue001", "\u00a0"  # the first two are of the private use area
 HEAVY = 200_000  # bytes of one figure: a page has some twenty, and should stay below 3 MB
 PER_INCH = 96  # CSS pixels: a figure's words then have the size on the screen that they have on paper
 READABLE = 80  # CSS pixels an inch below which a figure is scrolled rather than shrunk: its smallest words are 9 pixels high
@@ -82,7 +84,8 @@ class Live:
 
 @dataclass(frozen=True)
 class Section:
-    """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code; nothing else is markup.
+    """One step of the story. Blank lines in `text` part its paragraphs, `backticks` set code, `strong`
+    sets words apart; nothing else is markup.
 
     `parts` follow it, each under a smaller heading; they stand in no list of contents, and have no parts of their own.
     """
@@ -98,12 +101,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as the page needs it: a data address, its natural size and its least readable width, in CSS pixels."""
+    """A figure as the page needs it: a data address, its natural size and its least readable width, in CSS pixels.
+
+    `cover`: what of it a dark page turns over, as a CSS polygon; "" of a plain picture, which stays as it is.
+    """
 
     source: str
     width: int
     height: int
     least: int
+    cover: str
 
 
 def write_report(
@@ -113,19 +120,23 @@ def write_report(
     sections: Sequence[Section],
     next_commands: Sequence[str | tuple[str, str]] = (),
     facts: Mapping[str, str] | None = None,
+    *,
+    opening: Section | None = None,
 ) -> int:
     """Writes the report, whole or not at all, and returns its size in bytes.
 
-    `lead` is the answer in a few sentences; `facts` say how it came about (run, data, steps, seeds, date, machine);
+    `lead` is the answer in a few sentences, `opening` its one figure, without a heading;
+    `facts` say how it came about (run, data, steps, seeds, date, machine);
     `next_commands` are commands, alone or with what each is for.
     """
-    for section in sections:
+    for section in [*sections, *([opening] if opening else [])]:
         _check(section)
     commands = [(entry, "") if isinstance(entry, str) else entry for entry in next_commands]
     shown = list(zip(_anchors(sections), sections, strict=True))
     page = _template().render(
         title=title,
         lead=lead,
+        opening=opening,
         sections=shown,
         numbered=any(each.title[:1].isdigit() for each in sections),
         commands=commands,
@@ -171,13 +182,13 @@ def _picture(figure: Figure | Image.Image | None) -> Picture | None:
     if figure is None:
         return None
     if isinstance(figure, Image.Image):
-        image, inches = figure, figure.width / FLAT
+        image, inches, turned = figure, figure.width / FLAT, ""
     else:
-        image, inches = _drawn(figure), float(figure.get_size_inches()[0])
+        image, inches, turned = _drawn(figure), float(figure.get_size_inches()[0]), cover(pictures(figure))
     kind, content = encoded(image)
     width = round(inches * PER_INCH)
     source = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-    return Picture(source, width, round(width * image.height / image.width), round(inches * READABLE))
+    return Picture(source, width, round(width * image.height / image.width), round(inches * READABLE), turned)
 
 
 def _drawn(figure: Figure) -> Image.Image:
@@ -212,10 +223,21 @@ def _template() -> Any:
     return environment.from_string(resources.files("legato.report").joinpath("report.html.j2").read_text("utf-8"))
 
 
+def strong(text: str) -> str:
+    """The text as prose sets it apart, between characters that no name and no sentence holds."""
+    return f"{STRONG[0]}{text}{STRONG[1]}"
+
+
 def _prose(text: str) -> Markup:
-    """Paragraphs parted by blank lines."""
-    paragraphs = [part for part in re.split(r"\n\s*\n", text.strip()) if part]
-    return Markup("\n").join(Markup("<p>{}</p>").format(_code(part)) for part in paragraphs)
+    """Paragraphs parted by blank lines; what is `strong`, and what must not be torn apart at a line's end."""
+    paragraphs = [kept(part) for part in re.split(r"\n\s*\n", text.strip()) if part]
+    found = Markup("\n").join(Markup("<p>{}</p>").format(_code(part)) for part in paragraphs)
+    return Markup(found.replace(STRONG[0], Markup("<strong>")).replace(STRONG[1], Markup("</strong>")))
+
+
+def kept(text: str) -> str:
+    """Without a line's end inside what is read as one: N(0, I), 5 %, β = 1."""
+    return re.sub(r"(\d) %", f"\\1{NBSP}%", text.replace("N(0, I)", f"N(0,{NBSP}I)").replace("β = ", f"β{NBSP}={NBSP}"))
 
 
 def _code(text: str) -> Markup:

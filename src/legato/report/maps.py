@@ -97,6 +97,24 @@ def latent_maps(panels: Sequence[LatentMap]) -> Figure:
     return figure
 
 
+def draw_map(axes: Axes, panel: LatentMap) -> None:
+    """One map on axes of somebody else's figure, without names beside them."""
+    chosen = _clouds(panel)
+    centre, half = _limits(panel, chosen)
+    square_frame(axes, centre, half, panel.dims)
+    axes.set(xlabel="", ylabel="")
+    _draw_map(axes, panel, chosen, half)
+
+
+def in_short(panel: LatentMap) -> str:
+    """What codes are on this map, and how far they reach."""
+    _, half = _limits(panel, _clouds(panel))
+    across = f"{style.plain(2 * half)} units across"
+    if panel.sigma is None:
+        return f"every code a point, {across}"
+    return f"clouds smaller than a dot, {across}" if _invisible(panel.sigma, half) else f"every code a cloud, {across}"
+
+
 def decoded_planes(panels: Sequence[DecodedPlane]) -> Figure:
     """The planes side by side, each decoded image standing where it was decoded, with ticks in latent units."""
     style.counted(panels, "planes")

@@ -66,7 +66,7 @@ def sample_panels(panels: Sequence[SamplePanel]) -> Figure:
             left, y, *_ = axes.get_position().bounds
             corner = (left * figure.bbox.width, (1 - y) * figure.bbox.height - box[1] * style.DPI)
             axes.remove()
-            shown = _place(figure, sheet, corner)
+            shown = place_image(figure, sheet, corner)
             style.heading(shown, panel.title, panel.note, box[0])
     return figure
 
@@ -138,7 +138,7 @@ def _lines(rows: Sequence[ImageRow], ticks: Sequence[str] = (), axis: str = "") 
         for row, (title, note), tall in zip(tiles, words, line, strict=True):
             _write(figure, title, note, top + tall / 2)
             for i, tile in enumerate(row):
-                _place(figure, tile, (round(left * dpi) + i * (tile.width + gap), round(top * dpi)))
+                place_image(figure, tile, (round(left * dpi) + i * (tile.width + gap), round(top * dpi)))
             top += tall + gap / dpi
         if ticks:
             _write_ticks(figure, ticks, axis, left, (tiles[-1][0].width + gap) / dpi, top)
@@ -176,7 +176,7 @@ def _write_ticks(figure: Figure, ticks: Sequence[str], axis: str, left: float, s
     figure.text(x, y, axis, fontsize=style.NOTE, ha="center", va="center_baseline")
 
 
-def _place(figure: Figure, image: Image.Image, corner: tuple[float, float]) -> Any:
+def place_image(figure: Figure, image: Image.Image, corner: tuple[float, float]) -> Any:
     """The image at that corner (pixels from the left and from the top), pixel on pixel: nothing is resampled."""
     width, height = figure.bbox.width, figure.bbox.height
     left, top = round(corner[0]), round(corner[1])

@@ -1,7 +1,7 @@
 """How every figure looks: sizes, type, colours, headings, numbers.
 
-Covered: the frame that `maps`, `panels` and `curves` draw in. Figures are always light, since a report shows them on a white
-card in either theme. Not covered: the page around them (`report.html.j2`).
+Covered: the frame that `maps`, `panels` and `curves` draw in. Figures are drawn light; on a dark page they are seen
+through a cover (dusk.py). Not covered: the page around them (`report.html.j2`).
 Matplotlib's object-oriented interface only: pyplot keeps figures alive and global.
 """
 

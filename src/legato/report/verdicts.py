@@ -1,4 +1,4 @@
-"""Verdicts as a report shows them: a table of sentences, each with its word in a badge and the figure that it rests on.
+"""Verdicts as a report shows them: a table of sentences, each with its word in a badge and what was found.
 
 Covered: badges that read without colour, a table that stands upright on a phone. Not covered: what decides (`legato.claims`).
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from legato.claims import Verdict
-from legato.report.html import Badge, Table, Tone
+from legato.report.html import Badge, Table, Tone, kept
 
 TONES: dict[Verdict, Tone] = {
     Verdict.HOLDS: "good",
@@ -21,12 +21,12 @@ TONES: dict[Verdict, Tone] = {
 
 @dataclass(frozen=True)
 class Judged:
-    """One claim: its number and sentence, the word, and in a few words the figure with its interval."""
+    """One claim: its number and sentence, the word, and in a sentence or two what was found."""
 
     number: int
     sentence: str
     verdict: str
-    figure: str = ""
+    found: str = ""
 
 
 def verdict_badge(word: str) -> Badge:
@@ -35,6 +35,6 @@ def verdict_badge(word: str) -> Badge:
 
 
 def verdict_table(judged: Sequence[Judged], caption: str = "") -> Table:
-    """One row for each claim, in the order given: the sentence, the word, the figure."""
-    rows = [(f"{one.number}. {one.sentence}", verdict_badge(one.verdict), one.figure or None) for one in judged]
-    return Table(("claim", "verdict", "what was measured"), rows, caption, stacked=True)
+    """One row for each claim, in the order given: the sentence, the word, what was found."""
+    rows = [(f"{one.number}. {one.sentence}", verdict_badge(one.verdict), kept(one.found) or None) for one in judged]
+    return Table(("claim", "verdict", "what was found"), rows, caption, stacked=True)

@@ -9,6 +9,7 @@ from typing import Any
 from legato import shown
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent
+from legato.measures.known import measure_of
 from legato.survey.chapter import Chapter
 from legato.survey.chapters import CHAPTERS
 from legato.survey.effort import FULL, QUICK, Effort
@@ -17,8 +18,6 @@ from legato.survey.subject import Subject
 from legato.survey.visit import Visit
 
 __all__ = ["FULL", "QUICK", "Effort", "Material", "Subject", "Survey", "survey"]
-
-AGAINST_STANDARD = ("rate", "elbo", "marginal KL", "dimension-wise KL", "norm distance", "size of means")
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,5 +73,5 @@ def survey(
 
 def _of_own_prior(figures: dict[str, Estimate]) -> dict[str, Estimate]:
     """Without what compares with N(0, I) by formula: the model's prior is another, known by its draws alone."""
-    measured = [name for name in AGAINST_STANDARD if name in figures and figures[name].value is not None]
+    measured = [name for name, one in figures.items() if one.value is not None and "standard prior" in measure_of(name).needs]
     return figures | dict.fromkeys(measured, absent("the prior is not N(0, I)"))

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from legato.measures.estimate import Estimate
+from legato.measures.known import Need, measure_of
 from legato.survey.visit import Visit
 
-Need = Literal["labels", "noise", "likelihood", "log_px", "pictures", "factors"]
 Found = tuple[dict[str, Estimate], dict[str, Any]]  # figures, curves
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """`measures` are the names of its figures; where a need is not met each of them says so."""
+    """`measures` are the keys of its figures; where a need that all of them have is not met each of them says so."""
 
     title: str
     measures: tuple[str, ...]
     measure: Callable[[Visit], Found]
-    needs: tuple[Need, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What none of its figures can do without; what single ones need besides, these say themselves."""
+        first, *others = (measure_of(key).needs for key in self.measures)
+        return tuple(need for need in first if need in _MET and all(need in each for each in others))
 
     def lacks(self, visit: Visit) -> str | None:
         """Why it cannot be measured, or None."""

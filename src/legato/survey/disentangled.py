@@ -10,6 +10,7 @@ from __future__ import annotations
 from legato.errors import Mistake
 from legato.measures.disentanglement import NAMES
 from legato.measures.estimate import absent
+from legato.measures.known import WHOSE
 from legato.survey.chapter import Chapter, Found
 from legato.survey.known import Scores
 from legato.survey.subject import untrained
@@ -26,7 +27,7 @@ TITLES = {
     "explicitness": "explicitness",
     "irs": "IRS",
 }
-UNTRAINED, NOISE, TRUTH = "untrained encoder", "noise", "true factors"
+UNTRAINED, NOISE, TRUTH = WHOSE
 
 
 def disentangled(visit: Visit) -> Found:
@@ -60,4 +61,4 @@ def _named(name: str, whose: str) -> str:
 
 
 _ALL = tuple(_named(name, whose) for name in NAMES for whose in ("", UNTRAINED, NOISE, TRUTH))
-FACTORS = Chapter("known factors", _ALL, disentangled, ("factors",))
+FACTORS = Chapter("known factors", _ALL, disentangled)

@@ -119,12 +119,11 @@ def _geometric(logs: np.ndarray, method: str, unit: str) -> Estimate:
     return Estimate(float(np.exp(one.value)), low, high, one.n, unit, one.method)
 
 
-BOUNDS = Chapter("likelihood", ("distortion", "rate", "elbo"), bounds, ("log_px",))
-WIDTHS = Chapter("widths", ("sigma", "distance of sigma from 1", "noise ratio", "spread of means"), widths, ("noise",))
+BOUNDS = Chapter("likelihood", ("distortion", "rate", "elbo"), bounds)
+WIDTHS = Chapter("widths", ("sigma", "distance of sigma from 1", "noise ratio", "spread of means"), widths)
 WEIGHTED = Chapter(
     "importance weights",
     ("nll", "effective draws", "untrusted share", "elbo of the weighted rows"),
     weighted,
-    ("likelihood", "noise"),
 )
-ANNEALED = Chapter("annealing", ("annealed bound", "annealed gap"), annealed, ("likelihood", "noise"))
+ANNEALED = Chapter("annealing", ("annealed bound", "annealed gap"), annealed)

@@ -33,5 +33,5 @@ def neighbours(visit: Visit) -> Found:
     return found.estimates, {}
 
 
-LABELS = Chapter("labels", ("purity", "probe", "few-label probe"), labelled, ("labels",))
+LABELS = Chapter("labels", ("purity", "probe", "few-label probe"), labelled)
 NEIGHBOURS = Chapter("neighbourhoods", ("trustworthiness", "continuity"), neighbours)

@@ -69,6 +69,6 @@ _GRADIENTS = (
     "signal to noise, pathwise",
     "signal to noise, score function",
 )
-BALANCE = Chapter("balance of forces", ("force balance", "force balance fitted"), balance, ("likelihood", "noise"))
-GRADIENTS = Chapter("gradients", _GRADIENTS, gradients, ("likelihood", "noise"))
-DRAWN = Chapter("draws", ("distance to own", "distance to standard"), draws, ("likelihood", "noise"))
+BALANCE = Chapter("balance of forces", ("force balance", "force balance fitted"), balance)
+GRADIENTS = Chapter("gradients", _GRADIENTS, gradients)
+DRAWN = Chapter("draws", ("distance to own", "distance to standard"), draws)

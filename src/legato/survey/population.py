@@ -93,7 +93,7 @@ _HOLES = tuple(f"{kind} {level}" for kind in ("hole", "kernel hole", "kernel hol
 _NULL = tuple(
     f"null {name}" for name in ("mutual information", "marginal KL", "total correlation", "dimension-wise KL", "confusion")
 )
-RATE = Chapter("what the rate is spent on", _RATE, rate_spent, ("noise",))
+RATE = Chapter("what the rate is spent on", _RATE, rate_spent)
 SHAPE = Chapter("shape of the population", ("norm distance", "size of means", "two-sample accuracy"), shape)
 HOLES = Chapter("holes of the prior", _HOLES, holes)
-NULL = Chapter("the null of the rate", _NULL, null, ("likelihood", "noise"))
+NULL = Chapter("the null of the rate", _NULL, null)

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from legato.measures.estimate import Estimate, absent
 from legato.measures.interval import bracketed
+from legato.measures.known import called
 from legato.report.html import Section, Table
 from legato.survey import Survey
 from legato.survey.chapters import CHAPTERS
@@ -41,7 +42,7 @@ def missing(found: Survey) -> Table:
     why: dict[str, list[str]] = {}
     for name, one in found.figures.items():
         if (shown := finite(one)).value is None:
-            why.setdefault(shown.why or "not said", []).append(name)
+            why.setdefault(shown.why or "not said", []).append(called(name))
     return Table(("why", "not measured"), [(reason, "; ".join(names)) for reason, names in why.items()], stacked=True)
 
 
@@ -56,7 +57,7 @@ def finite(one: Estimate) -> Estimate:
 
 def _table(figures: dict[str, Estimate]) -> Table:
     rows: Sequence[tuple[str, str, str, str, str]] = [
-        (name, bracketed(one).replace(" ", NBSP), f"{one.n:,}", one.unit, one.method)
+        (called(name), bracketed(one).replace(" ", NBSP), f"{one.n:,}", one.unit, one.method)
         for name, one in figures.items()
         if one.value is not None
     ]

@@ -10,21 +10,14 @@ from matplotlib.figure import Figure
 from legato.codes import name_of
 from legato.measures.estimate import Estimate
 from legato.measures.interval import bracketed
+from legato.measures.known import called, measure_of
 from legato.report.forest import EstimateRow, estimates_plot
 from legato.report.html import Table
 from legato.report.trained.subjects import Subject
 
 Found = Mapping[str, Any]
 
-SINGLE = {
-    "elbo": "ELBO",
-    "distortion": "distortion",
-    "rate": "rate",
-    "nll": "−log p(x), at most",
-    "untrusted_share": "of these not to be trusted",
-    "bits_per_dim": "bits per dimension",
-    "ess": "effective sample size",
-}
+SINGLE = ("elbo", "distortion", "rate", "nll", "untrusted_share", "bits_per_dim", "ess")
 DIMENSIONS = 20  # rows of the chart of KLs: a person compares no more
 
 
@@ -62,9 +55,10 @@ def kl_plot(figures: Sequence[Estimate]) -> Figure:
 
 
 def _by_name(found: Sequence[Found]) -> dict[str, list[Estimate]]:
-    rows = {title: [estimate_of(one[name]) for one in found] for name, title in SINGLE.items()}
+    rows = {called(name): [estimate_of(one[name]) for one in found] for name in SINGLE}
+    active = measure_of("active_units").titled
     for threshold in found[0]["active_units"]:
-        rows[f"active units > {threshold}"] = [estimate_of(one["active_units"][threshold]) for one in found]
+        rows[f"{active} > {threshold}"] = [estimate_of(one["active_units"][threshold]) for one in found]
     return rows
 
 

@@ -17,17 +17,17 @@ MAPPED, LATTICE = 5000, 17
 
 def map_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
     """The codes of test examples in the plane of each run's two most informative dimensions (all, where it has two)."""
-    rows = shown_rows(data, MAPPED)
-    kept, labels = stored(data, rows), data.dataset.labels
+    return latent_maps([latent_map(each, data) for each in subjects])
+
+
+def latent_map(subject: Subject, data: Prepared) -> LatentMap:
+    """The same of one run, to be drawn."""
+    space, rows, labels = subject.space, shown_rows(data, MAPPED), data.dataset.labels
+    dims = plane_of(space)
+    mu, sigma = (part[:, list(dims)] for part in space.encode(stored(data, rows), rows))
+    clouds = sigma if space.has_density else None
     classes = None if labels is None else labels[rows]
-    panels = []
-    for each in subjects:
-        dims = plane_of(each.space)
-        mu, sigma = (part[:, list(dims)] for part in each.space.encode(kept, rows))
-        clouds = sigma if each.space.has_density else None
-        trained = each.space.prior_was_trained
-        panels.append(LatentMap(each.title, mu, clouds, classes, data.dataset.label_names, trained, dims))
-    return latent_maps(panels)
+    return LatentMap(subject.title, mu, clouds, classes, data.dataset.label_names, space.prior_was_trained, dims)
 
 
 def plane_figure(subjects: Sequence[Subject], data: Prepared) -> Figure:
