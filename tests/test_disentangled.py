@@ -11,6 +11,7 @@ import legato
 import legato.measures.disentanglement as measures
 from legato.data.factors import COUNTS, ORDERED, combinations, draw, factors_of, name
 from legato.measures.disentanglement import NAMES, ceiling, disentanglement, floor
+from legato.measures.known import called
 from legato.report.measured.numbers import chapter_sections
 from legato.survey import QUICK, Survey, survey
 from legato.survey.chapters import CHAPTERS
@@ -184,7 +185,7 @@ def test_a_pair_of_functions_is_scored_on_the_source_itself():
 def test_the_chapter_is_one_of_every_surveys_and_of_the_measured_report(figures):
     assert FACTORS in CHAPTERS
     (shown,) = [section for section in chapter_sections(Survey(EFFORT, figures)) if section.title == "Known factors"]
-    assert [row[0] for row in shown.table.rows] == list(FACTORS.measures)
+    assert [row[0] for row in shown.table.rows] == [called(measure) for measure in FACTORS.measures]
 
 
 def test_ids_name_every_combination():

@@ -136,7 +136,7 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], object], str, str]] = [
     ("data", lambda o: o.update(shape="1"), "load", "`shape` must be a list"),
     ("data", lambda o: o["preparation"].update(kind="reals"), "load", "its preparation is of reals"),
     ("training", lambda o: o.update(learning_rate="0.1"), "resume", "`learning_rate` must be a finite number"),
-    ("training", lambda o: o.update(snapshots=10**9), "resume", "`snapshots` must be a whole number from 0 to 1000"),
+    ("training", lambda o: o.update(snapshots=10**9), "resume", "`snapshots` must be a whole number from 0 to 1,000"),
     ("training", lambda o: o.update(total=3), "resume", "another training"),
     ("training", lambda o: o.pop("ema"), "resume", "does not say `ema`"),
 ]

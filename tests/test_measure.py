@@ -564,13 +564,15 @@ def test_the_page_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(EFFORTS, "quick", TINY)
     page = (Path(__file__).parent.parent / "docs" / "measure.md").read_text(encoding="utf-8")
     blocks, names = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL), {"__name__": "page"}
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     with torch.random.fork_rng():
         for block in blocks:
             exec(compile(block, "docs/measure.md", "exec"), names)
-    purity, stretch, _, elbo = capsys.readouterr().out.splitlines()
+    purity, stretch, _, titled, said, elbo = capsys.readouterr().out.splitlines()
     assert "central differences" in stretch
     assert "[" in purity
+    assert titled in page
+    assert said in page
     assert elbo.endswith("nats")
     figures = json.loads((tmp_path / "measured" / "survey.json").read_text(encoding="utf-8"))["figures"]
     assert figures["rate"]["why"] == "needs a likelihood"

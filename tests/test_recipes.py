@@ -86,8 +86,8 @@ def test_training_lowers_the_objective_and_every_parameter_has_a_finite_gradient
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_net_works_with_every_recipe(name, net, kind):
-    if net == "conv" and len(DATA[kind].shape) == 1:
-        with pytest.raises(Mistake, match="`conv` needs images"):
+    if net in ("conv", "strided") and len(DATA[kind].shape) == 1:
+        with pytest.raises(Mistake, match=f"`{net}` needs images"):
             define(name, DATA[kind], **TINY, net=net).build(DATA[kind])
         return
     made, x = define(name, DATA[kind], **{**TINY, "width": 4}, net=net).build(DATA[kind]), examples(kind, 4)

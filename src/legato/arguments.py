@@ -90,7 +90,7 @@ def held(kind: Any, value: Any, what: str) -> Any:
     if any(fault(leaf, plain) is None for leaf in rest):
         return plain
     words = [word for leaf in leaves if get_origin(leaf) is Literal for word in get_args(leaf)]
-    if isinstance(plain, str) and all(leaf is NoneType or get_origin(leaf) is Literal for leaf in leaves):
+    if isinstance(plain, str) and words and not {int, float}.intersection(leaves):
         raise Mistake(f"{what} is `{plain}`: {near(plain, map(str, words))}")
     raise Mistake(f"{what} must be {' or '.join(dict.fromkeys(map(_said, leaves)))}, got {_shown(value)}")
 

@@ -17,8 +17,11 @@ def close(drawn, expected, within=2):
 def choose(page, row):
     """Finds an image by its id, with the keyboard."""
     page.page.keyboard.press("/")
-    page.page.get_by_role("combobox").fill(str(row))
-    page.eventually(lambda: page.page.get_by_role("option").first.inner_text().split()[0] == str(row), f"image {row} is found")
+    page.page.get_by_role("combobox", name="id or label").fill(str(row))
+    page.eventually(
+        lambda: page.page.locator("#found").get_by_role("option").first.inner_text().split()[0] == str(row),
+        f"image {row} is found",
+    )
     page.page.keyboard.press("Enter")
     page.until(f"__app.state().selected === {row} && __app.core.encoded.every((code) => code)")
     page.settled()

@@ -106,7 +106,8 @@ def test_the_cursor_and_the_rows_near_it_are_told_value_by_value(visit, url, spa
     rows, (_, found) = page.eventually(told, "the nearest rows' values"), lines(nearest)
     expected = np.asarray(space.data().dataset.rows)[rows].T
     assert np.abs((np.array([numbers(line[2:]) for line in found]) - expected) / std[:, None]).max() < 0.06
-    nearest.get_by_role("button", name=str(rows[1]), exact=True).click()
+    rows = page.eventually(told, "the nearest rows, where the cursor has come to rest")
+    nearest.get_by_role("button", name=str(rows[1]), exact=True).click(timeout=20_000)
     page.until(f"__app.state().selected === {rows[1]}")
 
 

@@ -50,7 +50,7 @@ def _drawn_from(space: LatentSpace, origin: Origin) -> str | None:
         return None
     if not space.prior_was_trained:
         return "drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that"
-    if (nats := nats_from_prior(*space.codes()[:2])) < FAR:
+    if not space.run.codes.is_file() or (nats := nats_from_prior(*space.codes()[:2])) < FAR:  # none yet while it is trained
         return None
     return (
         f"drawn from the prior N(0, I), and the training codes lie elsewhere (KL of {nats:.1f} nats or more): samples may look "

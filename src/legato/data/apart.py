@@ -99,7 +99,7 @@ class Process:
             self._input.flush()
         try:
             return pa.ipc.open_stream(self._output)
-        except (pa.ArrowException, EOFError) as error:
+        except (pa.ArrowException, OSError, EOFError) as error:
             if self._ended() == 0:
                 return None
             raise OSError(self._why()) from error
@@ -108,7 +108,7 @@ class Process:
         """The batches of an answer. Raises `OSError`."""
         try:
             yield from stream
-        except (pa.ArrowException, EOFError) as error:
+        except (pa.ArrowException, OSError, EOFError) as error:  # an OSError of Arrow's: its pipe has ended
             raise OSError(self._why()) from error
 
     def rest(self, stream: pa.ipc.RecordBatchStreamReader) -> Any:

@@ -37,5 +37,5 @@ def build(name: str, given: Shape, out: Shape, *, width: int | None = None, dept
     for word, value, least in (("width", width, 1), ("depth", depth, 0)):
         if value is not None and value < least:
             raise Mistake(f"`{word}` must be {least} or more, got {value}")
-    row = defaults.NETS[name]
-    return NETS[name](given, out, width=row.width if width is None else width, depth=row.depth if depth is None else depth)
+    chosen = {word: value for word, value in (("width", width), ("depth", depth)) if value is not None}
+    return NETS[name](given, out, **chosen)

@@ -12,14 +12,17 @@ from math import gcd, prod
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from legato.defaults import NETS
 from legato.errors import Mistake
 from legato.nets.shapes import Shape, is_image, spatial
+
+DEFAULT = NETS["conv"]
 
 SMALLEST, LARGEST = 8, 256
 WIDEST = 4  # channels stop growing at WIDEST × width: memory and time would otherwise go to 4×4 maps
 
 
-def conv(given: Shape, out: Shape, *, width: int = 24, depth: int = 1) -> nn.Module:
+def conv(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = DEFAULT.depth) -> nn.Module:
     """Halve the image until its shorter side is at most 4, `depth` residual blocks at each size; or the same upside down.
 
     There are none at full size, where they would cost as much as all the others together and see the least.

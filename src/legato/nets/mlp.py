@@ -8,10 +8,13 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from legato.defaults import NETS
 from legato.nets.shapes import Shape
 
+DEFAULT = NETS["mlp"]
 
-def mlp(given: Shape, out: Shape, *, width: int, depth: int) -> nn.Module:
+
+def mlp(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = DEFAULT.depth) -> nn.Module:
     """`depth` hidden layers of `width` rectified units on the flattened input; depth 0 is one affine map.
 
     The final affine map has no non-linearity: its reader (a family) decides what the numbers mean.

@@ -6,10 +6,13 @@ from math import prod
 
 from torch import Tensor, nn
 
+from legato.defaults import NETS
 from legato.nets.shapes import Shape
 
+DEFAULT = NETS["residual"]
 
-def residual(given: Shape, out: Shape, *, width: int, depth: int) -> nn.Module:
+
+def residual(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = DEFAULT.depth) -> nn.Module:
     """Flatten, an affine map to `width`, `depth` residual blocks, an affine map out.
 
     Each block adds to its input, so gradients reach the first layer whatever the depth (He et al. 2016, https://arxiv.org/abs/1603.05027).

@@ -11,14 +11,17 @@ from math import prod
 
 from torch import Tensor, nn
 
+from legato.defaults import NETS
 from legato.nets.conv import Planes, blocks, halvings, image_of, norm
 from legato.nets.shapes import Shape, is_image, spatial
+
+DEFAULT = NETS["strided"]
 
 LEAST = 3  # halvings
 WIDEST = 8  # channels stop growing at WIDEST × width
 
 
-def strided(given: Shape, out: Shape, *, width: int, depth: int) -> nn.Module:
+def strided(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = DEFAULT.depth) -> nn.Module:
     """Halve the image by 4 × 4 convolutions until its shorter side is at most 4, or 8 after three halvings; or upside down.
 
     `width` is the number of channels at half size; it doubles with each halving up to 8 × `width`. `depth` residual blocks
