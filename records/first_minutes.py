@@ -36,7 +36,7 @@ from legato.data.prepared import Prepared
 from legato.pictures import save_png, strips
 from legato.recipe import define
 from legato.training.learner import Learner
-from legato.training.options import TrainingOptions, plan
+from legato.training.options import TrainingOptions, most_steps, plan
 
 LATENT = 32
 TESTED = 500  # images of the test split
@@ -137,6 +137,8 @@ def legato_vae(name: str, contestant: str, data: Dataset, seconds: float, out: P
     probed = go(learner(10**9), 10**9, began + PROBED * seconds)
     spent = time.thread_time() - began
     total = max(int((seconds - spent) / (spent / probed)), 1)
+    if contestant == "default":  # as `--minutes` does
+        total = int(min(total, most_steps(len(train), batches.per_epoch, None)))
     trained = learner(total)
     go(trained, total)
     used = time.thread_time() - began

@@ -14,7 +14,7 @@ from legato.errors import Mistake, unknown
 from legato.stored import RANGES
 
 KEEP = ("last", "best")
-MOST_PASSES, LEAST_STEPS, FEW_ROWS = 100, 300, 10_000  # of minutes, on fewer rows than these
+MOST_PASSES, LEAST_STEPS, FEW_ROWS = 40, 300, 10_000  # of minutes, on fewer rows than these
 AVERAGE_EVERY, AVERAGED_SINGLY = 8, 96  # steps
 
 
@@ -29,7 +29,7 @@ class TrainingOptions:
     minutes: float | None = None
     """Train for about this long: a probe at the start turns it into a number of steps, once."""
     max_passes: float | None = None
-    """With --minutes, at most so many passes over the training images; by default 100 (and 300 steps) below 10,000 images."""
+    """With --minutes, at most so many passes over the training images; by default 40 (and 300 steps) below 10,000 images."""
     keep: Literal["last", "best"] = "last"
     """Which weights become the model: the last, or those of the best validation ELBO (an autoencoder: distortion)."""
     batch_size: int | None = None
@@ -174,7 +174,8 @@ def most_steps(rows: int, per_epoch: int, passes: float | None) -> float:
     """The steps that minutes become at most: `passes` where they were said, else the cap on small sources; inf where none is.
 
     With default nets and batches, the validation ELBO of five sources of 142 to 2,000 rows was best after 200 to 530 steps,
-    and fell from there: by a hundred nats and more on pictures of digits (docs/numbers.md, records/passes.py).
+    and fell from there: by a hundred nats and more on pictures of digits (docs/numbers.md, records/passes.py). Of 3,000 colour
+    pictures it was best after 20 to 40 passes.
     """
     if passes is not None:
         return max(round(passes * per_epoch), 1)
