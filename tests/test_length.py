@@ -164,7 +164,7 @@ def test_two_runs_that_chose_alike_are_the_same_run_whatever_the_clock_said(two,
     [
         (455, 256, None, LEAST_STEPS),  # a pass is one step here, and a hundred of them would leave the net half trained
         (142, 142, None, LEAST_STEPS),
-        (2_000, 256, None, MOST_PASSES * 7),
+        (2_000, 256, None, max(MOST_PASSES * 7, LEAST_STEPS)),
         (FEW_ROWS - 1, 100, None, MOST_PASSES * 99),
         (FEW_ROWS, 100, None, None),  # no small source any more
         (455, 256, 748, 748),
