@@ -84,6 +84,14 @@ def test_a_file_that_aborts_arrow_is_a_mistake(tmp_path: Path) -> None:
     assert "\n" not in str(told.value)
 
 
+def test_a_file_that_holds_other_rows_than_it_says_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = made(tmp_path / "a.parquet")
+    head = apart.head(path)
+    monkeypatch.setattr(apart, "head", lambda _: head._replace(rows=ROWS + 1))
+    with pytest.raises(Mistake, match="says 3,001 rows and holds 3,000"):
+        parquet(path).column("a")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_reader_that_is_killed_is_not_the_end_of_a_table(tmp_path: Path, number: signal.Signals) -> None:
     """A stream may end between two batches as if it were whole."""

@@ -50,7 +50,7 @@ def test_3_of_200_fast_moves_the_last_is_drawn_and_one_is_under_way(visit, space
     page = visit()
     sent = page.js("__app.sent")
     page.drag(across(page, steps=201))
-    assert page.js("__app.sent === __app.drawn")
+    page.until("__app.sent === __app.drawn")  # the other map's cursor follows a little later
     assert page.js("__app.inFlightMax") == 1
     assert 0 < page.js("__app.sent") - sent <= 404  # of either cursor: what was overtaken was never asked
     assert np.abs(page.decoded().astype(int) - decoded(space("vae"), [page.cursor()])[0]).max() <= 2

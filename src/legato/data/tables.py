@@ -70,7 +70,12 @@ def _apart(path: Path, what: str) -> Table:
         schema, rows, sizes = apart.head(path)
 
     def batches(columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
-        return told(apart.batches(path, columns, most), name, what)
+        given = 0
+        for batch in told(apart.batches(path, columns, most), name, what):
+            given += batch.num_rows
+            yield batch
+        if given != rows:  # a damaged file may say one thing in its footer and hold another
+            raise Mistake(f"`{name}` cannot be read as {what} (it says {rows:,} rows and holds {given:,}): write it again")
 
     held = {column: of.held for column, of in sizes.items()}
     return Table(what, name, schema, rows, batches, held, lambda column: _refuse_trap(name, column, sizes.get(column, Sizes())))
