@@ -87,7 +87,8 @@ def roles(
     by_name = {column.name: column for column in columns}
     label = _label(by_name, values, labels, asked or ())
     used, why = _asked(by_name, asked, name) if asked is not None else _found(columns, label, values, name)
-    left_out = {n: why.get(n) or _why(by_name[n], used, by_name) for n in by_name if n not in used and n != label}
+    taken = set(used)
+    left_out = {n: why.get(n) or _why(by_name[n], used, by_name) for n in by_name if n not in taken and n != label}
     if label is not None and labels is not None and label != labels:
         return Roles(tuple(used), {**left_out, label: "a label by its name, and labels were named elsewhere"})
     return Roles(tuple(used), left_out, label)
@@ -95,9 +96,10 @@ def roles(
 
 def refuse_missing(names: Sequence[str], known: Sequence[str], name: str) -> None:
     """Raises `Mistake` where a source lacks a column that a run was trained on: columns go by name, never by their order."""
-    missing = [each for each in names if each not in known]
+    there, wanted = set(known), set(names)
+    missing = [each for each in names if each not in there]
     if missing:
-        others = [each for each in known if each not in names]
+        others = [each for each in known if each not in wanted]
         raise Mistake(
             f"`{name}` lacks {_quoted(missing)}, which the run was trained on ({_quoted(names)})"
             f"{f', and has {_quoted(others)}' if others else ''}: give a table that has the run's columns under their names"
