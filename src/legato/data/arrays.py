@@ -115,7 +115,7 @@ def _range(parts: Sequence[np.ndarray], name: str) -> tuple[float, float, bool]:
         bad, first = bad + int(gone.sum()), row + _first_row(gone) if first < 0 and gone.any() else first
         if not bad:
             low, high = min(low, block.min().item()), max(high, block.max().item())
-            whole = whole and (block.dtype.kind != "f" or bool((block % 1 == 0).all()))
+            whole = whole and (block.dtype.kind != "f" or bool((np.trunc(block) == block).all()))
         if bytes_only and high > 1:  # nothing further can change the answer
             return 0, 255, True
         row += len(block)

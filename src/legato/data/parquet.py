@@ -32,6 +32,9 @@ from legato.data.tables import AT_ONCE, Table, joined, parquet
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
 
+TALL = 4096  # rows of a batch
+ACROSS = 64  # columns that are turned into rows at once: one at a time leaves most of each line of the cache unused
+
 
 def open_parquet(path: Path, options: DataOptions) -> Content:
     """The rows of a Parquet file, in the store; a row's id is its number. Raises `Mistake`."""
@@ -170,7 +173,7 @@ def _write_numbers(writer: Writer, table: Table, columns: list[str], dtype: np.d
         width = len(columns)
     writer.reserve(table.rows * width * dtype.itemsize)
     start = 0
-    for group in _groups(table, columns):
+    for group in _groups(table, columns, dtype.itemsize):
         rows, across = 0, width if len(columns) == 1 else len(group)
         for batch in table.batches(group, max(1, AT_ONCE // (across * dtype.itemsize))):
             block = _matrix(batch, group, rows, dtype, table.name)
@@ -182,13 +185,17 @@ def _write_numbers(writer: Writer, table: Table, columns: list[str], dtype: np.d
     return width
 
 
-def _groups(table: Table, columns: list[str]) -> Iterator[list[str]]:
-    """Columns whose readers hold at most `AT_ONCE` bytes together: each keeps a page of its own in memory."""
+def _groups(table: Table, columns: list[str], itemsize: int) -> Iterator[list[str]]:
+    """Columns whose readers hold at most `AT_ONCE` bytes together: each keeps a page of its own in memory.
+
+    Of a file that is read by column, they are so few that a batch has `TALL` rows: what it costs goes by its columns.
+    """
     group: list[str] = []
     left = AT_ONCE
+    most = AT_ONCE // (min(table.rows or 1, TALL) * itemsize) if table.held else len(columns)
     for column in columns:
         held = table.held.get(column, 0)
-        if group and held > left:
+        if group and (held > left or len(group) >= most):
             yield group
             group, left = [], AT_ONCE
         group.append(column)
@@ -207,17 +214,19 @@ def _place(scratch: BinaryIO, block: np.ndarray, first: int, width: int) -> None
 
 def _matrix(batch: pa.RecordBatch, columns: list[str], before: int, dtype: np.dtype, name: str) -> np.ndarray:
     """The numbers of a batch, (B, k); `before` rows came before it. Raises `Mistake` on gaps and uneven lists."""
-    for column, cells in zip(columns, batch.columns, strict=True):
+    held = batch.columns  # a list of its own each time
+    for column, cells in zip(columns, held, strict=True):
         _refuse_gaps(cells, column, before, name)
-    first = batch.column(0)
+    first = held[0]
     if is_vector(first.type):
         lengths = np.unique(pa.compute.list_value_length(first).to_numpy(zero_copy_only=False))
         if len(lengths) > 1:
             raise _uneven(name, columns[0], lengths.tolist())
         return np.ascontiguousarray(first.flatten().to_numpy(zero_copy_only=False), dtype).reshape(len(first), -1)
     block = np.empty((batch.num_rows, len(columns)), dtype)
-    for place, cells in enumerate(batch.columns):
-        block[:, place] = cells.to_numpy(zero_copy_only=False)
+    for start in range(0, len(columns), ACROSS):
+        some = [cells.to_numpy(zero_copy_only=False) for cells in held[start : start + ACROSS]]
+        block[:, start : start + ACROSS] = np.stack(some, 1)
     return block
 
 

@@ -144,7 +144,7 @@ def _known(values: np.ndarray) -> np.ndarray:
 
 
 def _whole(values: np.ndarray) -> bool:
-    return values.dtype.kind != "f" or bool((values % 1 == 0).all())
+    return values.dtype.kind != "f" or bool((np.trunc(values) == values).all())
 
 
 def _found(
