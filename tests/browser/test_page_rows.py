@@ -98,15 +98,17 @@ def test_the_cursor_and_the_rows_near_it_are_told_value_by_value(visit, url, spa
     nearest = page.page.locator("#nearest")
 
     def told():
-        """The rows in the head, once they are those that lie near, with their values."""
-        rows = [int(re.match(r"\d+", cell)[0]) for cell in lines(nearest)[0][2:]]
-        there = rows == page.js("__app.core.located[0].rows") and "…" not in nearest.locator("tbody").inner_text()
-        return rows if there else None
+        """The rows in the head and their values, once they are those that lie near and all have come."""
+        head, found = lines(nearest)
+        rows = [int(re.match(r"\d+", cell)[0]) for cell in head[2:]]
+        there = rows == page.js("__app.core.located[0].rows") and "…" not in str(found) and lines(nearest) == (head, found)
+        return (rows, found) if there else None
 
-    rows, (_, found) = page.eventually(told, "the nearest rows' values"), lines(nearest)
+    rows, found = page.eventually(told, "the nearest rows' values")
     expected = np.asarray(space.data().dataset.rows)[rows].T
     assert np.abs((np.array([numbers(line[2:]) for line in found]) - expected) / std[:, None]).max() < 0.06
-    rows = page.eventually(told, "the nearest rows, where the cursor has come to rest")
+    page.settled()
+    rows, _ = page.eventually(told, "the nearest rows, where the cursor has come to rest")
     nearest.get_by_role("button", name=str(rows[1]), exact=True).click(timeout=20_000)
     page.until(f"__app.state().selected === {rows[1]}")
 

@@ -25,6 +25,7 @@ Values = Mapping[str, Doubles]
 JUDGED, COMPARED = 300, 2_000  # held-out pictures that tell what is usual; others among which the nearest is looked for
 SIDE = 32  # pixels of the longer side at which pictures are compared with each other
 MARGIN = 0.1  # of the range of held-out pictures: how far beyond it nothing is odd yet
+TIE = 1e-6  # of that range: what a picture differs by from itself when it is encoded among others
 BLOCK = 64  # pictures read in one slice
 UP, DOWN, BOTH = (False, True), (True, False), (True, True)
 ENDS = {"error": UP, "support": DOWN, "nearest": UP, "brightness": BOTH, "contrast": BOTH}
@@ -53,7 +54,8 @@ class Finding:
         slack = MARGIN * (greatest - least)
         below, above = ENDS[name]
         odd = (below and value < least - slack) or (above and value > greatest + slack)
-        shares = [float((usual <= value).mean())] * below + [float((usual >= value).mean())] * above
+        tie = TIE * (greatest - least)
+        shares = [float((usual <= value + tie).mean())] * below + [float((usual >= value - tie).mean())] * above
         return Finding(name, value, least if below else None, greatest if above else None, min(shares), bool(odd))
 
     def to_json(self) -> dict[str, Any]:
