@@ -143,13 +143,13 @@ class Legato:
         return True
 
     def end(self, number: int = 0, to_all: bool = False) -> tuple[int, str, list[str]]:
-        """Sends a signal, if any, to it or its whole group, and waits: exit code, stdout, the lines of stderr."""
+        """Sends a signal, if any, to it or its whole group, and waits: exit code, stdout, the lines of stderr but progress."""
         if number and to_all:
             os.killpg(self.process.pid, number)
         elif number:
             self.process.send_signal(number)
         out, err = self.process.communicate(timeout=LIMIT)
-        return self.process.returncode, out, err.splitlines()
+        return self.process.returncode, out, [line for line in err.splitlines() if not line.startswith("training ")]
 
 
 def legato(*words: str, **environment: str) -> tuple[int, str, list[str]]:

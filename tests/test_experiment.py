@@ -125,6 +125,20 @@ def test_a_second_start_trains_and_measures_nothing_again(done):
     assert {path: path.stat().st_mtime_ns for path in files} == before
 
 
+def test_an_experiment_from_before_an_option_was_there_goes_on(done):
+    path = done.out / "protocol.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    newer = ("window", "values")
+    old = {**stored, "data": {name: value for name, value in stored["data"].items() if name not in newer}}
+    path.write_text(json.dumps(old), encoding="utf-8")
+    assert conduct(done) == stored["steps"]
+    assert json.loads(path.read_text(encoding="utf-8")) == stored
+    path.write_text(json.dumps({**old, "data": {**old["data"], "channels": 3}}), encoding="utf-8")
+    with pytest.raises(Mistake, match="says data = "):
+        conduct(done)
+    path.write_text(json.dumps(stored), encoding="utf-8")
+
+
 def test_an_experiment_of_other_terms_is_refused_in_a_line(done):
     other = Experiment(Protocol(done.protocol.source, DataOptions(), 0.02, device="cpu"), done.out, quick=True, seeds=2)
     with pytest.raises(Mistake, match=r"says minutes = 0\.01, this asks for 0\.02"):

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from legato import __version__, faults, terminal
 from legato.errors import Mistake, Stopped, unknown
@@ -35,6 +35,8 @@ COMMANDS = {
     "score": "every image's log p(x), to Parquet, CSV or NPZ",
 }
 
+KINDS = {"int": "a whole number", "float": "a number", "bool": "yes or no"}  # as they are called in a sentence
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs `legato …` and ends the process with its exit code."""
@@ -57,7 +59,9 @@ def run(arguments: list[str]) -> int:
             _call(_overview(), arguments)
         else:
             raise unknown("command", name, COMMANDS)
-    except (Mistake, CycloptsError) as error:
+    except CycloptsError as error:
+        return _told(_misused(error, name), 2)
+    except Mistake as error:
         return _told(" ".join(str(error).split()), 2)
     except KeyboardInterrupt as interruption:
         return _told("interrupted", 128 + terminal.signal_of(interruption))
@@ -70,6 +74,28 @@ def run(arguments: list[str]) -> int:
 
 def _call(app: App, arguments: list[str]) -> None:
     app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _misused(error: CycloptsError, name: str) -> str:
+    """What is wrong with a command line, and where it is told how it goes."""
+    if name not in COMMANDS:
+        return f"no option is named `{name}`: `legato --help` lists the commands"
+    more = f"`legato {name}{' RECIPE' if name == 'train' else ''} --help` tells how it goes"
+    spare = error.unused_tokens or []
+    if isinstance(error, UnusedCliTokensError):
+        words = f"`{' '.join(spare)}` {'is a word' if len(spare) == 1 else 'are words'} too many"
+        if name == "train":
+            more = "a source is named by --data, a run by --out, and --resume takes no name (--resume --out RUN)"
+        return f"{words}: {more}"
+    if isinstance(error, MissingArgumentError) and error.argument is not None and not error.argument.tokens:
+        place = error.argument.index
+        if place is not None and error.keyword is None:
+            return f"{error.argument.name.lstrip('-').upper()} is missing: {more}"
+    said = " ".join(str(error).split())
+    if isinstance(error, CoercionError) and "unable to convert" in said:
+        for kind, words in KINDS.items():
+            said = said.replace(f" into {kind}.", f" into {words}")
+    return f"{said} ({more})" if said.endswith("?") else f"{said.rstrip('.')}: {more}"
 
 
 def _told(line: str, code: int) -> int:

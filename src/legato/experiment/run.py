@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from legato.data import open_source
+from legato.data import DataOptions, open_source
 from legato.errors import Mistake
 from legato.experiment.family import Protocol
 from legato.experiment.members import Member, family
@@ -103,6 +103,8 @@ def _probed(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExe
 def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
     """The stored number of steps. Raises `Mistake` where the folder is of another experiment; more seeds may be added."""
     asked = experiment.stored(experiment.protocol.steps or stored["steps"])
+    if isinstance(said := stored.get("data"), dict):  # an option that is newer than the folder was as it is by default
+        stored = {**stored, "data": asdict(DataOptions()) | said}
     for name, value in asked.items():
         if name != "seeds" and stored.get(name) != value:
             raise Mistake(f"`{path}` says {name} = {stored.get(name)}, this asks for {value}: choose another --out")
