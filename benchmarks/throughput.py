@@ -41,9 +41,9 @@ from legato.data import open_source
 from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
+from legato.definition import define
 from legato.devices import choose, native_precision
 from legato.measures.likelihood import score
-from legato.recipe import define
 from legato.training.learner import Learner
 from legato.training.options import TrainingOptions, plan
 

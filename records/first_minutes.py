@@ -33,8 +33,8 @@ from legato.data.batches import TrainingBatches
 from legato.data.dataset import Dataset
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
+from legato.definition import define
 from legato.pictures import save_png, strips
-from legato.recipe import define
 from legato.training.learner import Learner
 from legato.training.options import TrainingOptions, most_steps, plan
 

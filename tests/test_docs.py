@@ -11,9 +11,10 @@ import pytest
 
 import legato.objectives
 from legato import cli
+from legato.definition import find
 from legato.nets import NETS
 from legato.objectives import Term
-from legato.recipe import RECIPES, find
+from legato.recipe import RECIPES
 from legato.vocabulary import LIKELIHOODS
 
 GRAMMAR = (Path(__file__).parent.parent / "docs" / "grammar.md").read_text()

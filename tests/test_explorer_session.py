@@ -37,6 +37,7 @@ from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, at_once, finished
 from legato.latent_space import load
 from legato.run import Run
+from legato.streams import random_stream
 from made_runs import RECIPES, train
 
 LOAD = partial(load, device="cpu", threads=1)
@@ -769,3 +770,22 @@ def test_names_with_commas_and_quotes_survive_a_table(runs):
     catalogue.dataset = replace(catalogue.dataset, ids=['a, "b"', "c\nd"], label_names=("é,", "1", "2", "3"))
     lines = list(csv.reader(StringIO(written(catalogue, np.arange(2), np.ones((2, 1))), newline="")))
     assert [line[1] for line in lines] == ["id", 'a, "b"', "c\nd"]
+
+
+@pytest.mark.parametrize("name", ["mixture_vae", "ladder_vae", "fsq_vae", "vq_vae", "flow_vae"])
+def test_a_model_with_a_prior_of_its_own_is_explored_by_it(name, runs):
+    space = load(runs[name], device="cpu")
+    session = Session([Member(runs[name], load)], Catalogue(space.data(), 200))
+    (told,) = finished(session.visit())["models"]
+    assert told["standard_prior"] == (name == "flow_vae")
+    codes = finished(session.prior(0, None, 3, 50, 1.0))
+    assert np.array_equal(codes, finished(session.prior(0, None, 3, 50, 1.0)))
+    np.testing.assert_allclose(codes, space.draw_prior(50, random_stream(3, "samples")))
+    located = finished(session.locate(0, None, codes[0], 3))
+    landscape = finished(session.landscape(0, None))
+    expected = landscape.aggregate.log_density(codes[:1])[0]
+    if told["has_density"]:
+        expected -= space.log_prior(codes[:1])[0]
+    assert located["support"] == pytest.approx(expected, rel=1e-6)
+    assert finished(session.decode(0, None, codes)).shape == (50, *space.shape)
+    assert finished(session.dimensions(0, None))[0]["kl"] is None or name == "flow_vae"

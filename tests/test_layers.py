@@ -42,15 +42,18 @@ LAYERS = {
     "legato.distributions": 0,
     "legato.nets": 0,
     "legato.families": 1,
+    "legato.flows": 1,
     "legato.objectives.term": 1,
     "legato.conditional": 2,
     "legato.priors": 2,
     "legato.objectives": 2,
+    "legato.codebooks": 2,
     "legato.latents": 3,
     "legato.model": 4,
     "legato.vocabulary": 5,
     "legato.recipe": 5,
     "legato.recipes": 5,
+    "legato.definition": 5,
     "legato.data": 5,
     "legato.stored": 6,
     "legato.tensors": 6,
@@ -76,9 +79,7 @@ LAYERS = {
 }
 
 # Imports that stand in a function because they close a circle, each with the reason why the circle cannot be opened.
-CLOSING = {
-    ("legato.recipe", "legato.recipes"): "a name is looked up among the named sentences, which are written in its terms",
-}
+CLOSING: dict[tuple[str, str], str] = {}
 
 MODEL_SIDE = ("legato.model", "legato.latents", "legato.conditional", "legato.priors", "legato.families")
 

@@ -29,6 +29,8 @@ SINGLE = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess", "untrusted
 KEYS = {*SINGLE, "trust", "active_units", "kl_per_dimension", "data", "run"}
 FIELDS = {"value", "low", "high", "n", "unit", "method"}
 POINTS = ("autoencoder", "pulled_autoencoder")
+CHOSEN = ("fsq_vae", "vq_vae")  # a codebook chooses, so that nothing is drawn
+SAMPLED = ("flow_vae", "mixture_vae")  # the rate has no closed form
 WITH_RATE = [name for name in RUNS if name not in POINTS]
 
 
@@ -313,8 +315,9 @@ def test_the_elbo_is_minus_rate_and_distortion_and_the_nll_is_below_it(name, run
     found = evaluate(load(runs[name]), k=50)
     elbo, rate, distortion, nll = (found[key]["value"] for key in ("elbo", "rate", "distortion", "nll"))
     assert elbo == pytest.approx(-(rate + distortion), rel=1e-9)
-    assert nll < -elbo
-    assert sum(one["value"] for one in found["kl_per_dimension"]) == pytest.approx(rate, rel=1e-6)
+    assert nll < -elbo or (name in CHOSEN and nll == pytest.approx(-elbo, rel=1e-9))  # one code has all of q's weight
+    if name not in SAMPLED:
+        assert sum(one["value"] for one in found["kl_per_dimension"]) == pytest.approx(rate, rel=1e-6)
     assert rate > 0
     assert 1 <= found["ess"]["value"] <= 50
     assert "k = 50" in found["nll"]["method"]
@@ -417,7 +420,8 @@ def test_with_k_auto_every_example_is_counted_once_in_the_method_and_what_is_exa
         assert found["nll"]["value"] is None
         assert found["distortion"] == plain["distortion"]
         return
-    assert found["rate"]["value"] == pytest.approx(plain["rate"]["value"], rel=1e-5)
+    exact = name not in (*SAMPLED, "ladder_vae")  # the lower rung's rate follows what was drawn above it
+    assert found["rate"]["value"] == pytest.approx(plain["rate"]["value"], rel=1e-5 if exact else 0.2)
     assert [one["value"] for one in found["active_units"].values()] == [one["value"] for one in plain["active_units"].values()]
     method = found["nll"]["method"]
     counts = [int(n) for n in re.findall(r"(\d+) (?:examples with k|by annealed)", method)]

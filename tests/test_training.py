@@ -22,8 +22,8 @@ import legato
 from legato.data import DataOptions
 from legato.data.batches import TrainingBatches
 from legato.data.preparation import Preparation
+from legato.definition import define
 from legato.errors import Mistake
-from legato.recipe import define
 from legato.run import Run
 from legato.setting import DataSpec
 from legato.tensors import read_tensors

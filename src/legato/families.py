@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
@@ -18,6 +19,7 @@ from torch.distributions import Distribution, Independent, Normal
 from legato.arguments import checked
 from legato.distributions import Coins, DiscretizedLogistic, PointMass, SolvedNormal
 from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
+from legato.distributions.solved import mean_square
 from legato.errors import Mistake
 
 Shape = tuple[int, ...]
@@ -30,6 +32,22 @@ class Family(nn.Module):
     """theta (*lead, *shape(event)) -> a distribution of batch shape `lead` and event shape `event`."""
 
     has_density = True  # False: no log-probability, hence no rate and no bound
+    has_width = True  # whether a code of it is a cloud, with a σ
+    has_moments = True  # whether its distributions say their mean and deviation
+    has_choice = False  # whether a code of it is one of finitely many
+    how = "mean and standard deviation of q(z|x)"  # what `moments` are
+    learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
+    levels: int | None = None  # how many values x can have where they are counted: log p(x|z) is then a probability's
+
+    def moments(self, of: Distribution) -> tuple[Tensor, Tensor | None]:
+        """Mean and standard deviation of one of its distributions, each (*batch, *event); None for a width it does not have."""
+        return of.mean, of.stddev if self.has_width else None
+
+    def finish(self, pairs: Callable[[], Iterable[tuple[Tensor, Tensor]]]) -> None:
+        """Settles what is solved from training data once the weights are: nothing, for most.
+
+        `pairs()`: x (B, *event) and the mean of p(x|z) at one draw z, batch by batch.
+        """
 
     @abstractmethod
     def shape(self, event: Shape) -> Shape:
@@ -62,6 +80,8 @@ class Point(Family):
     """δ(z − θ): a plain autoencoder's code. Has no density, so a rate or a bound is refused when the recipe is built."""
 
     has_density = False
+    has_width = False
+    how = "the code itself"
 
     def shape(self, event: Shape) -> Shape:
         """The event's own."""
@@ -74,6 +94,8 @@ class Point(Family):
 
 class Bernoulli(Family):
     """P(x = 1) = sigmoid(θ), θ the logits (never probabilities). For binary data; grey data is binarised by drawing first."""
+
+    levels = 2
 
     def shape(self, event: Shape) -> Shape:
         """The event's own: one logit per value."""
@@ -106,6 +128,8 @@ class Discretized(Family):
     scale below e⁻²⁰ puts all of a probability that float32 can hold into one bin: smaller ones would add nothing but gradients
     whose square is no number, from which no step could lead back.
     """
+
+    levels = 256
 
     def shape(self, event: Shape) -> Shape:
         """(2, *event): mean and log scale."""
@@ -155,10 +179,21 @@ class Homoscedastic(Family):
         """σ, in units of the prepared data, at least 10⁻⁴."""
         return self.log_scale.exp().clamp(min=MIN_SCALE)
 
-    def solve(self, mean_square: Tensor) -> None:
-        """Freezes a solved scale at σ² = `mean_square`, the mean of (x − mean)² over training data, of σ's shape."""
+    def finish(self, pairs: Callable[[], Iterable[tuple[Tensor, Tensor]]]) -> None:
+        """Freezes a solved scale at σ² = the mean of (x − mean)² over training data, of σ's shape.
+
+        A mean over examples, however they are cut into batches: the last batch is often a shorter one.
+        """
+        if self.how != "solved":
+            return
+        per_column = self.log_scale.ndim == 1
+        seen = [(len(x), mean_square((x - mean).double() ** 2, per_column)) for x, mean in pairs()]
+        self.solve(torch.stack([n * square for n, square in seen]).sum(0) / sum(n for n, _ in seen))
+
+    def solve(self, square: Tensor) -> None:
+        """Freezes a solved scale at σ² = `square`, of σ's shape."""
         if self.how == "solved":
-            self.log_scale.copy_(0.5 * mean_square.clamp(min=MIN_SCALE**2).log())
+            self.log_scale.copy_(0.5 * square.clamp(min=MIN_SCALE**2).log())
 
 
 def _independent(base: Distribution, event: Shape) -> Distribution:

@@ -21,6 +21,7 @@ from legato.codes import missing, path
 from legato.data.preparation import Floats, Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
+from legato.definition import Definition
 from legato.devices import choose, drawing
 from legato.errors import Mistake, tell
 from legato.files import told
@@ -28,17 +29,19 @@ from legato.lazy import lazy
 from legato.model import LatentVariableModel
 from legato.pictures import grid, png_of
 from legato.population import Mixture, fitted
+from legato.priors import Precision
 from legato.progress import progress
-from legato.recipe import Definition, Recipe
+from legato.recipe import Recipe
 from legato.run import Run
 from legato.sentence import sentence_of
 from legato.streams import random_stream
 from legato.tensors import read_tensors
+from legato.trace import Given
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
 FITTED, HELD_OUT = 10_000, 2_500  # images whose codes a mixture is fitted to and judged by
-Loaded = tuple[str | None, int | None]  # how a run was loaded: the module named, the step asked for
+Loaded = tuple[str | None, int | None]  # how a run was loaded: the module, the step
 
 
 class LatentSpace:
@@ -66,8 +69,18 @@ class LatentSpace:
         return self.model.latent.has_density
 
     @property
+    def has_width(self) -> bool:
+        """Whether a code is a cloud, with a σ: False for points and for codebooks."""
+        return self.model.latent.has_width
+
+    @property
+    def has_standard_prior(self) -> bool:
+        """Whether the model's prior is N(0, I)."""
+        return self.model.latent.standard_prior
+
+    @property
     def prior_was_trained(self) -> bool:
-        """Whether the objective charged for leaving the prior; else N(0, I) means nothing to the decoder."""
+        """Whether the objective charged for leaving the prior; else it means nothing to the decoder."""
         return self.recipe.objective.charges_rate
 
     def data(self, source: Any = None) -> Prepared:
@@ -99,8 +112,8 @@ class LatentSpace:
         """μ and σ of q(z|x), (N, latent_dim) each, of rows as the model sees them (`prepare`)."""
 
         def both(batch: Tensor) -> Tensor:
-            q = self.model.latent.posterior(batch)
-            return torch.stack([q.mean.flatten(1), q.stddev.flatten(1)], 1)
+            shown = self.model.summary(batch)
+            return torch.stack([shown.mu.flatten(1), shown.width.flatten(1)], 1)
 
         codes = self._over(both, prepared)
         return codes[:, 0], codes[:, 1]
@@ -154,13 +167,21 @@ class LatentSpace:
         """
         _check_draw(n, temperature)
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
-            noise = np.random.default_rng(seed).standard_normal((n, self.latent_dim), dtype=np.float32)
-            return temperature * noise
+            return self.draw_prior(n, np.random.default_rng(seed), temperature)
         if origin == "mixture":
             return self.mixture.draw(n, random_stream(seed, "draws", "mixture"), temperature).astype(np.float32)
         mean, covariance, _ = self.codes()
         drawn = random_stream(seed, "draws", "training codes").multivariate_normal(mean, covariance, n, method="eigh")
         return np.asarray(mean + temperature * (drawn - mean), np.float32)
+
+    def draw_prior(self, n: int, rng: np.random.Generator, temperature: float = 1, dtype: Precision = np.float32) -> Floats:
+        """n codes from the model's own prior, (n, latent_dim), that `rng` fixes."""
+        return self.model.latent.draw_prior(n, rng, temperature, dtype).reshape(n, -1)
+
+    def log_prior(self, z: NDArray[Any]) -> NDArray[np.float64]:
+        """log p(z) of codes (n, latent_dim), (n,), nats, in double precision."""
+        code = torch.as_tensor(np.asarray(z, np.float64), device=self.device).reshape(-1, *self.model.latent.event)
+        return np.asarray(self.model.latent.prior(Given()).log_prob(code).detach().double().cpu().numpy())
 
     @lazy
     def mixture(self) -> Mixture:
@@ -270,7 +291,7 @@ class LatentSpace:
         """−log p(x|z) at the posterior's mean, (N,), nats: what an autoencoder has instead of a likelihood of x."""
 
         def at_mean(batch: Tensor) -> Tensor:
-            log_px: Tensor = self.model.likelihood(self.model.latent.posterior(batch).mean).log_prob(batch)
+            log_px: Tensor = self.model.likelihood(self.model.summary(batch).mu).log_prob(batch)
             return -log_px
 
         prepared = self.prepare(x, rows)

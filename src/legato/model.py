@@ -17,7 +17,7 @@ from legato.arguments import checked
 from legato.conditional import Conditional
 from legato.errors import Mistake
 from legato.latents import Latent
-from legato.trace import Given, Trace
+from legato.trace import Given, Summary, Trace
 
 CHUNK = 2048  # decoded examples at a time in an estimate: few enough that small images stay near the cache
 
@@ -40,8 +40,9 @@ class LatentVariableModel(nn.Module):
 
     def trace(self, x: Tensor, encoded: object, draws: int) -> Trace:
         """A pass from what `latent.encode(x)` gave: further draws without a further run of the encoder."""
-        code, rungs = self.latent.draw(encoded, draws, Given(infer=self.latent.posterior))
-        return Trace(x, self.likelihood(code), code, rungs)
+        given = Given(infer=self.latent.posterior)
+        code, rungs = self.latent.draw(encoded, draws, given)
+        return Trace(x, self.likelihood(code), code, rungs, lambda: self.latent.summary(encoded, given))
 
     def decode(self, code: Tensor) -> Tensor:
         """The mean of p(x|z), (*lead, *data), in units of the prepared data."""
@@ -53,8 +54,12 @@ class LatentVariableModel(nn.Module):
         return self.decode(self.latent.sample(n, Given(infer=self.latent.posterior)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The decoded mean of the posterior's mean, (B, *data): no draw, the same at every call."""
-        return self.decode(self.latent.posterior(x).mean)
+        """What the middle of each posterior decodes to, (B, *data): no draw, the same at every call."""
+        return self.decode(self.summary(x).mu)
+
+    def summary(self, x: Tensor) -> Summary:
+        """What is shown of the codes of x, (B, *event)."""
+        return self.latent.summary(self.latent.encode(x), Given(infer=self.latent.posterior))
 
     def chunks(self, x: Tensor, k: int, chunk: int = CHUNK) -> Iterator[Trace]:
         """Traces whose draws add up to exactly k per example; the encoder runs once.

@@ -1,26 +1,46 @@
-"""Priors: p(z), perhaps given a label or the encoder."""
+"""Priors: p(z), perhaps given a label or the encoder.
+
+Covered: N(0, I), and a mixture of Gaussians that is learnt with the model. Not covered: priors that are fitted to codes after
+training (population.py).
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from legato.arguments import checked
+from legato.devices import drawing
+from legato.errors import Mistake
 from legato.families import Shape
 from legato.trace import Given
+
+Precision = type[np.float32] | type[np.float64]
 
 
 class Prior(nn.Module):
     """Given -> a distribution over one code, of batch shape () or (B,), event shape `event`."""
 
     event: Shape
+    has_moments = True  # whether it says its mean and deviation
+    standard = False  # N(0, I): what is drawn as rings, and has a KL in closed form from μ and σ alone
 
     @abstractmethod
     def forward(self, given: Given) -> Distribution:
         """p(z), or p(z|given)."""
+
+    def draw(self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32) -> NDArray[Any]:
+        """n codes, (n, *event), that `rng` fixes. Raises `Mistake` for a temperature where deviations have no middle."""
+        if temperature != 1:
+            raise Mistake(f"a temperature scales deviations from a mean, and {type(self).__name__} has none: leave it at 1")
+        with torch.no_grad(), drawing(torch.device("cpu"), int(rng.integers(2**63))):
+            return np.asarray(self(Given()).sample((n,)).cpu().numpy(), dtype)
 
 
 class StandardNormal(Prior):
@@ -28,6 +48,7 @@ class StandardNormal(Prior):
 
     zero: Tensor
     one: Tensor
+    standard = True
 
     @checked
     def __init__(self, event: Shape) -> None:
@@ -40,3 +61,38 @@ class StandardNormal(Prior):
     def forward(self, given: Given) -> Distribution:
         """The same for everything given."""
         return Independent(Normal(self.zero, self.one, validate_args=False), len(self.event), validate_args=False)
+
+    def draw(self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32) -> NDArray[Any]:
+        """Temperature times NumPy's own standard normals, (n, *event)."""
+        return np.asarray(temperature * rng.standard_normal((n, *self.event), dtype=dtype))
+
+
+class MixtureOfGaussians(Prior):
+    """Σ_k π_k N(m_k, diag s_k²), learnt with the model: clusters need not be squeezed into one ball.
+
+    Means start as draws from N(0, I), scales at 1, so that training begins near a VAE's. KL(q ‖ p) has no closed form: it is
+    taken at the draws. Dilokthanakul et al. 2016, https://arxiv.org/abs/1611.02648; Jiang et al. 2017 (VaDE),
+    https://arxiv.org/abs/1611.05148. Raises `Mistake` for no components.
+    """
+
+    @checked
+    def __init__(self, event: Shape, components: int) -> None:
+        super().__init__()
+        if components < 1:
+            raise Mistake(f"`components` is a number of Gaussians, 1 or more; got {components}")
+        self.event = event
+        self.means = nn.Parameter(torch.randn(components, *event))
+        self.log_scales = nn.Parameter(torch.zeros(components, *event))
+        self.logits = nn.Parameter(torch.zeros(components))
+
+    def forward(self, given: Given) -> Distribution:
+        """The same for everything given."""
+        parts = Independent(Normal(self.means, self.log_scales.exp(), validate_args=False), len(self.event))
+        return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), parts, validate_args=False)
+
+    def draw(self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32) -> NDArray[Any]:
+        """A component by its weight, then m + temperature · s ⊙ ε."""
+        weights = torch.softmax(self.logits.detach().double(), 0).cpu().numpy()
+        of = rng.choice(len(weights), n, p=weights / weights.sum())
+        means, scales = (each.detach().double().cpu().numpy() for each in (self.means, self.log_scales.exp()))
+        return np.asarray(means[of] + temperature * scales[of] * rng.standard_normal((n, *self.event)), dtype)

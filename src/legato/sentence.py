@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from legato.definition import Definition, module_of
 from legato.devices import drawing, memory_of_machine
 from legato.files import damaged
-from legato.recipe import Definition, module_of
 from legato.run import Run
 from legato.setting import DataSpec
 from legato.tensors import check_fits

@@ -10,10 +10,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
 from legato.distributions.divergence import kl_per_dimension
+from legato.distributions.grid import Chosen
 from legato.distributions.reparameterised import log_density
 from legato.lazy import lazy
 
@@ -22,11 +24,30 @@ _told: set[tuple[type, type]] = set()
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What is shown of the codes of x: their middle, their width, and what each dimension costs.
+
+    mu, sigma, kl (B, *event); kl in nats. None: a point or an index has no width; a KL may have no closed form. `how` says in
+    words what mu and sigma are.
+    """
+
+    mu: Tensor
+    sigma: Tensor | None = None
+    kl: Tensor | None = None
+    how: str = "mean and standard deviation of q(z|x)"
+
+    @property
+    def width(self) -> Tensor:
+        """sigma, 0 where there is none."""
+        return torch.zeros_like(self.mu) if self.sigma is None else self.sigma
+
+
+@dataclass(frozen=True)
 class Given:
     """What a prior may condition on: a label, (B,), and x ↦ q(z|x) (a mixture of posteriors needs it)."""
 
     label: Tensor | None = None
-    infer: Callable[[Tensor], Distribution] | None = None
+    infer: Callable[[Tensor], Distribution | None] | None = None
 
 
 class Rung:
@@ -50,15 +71,25 @@ class Rung:
 
     @lazy
     def kl_per_dimension(self) -> Tensor | None:
-        """KL(q ‖ p) of each latent dimension in closed form, (B, *event), nats; None where there is no closed form."""
-        return kl_per_dimension(self.q, self.p)
+        """KL(q ‖ p) of each latent dimension in closed form, (S, B, *event), nats; None where there is no closed form.
+
+        S is 1 where q depends on no draw, so that it is the same of every one; below the top of a ladder it is the draws'.
+        """
+        kl = kl_per_dimension(self.q, self.p)
+        return kl.unsqueeze(0) if kl is not None and len(self.q.batch_shape) == 1 else kl
+
+    @lazy
+    def away(self) -> Tensor:
+        """(e − sg(z))² of a code e that q rounds to z, (B, *event)."""
+        assert isinstance(self.q, Chosen)  # a recipe that asks for it elsewhere is refused when it is built
+        return (self.q.away - self.q.value.detach()).square()
 
     @lazy
     def kl(self) -> Tensor:
-        """KL(q(z|x) ‖ p(z)) per example, (B,), nats: exact where registered, else (1/S)Σ log q − log p at the draws."""
+        """KL(q(z|x) ‖ p(z)) per example, (B,), nats, a mean over draws: exact where registered, else log q − log p there."""
         exact = self.kl_per_dimension
         if exact is not None:
-            return exact.flatten(1).sum(1)
+            return exact.flatten(2).sum(2).mean(0)
         _say_sampled(self.q, self.p)
         return (self.log_q - self.log_p).mean(0)
 
@@ -69,8 +100,21 @@ class Trace:
     x (B, *data); code (S, B, *code); likelihood: a distribution of batch shape (S, B) and event shape `data`.
     """
 
-    def __init__(self, x: Tensor, likelihood: Distribution, code: Tensor, rungs: tuple[Rung, ...]) -> None:
-        self.x, self.likelihood, self.code, self.rungs = x, likelihood, code, rungs
+    def __init__(
+        self,
+        x: Tensor,
+        likelihood: Distribution,
+        code: Tensor,
+        rungs: tuple[Rung, ...],
+        summarise: Callable[[], Summary] | None = None,
+    ) -> None:
+        self.x, self.likelihood, self.code, self.rungs, self._summarise = x, likelihood, code, rungs, summarise
+
+    @lazy
+    def summary(self) -> Summary:
+        """What is shown of the codes of x, from the same pass of the encoder."""
+        assert self._summarise is not None  # a model's trace has one; one that was put together by hand may do without
+        return self._summarise()
 
     @lazy
     def log_px(self) -> Tensor:
@@ -92,6 +136,18 @@ class Trace:
     def kl(self) -> Tensor:
         """The rate: Σ over rungs of KL(q ‖ p), (B,), nats."""
         return sum((rung.kl for rung in self.rungs[1:]), start=self.rungs[0].kl)
+
+    @lazy
+    def kl_per_dimension(self) -> Tensor | None:
+        """Each dimension's part of the rate, all rungs in a row, (B, d), nats; None where a rung has no closed form."""
+        parts = [rung.kl_per_dimension for rung in self.rungs]
+        known = [part.flatten(2).mean(0) for part in parts if part is not None]
+        return torch.cat(known, 1) if len(known) == len(parts) else None
+
+    @property
+    def rate_varies(self) -> bool:
+        """Whether the rate is another one at other draws: it has no closed form, or that of a lower rung."""
+        return any(rung.kl_per_dimension is None or len(rung.q.batch_shape) > 1 for rung in self.rungs)
 
 
 def _say_sampled(q: Distribution, p: Distribution) -> None:

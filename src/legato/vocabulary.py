@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
+
+from torch import Tensor, nn
 
 from legato import nets
 from legato.conditional import Conditional, Net
 from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family, Gaussian, Homoscedastic
-from legato.latents import Flat
+from legato.latents import Flat, Ladder
 from legato.model import LatentVariableModel
 from legato.priors import Prior, StandardNormal
-from legato.setting import DataSpec, LikelihoodName, NetName, Words
+from legato.setting import DataSpec, LikelihoodName, NetName, Shape, Words
 
+FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
 GREY, ANY = ("binary", "bytes"), ("binary", "bytes", "reals")
 
 # name -> (the family, for which kinds of values, why not for others)
@@ -34,14 +37,61 @@ def flat(
     data: DataSpec, latent_dim: int, *, posterior: Family | None = None, prior: Prior | None = None
 ) -> LatentVariableModel:
     """One group of `latent_dim` latents; nets and likelihood from `data.words`; q Gaussian and p = N(0, I) unless given."""
-    if latent_dim < 1:
-        raise Mistake(f"`latent_dim` must be 1 or more, got {latent_dim}")
-    words, code = resolve(data), (latent_dim,)
+    code = (latent_dim,)
+    _refuse_empty(code)
+    return frame(data, code, posterior or Gaussian(), prior or StandardNormal(code))
+
+
+def frame(data: DataSpec, code: Shape, posterior: Family, prior: Prior) -> LatentVariableModel:
+    """One group of latents of any shape; nets and likelihood from `data.words`."""
+    _refuse_empty(code)
+    words = resolve(data)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
     return LatentVariableModel(
-        Flat(Conditional(net, posterior or Gaussian(), data.shape, code), prior or StandardNormal(code)),
+        Flat(Conditional(net, posterior, data.shape, code), prior),
         Conditional(net, likelihood(replace(data, words=words)), code, data.shape),
     )
+
+
+def ladder(data: DataSpec, widths: Sequence[int]) -> LatentVariableModel:
+    """Groups of latents, the top first, all Gaussian, the top's prior N(0, I); x is decoded from the lowest group.
+
+    What the net of `data.words` sees of x are `FEATURES` numbers; dense nets (`mlp`) stand between the groups.
+    """
+    _refuse_empty(tuple(widths))
+    words = resolve(data)
+    net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
+    inner: Net = partial(nets.mlp, width=INNER, depth=1)
+    above = [sum(widths[:rung]) for rung in range(len(widths))]
+    rungs = list(zip(above, widths, strict=True))
+    return LatentVariableModel(
+        Ladder(
+            net(data.shape, (FEATURES,)),
+            [Conditional(inner, Gaussian(), (higher + FEATURES,), (width,)) for higher, width in rungs],
+            StandardNormal((widths[0],)),
+            [Conditional(inner, Gaussian(), (higher,), (width,)) for higher, width in rungs[1:]],
+        ),
+        Conditional(lambda given, out: Lowest(net, widths[-1], out), likelihood(replace(data, words=words)),
+                    (sum(widths),), data.shape),
+    )  # fmt: skip
+
+
+class Lowest(nn.Module):
+    """A net that reads the last numbers of a code: what lies above them speaks through them alone."""
+
+    def __init__(self, net: Net, width: int, out: Shape) -> None:
+        super().__init__()
+        self.width, self.net = width, net((width,), out)
+
+    def forward(self, code: Tensor) -> Tensor:
+        """(B, d) -> (B, *out)."""
+        found: Tensor = self.net(code[:, -self.width :])
+        return found
+
+
+def _refuse_empty(code: Shape) -> None:
+    if min(code) < 1:
+        raise Mistake(f"`latent_dim` must be 1 or more, got {code[0] if len(code) == 1 else code}")
 
 
 def likelihood(data: DataSpec) -> Family:

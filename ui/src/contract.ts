@@ -16,6 +16,7 @@ export interface Quality { key: string; name: string; unit: string; group: 'data
 export interface ModelInfo {
   title: string; recipe: string; sentence: string; words: Record<string, unknown>
   latent_dim: number; has_density: boolean; prior_was_trained: boolean
+  standard_prior?: boolean // false: the prior is no N(0, I), and only the server draws from it
   snapshots: number[]; total: number; state: 'training' | 'finished' | 'stopped'; ready: boolean
   mean: number[]; std: number[]; noise: number[]
   colours?: Quality[]
@@ -75,6 +76,7 @@ export interface Backend {
   encode(picture: Blob): Promise<Brought>
   code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
   mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>
+  prior(model: ModelIndex, step: number | null, seed: number, n: number, temperature: number): Promise<Code[]> // the model's own
   quality(model: ModelIndex, step: number | null, key: string): Promise<Float32Array> // of every shown image, in the points' order
   selection(model: ModelIndex, step: number | null, rows: number[]): Promise<Blob> // CSV: row, id, label, code
   find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }>

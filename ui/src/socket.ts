@@ -70,6 +70,10 @@ export class SocketBackend implements Backend {
     return this.#http.upload('encode', picture)
   }
   code(row: number, step: Step[]) { return this.#http.post<{ models: Encoded[]; label: number; id: string }>('code', { row, step }) }
+  async prior(model: ModelIndex, step: Step, seed: number, n: number, temperature: number) {
+    const { codes } = await this.#http.post<{ codes: number[][] }>('prior', { model, step, seed, n, temperature: [temperature] })
+    return codes.map((z) => Float32Array.from(z))
+  }
   mean(model: ModelIndex, step: Step, rows: number[]) { return this.#http.post<{ mu: number[] }>('mean', { model, step, rows }) }
   async quality(model: ModelIndex, step: Step, key: string): Promise<Float32Array> {
     return new Float32Array(await this.#http.bytes('quality', { model, step, key }))

@@ -18,9 +18,10 @@ from legato.commands.output import say
 from legato.data import DataOptions
 from legato.data.prepared import place_of, reopen
 from legato.data.sources import EXPECTED
+from legato.definition import Definition, find, module_of
 from legato.devices import choose
 from legato.errors import Mistake, quoted
-from legato.recipe import RECIPES, Definition, Recipe, Sentence, find, module_of, options_of
+from legato.recipe import RECIPES, Recipe, Sentence, options_of
 from legato.run import Run
 from legato.setting import DataSpec, Words
 from legato.training import TrainingOptions, begin, execute, record, resume, warn_of

@@ -76,8 +76,8 @@ def measure(member: Member, data: Prepared, against: Yardstick, seed: int) -> Ro
         member,
         None if found.rate is None else mean_over(-(found.distortion + found.rate), "nats", "ELBO at beta = 1"),
         mean_over(found.distortion, "nats", "-log p(x|z)"),
-        _geometric(sigma) if space.has_density else None,
-        _geometric(sigma / mu.std(0)) if space.has_density else None,
+        _geometric(sigma) if space.has_width else None,
+        _geometric(sigma / mu.std(0)) if space.has_width else None,
         against.beside(space.sample(TESTED, seed=seed, origin="prior")).coverage,
         against.beside(space.sample(TESTED, seed=seed, origin="codes")).coverage,
         against.beside(space.decode(lerp(mu[::2], mu[1::2], 0.5))).precision,
@@ -87,7 +87,7 @@ def measure(member: Member, data: Prepared, against: Yardstick, seed: int) -> Ro
 
 def whitened(space: LatentSpace, mu: NDArray[Any], sigma: NDArray[Any]) -> NDArray[np.float64]:
     """Codes in standard deviations of the population, so that no dimension's unit decides which are near."""
-    return Whitening.fit(mu, sigma if space.has_density else None).apply(mu)
+    return Whitening.fit(mu, sigma if space.has_width else None).apply(mu)
 
 
 def _geometric(values: NDArray[Any]) -> float:

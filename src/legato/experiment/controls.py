@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from legato.definition import define
 from legato.devices import drawing
 from legato.experiment.family import Protocol
 from legato.experiment.members import LARGE
@@ -26,7 +27,6 @@ from legato.experiment.survey import effort_of, evidence_path, shared_data, shar
 from legato.latent_space import LatentSpace
 from legato.measures.controls import copier, mean_image, real_again
 from legato.measures.interpolation import cross_fade
-from legato.recipe import define
 from legato.run import Run
 from legato.survey import Survey, survey
 from legato.survey.effort import Effort

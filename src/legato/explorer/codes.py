@@ -6,6 +6,7 @@ carries. Not covered: densities (density.py), projections (points.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,12 +28,16 @@ DEAD = 1e-4  # of the widest dimension's variance: where nothing charges for it,
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """μ and σ (n, d) of the map's images, in its order. Raises `Mistake` where the model gives no finite codes."""
+    """μ and σ (n, d) of the map's images, in its order. Raises `Mistake` where the model gives no finite codes.
+
+    `has_density`: whether they are clouds, σ their width. `prior`: z (n, d) -> log p(z) (n,), nats, where it is not N(0, I).
+    """
 
     mu: Floats
     sigma: Floats
     has_density: bool
     charged: bool  # whether the objective charged for leaving the prior
+    prior: Callable[[NDArray[Any]], NDArray[np.float64]] | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.mu).all() and np.isfinite(self.sigma).all()):
@@ -68,6 +73,12 @@ class Codes:
         """μ in latent units, (n, d)."""
         return self.whitening.apply(self.mu).astype(np.float32)
 
+    def log_prior(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """log p(z), (n, d) -> (n,), nats."""
+        if self.prior is not None:
+            return self.prior(z)
+        return np.asarray(-0.5 * (np.square(z).sum(1) + z.shape[1] * np.log(2 * np.pi)))
+
     def nearest(self, z: NDArray[Any], k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Places in the map's order of the k codes nearest to z (d,), and their whitened distances."""
         squares = np.square(self.white - self.whitening.apply(z).astype(np.float32)).sum(1)
@@ -96,7 +107,7 @@ class Codes:
 
     @property
     def _has_kl(self) -> bool:
-        return self.has_density and self.charged
+        return self.has_density and self.charged and self.prior is None
 
 
 class Encoding:
@@ -129,7 +140,8 @@ class Encoding:
     def _slices(self, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[None]:
         mu, sigma = np.empty((2, len(rows), space.latent_dim), np.float32)
         yield from encoded_into(mu, sigma, space, stored, rows)
-        self.codes = Codes(mu, sigma, space.has_density, space.prior_was_trained)
+        prior = None if space.has_standard_prior else space.log_prior
+        self.codes = Codes(mu, sigma, space.has_width, space.prior_was_trained, prior)
         yield
 
 

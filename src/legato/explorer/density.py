@@ -64,12 +64,11 @@ class Aggregate:
         return log_aggregate(white.apply(z), centres, np.full(centres.shape, self.bandwidth)) - float(scale)
 
     def support(self, z: NDArray[Any]) -> Doubles:
-        """log q̂(z) − log p(z), p = N(0, I), (n, d) -> (n,), nats; log q̂(z) alone where leaving p was not charged for."""
+        """log q̂(z) − log p(z), p the model's prior, (n, d) -> (n,), nats; log q̂(z) where leaving p was not charged for."""
         z = np.asarray(z, np.float64)
         if not (self.codes.has_density and self.codes.charged):
             return self.log_density(z)
-        log_prior = -0.5 * (np.square(z).sum(1) + z.shape[1] * np.log(2 * np.pi))
-        return np.asarray(self.log_density(z) - log_prior)
+        return np.asarray(self.log_density(z) - self.codes.log_prior(z))
 
     def on_plane(self, plane: Plane, coordinates: Doubles) -> Slices[Doubles]:
         """The density of (a, b) = (z·u, z·v), z ~ q̂: what the clouds of the map add up to, (n, 2) -> (n,).

@@ -67,9 +67,9 @@ def _of_data(catalogue: Catalogue) -> list[Quality]:
 def _of_model(space: LatentSpace, catalogue: Catalogue) -> list[Quality]:
     unit = "RMS, of 0 … 1" if len(catalogue.dataset.shape) == 3 else "RMS, in deviations of the columns"
     found = [Quality(ERROR, "reconstruction error", unit, "model")]
-    if space.has_density and space.prior_was_trained:
+    if space.has_width and space.prior_was_trained and space.has_standard_prior:
         found.append(Quality(RATE, "what the code costs (KL)", "nats", "model"))
-    if space.has_density:
+    if space.has_width:
         found.append(Quality(WIDTH, "width of the cloud", "σ, geometric mean", "model"))
     return [*found, Quality(FAR, "distance from the mean code", "deviations of the codes", "model")]
 

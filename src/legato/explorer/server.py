@@ -59,7 +59,7 @@ class Routes:
             "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
             "selection.csv": self.selection, "quality": self.quality, "thumbnails": self.thumbnails,
-            "examples": self.examples, "ways": self.ways,
+            "examples": self.examples, "ways": self.ways, "prior": self.prior,
             "rows": self.rows,
         }  # fmt: skip
         given = {
@@ -165,6 +165,13 @@ class Routes:
         asked = await _question(request)
         job = self.session.mean(*_place(asked), asked.wholes("rows", MOST_ROWS))
         return JSONResponse({"mu": (await self._job(request, TILES, job)).tolist()})
+
+    async def prior(self, request: Request) -> Response:
+        """Codes from a model's own prior."""
+        asked = await _question(request)
+        seed, n, temperature = asked.whole("seed"), asked.whole("n", 1, DECODE), float(asked.numbers("temperature", 1)[0])
+        codes = await self._job(request, TILES, self.session.prior(*_place(asked), seed, n, temperature))
+        return JSONResponse({"codes": codes.tolist()})
 
     async def quality(self, request: Request) -> Response:
         """What every shown image is coloured by."""

@@ -34,6 +34,7 @@ from legato.explorer.selection import places
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
 from legato.lazy import lazy
+from legato.streams import random_stream
 
 UPLOAD = 16 << 20  # bytes of a picture that a person brings
 DECODE = 256  # codes of one question
@@ -85,6 +86,12 @@ class Session:
             parts.append(decode(space, z[at : at + DECODED]))
             yield
         return np.concatenate(parts)
+
+    def prior(self, model: int, step: Step, seed: int, n: int, temperature: float) -> Slices[NDArray[np.float32]]:
+        """n codes from the model's own prior, (n, d): where it is N(0, I) the page draws them itself."""
+        drawn = self.member(model).at(step).draw_prior(n, random_stream(seed, "samples"), temperature)
+        return drawn
+        yield
 
     def path(self, model: int, step: Step, stops: NDArray[Any], spherical: bool, frames: int) -> Slices[Floats]:
         """Decoded codes from stop to stop (n, d), `frames` for each leg with both its ends."""

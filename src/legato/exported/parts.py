@@ -30,13 +30,12 @@ class Encoder(nn.Module):
     def __init__(self, model: LatentVariableModel) -> None:
         super().__init__()
         self.model = model
-        self.found: tuple[str, ...] = ("mu", "sigma") if model.latent.has_density else ("mu",)
+        self.found: tuple[str, ...] = ("mu", "sigma") if model.latent.has_width else ("mu",)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, *shape) -> (B, latent_dim) each."""
-        q = self.model.latent.posterior(x)
-        asked = {"mu": lambda: q.mean, "sigma": lambda: q.stddev}
-        return tuple(asked[name]().flatten(1) for name in self.found)
+        shown = self.model.summary(x)
+        return tuple(part.flatten(1) for part in (shown.mu, shown.sigma)[: len(self.found)] if part is not None)
 
 
 class Decoder(nn.Module):

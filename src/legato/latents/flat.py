@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution
 
 from legato.arguments import checked
 from legato.conditional import Conditional
+from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.latents.latent import Latent
-from legato.priors import Prior
-from legato.trace import Given, Rung
+from legato.priors import Precision, Prior
+from legato.shown import Line
+from legato.trace import Given, Rung, Summary
 
 
 class Flat(Latent):
@@ -28,7 +34,9 @@ class Flat(Latent):
         self.q: Conditional = posterior
         self.p: Prior = prior
         self.event = posterior.event
-        self.has_density = posterior.family.has_density
+        self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
+        self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
+        self.has_moments = posterior.family.has_moments and prior.has_moments
 
     def encode(self, x: Tensor) -> Distribution:
         """q(z|x) itself."""
@@ -39,12 +47,32 @@ class Flat(Latent):
         z, noise = reparameterised(encoded, draws)
         return z, (Rung(encoded, self.p(given), z, noise),)
 
+    def summary(self, encoded: Distribution, given: Given) -> Summary:
+        """The posterior's own moments, and its KL from the prior where that has a closed form."""
+        mu, sigma = self.q.family.moments(encoded)
+        kl = kl_per_dimension(encoded, self.p(given)) if self.has_density else None
+        return Summary(mu, sigma, kl, self.q.family.how)
+
     def posterior(self, x: Tensor) -> Distribution:
         """q(z|x), batch shape (B,)."""
         q: Distribution = self.q(x)
         return q
 
+    def prior(self, given: Given) -> Distribution:
+        """p(z)."""
+        p: Distribution = self.p(given)
+        return p
+
+    def draw_prior(
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32
+    ) -> NDArray[Any]:
+        """n codes from the prior, (n, *event)."""
+        return self.p.draw(n, rng, temperature, dtype)
+
     def sample(self, n: int, given: Given) -> Tensor:
         """n codes from the prior, (n, *event)."""
-        prior: Distribution = self.p(given)
-        return prior.sample((n,))
+        return self.prior(given).sample((n,))
+
+    def told(self) -> list[Line]:
+        """q(z|x) and p(z) by their families."""
+        return [("q(z|x)", f"{type(self.q.family).__name__} of shape {self.event}", ""), ("p(z)", type(self.p).__name__, "")]

@@ -1,15 +1,22 @@
-"""What every latent structure offers a model: encode once, draw often, sample without x."""
+"""What every latent structure offers a model: encode once, draw often, show itself, sample without x.
+
+Covered: the questions. Not covered: the answers of one group (flat.py), of a ladder (ladder.py), of a codebook (codebook.py).
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from legato.families import Shape
-from legato.trace import Given, Rung
+from legato.priors import Precision
+from legato.shown import Line
+from legato.trace import Given, Rung, Summary
 
 
 class Latent(nn.Module):
@@ -20,20 +27,42 @@ class Latent(nn.Module):
     """
 
     event: Shape  # of one code
-    has_density: bool  # False where the posterior is a point mass: then there is no rate and no bound
+    has_density: bool  # False where the posterior is a point mass of real numbers: then there is no rate and no bound
+    has_width: bool  # whether a code has a σ: clouds, as against points and indices
+    has_moments: bool  # whether q and p have a mean and a deviation each, rung by rung
+    has_choice: bool  # whether a code is one of finitely many
+    standard_prior: bool  # whether p(z) is N(0, I)
 
     @abstractmethod
     def encode(self, x: Tensor) -> Any:
-        """x (B, *data) -> whatever `draw` needs; what does not depend on the draw."""
+        """x (B, *data) -> whatever `draw` and `summary` need; what does not depend on the draw."""
 
     @abstractmethod
     def draw(self, encoded: Any, draws: int, given: Given) -> tuple[Tensor, tuple[Rung, ...]]:
         """(code (S, B, *event), rungs) with S = `draws`."""
 
     @abstractmethod
-    def posterior(self, x: Tensor) -> Distribution:
-        """q(z|x) of the code: what is shown of an image. Batch shape (B,), event shape `event`."""
+    def summary(self, encoded: Any, given: Given) -> Summary:
+        """What is shown of the codes of x: the same at every call, whatever the generator's state."""
+
+    def posterior(self, x: Tensor) -> Distribution | None:
+        """q(z|x), batch shape (B,), event shape `event`; None where a code is no draw of one distribution."""
+        return None
+
+    @abstractmethod
+    def prior(self, given: Given) -> Distribution:
+        """p(z), event shape `event`."""
+
+    @abstractmethod
+    def draw_prior(
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32
+    ) -> NDArray[Any]:
+        """n codes from the prior by NumPy's generator, (n, *event); deviations from its mean times `temperature`."""
 
     @abstractmethod
     def sample(self, n: int, given: Given) -> Tensor:
-        """n codes from the prior, (n, *event)."""
+        """n codes from the prior by torch's generator, (n, *event)."""
+
+    @abstractmethod
+    def told(self) -> list[Line]:
+        """The sentence in its parts, for people."""

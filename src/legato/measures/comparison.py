@@ -20,7 +20,6 @@ from legato.arguments import Seed, checked
 from legato.data.options import DataOptions
 from legato.data.prepared import used_columns
 from legato.errors import Mistake
-from legato.families import Bernoulli, Discretized
 from legato.files import told
 from legato.latent_space import LatentSpace, Trained, opened
 from legato.measures.answers import Comparison
@@ -153,7 +152,7 @@ def check_same_units(spaces: Sequence[LatentSpace]) -> None:
 
 
 def _of_mass(space: LatentSpace) -> bool:
-    return isinstance(space.model.likelihood.family, Bernoulli | Discretized)
+    return space.model.likelihood.family.levels is not None
 
 
 def _run(space: LatentSpace, found: Scores, reference: dict[str, Doubles], k: int) -> dict[str, Any]:

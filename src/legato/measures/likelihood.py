@@ -59,23 +59,32 @@ def score_batch(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> di
     """The fields of `Scores` of one batch, from torch's own generator."""
     if not model.latent.has_density:
         trace = model(x)  # every draw of a point mass is the same
-        return {"distortion": -trace.log_px[0], "mu": trace.rungs[0].q.mean.flatten(1)}
+        return {"distortion": -trace.log_px[0], "mu": trace.summary.mu.flatten(1)}
     log_w, total = [], torch.zeros(len(x), dtype=torch.double, device=x.device)
+    costs: list[tuple[int, Tensor, Tensor | None]] = []
     for trace in model.chunks(x, k, chunk):
         total += trace.log_px.sum(0, dtype=torch.double)
         log_w.append(trace.log_w)
+        costs.append((len(trace.code), trace.kl, trace.kl_per_dimension))
     weights = torch.cat(log_w).double()  # (k, B)
     log_sum = torch.logsumexp(weights, 0)
-    rung = trace.rungs[0]
-    kl = rung.kl_per_dimension
-    return ({} if kl is None else {"kl": kl.flatten(1)}) | {
+    rate, kl = _mean_cost(costs) if trace.rate_varies else costs[-1][1:]
+    return ({} if kl is None else {"kl": kl}) | {
         "distortion": -total / k,
-        "mu": rung.q.mean.flatten(1),
-        "rate": trace.kl,
+        "mu": trace.summary.mu.flatten(1),
+        "rate": rate,
         "log_px": log_sum - math.log(k),
         "ess": effective_sample_size(weights),
         **_tails(weights),
     }
+
+
+def _mean_cost(costs: Sequence[tuple[int, Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    """The rate (B,) and its parts (B, d), means over all draws: each entry says of how many it is the mean."""
+    count = sum(draws for draws, *_ in costs)
+    parts = [draws * kl for draws, _, kl in costs if kl is not None]
+    total = sum(parts[1:], start=parts[0]) / count if len(parts) == len(costs) else None
+    return torch.stack([draws * rate.double() for draws, rate, _ in costs]).sum(0) / count, total
 
 
 def _tails(log_w: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,6 @@ from torch.distributions import Distribution, Independent, Normal
 
 from legato.devices import drawing
 from legato.errors import Mistake
-from legato.latents import Flat
 from legato.model import LatentVariableModel
 from legato.trace import Given
 
@@ -50,7 +49,7 @@ def is_gaussian(model: LatentVariableModel, x: Tensor) -> bool:
     return _diagonal(model.latent.posterior(x)) is not None
 
 
-def _diagonal(q: Distribution) -> Normal | None:
+def _diagonal(q: Distribution | None) -> Normal | None:
     base = q.base_dist if isinstance(q, Independent) else q
     return base if isinstance(base, Normal) and base.loc.ndim == 2 else None
 
@@ -73,8 +72,5 @@ def distortion(model: LatentVariableModel, x: Tensor) -> Density:
 
 
 def prior_of(model: LatentVariableModel) -> Distribution:
-    """p(z). Raises `Mistake` where the latent is no single group."""
-    if not isinstance(model.latent, Flat):
-        raise Mistake("this measure needs one group of latents with a posterior and a prior")
-    prior: Distribution = model.latent.p(Given(infer=model.latent.posterior))
-    return prior
+    """p(z) of the whole code."""
+    return model.latent.prior(Given(infer=model.latent.posterior))

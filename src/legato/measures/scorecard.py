@@ -18,7 +18,6 @@ from legato.arguments import Seed, checked
 from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
-from legato.families import Discretized
 from legato.files import told
 from legato.latent_space import LatentSpace, Trained, opened
 from legato.measures.answers import Scorecard
@@ -142,7 +141,7 @@ def _effective(found: Scores, k: Draws) -> Estimate:
 def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:
     """nll/(D log 2), only for probabilities of 8-bit values: a density has no bits."""
     unit = measure_of("bits_per_dim").unit
-    if isinstance(space.model.likelihood.family, Discretized):
+    if space.model.likelihood.family.levels == 256:
         return nll.scaled(1 / (math.prod(space.shape) * math.log(2)), unit, f"nll / (D log 2); {nll.method}")
     if space.preparation.binarise or space.preparation.kind == "binary":
         return absent("the model is of binary values, not of 8-bit ones: its nll is in nats", unit)

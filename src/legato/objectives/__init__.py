@@ -1,9 +1,10 @@
 """Objectives: weighted sums of terms, each a function of one trace, in nats per example."""
 
-from legato.objectives.bounds import Distortion, ImportanceWeighted, MeanRate, Pull, Rate, importance_weighted_bound
+from legato.objectives.bounds import Commitment, Distortion, ImportanceWeighted, MeanRate, Pull, Rate, importance_weighted_bound
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 
 __all__ = [
+    "Commitment",
     "Distortion",
     "ImportanceWeighted",
     "Loss",

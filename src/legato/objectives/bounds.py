@@ -52,7 +52,7 @@ class Rate(Term):
     def _charged(self, kl: Tensor | None) -> Tensor:
         if kl is None:
             raise Mistake("free bits need a KL per dimension in closed form: use a Gaussian posterior and a Gaussian prior")
-        per_dimension = kl.flatten(1)  # (B, d)
+        per_dimension = kl.flatten(2).mean(0)  # (B, d)
         free = per_dimension.mean(0, keepdim=True) < self.free_bits
         return torch.where(free, self.free_bits, per_dimension).sum(1)
 
@@ -67,6 +67,7 @@ class MeanRate(Term):
 
     name = "rate of the mean"
     needs_density = True
+    needs_moments = True
 
     def forward(self, trace: Trace) -> Tensor:
         """(B,)."""
@@ -82,10 +83,26 @@ class Pull(Term):
     """
 
     name = "pull"
+    needs_moments = True
 
     def forward(self, trace: Trace) -> Tensor:
         """(B,)."""
         return torch.stack([_square(rung) for rung in trace.rungs]).sum(0)
+
+
+class Commitment(Term):
+    """‖e − sg(z)‖² of a code e that is rounded to z: (B,), squared units. What keeps an encoder near its codebook.
+
+    van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, eq. 3. Raises `Mistake` for posteriors that choose nothing,
+    when the recipe is built.
+    """
+
+    name = "commitment"
+    needs_choice = True
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        return torch.stack([rung.away.flatten(1).sum(1) for rung in trace.rungs]).sum(0)
 
 
 def importance_weighted_bound(log_w: Tensor) -> Tensor:

@@ -60,6 +60,8 @@ class Term(nn.Module):
 
     draws = 1  # how many draws of z it wants
     needs_density = False  # True: refused with a point-mass posterior
+    needs_moments = False  # True: refused with a prior that has no mean and no deviation
+    needs_choice = False  # True: refused with a posterior that does not choose among finitely many codes
     name: str
 
     @abstractmethod
@@ -105,6 +107,16 @@ class Objective(nn.Module):
     def needs_density(self) -> bool:
         """Whether any term needs log q(z|x)."""
         return any(term.needs_density for term in self._terms())
+
+    @property
+    def needs_moments(self) -> bool:
+        """Whether any term needs the prior's mean and deviation."""
+        return any(term.needs_moments for term in self._terms())
+
+    @property
+    def needs_choice(self) -> bool:
+        """Whether any term needs a codebook."""
+        return any(term.needs_choice for term in self._terms())
 
     @property
     def charges_rate(self) -> bool:

@@ -79,7 +79,7 @@ class Gallery:
             mu, sigma = one.space.posterior(test.x[:MAPPED])
             labels = None if test.labels is None else test.labels[:MAPPED]
             panels.append(
-                LatentMap(one.title, mu, sigma if one.space.has_density else None, labels, None, one.space.prior_was_trained)
+                LatentMap(one.title, mu, sigma if one.space.has_width else None, labels, None, one.space.prior_was_trained)
             )
         return latent_maps(panels)
 
@@ -111,7 +111,7 @@ class Gallery:
         """σ over training, of every large member that has one."""
         series = []
         for one in self.shown(LARGE):
-            if one.space.has_density:
+            if one.space.has_width:
                 found = [(m["step"], m["validation"]) for m in one.space.run.read_metrics() if "validation" in m]
                 sigma, spread = (np.array([v[name] for _, v in found]) for name in ("sigma", "std_mu"))
                 series.append(SigmaSeries(one.title, np.array([step for step, _ in found]), sigma, spread))
@@ -130,7 +130,7 @@ class Gallery:
 
     def holes(self) -> Figure:
         """log q̂ of the small members that have clouds, and where it is below what held-out codes ever are."""
-        return holes_map([self._holes(one) for one in self.small if one.space.has_density and one.space.prior_was_trained])
+        return holes_map([self._holes(one) for one in self.small if one.space.has_width and one.space.prior_was_trained])
 
     def _holes(self, one: Shown) -> HolesPanel:
         train = Codes(*one.space.posterior(self.material.train.x), "training rows")
@@ -139,7 +139,7 @@ class Gallery:
         grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
         held_out = log_aggregate(test.draw(0), train.mu, train.widths)
         threshold = float(np.quantile(held_out, 0.01))
-        prior = np.random.default_rng(0).standard_normal((4000, 2))
+        prior = one.space.draw_prior(4000, np.random.default_rng(0), dtype=np.float64)
         share = float((log_aggregate(prior, train.mu, train.widths) < threshold).mean())
         log_q = log_aggregate(grid, train.mu, train.widths).reshape(HOLE_STEPS, HOLE_STEPS)
         return HolesPanel(

@@ -60,13 +60,17 @@ class Trained(Subject):
 
     def __init__(self, space: LatentSpace) -> None:
         self.space, self.latent_dim = space, space.latent_dim
-        self.decoder, self.device = space.decoder, space.device
+        self.decoder, self.device, self.standard_prior = space.decoder, space.device, space.has_standard_prior
         self._space = space
 
     def encode(self, x: Floats) -> tuple[Floats, Floats | None]:
         """The posterior's mean and standard deviation."""
         mu, sigma = self._space.posterior(x)
-        return mu, sigma if self._space.has_density else None
+        return mu, sigma if self._space.has_width else None
+
+    def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
+        """n draws from the model's own prior."""
+        return self._space.draw_prior(n, random_stream(seed, purpose))
 
     def decode(self, z: Floats) -> Floats:
         """The likelihood's mean."""

@@ -12,11 +12,12 @@ import torch
 
 from legato.arguments import check_fields, checked, signature_with
 from legato.data import DataOptions
+from legato.definition import find, module_of
 from legato.devices import choose, generators_kept, using_threads
 from legato.errors import Mistake, tell, unknown
 from legato.files import told
 from legato.latent_space import LatentSpace, load
-from legato.recipe import Sentence, find, module_of, options_of
+from legato.recipe import Sentence, options_of
 from legato.run import Run
 from legato.setting import Words
 from legato.training.chosen import Chosen, RecipeName

@@ -14,11 +14,16 @@ RecipeName = Literal[
     "autoencoder",
     "beta_vae",
     "fixed_noise_autoencoder",
+    "flow_vae",
+    "fsq_vae",
+    "ladder_vae",
     "mean_only_vae",
+    "mixture_vae",
     "noisy_autoencoder",
     "pulled_autoencoder",
     "sigma_vae",
     "vae",
+    "vq_vae",
     "warmup_vae",
 ]
 
@@ -65,3 +70,11 @@ class Chosen(TypedDict, total=False):
     noise: float
     warmup: float
     free_bits: float
+    components: int
+    transforms: int
+    top: float
+    levels: int
+    learnt: bool
+    token_dim: int
+    codebook_size: int
+    commitment: float

@@ -16,8 +16,9 @@ def summarise(model: LatentVariableModel, batches: Iterable[Tensor]) -> dict[str
 
     With these, latent distances can be whitened, and an autoencoder sampled from a Gaussian fitted to its codes.
     """
-    posteriors = [model.latent.posterior(x) for x in batches]
-    mu = torch.cat([q.mean.flatten(1) for q in posteriors]).double()
-    noise = torch.cat([q.stddev.flatten(1) for q in posteriors]).double().square().mean(0)
+    shown = [model.summary(x) for x in batches]
+    mu = torch.cat([each.mu.flatten(1) for each in shown]).double()
+    widths = [each.sigma.flatten(1) for each in shown if each.sigma is not None]
+    noise = torch.cat(widths).double().square().mean(0) if widths else torch.zeros_like(mu[0])
     centred = mu - mu.mean(0)
     return {"mean": mu.mean(0), "covariance": centred.T @ centred / len(mu) + torch.diag(noise), "noise": noise}

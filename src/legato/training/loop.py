@@ -16,11 +16,11 @@ from torch import Tensor
 
 from legato import checkpoint
 from legato.checkpoint import Checkpoint
+from legato.definition import module_of
 from legato.devices import release_memory
 from legato.errors import Mistake, Stopped, quoted
 from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
-from legato.recipe import module_of
 from legato.tensors import write_tensors
 from legato.training.best import score
 from legato.training.codes import summarise

@@ -24,10 +24,11 @@ from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, place_of, reopen
 from legato.data.roles import some
 from legato.data.sources import open_source
+from legato.definition import Definition, define, module_of
 from legato.devices import auto_precision, drawing
 from legato.errors import Mistake
 from legato.files import damaged, disk_errors, write_json
-from legato.recipe import Definition, Sentence, define, module_of
+from legato.recipe import Sentence
 from legato.run import REPLACED, Run
 from legato.schema import fault
 from legato.sentence import sentence_of

@@ -5,15 +5,13 @@ Covered: one draw per image with a fixed seed, on the averaged weights. Not cove
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from legato.devices import drawing
-from legato.distributions.solved import mean_square
-from legato.families import Homoscedastic
 from legato.model import LatentVariableModel
 from legato.trace import Trace
 
@@ -30,50 +28,48 @@ def validate(model: LatentVariableModel, batches: Iterable[Tensor]) -> dict[str,
     """
     with drawing(_device(model), SEED):
         seen = [_read(model(x), model.latent.has_density) for x in batches]
-    distortion, mu, sigma = (torch.cat(column) for column in list(zip(*seen, strict=True))[:3])
+    distortion, mu, sigma, rate, kl = (_joined(column) for column in zip(*seen, strict=True))
+    assert distortion is not None
+    assert mu is not None
     found = {"distortion": distortion.mean().item(), "std_mu": _list(mu.std(0, unbiased=False))}
-    if not model.latent.has_density:
+    if rate is None:
         return {**found, "rate": None, "elbo": None, "sigma": None, "kl": None}
-    rate = torch.cat([rate for *_, rate, _ in seen if rate is not None])
-    kl = [kl for *_, kl in seen if kl is not None]
     return {
         **found,
         "rate": rate.mean().item(),
         "elbo": -(distortion + rate).mean().item(),
-        "sigma": _list(sigma.log().mean(0).exp()),
-        "kl": _list(torch.cat(kl).mean(0)) if kl else None,
+        "sigma": None if sigma is None else _list(sigma.log().mean(0).exp()),
+        "kl": None if kl is None else _list(kl.mean(0)),
     }
 
 
 @torch.no_grad()
 def solve_scale(model: LatentVariableModel, batches: Iterable[Tensor]) -> None:
-    """Solves a `solved` likelihood scale on training data and freezes it: σ² = mean (x − decoded mean of a draw)².
+    """Settles what a likelihood solves from training data, such as σ² = mean (x − decoded mean of a draw)²; else nothing."""
 
-    A mean over examples, however they are cut into batches: the last batch is often a shorter one.
-    """
-    family = model.likelihood.family
-    if not isinstance(family, Homoscedastic) or family.how != "solved":
-        return
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for trace in map(model, batches):
+            yield trace.x, trace.likelihood.mean[0]
+
     with drawing(_device(model), SCALE_SEED):
-        seen = [(len(trace.x), _mean_square(trace, family.log_scale.ndim == 1)) for trace in map(model, batches)]
-    family.solve(torch.stack([n * square for n, square in seen]).sum(0) / sum(n for n, _ in seen))
+        model.likelihood.family.finish(pairs)
 
 
-def _mean_square(trace: Trace, per_column: bool) -> Tensor:
-    return mean_square((trace.x - trace.likelihood.mean[0]).double() ** 2, per_column)
-
-
-def _read(trace: Trace, has_density: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def _read(trace: Trace, has_density: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """−log p(x|z) (B,); μ and σ (B, d); the rate (B,) and KL per dimension (B, d) where the posterior has a density."""
-    rung = trace.rungs[0]
-    kl = rung.kl_per_dimension if has_density else None
+    shown, kl = trace.summary, trace.kl_per_dimension if has_density else None
     return (
         -trace.log_px[0].double(),
-        rung.q.mean.flatten(1).double(),
-        rung.q.stddev.flatten(1).double(),
+        shown.mu.flatten(1).double(),
+        None if shown.sigma is None else shown.sigma.flatten(1).double(),
         trace.kl.double() if has_density else None,
-        None if kl is None else kl.flatten(1).double(),
+        None if kl is None else kl.double(),
     )
+
+
+def _joined(column: tuple[Tensor | None, ...]) -> Tensor | None:
+    there = [part for part in column if part is not None]
+    return torch.cat(there) if there else None
 
 
 def _device(model: LatentVariableModel) -> torch.device:

@@ -99,6 +99,8 @@ export class TileBackend implements Backend {
     return { mu: [0, 1].map((j) => codes.reduce((sum, mu) => sum + mu[j]!, 0) / codes.length) }
   }
 
+  async prior(): Promise<Code[]> { throw new Error("a prior of a model's own needs the live page") }
+
   async quality(model: ModelIndex, _step: number | null, key: string): Promise<Float32Array> {
     const packed = this.embedded.models[model]!.qualities?.[key]
     if (packed === undefined) throw new Error(ELSEWHERE)

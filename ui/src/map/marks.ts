@@ -1,5 +1,5 @@
 // What the lines over the points show of the state: the cursor, the path's course, the selected image with its own cloud.
-import type { Encoded, Mark, ModelIndex, Plane, Points } from '../contract'
+import type { Encoded, Mark, ModelIndex, ModelInfo, Plane, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import { toScreen, type Spot } from './camera'
 import { covarianceAt, hasClouds, projected, type Covariance } from './clouds'
@@ -20,7 +20,7 @@ export function marksOf(view: View, frame: Frame): Marks {
   const layout = plane?.layout !== undefined
   return {
     ...view.marks, cursor: between ? null : view.cursorSpot, active: core.state.active === model || core.state.models.length < 2,
-    inside: core.located[model]?.inside ?? true, rings: core.visit.models[model]!.prior_was_trained && !between && !layout,
+    inside: core.located[model]?.inside ?? true, rings: ringed(core.visit.models[model]!) && !between && !layout,
     axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
     ...pathOn(view, plane, place), followed: followedOn(view), selected: selectedOn(view, plane, place),
     guide: between ? null : guideOf(core, model, plane, place),
@@ -82,3 +82,6 @@ export function unshown({ mu, sigma }: Encoded, plane: Plane, place: Place, k: n
 }
 
 const scaled = (cloud: Covariance, k: number): Covariance => cloud.map((value) => value * k * k) as Covariance
+
+/** Rings are of N(0, I), and only where codes were charged for leaving it. */
+function ringed({ prior_was_trained, standard_prior }: ModelInfo): boolean { return prior_was_trained && standard_prior !== false }

@@ -4,7 +4,8 @@ import { drawCodes } from './draws'
 
 export const N = 16
 export type Origin = 'prior' | 'codes'
-export interface Sheet { key: string; model: ModelIndex; origin: Origin; title: string; codes: Code[] }
+/** `own`: the prior is the model's own, and the codes come from the server. */
+export interface Sheet { key: string; model: ModelIndex; origin: Origin; title: string; codes: Code[]; own: boolean }
 
 /** The models whose samples are shown: both where they are compared, so that one draw is seen through either. */
 export function shownModels({ compare, morph, active }: Pick<State, 'compare' | 'morph' | 'active'>, models: readonly ModelInfo[]): ModelIndex[] {
@@ -15,12 +16,14 @@ export function shownModels({ compare, morph, active }: Pick<State, 'compare' | 
 export function sheetsOf(models: readonly ModelInfo[], shown: readonly ModelIndex[], beside: boolean, { seed, temperature }: State['samples']): Sheet[] {
   const origins: Origin[] = beside ? ['prior', 'codes'] : ['prior']
   return origins.flatMap((origin) => shown.map((model) => {
-    const { title, latent_dim, mean, std } = models[model]!
-    const codes = drawCodes(seed, N, latent_dim, temperature, ...(origin === 'codes' ? [mean, std] : []))
-    return { key: `${model} ${origin}`, model, origin, title, codes }
+    const { title, latent_dim, mean, std, standard_prior } = models[model]!
+    const own = origin === 'prior' && standard_prior === false
+    const codes = own ? [] : drawCodes(seed, N, latent_dim, temperature, ...(origin === 'codes' ? [mean, std] : []))
+    return { key: `${model} ${origin}`, model, origin, title, codes, own }
   }))
 }
 
-export function nameOf(origin: Origin, temperature: number): string {
+export function nameOf({ origin, own }: Pick<Sheet, 'origin' | 'own'>, temperature: number): string {
+  if (own) return `z ~ p(z), its own prior${temperature === 1 ? '' : `, τ = ${temperature}`}`
   return origin === 'codes' ? 'from the codes' : `z ~ N(0, ${temperature === 1 ? 'I' : `${temperature}² I`})`
 }

@@ -11,10 +11,11 @@ export function roleOf({ has_density, prior_was_trained }: Pick<ModelInfo, 'has_
   return prior_was_trained ? 'vae' : 'noisy'
 }
 
-export function rolesOf(models: readonly Pick<ModelInfo, 'has_density' | 'prior_was_trained' | 'ready'>[]): Roles {
+/** A model with a prior of its own plays none: the tour speaks of N(0, I). */
+export function rolesOf(models: readonly Pick<ModelInfo, 'has_density' | 'prior_was_trained' | 'ready' | 'standard_prior'>[]): Roles {
   const found: Roles = { autoencoder: null, vae: null, noisy: null }
   models.forEach((model, m) => {
-    if (model.ready) found[roleOf(model)] ??= m as ModelIndex
+    if (model.ready && model.standard_prior !== false) found[roleOf(model)] ??= m as ModelIndex
   })
   return found
 }

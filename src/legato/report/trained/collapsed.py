@@ -37,7 +37,7 @@ def collapse_section(subjects: Sequence[Subject], data: Prepared) -> Section:
 
 def _judged(subject: Subject, mu: Floats, sigma: Floats) -> Row:
     space = subject.space
-    return judged(subject.title, collapse(mu, sigma if space.has_density else None), charged=space.prior_was_trained)
+    return judged(subject.title, collapse(mu, sigma if space.has_width else None), charged=space.prior_was_trained)
 
 
 def judged(title: str, found: Collapse, *, charged: bool = True) -> Row:

@@ -25,7 +25,7 @@ def latent_map(subject: Subject, data: Prepared) -> LatentMap:
     space, rows, labels = subject.space, shown_rows(data, MAPPED), data.dataset.labels
     dims = plane_of(space)
     mu, sigma = (part[:, list(dims)] for part in space.encode(stored(data, rows), rows))
-    clouds = sigma if space.has_density else None
+    clouds = sigma if space.has_width else None
     classes = None if labels is None else labels[rows]
     return LatentMap(subject.title, mu, clouds, classes, data.dataset.label_names, space.prior_was_trained, dims)
 

@@ -29,7 +29,7 @@ def training_table(subjects: Sequence[Subject]) -> Table:
 
 def sigma_figure(subjects: Sequence[Subject]) -> Figure | None:
     """σ over training of those that have one, at the validations; None where none has."""
-    series = [_sigmas(subject) for subject in subjects if subject.space.has_density]
+    series = [_sigmas(subject) for subject in subjects if subject.space.has_width]
     kept = [one for one in series if len(one.steps)]
     return sigma_curves(kept) if kept else None
 

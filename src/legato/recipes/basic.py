@@ -1,7 +1,4 @@
-"""Every named model, a sentence each.
-
-Options are the signature; the shared words (net, width, depth, likelihood) come with `data`.
-"""
+"""Autoencoders and VAEs with one Gaussian cloud or point per example, and the controls that take the KL apart."""
 
 from __future__ import annotations
 
@@ -10,20 +7,6 @@ from legato.objectives import Distortion, MeanRate, Pull, Rate, anneal
 from legato.recipe import Recipe, prefers, recipe
 from legato.setting import DataSpec
 from legato.vocabulary import flat
-
-__all__ = [
-    "Recipe",
-    "autoencoder",
-    "beta_vae",
-    "fixed_noise_autoencoder",
-    "mean_only_vae",
-    "noisy_autoencoder",
-    "pulled_autoencoder",
-    "recipe",
-    "sigma_vae",
-    "vae",
-    "warmup_vae",
-]
 
 
 @recipe

@@ -1,0 +1,180 @@
+"""Codebooks: posteriors that choose among finitely many codes.
+
+Covered: FSQ, a fixed grid; VQ with a codebook that follows the encoder by moving averages. Not covered: priors over the indices
+(`Indexed`, which either takes uniform or learnt).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from legato.arguments import checked
+from legato.distributions.grid import Chosen, Tokens
+from legato.errors import Mistake
+from legato.families import Family, Shape
+from legato.priors import Prior
+from legato.trace import Given
+
+ALIVE = 0.01  # of an even share of the tokens: a row of the codebook that is chosen less often is put elsewhere
+
+
+class Codebook(Family):
+    """A family whose distributions choose one of `size` values for each token."""
+
+    has_width = False
+    has_choice = True
+    how = "the code that was chosen"
+    size: int
+
+    @abstractmethod
+    def tokens(self, event: Shape) -> Shape:
+        """The shape of a code's indices."""
+
+    @abstractmethod
+    def indices(self, code: Tensor) -> Tensor:
+        """(*lead, *event) -> (*lead, *tokens): the nearest values' numbers."""
+
+    @abstractmethod
+    def values(self, index: Tensor) -> Tensor:
+        """(*lead, *tokens) -> (*lead, *event)."""
+
+
+class FiniteScalars(Codebook):
+    """Finite scalar quantisation (FSQ): each number is squashed by tanh and rounded to one of L values from −1 to 1.
+
+    z = 2 round((L − 1)(tanh θ + 1)/2)/(L − 1) − 1, its gradient that of tanh θ. No codebook, so that none of it can die. The
+    rate is d log L nats under the uniform prior. Mentzer et al. 2023, https://arxiv.org/abs/2309.15505; where it differs: an
+    even L keeps its outer values instead of shifting them. Raises `Mistake` for fewer than 2 levels.
+    """
+
+    grid: Tensor
+
+    @checked
+    def __init__(self, size: int = 8) -> None:
+        super().__init__()
+        if size < 2:
+            raise Mistake(f"`size` is a number of values for each latent, 2 or more; got {size}")
+        self.size = size
+        self.register_buffer("grid", torch.linspace(-1, 1, size), persistent=False)
+
+    def shape(self, event: Shape) -> Shape:
+        """The event's own."""
+        return event
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, *event) -> the nearest point of the grid."""
+        squashed = torch.tanh(theta)
+        index = self.indices(squashed.detach())
+        value = squashed + (self.values(index) - squashed).detach()
+        return Chosen(value, index, squashed, len(event))
+
+    def tokens(self, event: Shape) -> Shape:
+        """An index for each number."""
+        return event
+
+    def indices(self, code: Tensor) -> Tensor:
+        """Numbers from 0 to L − 1."""
+        return ((code + 1) * 0.5 * (self.size - 1)).round().clamp(0, self.size - 1).long()
+
+    def values(self, index: Tensor) -> Tensor:
+        """From −1 to 1."""
+        return self.grid[index]
+
+
+class VectorQuantised(Codebook):
+    """The nearest row of a codebook of K vectors for each token (VQ), the codebook following the encoder by moving averages.
+
+    A code (n, D) has n tokens. In training, with decay γ: N_k ← γN_k + (1 − γ)n_k, m_k ← γm_k + (1 − γ)Σ e, row k = m_k/N_k,
+    over the tokens that chose k; a row that is hardly chosen is put where some token of the batch is. The gradient goes
+    straight through. The encoder pays for its distance from the rows by `Commitment`. van den Oord et al. 2017,
+    https://arxiv.org/abs/1711.00937, appendix A.1; revival as in Dhariwal et al. 2020, https://arxiv.org/abs/2005.00341.
+    Raises `Mistake` for codes that are no (n, D).
+    """
+
+    learnt = ("rows", "counts", "sums")
+    rows: Tensor
+    counts: Tensor
+    sums: Tensor
+
+    @checked
+    def __init__(self, event: Shape, size: int = 512, decay: float = 0.99) -> None:
+        super().__init__()
+        if len(event) != 2:
+            raise Mistake(f"a code of a codebook has shape (tokens, numbers), got {event}")
+        if size < 2:
+            raise Mistake(f"`size` is a number of rows of the codebook, 2 or more; got {size}")
+        self.size, self.decay = size, decay
+        self.register_buffer("rows", torch.randn(size, event[1]))
+        self.register_buffer("counts", torch.ones(size))
+        self.register_buffer("sums", self.rows.clone())
+
+    def shape(self, event: Shape) -> Shape:
+        """The event's own."""
+        return event
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, n, D) -> the nearest rows."""
+        index = self.indices(theta.detach())
+        value = theta + (self.values(index) - theta).detach()
+        if self.training and torch.is_grad_enabled():
+            self._follow(theta.detach(), index)
+        return Chosen(value, index, theta, len(event))
+
+    def tokens(self, event: Shape) -> Shape:
+        """An index for each vector."""
+        return event[:1]
+
+    def indices(self, code: Tensor) -> Tensor:
+        """Numbers of the nearest rows."""
+        with torch.autocast(code.device.type, enabled=False):  # bfloat16 would take a neighbour for the nearest
+            distances = self.rows.square().sum(1) - 2 * code @ self.rows.T
+        return distances.argmin(-1)
+
+    def values(self, index: Tensor) -> Tensor:
+        """Rows."""
+        return self.rows[index]
+
+    @torch.no_grad()
+    def _follow(self, tokens: Tensor, index: Tensor) -> None:
+        """One step of the moving averages; rows that are hardly chosen are put on tokens of the batch."""
+        flat, chosen = tokens.flatten(0, -2), index.flatten()
+        sane = torch.isfinite(flat).all(1)  # a step that is skipped for what is not finite must not be remembered here
+        flat = torch.where(sane[:, None], flat, 0)
+        hits = torch.bincount(chosen, sane.to(flat.dtype), self.size).to(flat.dtype)
+        self.counts.lerp_(hits, 1 - self.decay)
+        self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, chosen, flat), 1 - self.decay)
+        dead = self.counts < ALIVE * len(flat) / self.size
+        some = flat[torch.randint(len(flat), (self.size,), device=flat.device)]  # drawn always: a step's noise is the same
+        self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))
+        self.sums.copy_(torch.where(dead[:, None], some, self.sums))
+        self.rows.copy_(self.sums / self.counts[:, None])
+
+
+class Indexed(Prior):
+    """p(z) over a codebook's indices, each token by itself: uniform, −n log K nats, or learnt, −Σ log π_t[index].
+
+    What is learnt is learnt with the model: the indices that the encoder chooses are its data.
+    """
+
+    has_moments = False
+
+    @checked
+    def __init__(self, book: Codebook, event: Shape, learnt: bool = False) -> None:
+        super().__init__()
+        self.event = event
+        self._book = [book]  # in a list: it is the posterior's, and is stored once
+        start = torch.zeros(*book.tokens(event), book.size)
+        self.logits: Tensor
+        if learnt:
+            self.logits = nn.Parameter(start)
+        else:
+            self.register_buffer("logits", start, persistent=False)
+
+    def forward(self, given: Given) -> Distribution:
+        """The same for everything given."""
+        book = self._book[0]
+        return Tokens(torch.log_softmax(self.logits, -1), book.values, book.indices, self.event)

@@ -1,0 +1,88 @@
+"""Codes that are counted: a value of a finite grid for each dimension, or a row of a codebook for each token.
+
+Covered: the point that an encoder chooses, with its probability 1 and its straight-through gradient; priors over the indices.
+Not covered: how a point is chosen (codebooks.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Categorical, Distribution
+
+from legato.distributions.divergence import register_kl
+
+
+class Chosen(Distribution):
+    """The one code that q(z|x) chooses among finitely many: probability 1, so that KL(q ‖ p) = −log p(z).
+
+    value (*batch, *event): the chosen code, whose gradient goes to the encoder as if nothing had been rounded (Bengio et al.
+    2013, https://arxiv.org/abs/1308.3432). index (*batch, *tokens), int64. `away` (*batch, *event): what the encoder gave,
+    before.
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    has_rsample = True
+
+    def __init__(self, value: Tensor, index: Tensor, away: Tensor, event_dims: int) -> None:
+        self.value, self.index, self.away = value, index, away
+        split = value.ndim - event_dims
+        super().__init__(value.shape[:split], value.shape[split:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The code itself."""
+        return self.value
+
+    @property
+    def stddev(self) -> Tensor:
+        """Zero: it is chosen, not drawn."""
+        return torch.zeros_like(self.value)
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """The code, repeated over `sample_shape` without a copy."""
+        return self.value.expand(Size(sample_shape) + self.value.shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """0 nats: the probability of what was chosen."""
+        return torch.zeros(value.shape[: value.ndim - len(self.event_shape)], dtype=value.dtype, device=value.device)
+
+
+class Tokens(Distribution):
+    """Independent categoricals over the indices of a code: log p(z) = Σ_t log π_t[index_t], nats.
+
+    log_weights (*tokens, K); `values`: index (*lead, *tokens) -> code (*lead, *event), `indices` its inverse. Uniform weights
+    give −n log K for n tokens.
+    """
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    has_rsample = False
+
+    def __init__(self, log_weights: Tensor, values: Any, indices: Any, event: tuple[int, ...]) -> None:
+        self.log_weights, self.values, self.indices = log_weights, values, indices
+        super().__init__(Size(), Size(event), validate_args=False)
+
+    def of_index(self, index: Tensor) -> Tensor:
+        """log π of each token, (*lead, *tokens), nats."""
+        spread = self.log_weights.expand(*index.shape, self.log_weights.shape[-1])
+        return spread.gather(-1, index.unsqueeze(-1)).squeeze(-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """(*lead,), nats. value (*lead, *event), codes of the grid or the nearest to them."""
+        found = self.of_index(self.indices(value))
+        return found.flatten(found.ndim - self.log_weights.ndim + 1).sum(-1)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Codes (*sample_shape, *event)."""
+        with torch.no_grad():
+            chances = Categorical(logits=self.log_weights, validate_args=False)
+            index: Tensor = chances.sample(Size(sample_shape))  # type: ignore[no-untyped-call]
+            return torch.as_tensor(self.values(index))
+
+
+@register_kl(Chosen, Tokens)
+def _chosen_tokens(q: Chosen, p: Tokens) -> Tensor:
+    """−log π of each token that was chosen, (*batch, *tokens)."""
+    return -p.of_index(q.index)

@@ -1,0 +1,136 @@
+"""Groups of latents below each other, z_L → … → z_1: the upper ones say where the lower ones lie.
+
+Covered: top-down posteriors, a rate for each rung, draws of the whole code. Not covered: how wide each rung should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from legato.arguments import checked
+from legato.conditional import Conditional
+from legato.devices import drawing
+from legato.distributions.divergence import kl_per_dimension
+from legato.distributions.joint import Joint
+from legato.distributions.reparameterised import reparameterised
+from legato.errors import Mistake
+from legato.latents.latent import Latent
+from legato.priors import Precision, Prior
+from legato.shown import Line
+from legato.trace import Given, Rung, Summary
+
+
+class Ladder(Latent):
+    """p(z) = p(z_L) Π p(z_l|z_{>l}), q(z|x) = q(z_L|h) Π q(z_l|z_{>l}, h), h = `features`(x); the code is (z_L, …, z_1).
+
+    `top`: p(z_L). `below`: for each lower rung p(z_l|z_{>l}), which reads all codes above it in a row. `posteriors`: for each
+    rung, top first, q(z_l|z_{>l}, h), which reads these codes and then h in a row. All codes are vectors.
+
+    One rung is `Flat`, bit for bit. Sønderby et al. 2016, https://arxiv.org/abs/1602.02282; Vahdat & Kautz 2020,
+    https://arxiv.org/abs/2007.03898. Raises `Mistake` where shapes do not meet.
+    """
+
+    has_density = True
+    has_width = True
+    has_choice = False
+    has_moments = True
+
+    @checked
+    def __init__(
+        self, features: nn.Module, posteriors: Sequence[Conditional], top: Prior, below: Sequence[Conditional]
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.posteriors, self.below, self.top = nn.ModuleList(posteriors), nn.ModuleList(below), top
+        self.widths = [posterior.event[0] for posterior in posteriors]
+        self.event = (sum(self.widths),)
+        self.standard_prior = top.standard and not below
+        self._refuse_misfits()
+
+    def _refuse_misfits(self) -> None:
+        above = 0
+        for rung, (q, p) in enumerate(zip(self._posteriors(), [self.top, *self._below()], strict=True)):
+            if q.event != p.event or len(q.event) != 1:
+                raise Mistake(
+                    f"rung {rung}: the posterior's codes have shape {q.event}, the prior's {p.event}: both must be one vector"
+                )
+            if rung and p.given != (above,):
+                raise Mistake(f"rung {rung}: its prior reads {p.given}, and {above} numbers lie above it: give it those")
+            above += q.event[0]
+
+    def encode(self, x: Tensor) -> Tensor:
+        """h (B, k)."""
+        return torch.as_tensor(self.features(x))
+
+    def draw(self, encoded: Tensor, draws: int, given: Given) -> tuple[Tensor, tuple[Rung, ...]]:
+        """(code (S, B, d), a rung for each group, top first)."""
+        rungs: list[Rung] = []
+        above: Tensor | None = None
+        for rung, q_of in enumerate(self._posteriors()):
+            q, p = self._pair(rung, q_of, encoded, above, given)
+            z, noise = reparameterised(q, draws if above is None else 1)
+            z, noise = (z, noise) if above is None else (z[0], None if noise is None else noise[0])
+            rungs.append(Rung(q, p, z, noise))
+            above = z if above is None else torch.cat([above, z], -1)
+        assert above is not None
+        return above, tuple(rungs)
+
+    def summary(self, encoded: Tensor, given: Given) -> Summary:
+        """The middle of each rung's posterior where those above lie at theirs: q(z|x) of all has no moments in closed form."""
+        moments: list[tuple[Tensor, Tensor]] = []
+        kl: list[Tensor] = []
+        above: Tensor | None = None
+        for rung, q_of in enumerate(self._posteriors()):
+            q, p = self._pair(rung, q_of, encoded, above, given)
+            moments.append((q.mean, q.stddev))
+            kl += [cost for cost in [kl_per_dimension(q, p)] if cost is not None]
+            above = q.mean if above is None else torch.cat([above, q.mean], -1)
+        mu, sigma = (torch.cat(each, -1) for each in zip(*moments, strict=True))
+        how = "each rung's mean and standard deviation where those above lie at their means"
+        return Summary(mu, sigma, torch.cat(kl, -1) if len(kl) == len(moments) else None, how)
+
+    def prior(self, given: Given) -> Distribution:
+        """p(z) of the whole code."""
+        return Joint(self.top(given), self._below())
+
+    def draw_prior(
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32
+    ) -> NDArray[Any]:
+        """n codes, (n, d), from the top down. `temperature` is the top's: what lies below follows it as the prior says."""
+        device = next(self.parameters()).device
+        above = torch.as_tensor(self.top.draw(n, rng, temperature), device=device)
+        with torch.no_grad(), drawing(device, int(rng.integers(2**63))):
+            for p in self._below():
+                above = torch.cat([above, p(above).sample()], -1)
+        return np.asarray(above.cpu().numpy(), dtype)
+
+    def sample(self, n: int, given: Given) -> Tensor:
+        """n codes from the prior, (n, d)."""
+        return self.prior(given).sample((n,))
+
+    def told(self) -> list[Line]:
+        """The rungs from the top, and what lies above them."""
+        return [("rungs", " → ".join(f"z{len(self.widths) - i} ({width})" for i, width in enumerate(self.widths)), ""),
+                ("p(top)", type(self.top).__name__, "")]  # fmt: skip
+
+    def _pair(
+        self, rung: int, q_of: Conditional, encoded: Tensor, above: Tensor | None, given: Given
+    ) -> tuple[Distribution, Distribution]:
+        """Posterior and prior of a rung, given what was drawn above it."""
+        if above is None:
+            return q_of(encoded), self.top(given)
+        features = encoded.expand(*above.shape[:-1], encoded.shape[-1])
+        return q_of(torch.cat([above, features], -1)), self._below()[rung - 1](above)
+
+    def _posteriors(self) -> list[Conditional]:
+        return [each for each in self.posteriors if isinstance(each, Conditional)]
+
+    def _below(self) -> list[Conditional]:
+        return [each for each in self.below if isinstance(each, Conditional)]

@@ -1,0 +1,19 @@
+"""Priors that are learnt with the model."""
+
+from __future__ import annotations
+
+from legato.objectives import Distortion, Rate
+from legato.priors import MixtureOfGaussians
+from legato.recipe import Recipe, recipe
+from legato.setting import DataSpec
+from legato.vocabulary import flat
+
+
+@recipe
+def mixture_vae(data: DataSpec, latent_dim: int = 32, components: int = 10, beta: float = 1.0) -> Recipe:
+    """A VAE whose prior is a mixture of Gaussians that is learnt with it: clusters need not be squeezed into one ball.
+
+    Jiang et al. 2017, https://arxiv.org/abs/1611.05148, without its assignment of examples; Tomczak & Welling 2018,
+    https://arxiv.org/abs/1705.07120, call it the MoG prior.
+    """
+    return Recipe(flat(data, latent_dim, prior=MixtureOfGaussians((latent_dim,), components)), Distortion() + beta * Rate())
