@@ -447,6 +447,14 @@ def test_a_figure_that_is_not_finite_stops_the_run_instead_of_entering_the_metri
     assert all("NaN" not in line for line in job.run.metrics.read_text().splitlines())
 
 
+@pytest.mark.parametrize("name", ["vae", "vq_vae"])
+def test_the_average_holds_no_graph_of_the_steps_before(name):
+    learnt = learner(name)
+    for step in range(3):
+        assert learnt.step(images(), step) is not None
+    assert [held for held in learnt.average.state_dict(keep_vars=True).values() if held.grad_fn or held.requires_grad] == []
+
+
 # ----------------------------------------------------------------------------------------------------- validation
 
 

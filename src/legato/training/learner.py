@@ -52,7 +52,8 @@ class Learner:
             if step % SWEEP_EVERY == 0:
                 self.optimiser.sweep()
             if (decay := self.plan.averaging(step)) is not None:
-                torch._foreach_lerp_(self._averaged, self._moving, 1 - decay)
+                with torch.no_grad():  # else each average is a node of a graph that holds all before it, to the run's end
+                    torch._foreach_lerp_(self._averaged, self._moving, 1 - decay)
         for weight in self.parameters:
             weight.grad = None
         return torch.stack(list(loss.parts.values())) if sane else None
