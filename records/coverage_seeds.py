@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from legato.claims import CLAIMS
@@ -25,9 +24,9 @@ from legato.experiment.contrasts import Evidence
 from legato.experiment.scales import scale_of, share
 from legato.measures.estimate import Estimate
 from legato.measures.seeds import LOGARITHM, Scale, mean_variance, summed
+from legato.types import Doubles
 
-Floats = NDArray[np.float64]
-Draw = Callable[[tuple[int, ...]], Floats]
+Draw = Callable[[tuple[int, ...]], Doubles]
 
 FIGURES: dict[str, dict[str, list[float | None]]] = json.loads(
     (Path(__file__).parent / "claims-mnist-figures-first.json").read_text()
@@ -53,7 +52,7 @@ def scale(measure: str) -> Scale:
     return share(of[measure][0] / of[measure.replace("realism", "precision")][0])  # type: ignore[operator]
 
 
-def recorded(measure: str, onto: Scale) -> dict[str, Floats]:
+def recorded(measure: str, onto: Scale) -> dict[str, Doubles]:
     """Member -> its five seeds on that scale: those that vary, and lie on it."""
     found = {}
     for name, figures in FIGURES.items():
@@ -65,33 +64,33 @@ def recorded(measure: str, onto: Scale) -> dict[str, Floats]:
     return found
 
 
-def drawn(truth: dict[str, Floats], seeds: int, draw: Draw) -> dict[str, Floats]:
+def drawn(truth: dict[str, Doubles], seeds: int, draw: Draw) -> dict[str, Doubles]:
     """Member -> (times, seeds)."""
     return {name: x.mean() + x.std(ddof=1) * draw((TIMES, seeds)) for name, x in truth.items()}
 
 
-def pooled(table: dict[str, Floats], names: list[str]) -> Floats:
+def pooled(table: dict[str, Doubles], names: list[str]) -> Doubles:
     """Half an interval as it was: one variance for all members."""
     squares = sum(((x - x.mean(-1, keepdims=True)) ** 2).sum(-1) for x in table.values())
     freedom = sum(x.shape[-1] - 1 for x in table.values())
     return np.asarray(stdtrit(freedom, 0.975) * np.sqrt(squares / freedom * sum(1 / table[name].shape[-1] for name in names)))
 
 
-def own(table: dict[str, Floats], names: list[str]) -> Floats:
+def own(table: dict[str, Doubles], names: list[str]) -> Doubles:
     """Half an interval as it is."""
     variances = [mean_variance(table[name])[1] for name in names]
     total, freedom = summed(variances, [np.full(TIMES, table[name].shape[-1] - 1.0) for name in names])
     return np.asarray(stdtrit(freedom, 0.975) * np.sqrt(total))
 
 
-def covers(truth: dict[str, Floats], table: dict[str, Floats], names: list[str], half: Floats) -> float:
+def covers(truth: dict[str, Doubles], table: dict[str, Doubles], names: list[str], half: Doubles) -> float:
     """The share of intervals of a mean, or of the difference of two, that hold it."""
     signs = dict(zip(names, (1, -1), strict=False))
     off = sum(sign * (table[name].mean(-1) - truth[name].mean()) for name, sign in signs.items())
     return float((np.abs(off) <= half).mean())
 
 
-def contrasted() -> Iterator[tuple[str, dict[str, Floats], list[str]]]:
+def contrasted() -> Iterator[tuple[str, dict[str, Doubles], list[str]]]:
     """What every rule reads: its words, the members' seeds on the scale, the members whose seeds vary."""
     for rule in RULES:
         names = [STAND_INS.get(name, name) for name in (rule.of, rule.beside) if name is not None]

@@ -31,7 +31,7 @@ from legato import cli
 from legato.data import DataOptions
 from legato.experiment import Experiment, Protocol
 from legato.experiment import run as conducted
-from legato.explorer.frames import Asked
+from legato.explorer.frames import CursorRequest
 from legato.explorer.guard import Guard
 from legato.explorer.opening import prepare
 from legato.explorer.server import Routes
@@ -187,15 +187,15 @@ def on_run(run: str, rng: random.Random) -> tuple[str, Callable[[Path], int | No
         "export": (1, ["export", place, "--out", "{W}/o", *CPU]),
     }
     if rng.random() < 0.15:
-        return "explore", lambda work: visited(work / run)
+        return "explore", lambda work: opened(work / run)
     (name,) = rng.choices(list(lines), [weight for weight, _ in lines.values()])
     return name, command(*lines[name][1])
 
 
-def visited(run: Path) -> None:
+def opened(run: Path) -> None:
     """What a page asks first, of a RUN that may be damaged."""
     session = prepare([run], None, 50, partial(load, device="cpu", threads=1), None)
-    finished(session.visit())
+    finished(session.description())
     finished(session.decode(0, None, np.zeros((1, 2))))
     plane = finished(session.principal(0, None))
     finished(session.points(0, None, plane))
@@ -382,10 +382,10 @@ ASKED: dict[str, Any] = {
     "mean": {**PLACE, "rows": [0, 1, 2]},
     "path.gif": {**PLACE, "stops": [[0, 0], [1, 1]], "spherical": False, "frames": 3},
 }
-GIVEN = ("", "visit.json", "curves/0", "curves/0?after=1", "image/0.png", "row/0", "find?q=1", "tour.json", "assets/x")
+GIVEN = ("", "session.json", "curves/0", "curves/0?after=1", "image/0.png", "row/0", "find?q=1", "tour.json", "assets/x")
 
 
-class Visit:
+class Served:
     """The explorer's application on whole runs, asked without a network."""
 
     def __init__(self, base: Base) -> None:
@@ -431,14 +431,14 @@ class Visit:
         return answers
 
 
-VISITS: dict[Path, Visit] = {}
+SERVED: dict[Path, Served] = {}
 
 
-def visit(base: Base) -> Visit:
+def served(base: Base) -> Served:
     """One for all cases of a process."""
-    if base.path not in VISITS:
-        VISITS[base.path] = Visit(base)
-    return VISITS[base.path]
+    if base.path not in SERVED:
+        SERVED[base.path] = Served(base)
+    return SERVED[base.path]
 
 
 class Failed(Exception):
@@ -467,7 +467,7 @@ def of_route(base: Base, rng: random.Random) -> Case:
         path = rng.choice((f"{path}{odd}", path.replace("0", odd, 1), f"{path}?q={odd}&after={odd}", odd))
 
     def tried(work: Path) -> int | None:
-        status = visit(base).ask(path, body, [])
+        status = served(base).ask(path, body, [])
         if status >= 500:
             raise Failed(f"{path} answered {status}")
         return 0 if status < 400 else 2
@@ -479,12 +479,12 @@ def of_frame(base: Base, rng: random.Random) -> Case:
     """Frames of the socket, of which some are damaged."""
     frames = []
     for i in range(rng.randint(1, 4)):
-        frame = Asked(i, 1, 0, rng.randrange(3), np.zeros(2, np.float32)).pack()
+        frame = CursorRequest(i, 1, 0, rng.randrange(3), np.zeros(2, np.float32)).pack()
         content = rng.choice(list(mutations.BYTES.values()))(frame, rng)
         frames.append(rng.choice(({"bytes": content}, {"bytes": content}, {"text": "x"}, {"bytes": None, "text": "{}"})))
 
     def tried(work: Path) -> int | None:
-        answers = visit(base).drag([{"type": "websocket.receive", **frame} for frame in frames])
+        answers = served(base).drag([{"type": "websocket.receive", **frame} for frame in frames])
         closed = [one.get("code") for one in answers if one["type"] == "websocket.close"]
         if 1011 in closed:
             raise Failed("the socket was closed for an error of Legato's own")

@@ -26,16 +26,16 @@ from legato.measures.interpolation import cross_fade
 from legato.measures.posterior import gaussian_posterior
 from legato.model import LatentVariableModel
 from legato.priors import StandardNormal
-from legato.survey import Effort, Material, Subject
+from legato.survey import Effort, Subject
 from legato.survey.chapters import CHAPTERS
+from legato.survey.evaluation import Evaluation
 from legato.survey.fidelity import middle
-from legato.survey.material import Rows
+from legato.survey.material import Material, Rows
 from legato.survey.subject import PrincipalComponents
-from legato.survey.visit import Visit
 from legato.trace import Given, Rung
+from legato.types import Doubles
 
-Floats = NDArray[np.float64]
-Map = Callable[[Floats], Floats]
+Map = Callable[[Doubles], Doubles]
 D, STRAIGHT = 5, 0.3  # latents; an image has three values for each: one straight, and a point on a circle
 ROTATION = np.linalg.qr(np.random.default_rng(9).standard_normal((3 * D, 3 * D)))[0]  # so that no value stands for a factor
 CALM, WINDING = 1.0, 4.0  # turns of the circles: between two codes a winding picture passes through others
@@ -46,12 +46,12 @@ EFFORT = Effort(
 )  # fmt: skip
 
 
-def picture(t: Floats, turns: float) -> Floats:
+def picture(t: Doubles, turns: float) -> Doubles:
     """t (n, D) -> images (n, 3D)."""
     return np.concatenate([STRAIGHT * t, np.cos(turns * t), np.sin(turns * t)], 1) @ ROTATION
 
 
-def factors(images: NDArray[Any]) -> Floats:
+def factors(images: NDArray[Any]) -> Doubles:
     """What an image is made of."""
     return (np.asarray(images, np.float64) @ ROTATION.T)[:, :D] / STRAIGHT
 
@@ -65,7 +65,7 @@ def material(turns: float) -> Material:
     return Material(train, test, "planted")
 
 
-def scrambled(values: Floats) -> Floats:
+def scrambled(values: Doubles) -> Doubles:
     """As good as independent of `values`, and N(0, 1) too: what comes after their fourth digit."""
     return ndtri(np.clip(values * 1e4 % 1, 1e-6, 1 - 1e-6))
 
@@ -78,7 +78,7 @@ class Plan:
     """μ = scale · code(t), σ one number or None, and images show(z/scale, turns)."""
 
     code: Map = lambda t: t
-    show: Callable[[Floats, float], Floats] = picture
+    show: Callable[[Doubles, float], Doubles] = picture
     sigma: float | None = 0.3
     scale: float = 0.95
     own: float = 0.03  # how far images are off as this training happened to leave them
@@ -110,16 +110,16 @@ class Planted(Subject):
     def cycle(self, z: Any) -> Any:
         return self.encode(self.decode(z))[0]
 
-    def log_px(self, x: Any, z: Any) -> Floats:
+    def log_px(self, x: Any, z: Any) -> Doubles:
         return -np.pi * ((np.asarray(x, np.float64) - self.decode(z)) ** 2).sum(1)
 
 
-def turned(c: Floats, turns: float, faster: float) -> Floats:
+def turned(c: Doubles, turns: float, faster: float) -> Doubles:
     """Images that move faster with the code."""
     return picture(c, faster * turns)
 
 
-def shifted(c: Floats, turns: float, by: float) -> Floats:
+def shifted(c: Doubles, turns: float, by: float) -> Doubles:
     """Every image off by one and the same difference of that length."""
     return picture(c, turns) + by / np.sqrt(3 * D)
 
@@ -129,7 +129,7 @@ def away(by: float) -> Plan:
     return Plan(lambda t: t + by, lambda c, turns: picture(c - by, turns))
 
 
-def corners(t: Floats) -> Floats:
+def corners(t: Doubles) -> Doubles:
     """2D clusters at ±√D on the axes: E z = 0 and E zzᵀ = I, and ‖z‖² always D."""
     first = np.abs(t).argmax(1)
     return np.sqrt(D) * np.sign(np.take_along_axis(t, first[:, None], 1)) * np.eye(D)[first]
@@ -266,7 +266,7 @@ def _chapter(plan: Any, turns: float, chapter: Any, seed: int) -> dict[str, Esti
     if plan is None:
         ends = shared.pairs(SAMPLES, 1)
         first, second = (shared.test.images[rows] for rows in ends)
-        return middle(shared.eyes, EFFORT, cross_fade(first, second), ends)
-    visit = Visit(plan(turns, seed), shared, EFFORT, seed)
-    assert chapter.lacks(visit) is None
-    return chapter.measure(visit)[0]
+        return middle(shared.reference, EFFORT, cross_fade(first, second), ends)
+    evaluation = Evaluation(plan(turns, seed), shared, EFFORT, seed)
+    assert chapter.lacks(evaluation) is None
+    return chapter.measure(evaluation)[0]

@@ -54,8 +54,8 @@ def test_the_small_autoencoder_and_vae_can_be_dragged_through(shown):
     page = (shown / "report.html").read_text(encoding="utf-8")
     (held,) = re.findall(r'<script type="application/json" id="legato-space-data">(.*?)</script>', page)
     found = json.loads(held)
-    assert [model["title"] for model in found["visit"]["models"]] == [TITLES["autoencoder"], TITLES["vae"]]
-    assert [model["latent_dim"] for model in found["visit"]["models"]] == [SMALL, SMALL]
+    assert [model["title"] for model in found["session"]["models"]] == [TITLES["autoencoder"], TITLES["vae"]]
+    assert [model["latent_dim"] for model in found["session"]["models"]] == [SMALL, SMALL]
     assert len(found["models"]) == 2
 
 

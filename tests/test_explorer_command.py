@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 from legato import cli
 from legato.commands import explore
 from legato.explorer import opening
-from legato.explorer.frames import Answered, Asked
+from legato.explorer.frames import Answered, CursorRequest
 from patience import PATIENCE
 
 COMMAND = (sys.executable, "-m", "legato", "explore", "--threads", "1", "--device", "cpu")
@@ -53,7 +53,7 @@ def test_it_prints_its_address_answers_and_ends_quietly(runs):
     with started(str(runs["vae"]), str(runs["autoencoder"]), "--no-browser") as process:
         url = process.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{22}/", url)
-        visit = json.load(urllib.request.urlopen(f"{url}visit.json", timeout=PATIENCE))
+        visit = json.load(urllib.request.urlopen(f"{url}session.json", timeout=PATIENCE))
         assert [model["title"] for model in visit["models"]] == ["vae", "autoencoder"]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
@@ -67,7 +67,7 @@ def test_it_ends_quietly_while_a_page_is_open_and_asks(runs):
         asked = {"model": 0, "step": None, "kind": "holes", "plane": plane, "extent": [-3, 3, -3, 3], "size": 512}
         with connect(url.replace("http", "ws") + "socket", open_timeout=PATIENCE) as ws, ThreadPoolExecutor() as asking:
             waiting = asking.submit(urllib.request.urlopen, f"{url}field", json.dumps(asked).encode(), timeout=PATIENCE)
-            ws.send(Asked(1, 1, 0, 0, np.zeros(3, np.float32)).pack())
+            ws.send(CursorRequest(1, 1, 0, 0, np.zeros(3, np.float32)).pack())
             assert Answered.read(ws.recv(timeout=PATIENCE)).seq == 1
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=PATIENCE)

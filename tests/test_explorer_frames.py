@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from legato.errors import Mistake
 from legato.explorer import tiles
 from legato.explorer.fields import Field, Grid, field
-from legato.explorer.frames import ERROR, RGBA, VALUES, Answered, Asked, Malformed, Picture
+from legato.explorer.frames import ERROR, RGBA, VALUES, Answered, CursorRequest, Malformed, Picture
 from legato.explorer.planes import Plane, axes, leading
 from legato.explorer.points import Points, project
 
@@ -30,9 +30,9 @@ def numbers(given: Any, kind: type) -> np.ndarray:
 
 @pytest.mark.parametrize("one", GOLDEN["asked"])
 def test_a_question_has_these_bytes(one):
-    asked = Asked(one["seq"], one["op"], one["model"], one["step"], numbers(one["z"], np.float32))
+    asked = CursorRequest(one["seq"], one["op"], one["model"], one["step"], numbers(one["z"], np.float32))
     assert asked.pack().hex() == one["hex"]
-    again = Asked.read(bytes.fromhex(one["hex"]))
+    again = CursorRequest.read(bytes.fromhex(one["hex"]))
     assert (again.seq, again.op, again.model, again.step) == (one["seq"], one["op"], one["model"], one["step"])
     np.testing.assert_array_equal(again.z, asked.z)
 
@@ -75,7 +75,7 @@ def test_a_field_has_these_bytes(one):
 
 @given(U32, U8, U16, st.lists(st.floats(width=32), min_size=1, max_size=40))
 def test_a_question_comes_back(seq, model, step, z):
-    asked = Asked.read(Asked(seq, 1, model, step, np.array(z, np.float32)).pack())
+    asked = CursorRequest.read(CursorRequest(seq, 1, model, step, np.array(z, np.float32)).pack())
     assert (asked.seq, asked.op, asked.model, asked.step) == (seq, 1, model, step)
     np.testing.assert_array_equal(asked.z, np.array(z, np.float32))
 
@@ -89,7 +89,7 @@ def test_an_answer_comes_back(seq, model, width, height, random):
 @given(st.binary(max_size=64))
 def test_any_bytes_are_a_question_or_malformed(content):
     try:
-        asked = Asked.read(content)
+        asked = CursorRequest.read(content)
     except Malformed:
         assert len(content) < 12 or len(content) % 4 or content[4] != 1
     else:

@@ -180,7 +180,7 @@ def plane(served, model: int = 0) -> dict:
 
 
 def test_the_page_is_served_a_layout(served, runs, stand_in):
-    assert json.loads(served.ask("visit.json")[2])["limits"]["no_umap"] is None
+    assert json.loads(served.ask("session.json")[2])["limits"]["no_umap"] is None
     there = prepare([runs["vae"], runs["autoencoder"]], None, 10_000, LOAD, None)
     principal = json.loads(served.post("plane", {**BASE, "kind": "pca"}))
     assert plane(served) == {**principal, "layout": "umap"}
@@ -231,7 +231,7 @@ def test_a_server_that_ends_ends_its_layouts(served, stand_in):
 def test_without_umap_the_page_is_told_how_to_get_it(runs, monkeypatch):
     monkeypatch.setattr(layout, "find_spec", lambda name: None)
     with serving(runs["vae"]) as served:
-        assert json.loads(served.ask("visit.json")[2])["limits"]["no_umap"] == EXTRA
+        assert json.loads(served.ask("session.json")[2])["limits"]["no_umap"] == EXTRA
         assert served.mistake("plane", {**BASE, "kind": "umap"}) == EXTRA
         assert served.mistake("points", {**BASE, "plane": {**AXES, "layout": "umap"}}) == EXTRA
 

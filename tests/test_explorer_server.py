@@ -29,7 +29,7 @@ from websockets.sync.client import ClientConnection, connect
 from legato.errors import Mistake
 from legato.explorer import assets, frames, tiles
 from legato.explorer.fields import Field
-from legato.explorer.frames import ERROR, RGBA, Answered, Asked
+from legato.explorer.frames import ERROR, RGBA, Answered, CursorRequest
 from legato.explorer.guard import Guard
 from legato.explorer.opening import Opening, listen, prepare
 from legato.explorer.points import Points
@@ -109,7 +109,7 @@ def served(runs) -> Iterator[Served]:
 
 
 def asks(ws: ClientConnection, z: Any, seq: int = 1, model: int = 0, step: int = 0) -> Answered:
-    ws.send(Asked(seq, 1, model, step, np.asarray(z, np.float32)).pack())
+    ws.send(CursorRequest(seq, 1, model, step, np.asarray(z, np.float32)).pack())
     return Answered.read(ws.recv(timeout=PATIENCE))
 
 
@@ -128,12 +128,12 @@ def test_a_page_is_there_with_its_headers(served):
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert not [name for name in headers if name.lower().startswith("access-control")]
-    assert served.ask("visit.json")[1]["Cache-Control"] == "no-store"
+    assert served.ask("session.json")[1]["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("below", ["", "x", "a" * 22, "%00", "..", "tök%C3%A9n"])
 def test_another_token_is_403(served, below):
-    for path in ("", "visit.json", "assets/app.js", "image/0.png"):
+    for path in ("", "session.json", "assets/app.js", "image/0.png"):
         assert served.ask(path, below=below.encode("ascii", "ignore").decode())[0] == 403
 
 
@@ -146,7 +146,7 @@ def test_another_token_is_403(served, below):
 )  # fmt: skip
 def test_a_foreign_host_or_origin_is_403(served, headers):
     told = {name: value.format(port=served.port, host=served.host) for name, value in headers.items()}
-    assert served.ask("visit.json", **told)[0] == 403
+    assert served.ask("session.json", **told)[0] == 403
     assert served.ask("decode", {**BASE, "z": [[0, 0, 0]]}, **told)[0] == 403
     if "Origin" in told:
         with pytest.raises(InvalidStatus, match="403"):
@@ -156,7 +156,7 @@ def test_a_foreign_host_or_origin_is_403(served, headers):
 def test_the_page_itself_may_ask(served):
     for name in ("127.0.0.1", "localhost"):
         own = {"Host": f"{name}:{served.port}", "Origin": f"http://{name}:{served.port}"}
-        assert served.ask("visit.json", **own)[0] == 200
+        assert served.ask("session.json", **own)[0] == 200
     with served.drag(origin=f"http://{served.host}") as ws:
         assert asks(ws, [0, 0, 0]).picture.fmt == RGBA
     with pytest.raises(InvalidStatus, match="403"):
@@ -200,7 +200,7 @@ def test_a_missing_page_says_how_to_build_it(monkeypatch, tmp_path):
 
 def test_every_question_has_its_answer(served, runs):
     space = load(runs["vae"])
-    assert json.loads(served.ask("visit.json")[2])["version"] == 1
+    assert json.loads(served.ask("session.json")[2])["version"] == 1
     for kind in ({"kind": "axes", "i": 0, "j": 2}, {"kind": "pca"}, {"kind": "local", "at": [0.1, 0, 0]}):
         plane = json.loads(served.post("plane", {**BASE, **kind}))
         assert np.dot(plane["u"], plane["v"]) == pytest.approx(0, abs=1e-9)
@@ -378,7 +378,7 @@ def test_of_a_flood_the_newest_is_answered_and_little_else(served, runs):
     zs = rng.normal(size=(count, 3)).astype(np.float32)
     with served.drag(max_queue=None) as ws:
         for seq, z in enumerate(zs):
-            ws.send(Asked(seq, 1, 0, 0, z).pack())
+            ws.send(CursorRequest(seq, 1, 0, 0, z).pack())
         answers = []
         while not answers or answers[-1].seq != count - 1:
             answers.append(Answered.read(ws.recv(timeout=PATIENCE)))
@@ -407,7 +407,7 @@ def test_nobody_harms_another_page(served, runs):
     def flood() -> None:
         with served.drag() as ws:
             for seq in range(500):
-                ws.send(Asked(seq, 1, seq % 2, 0, np.zeros(3)).pack())
+                ws.send(CursorRequest(seq, 1, seq % 2, 0, np.zeros(3)).pack())
 
     def garbage() -> None:
         with served.drag() as ws:
@@ -451,7 +451,7 @@ def test_nobody_harms_another_page(served, runs):
         for thread in threads:
             thread.join(30)
     assert not failures
-    assert served.ask("visit.json")[0] == 200
+    assert served.ask("session.json")[0] == 200
 
 
 def test_a_table_is_served_as_numbers(runs):

@@ -26,7 +26,7 @@ from legato.explorer.catalogue import Catalogue
 from legato.explorer.codes import Codes, Encoding
 from legato.explorer.density import Aggregate
 from legato.explorer.fields import Grid
-from legato.explorer.frames import ERROR, RGBA, VALUES, Asked
+from legato.explorer.frames import ERROR, RGBA, VALUES, CursorRequest
 from legato.explorer.landscape import reencoding, speed
 from legato.explorer.models import Member
 from legato.explorer.opening import prepare
@@ -67,7 +67,7 @@ def copied(runs, tmp_path) -> Callable[[str], Path]:
 
 def test_the_visit_is_told_without_encoding(pair, runs, monkeypatch):
     monkeypatch.setattr(Encoding, "advance", None)
-    told = finished(pair.visit())
+    told = finished(pair.description())
     json.dumps(told, allow_nan=False)
     assert told["data"] == {
         "source": load(runs["vae"]).run.stored("data")["source"],
@@ -95,7 +95,7 @@ def test_a_cursor_shows_what_the_model_decodes(runs, name):
     session, space = visit(runs[name]), load(runs[name])
     expected = space.decode(Z)
     for z, image in zip(Z, expected, strict=True):
-        picture = finished(session.cursor(Asked(7, 1, 0, 0, z)))
+        picture = finished(session.cursor(CursorRequest(7, 1, 0, 0, z)))
         assert (picture.fmt, picture.width, picture.height) == (RGBA, 8, 8)
         shown = np.frombuffer(picture.payload, np.uint8).reshape(8, 8, 4).astype(float)
         assert np.abs(shown[..., :3].transpose(2, 0, 1) - 255 * np.clip(image, 0, 1)).max() <= 1
@@ -105,7 +105,7 @@ def test_a_cursor_shows_what_the_model_decodes(runs, name):
 
 def test_a_table_shows_its_values(runs):
     session, space = visit(runs["table"]), load(runs["table"])
-    picture = finished(session.cursor(Asked(0, 1, 0, 0, Z[0])))
+    picture = finished(session.cursor(CursorRequest(0, 1, 0, 0, Z[0])))
     assert (picture.fmt, picture.width) == (VALUES, 4)
     np.testing.assert_allclose(np.frombuffer(picture.payload, "<f4"), space.decode(Z[:1])[0], rtol=1e-5)
     with pytest.raises(Mistake, match="table"):
@@ -119,11 +119,11 @@ def test_a_table_shows_its_values(runs):
 def test_what_is_not_finite_is_told_and_never_drawn(runs):
     session = visit(runs["vae"])
     with pytest.raises(Mistake, match="finite"):
-        finished(session.cursor(Asked(0, 1, 0, 0, np.array([np.nan, 0, 0], np.float32))))
+        finished(session.cursor(CursorRequest(0, 1, 0, 0, np.array([np.nan, 0, 0], np.float32))))
     space = session.members[0].at(None)
     with torch.no_grad():
         next(iter(space.model.likelihood.parameters())).fill_(np.nan)
-    assert finished(session.cursor(Asked(0, 1, 0, 0, Z[0]))).fmt == ERROR
+    assert finished(session.cursor(CursorRequest(0, 1, 0, 0, Z[0]))).fmt == ERROR
     packed = tiles.packed(finished(session.decode(0, None, Z[:3])))
     assert packed[12:16] == b"\1\1\1\0"
     assert set(packed[16:]) == {0}
@@ -387,7 +387,7 @@ def test_every_recipe_has_its_map(runs, name):
         found = finished(session.field(0, None, kind, plane, Grid((-reach, reach, -reach, reach), 6)))
         assert np.isfinite(found.values).all()
     assert finished(session.locate(0, None, plane.anchor, 3))["distances"][0] >= 0
-    json.dumps([finished(session.visit()), finished(session.dimensions(0, None))], allow_nan=False)
+    json.dumps([finished(session.description()), finished(session.dimensions(0, None))], allow_nan=False)
 
 
 def test_one_latent_is_a_line(sources, tmp_path):
@@ -520,7 +520,8 @@ def test_other_steps_and_models_and_rows_are_mistakes(pair):
     for job in (
         pair.decode(0, 39, Z), pair.decode(2, None, Z), pair.decode(0, None, Z[:, :2]), pair.code(310, [None, None]),
         pair.code(0, [None]), pair.mean(0, None, [5, -1]), pair.axes(0, None, 0, 0), pair.axes(0, None, 0, 3),
-        pair.points(0, None, axes(0, 1, np.zeros(4))), pair.cursor(Asked(0, 1, 0, 99, Z[0])), pair.local(0, None, np.zeros(5)),
+        pair.points(0, None, axes(0, 1, np.zeros(4))), pair.cursor(CursorRequest(0, 1, 0, 99, Z[0])),
+        pair.local(0, None, np.zeros(5)),
     ):  # fmt: skip
         with pytest.raises(Mistake):
             finished(job)
@@ -529,7 +530,7 @@ def test_other_steps_and_models_and_rows_are_mistakes(pair):
 def test_a_snapshot_is_counted_as_the_socket_does(pair, runs):
     steps = progression.snapshots(Run(runs["vae"]))
     for number in (1, len(steps)):
-        picture = finished(pair.cursor(Asked(0, 1, 0, number, Z[0])))
+        picture = finished(pair.cursor(CursorRequest(0, 1, 0, number, Z[0])))
         expected = load(runs["vae"], step=steps[number - 1]).decode(Z[:1])
         assert picture.payload == tiles.drawn(expected).payload
 
@@ -551,7 +552,7 @@ def test_a_run_without_a_model_yet_has_curves_alone(copied):
     (run / "codes.safetensors").unlink()
     shutil.rmtree(run / "snapshots")
     session = visit(run)
-    told = finished(session.visit())["models"][0]
+    told = finished(session.description())["models"][0]
     assert (told["ready"], told["mean"], told["snapshots"], told["latent_dim"]) == (False, [], [], 3)
     with pytest.raises(Mistake, match="no model yet"):
         finished(session.codes(0, None))
@@ -565,7 +566,7 @@ def test_a_run_in_training_shows_its_newest_snapshot(copied):
     session = visit(run)
     expected = load(run, step=progression.snapshots(Run(run))[-1])
     np.testing.assert_allclose(finished(session.decode(0, None, Z)), expected.decode(Z), atol=1e-6)
-    told = finished(session.visit())["models"][0]
+    told = finished(session.description())["models"][0]
     rows = np.sort(session.catalogue.shown[:500])
     np.testing.assert_allclose(told["std"], expected.encode(session.catalogue.dataset.rows[rows], rows)[0].std(0), rtol=1e-4)
 
@@ -724,7 +725,7 @@ def test_a_catalogue_without_labels_says_so(runs):
 @pytest.mark.parametrize("name", ["vae", "autoencoder", "table"])
 def test_what_points_are_coloured_by_is_what_the_model_makes_of_each(runs, name):
     session, space = visit(runs[name]), load(runs[name])
-    (told,) = finished(session.visit())["models"]
+    (told,) = finished(session.description())["models"]
     names = {one["key"]: one for one in told["colours"]}
     values = {key: finished(session.quality(0, None, key)) for key in names}
     shown, data = session.catalogue.shown, session.catalogue.prepared
@@ -776,7 +777,7 @@ def test_names_with_commas_and_quotes_survive_a_table(runs):
 def test_a_model_with_a_prior_of_its_own_is_explored_by_it(name, runs):
     space = load(runs[name], device="cpu")
     session = Session([Member(runs[name], load)], Catalogue(space.data(), 200))
-    (told,) = finished(session.visit())["models"]
+    (told,) = finished(session.description())["models"]
     assert told["standard_prior"] == (name == "flow_vae")
     codes = finished(session.prior(0, None, 3, 50, 1.0))
     assert np.array_equal(codes, finished(session.prior(0, None, 3, 50, 1.0)))

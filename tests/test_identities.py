@@ -41,8 +41,8 @@ from legato.data.prepared import Prepared
 from legato.definition import define, find
 from legato.distributions import (
     BIN,
-    Coins,
     DiscretizedLogistic,
+    IndependentBernoulli,
     PointMass,
     SolvedNormal,
     kl_per_dimension,
@@ -556,7 +556,7 @@ def test_log_probability_of_many_coins_and_its_gradient_are_the_sums_of_scipys(s
     expected = log_expit(np.where(x == 1, logits, -logits)).sum(-1)
     for dtype, error in ((torch.float64, 1e-11), (torch.float32, 1e-6 * size)):
         given = torch.tensor(logits, dtype=dtype, requires_grad=True)
-        found = Coins(given, 1).log_prob(torch.tensor(x, dtype=dtype))
+        found = IndependentBernoulli(given, 1).log_prob(torch.tensor(x, dtype=dtype))
         assert np.abs(found.detach().double().numpy() - expected).max() < error
         weight = torch.randn(3, 5, dtype=dtype)
         (weight * found).sum().backward()
@@ -566,22 +566,24 @@ def test_log_probability_of_many_coins_and_its_gradient_are_the_sums_of_scipys(s
 
 def test_coins_have_no_clamp_and_their_rounding_has_no_sign():
     logits = torch.tensor([[-300.0, 300.0, 300.0, 0.0]])
-    assert Coins(logits, 1).log_prob(torch.tensor([1.0, 1.0, 0.0, 1.0])).item() == pytest.approx(-600 - math.log(2))
+    assert IndependentBernoulli(logits, 1).log_prob(torch.tensor([1.0, 1.0, 0.0, 1.0])).item() == pytest.approx(
+        -600 - math.log(2)
+    )
     many = 6 * torch.randn(4000, 784)
     x = torch.bernoulli(torch.sigmoid(many))
     exact = torch.nn.functional.logsigmoid(many.double() * (2 * x - 1)).sum(1)
-    error = Coins(many, 1).log_prob(x).double() - exact
+    error = IndependentBernoulli(many, 1).log_prob(x).double() - exact
     assert error.abs().max() < 1e-4
     assert abs(error.mean()) < 5e-6
 
 
 def test_coins_read_an_event_of_any_shape_and_fall_as_their_means_say():
     logits, x = torch.randn(2, 3, 4, 5), torch.randint(2, (3, 4, 5)).float()
-    assert_close(Coins(logits, 2).log_prob(x), Coins(logits.flatten(2), 1).log_prob(x.flatten(1)))
-    assert Coins(logits, 2).batch_shape == (2, 3)
-    drawn = Coins(logits, 3).sample((20_000,))
+    assert_close(IndependentBernoulli(logits, 2).log_prob(x), IndependentBernoulli(logits.flatten(2), 1).log_prob(x.flatten(1)))
+    assert IndependentBernoulli(logits, 2).batch_shape == (2, 3)
+    drawn = IndependentBernoulli(logits, 3).sample((20_000,))
     assert drawn.shape == (20_000, 2, 3, 4, 5)
-    assert ((drawn.mean(0) - torch.sigmoid(logits)).abs() < 5 * Coins(logits, 3).stddev / 20_000**0.5).all()
+    assert ((drawn.mean(0) - torch.sigmoid(logits)).abs() < 5 * IndependentBernoulli(logits, 3).stddev / 20_000**0.5).all()
 
 
 @pytest.mark.parametrize("how", ["learned", "solved", 0.25])

@@ -225,7 +225,9 @@ def test_a_survey_counts_the_paths_that_have_two_ends_and_says_how_many_have_non
     shared = material(CALM)
     first, second = shared.test.images[:40], shared.test.images[40:80].copy()
     second[:7] = first[:7]
-    found = middle(shared.eyes, EFFORT, cross_fade(first, second), (np.arange(40), 40 + np.arange(40)))["midpoint between ends"]
+    found = middle(shared.reference, EFFORT, cross_fade(first, second), (np.arange(40), 40 + np.arange(40)))[
+        "midpoint between ends"
+    ]
     assert (found.value, found.n) == (1.0, 66)  # images, two to a path
     assert "7 paths whose ends are one image are left out" in found.method
 

@@ -25,7 +25,7 @@ from legato.report.measured.numbers import NBSP, finite
 from legato.report.measured.story import sections
 from legato.report.panels import cross_fade
 from legato.report.trained.images import SAMPLES, two_places
-from legato.survey.visit import Visit
+from legato.survey.evaluation import Evaluation
 from made_runs import blobs
 from test_figures import assert_nothing_is_cut_off
 from test_measure import MATRIX, TINY, FakeSession, Linear, decode, encode
@@ -169,7 +169,7 @@ def test_a_prior_of_ones_own_is_sampled_and_nothing_is_compared_with_the_standar
     assert "prior of its own" in page
     assert "dashed rings" not in page
     assert CARRIES not in headings
-    shown = Exhibit("it", found.visit)
+    shown = Exhibit("it", found.evaluation)
     assert shown.subject.prior(50, 0, "samples").mean() == pytest.approx(3, abs=0.5)
     assert_every_figure_is_told(page, found)
 
@@ -216,20 +216,20 @@ def test_what_is_not_finite_is_told_and_never_printed(clouds, tmp_path):
 
 
 def test_the_samples_are_the_first_of_those_that_were_measured(clouds):
-    subject, seed = clouds.visit.subject, clouds.visit.seed
-    ladder = Visit(subject, clouds.visit.shared, TINY, seed).ladder
+    subject, seed = clouds.evaluation.subject, clouds.evaluation.seed
+    ladder = Evaluation(subject, clouds.evaluation.shared, TINY, seed).ladder
     seen = []
     spy = SimpleNamespace(
         **{name: getattr(subject, name) for name in ("prior", "latent_dim", "standard_prior", "encode", "space")}
     )
     spy.decode = lambda z: seen.append(z) or subject.decode(z)
-    figures.samples(Exhibit("it", Visit(spy, clouds.visit.shared, TINY, seed)))
+    figures.samples(Exhibit("it", Evaluation(spy, clouds.evaluation.shared, TINY, seed)))
     assert seen[0] == pytest.approx(ladder["prior"][:SAMPLES])
     assert seen[1] == pytest.approx(ladder["gaussian"][:SAMPLES], rel=1e-4, abs=1e-5)
 
 
 def test_nothing_is_cut_off(clouds):
-    shown = Exhibit("A rather long name of a model that somebody measured", clouds.visit)
+    shown = Exhibit("A rather long name of a model that somebody measured", clouds.evaluation)
     drawn = [one.figure for one in sections(shown, clouds) if isinstance(one, Section) and one.figure is not None]
     assert len(drawn) == 7
     for figure in drawn:
@@ -278,7 +278,7 @@ def test_a_vae_of_pythaes_itself_has_a_page(written):
 
 
 def test_a_page_can_be_written_of_any_survey(clouds, tmp_path):
-    write_measured_report(tmp_path / "page.html", replace(clouds, curves={}), clouds.visit, "It")
+    write_measured_report(tmp_path / "page.html", replace(clouds, curves={}), clouds.evaluation, "It")
     page = Page((tmp_path / "page.html").read_text("utf-8"))
     assert "Disturbances" not in page.texts["h2"]
     assert "Every figure" in page.texts["h2"]

@@ -103,7 +103,7 @@ def test_measures_are_the_explorers_to_a_half_float(spaces: list[LatentSpace], f
     """Of latents the axes tell; every other that is offered is held."""
     session = Offline([space.run.path for space in spaces[:2]], spaces[0].data(), LOAD).session
     for model, held in enumerate(found["models"]):
-        told = [one["key"] for one in found["visit"]["models"][model]["colours"]]
+        told = [one["key"] for one in found["session"]["models"][model]["colours"]]
         assert list(held["qualities"]) == told
         assert ("rate" in told) == (model == 1)
         for key in told:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from legato.data import open_source
 from legato.data.batches import TrainingBatches
-from legato.data.preparation import BLOCK, EVALUATION_SEED, Preparation, coins, prepare
+from legato.data.preparation import BLOCK, EVALUATION_SEED, Preparation, prepare, uniform_bytes
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from made_runs import blobs
@@ -31,19 +31,19 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 
 def test_coins_are_uniform_on_0_to_254():
-    counts = np.bincount(coins(generator(), (2550, 1000)).ravel(), minlength=256)
+    counts = np.bincount(uniform_bytes(generator(), (2550, 1000)).ravel(), minlength=256)
     assert counts[255] == 0
     assert stats.chisquare(counts[:255]).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("place", range(8))
 def test_coins_of_each_byte_of_a_word_are_uniform_too(place: int):
-    counts = np.bincount(coins(generator(place), (8 * 255 * 400,))[place::8], minlength=255)
+    counts = np.bincount(uniform_bytes(generator(place), (8 * 255 * 400,))[place::8], minlength=255)
     assert stats.chisquare(counts).pvalue > 1e-4
 
 
 def test_neighbouring_coins_are_independent():
-    drawn = coins(generator(1), (2**20 + 1,)).astype(np.float64)
+    drawn = uniform_bytes(generator(1), (2**20 + 1,)).astype(np.float64)
     for lag in (1, 2, 8, 16):
         assert abs(np.corrcoef(drawn[:-lag], drawn[lag:])[0, 1]) < 5 / 1024
 
@@ -51,14 +51,14 @@ def test_neighbouring_coins_are_independent():
 @pytest.mark.parametrize("value", [1, 2, 77, 128, 200, 253, 254])
 def test_a_coin_falls_below_v_with_probability_v_over_255(value: int):
     n, p = 400_000, value / 255
-    below = (coins(generator(value), (n,)) < value).mean()
+    below = (uniform_bytes(generator(value), (n,)) < value).mean()
     assert abs(below - p) < 5 * math.sqrt(p * (1 - p) / n)
 
 
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 9), min_size=1, max_size=3))
 @settings(deadline=None, derandomize=True, max_examples=50)
 def test_black_is_never_drawn_white_and_white_always(seed: int, shape: list[int]):
-    drawn = coins(generator(seed), tuple(shape))
+    drawn = uniform_bytes(generator(seed), tuple(shape))
     assert drawn.shape == tuple(shape)
     assert not (drawn < 0).any()
     assert (drawn < 255).all()
@@ -73,9 +73,9 @@ def test_training_pixels_have_the_probability_of_their_grey_level_to_the_last_bi
 
 
 def test_coins_are_a_function_of_the_generator():
-    assert np.array_equal(coins(generator(4), (3, 5)), coins(generator(4), (3, 5)))
+    assert np.array_equal(uniform_bytes(generator(4), (3, 5)), uniform_bytes(generator(4), (3, 5)))
     rng = generator(4)
-    assert not np.array_equal(coins(rng, (3, 5)), coins(rng, (3, 5)))
+    assert not np.array_equal(uniform_bytes(rng, (3, 5)), uniform_bytes(rng, (3, 5)))
 
 
 # --------------------------------------------------------------------------------------------------- binarised batches

@@ -12,10 +12,10 @@ import legato
 from legato.measures.holes import kde_holes
 from legato.streams import random_stream
 from legato.survey import Effort
+from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.functions import Functions
 from legato.survey.material import Material, Rows, material
 from legato.survey.robustness import disturbed
-from legato.survey.visit import Codes, Visit
 from made_runs import SMALL
 
 EFFORT = Effort(
@@ -64,19 +64,19 @@ def test_a_source_sorted_by_class_and_the_same_shuffled_have_the_same_figures(se
 
 
 @pytest.fixture
-def visit():
+def evaluation():
     rows, _ = crowds(900, 0)
     data = legato.open_source(rows)
     from legato.data.preparation import Preparation
     from legato.data.prepared import Prepared
 
     subject = Functions(encode, decode, rows[:4])
-    return Visit(subject, material(Prepared(data, Preparation("reals")), 500, 90), EFFORT, 0)
+    return Evaluation(subject, material(Prepared(data, Preparation("reals")), 500, 90), EFFORT, 0)
 
 
-def test_the_first_rows_of_a_material_are_a_sample(visit):
+def test_the_first_rows_of_a_material_are_a_sample(evaluation):
     """They were those of the first crowd, as the source is sorted."""
-    train = visit.shared.train.x
+    train = evaluation.shared.train.x
     assert np.abs(train[:100].mean(0) - train.mean(0)).max() < 5 * train.std(0).max() / 10
 
 
@@ -122,8 +122,8 @@ def test_r50_does_not_depend_on_how_a_population_is_shared_between_means_and_clo
         rows = [Rows(part, part, None) for part in np.split(mu, 2)]
         width = np.sqrt(1 - signal)
         subject = Functions(lambda x: (x, np.full_like(x, width)) if width else x, lambda z: z, mu[:4])
-        visit = Visit(subject, Material(*rows, "made up"), EFFORT, 0)
-        found = disturbed(visit)[0]["r50"]
+        evaluation = Evaluation(subject, Material(*rows, "made up"), EFFORT, 0)
+        found = disturbed(evaluation)[0]["r50"]
         assert found.low is not None
         assert found.low < np.sqrt(d / 2) < found.high * 1.05  # E|z - z'|/2, up to the curvature of E|.| in d dimensions
         return float(found.value)

@@ -15,9 +15,10 @@ from torch.distributions import Distribution
 from legato.arguments import checked
 from legato.distributions.grid import Chosen, Tokens
 from legato.errors import Mistake
-from legato.families import Family, Shape
+from legato.families import Family
 from legato.priors import Prior
 from legato.trace import Given
+from legato.types import Shape
 
 ALIVE = 0.01  # of an even share of the tokens: a row of the codebook that is chosen less often is put elsewhere
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from legato.arguments import checked
-from legato.families import Family, Shape
+from legato.families import Family
+from legato.types import Shape
 
 Net = Callable[[Shape, Shape], nn.Module]  # (given, out) -> Module
 

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from legato.arguments import checked
-from legato.distributions import Coins, DiscretizedLogistic, PointMass, SolvedNormal
 from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
+from legato.distributions import DiscretizedLogistic, IndependentBernoulli, PointMass, SolvedNormal
 from legato.distributions.solved import mean_square
 from legato.errors import Mistake
+from legato.types import Shape
 
-Shape = tuple[int, ...]
 FINITE = 40.0  # of |log σ|: the square of e⁻⁴⁰ is still a normal float32, so that log q of an outlier is a number
 SHARPEST = -20.0  # log s of a discretised logistic: 255⁻¹ is 2 million such scales
 MIN_SCALE = 1e-4  # of a likelihood's σ: a constant pixel or column would else drive a density to infinity
@@ -102,8 +102,8 @@ class Bernoulli(Family):
         return event
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
-        """theta (*lead, *event), logits -> independent coins."""
-        return Coins(theta, len(event))
+        """theta (*lead, *event), logits -> independent Bernoullis."""
+        return IndependentBernoulli(theta, len(event))
 
 
 class ContinuousBernoulli(Family):

@@ -14,7 +14,8 @@ from torch.distributions import Distribution
 
 from legato.arguments import checked
 from legato.errors import Mistake
-from legato.families import Family, Shape
+from legato.families import Family
+from legato.types import Shape
 
 CONTEXT = 64  # numbers that the encoder gives
 DRAWS, SEED = 64, 20150521  # of what is shown

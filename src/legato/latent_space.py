@@ -18,7 +18,7 @@ from torch import Tensor
 from legato import shown
 from legato.arguments import Seed, checked, numbers
 from legato.codes import missing, path
-from legato.data.preparation import Floats, Preparation, Units, beyond
+from legato.data.preparation import Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
 from legato.definition import Definition
@@ -37,6 +37,7 @@ from legato.sentence import sentence_of
 from legato.streams import random_stream
 from legato.tensors import read_tensors
 from legato.trace import Given
+from legato.types import Floats, Shape
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
@@ -52,9 +53,7 @@ class LatentSpace:
     z (N, latent_dim). Decoded values are in [0, 1] for pictures, in the data's own units for real numbers.
     """
 
-    def __init__(
-        self, recipe: Recipe, preparation: Preparation, shape: tuple[int, ...], run: Run, definition: Definition
-    ) -> None:
+    def __init__(self, recipe: Recipe, preparation: Preparation, shape: Shape, run: Run, definition: Definition) -> None:
         self.recipe, self.preparation, self.shape, self.run, self.definition = recipe, preparation, shape, run, definition
         self.model: LatentVariableModel = recipe.model.eval().requires_grad_(False)
         self.device = next(self.model.parameters()).device

@@ -13,17 +13,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from legato.errors import Mistake
 from legato.files import whole_file
-
-Floats = NDArray[np.floating[Any]]
-Bytes = NDArray[np.uint8]
+from legato.types import Bytes, Floats
 
 GAP = 2  # pixels between tiles: a hairline
 TILE, SHEET = 96, 1280  # the sizes that small images are enlarged to, at most: one tile's side, the whole sheet's

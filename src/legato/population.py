@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from legato.errors import Mistake
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances
 
 LADDER = (1, 2, 5, 10, 20, 50, 100)  # components that are tried, fewest first

@@ -18,8 +18,8 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from legato.arguments import checked
 from legato.devices import drawing
 from legato.errors import Mistake
-from legato.families import Shape
 from legato.trace import Given
+from legato.types import Shape
 
 Precision = type[np.float32] | type[np.float64]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Shape = tuple[int, ...]
+from legato.types import Shape
+
 Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0 … 255 | real numbers
 NetName = Literal["auto", "mlp", "residual", "conv", "strided"]
 LikelihoodName = Literal[

@@ -17,7 +17,8 @@ from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family,
 from legato.latents import Flat, Ladder
 from legato.model import LatentVariableModel
 from legato.priors import Prior, StandardNormal
-from legato.setting import DataSpec, LikelihoodName, NetName, Shape, Words
+from legato.setting import DataSpec, LikelihoodName, NetName, Words
+from legato.types import Shape
 
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
 GREY, ANY = ("binary", "bytes"), ("binary", "bytes", "reals")

@@ -18,13 +18,13 @@ from scipy.spatial import cKDTree
 
 from browser.opened import Opened
 from legato.latent_space import LatentSpace
+from legato.types import Doubles
 
 SIDE, OPAQUE = 512, 235 / 255  # texels along a side of the picture under the map; how much of the ground it covers
 MARGIN = 0.05  # of the map's sides, by which the picture reaches past them
 CIVIDIS = (mpl.colormaps["cividis"](np.arange(256))[:, :3] * 255).round()
 FREE = 5  # pixels from a dot: what shows no dot
 INK, MANY = 30, 40  # levels that a stroke changes the colour by, at least; places that a median is of, at least
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

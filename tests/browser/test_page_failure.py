@@ -88,7 +88,7 @@ def test_without_umap_its_button_says_how_to_get_it_and_the_map_is_the_principal
         told["limits"]["no_umap"] = line
         route.fulfill(json=told)
 
-    page.page.route("**/visit.json", without)
+    page.page.route("**/session.json", without)
     page.page.route(
         "**/plane",
         lambda route: (

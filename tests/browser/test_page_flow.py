@@ -56,12 +56,12 @@ def test_7_an_autoencoders_code_is_a_point(visit):
 
 def test_7_the_snapshots_play_to_the_end(visit):
     page = visit("vae", reduced_motion="no-preference")
-    snapshots = page.js("__app.core.visit.models[0].snapshots")
+    snapshots = page.js("__app.core.session.models[0].snapshots")
     page.js("() => { window.__steps = []; __app.core.on('points', () => __steps.push(__app.core.state.models[0].step)) }")
     page.page.locator("#training").get_by_role("button", name="▶ play").click()
     page.page.locator("#training").get_by_role("button", name="pause").wait_for()
     page.page.locator("#training").get_by_role("button", name="▶ play").wait_for()
-    assert page.js("__steps") == [*(step for step in snapshots if step < page.js("__app.core.visit.models[0].total")), None]
+    assert page.js("__steps") == [*(step for step in snapshots if step < page.js("__app.core.session.models[0].total")), None]
     assert page.state["models"][0]["step"] is None
 
 
@@ -79,7 +79,7 @@ def test_7_a_film_of_snapshots_is_stopped_by_hand(visit):
 
 def test_7_who_asked_for_less_motion_gets_one_snapshot_a_press(visit):
     page = visit("vae")
-    snapshots = page.js("__app.core.visit.models[0].snapshots")
+    snapshots = page.js("__app.core.session.models[0].snapshots")
     training = page.page.locator("#training")
     for expected in snapshots[:2]:
         training.get_by_role("button", name="▶ next").click()

@@ -117,7 +117,7 @@ def test_the_same_draws_are_shown_through_both_models(visit, url, runs):
         assert np.abs(drawn.astype(int) - decoded(legato.load(run), z)).max() <= 2
     grid = page.by_id("samples-1-prior").locator(".grid")
     assert grid.evaluate("(grid) => getComputedStyle(grid).backgroundColor") == page.js(
-        "`rgb(${__app.core.visit.data.background.join(', ')})`"
+        "`rgb(${__app.core.session.data.background.join(', ')})`"
     )
     small = grid.locator("canvas").first.bounding_box()["width"]
     page.page.get_by_role("button", name="enlarge").click()

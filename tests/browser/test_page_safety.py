@@ -27,7 +27,7 @@ FRAMED = """new Promise((done) => {
 })"""
 
 
-def status(url, path="visit.json", **headers):
+def status(url, path="session.json", **headers):
     """What a request is answered, with headers of its own."""
     parts = urlsplit(url)
     asking = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
@@ -64,7 +64,7 @@ def test_17_over_http(servers):
     assert status(url, Host="127.0.0.1") == 403
     assert status(url, Origin=ELSEWHERE) == 403
     assert status(url, Origin="null") == 403
-    assert status(url, "assets/../visit.json") == 404
+    assert status(url, "assets/../session.json") == 404
 
 
 def test_17_on_the_socket(servers):
@@ -85,7 +85,7 @@ def test_17_another_page_of_the_browser_reads_nothing(visit, servers):
     )
     page.page.route(f"{ELSEWHERE}/", lambda asked: asked.fulfill(body="<!doctype html>", content_type="text/html"))
     page.page.goto(f"{ELSEWHERE}/")
-    told = page.js(f"fetch('{url}visit.json').then((answer) => answer.text(), (error) => error.name)")
+    told = page.js(f"fetch('{url}session.json').then((answer) => answer.text(), (error) => error.name)")
     assert told == "TypeError"
     assert page.js(SOCKET % (url.replace("http", "ws") + "socket")) == "refused"
     assert page.js(FRAMED % url) == "nothing"

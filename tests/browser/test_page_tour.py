@@ -177,7 +177,7 @@ def in_view(walk, model, mu, sigma):
 
 def mu_spread(walk, model):
     """The deviations of a model's codes that the page was told."""
-    return np.array(walk.page.js(f"__app.core.visit.models[{model}].std"))
+    return np.array(walk.page.js(f"__app.core.session.models[{model}].std"))
 
 
 def blur(space, centre, scale):

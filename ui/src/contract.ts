@@ -1,4 +1,4 @@
-// What the parts of the page agree on: the visit, where its answers come from, and what a person can do.
+// What the parts of the page agree on: the session, where its answers come from, and what a person can do.
 // The wire itself is in docs/explorer.md.
 
 export type Code = Float32Array // z, d numbers
@@ -23,7 +23,7 @@ export interface ModelInfo {
 }
 /** A table's column: values are drawn in its standard deviations from its mean. */
 export interface Column { name: string; unit: string; mean: number; std: number }
-export interface Visit {
+export interface Session {
   version: 1; legato: string
   data: { source: string; rows: number; shown: number; sampled: boolean; shape: number[]; image: boolean; labels: string[] | null
     columns?: Column[] | null; background?: [number, number, number] | null } // background: what most pictures have at their edges
@@ -60,7 +60,7 @@ export interface Rows { rows: number[]; ids: string[]; labels: number[]; values:
 /** Where answers come from: the socket and routes of `legato explore`, tiles in a file, or a decoder in the page. */
 export interface Backend {
   readonly live: boolean // whether any z can be decoded; else only tiles of the shown plane
-  visit(): Promise<Visit>
+  session(): Promise<Session>
   plane(model: ModelIndex, step: number | null, choice: PlaneChoice): Promise<Plane>
   /** `told`: how many bytes have come, of how many (0: not known). `left`: nobody waits any more. */
   points(model: ModelIndex, step: number | null, plane: Plane, told?: (bytes: number, total: number) => void, left?: AbortSignal): Promise<Points>
@@ -85,7 +85,7 @@ export interface Backend {
   cursor(model: ModelIndex, step: number | null, z: Code): void
   onCursor: (model: ModelIndex, z: Code, tile: Tile, milliseconds: number) => void
   onConnection: (open: boolean) => void
-  /** A run in training has new snapshots: `visit.models[model]` was changed in place. */
+  /** A run in training has new snapshots: `session.models[model]` was changed in place. */
   onVisit?: (model: ModelIndex) => void
 }
 
@@ -125,7 +125,7 @@ export interface State {
 /** What the panels may read and do. It is no rune: pixels, points and the cursor move outside Svelte's graph. */
 export interface Core {
   readonly backend: Backend
-  readonly visit: Visit
+  readonly session: Session
   readonly state: Readonly<State>
   readonly planes: (Plane | null)[]
   readonly points: (Points | null)[]

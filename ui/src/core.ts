@@ -1,7 +1,7 @@
 // What a person has done and what the answers were. Pixels, points and the cursor stay outside Svelte's graph:
 // panels listen with `on` and mirror what they show.
 import { fromAddress, toAddress } from './address'
-import type { Backend, Brought, Code, Core, Encoded, Guide, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Visit } from './contract'
+import type { Backend, Brought, Code, Core, Encoded, Guide, Located, ModelIndex, Plane, PlaneChoice, Points, State, Stop, Tile, Session } from './contract'
 import { Bell, Delays, throttled, Voice, type Event, type Listener } from './events'
 import { Follow, type Followed } from './follow'
 import { History } from './history'
@@ -51,13 +51,13 @@ export class ViewerCore implements Core {
   #moving = false
 
   static async open(backend: Backend, options: Options = {}): Promise<ViewerCore> {
-    return new ViewerCore(backend, await backend.visit(), options)
+    return new ViewerCore(backend, await backend.session(), options)
   }
 
-  constructor(readonly backend: Backend, readonly visit: Visit, { address = true }: Options = {}) {
+  constructor(readonly backend: Backend, readonly session: Session, { address = true }: Options = {}) {
     this.keepsAddress = address
-    this.state = fromAddress(address ? location.hash : '', visit.models)
-    const nothing = <T>(): (T | null)[] => visit.models.map(() => null)
+    this.state = fromAddress(address ? location.hash : '', session.models)
+    const nothing = <T>(): (T | null)[] => session.models.map(() => null)
     this.planes = nothing()
     this.points = nothing()
     this.tiles = nothing()
@@ -66,11 +66,11 @@ export class ViewerCore implements Core {
     this.guides = nothing()
     this.reading = nothing()
     this.#shown = nothing()
-    this.drawnAt = visit.models.map(() => 0)
-    this.coarse = visit.models.map(() => false)
-    this.#turn = visit.models.map(() => 0)
-    this.#leave = visit.models.map(() => new AbortController())
-    this.laying = visit.models.map(() => false)
+    this.drawnAt = session.models.map(() => 0)
+    this.coarse = session.models.map(() => false)
+    this.#turn = session.models.map(() => 0)
+    this.#leave = session.models.map(() => new AbortController())
+    this.laying = session.models.map(() => false)
     this.names = new Names(backend)
     this.#near = new Near((m) => this.#locate(m))
     this.#preview = new Preview(backend)
@@ -83,7 +83,7 @@ export class ViewerCore implements Core {
     if (address) addEventListener('hashchange', (event) => this.#followAddress(new URL(event.newURL).hash))
   }
 
-  get indices(): ModelIndex[] { return this.visit.models.map((_, m) => m as ModelIndex) }
+  get indices(): ModelIndex[] { return this.session.models.map((_, m) => m as ModelIndex) }
   get rate() { return this.#delays.rate }
   on(event: Event, listener: Listener): () => void { return this.#bell.on(event, listener) }
   along(t: number): number[] | null { return between(this.state.path.map((stop) => stop.z), t, this.state.spherical) }
@@ -106,7 +106,7 @@ export class ViewerCore implements Core {
     this.#moving = !settled
     this.#put(model, Array.from(z))
     const other = (1 - model) as ModelIndex
-    if (this.state.link === 'z' && this.visit.models[other]?.latent_dim === z.length) this.#put(other, Array.from(z))
+    if (this.state.link === 'z' && this.session.models[other]?.latent_dim === z.length) this.#put(other, Array.from(z))
     this.#changed()
   }
 
@@ -252,7 +252,7 @@ export class ViewerCore implements Core {
   /** The event's own address: the page may have written over the bar's since. */
   #followAddress(hash: string): void {
     if (hash.slice(1) === toAddress(this.state)) return
-    this.#become(fromAddress(hash, this.visit.models))
+    this.#become(fromAddress(hash, this.session.models))
   }
 
   #become(next: State): void {
@@ -278,7 +278,7 @@ export class ViewerCore implements Core {
     this.#leave[m]!.abort()
     const { signal } = (this.#leave[m] = new AbortController())
     this.laying[m] = false
-    if (!this.visit.models[m]!.ready) return
+    if (!this.session.models[m]!.ready) return
     try {
       const plane = await this.backend.plane(m, step, choice)
       if (turn !== this.#turn[m]) return
@@ -340,7 +340,7 @@ export class ViewerCore implements Core {
   }
 
   #start(m: ModelIndex, plane: Plane): number[] {
-    const { prior_was_trained, mean, latent_dim } = this.visit.models[m]!
+    const { prior_was_trained, mean, latent_dim } = this.session.models[m]!
     if (prior_was_trained) return plane.anchor.length === latent_dim ? [...plane.anchor] : Array<number>(latent_dim).fill(0)
     return [...mean]
   }
@@ -356,7 +356,7 @@ export class ViewerCore implements Core {
       })
       this.#moving = false
       this.names.learn([row], [id])
-      this.say(`${this.visit.data.image ? 'image' : 'row'} ${id} selected${label < 65535 && label >= 0 ? `, label ${this.visit.data.labels?.[label] ?? label}` : ''}`)
+      this.say(`${this.session.data.image ? 'image' : 'row'} ${id} selected${label < 65535 && label >= 0 ? `, label ${this.session.data.labels?.[label] ?? label}` : ''}`)
       this.#changed()
     } catch (error) {
       this.complain(error)
@@ -366,7 +366,7 @@ export class ViewerCore implements Core {
   /** What lies near the place whose image is shown: asked once that is drawn, never before. */
   async #locate(m: ModelIndex): Promise<void> {
     const [{ step }, z] = [this.state.models[m]!, this.#shown[m]]
-    if (!z || !this.visit.models[m]!.ready || !this.connected) return
+    if (!z || !this.session.models[m]!.ready || !this.connected) return
     const found = await this.backend.locate(m, step, z, 5).catch(() => null)
     if (found) this.names.learn(found.rows, found.ids)
     this.located[m] = found
@@ -382,7 +382,7 @@ export class ViewerCore implements Core {
     const shown = cursor.slice(0, 3).map((value, i) => `z${i} ${value.toFixed(2)}`)
     if (!found) return shown.join(', ')
     const label = found.labels[0]
-    const named = label === undefined || label >= 65535 || label < 0 ? '' : ` label ${this.visit.data.labels?.[label] ?? label}`
+    const named = label === undefined || label >= 65535 || label < 0 ? '' : ` label ${this.session.data.labels?.[label] ?? label}`
     return [...shown, `nearest ${found.ids[0] ?? found.rows[0]}${named}`, found.inside ? 'inside the data' : 'outside the data'].join(', ')
   }
 
@@ -406,6 +406,6 @@ export class ViewerCore implements Core {
 
   #visitChanged(model: ModelIndex): void {
     this.#bell.ringState()
-    if (!this.points[model] && this.visit.models[model]!.ready) void this.#begin(model)
+    if (!this.points[model] && this.session.models[model]!.ready) void this.#begin(model)
   }
 }

@@ -3,12 +3,12 @@
 import { throttled } from './events'
 import { covarianceAt, type Covariance } from './map/clouds'
 import { project } from './map/planes'
-import type { Backend, Encoded, ModelIndex, Plane, Points, State, Visit } from './contract'
+import type { Backend, Encoded, ModelIndex, Plane, Points, State, Session } from './contract'
 
 const EVERY = 60 // ms: the hand's own picture comes first
 
 export interface Followed { row: number; leader: ModelIndex }
-type Known = { backend: Backend; visit: Visit; state: State; points: (Points | null)[]; planes: (Plane | null)[] }
+type Known = { backend: Backend; session: Session; state: State; points: (Points | null)[]; planes: (Plane | null)[] }
 
 export class Follow {
   leader: ModelIndex | null = null
@@ -33,7 +33,7 @@ export class Follow {
 
   /** What lies nearest to where the leader is has been found elsewhere. */
   located(model: ModelIndex, row: number | undefined): void {
-    if (model === this.leader && row !== undefined && this.core.visit.models[model]!.latent_dim !== 2) this.#to(model, row, null)
+    if (model === this.leader && row !== undefined && this.core.session.models[model]!.latent_dim !== 2) this.#to(model, row, null)
   }
 
   /** The cursors were moved otherwise: each is where it was put. */
@@ -43,7 +43,7 @@ export class Follow {
 
   get #wanted(): boolean {
     const { compare, link, morph } = this.core.state
-    return this.core.visit.models.length > 1 && compare && link === 'image' && morph === null
+    return this.core.session.models.length > 1 && compare && link === 'image' && morph === null
   }
 
   #to(leader: ModelIndex, row: number, i: number | null): void {
@@ -117,8 +117,8 @@ export function precisionOf(points: Points): Covariance {
 }
 
 /** The code of the i-th point under a model of two latents, whose map shows all of it; or null. */
-function codeAt({ visit, points, planes }: Known, model: ModelIndex, i: number, row: number): number[] | null {
+function codeAt({ session, points, planes }: Known, model: ModelIndex, i: number, row: number): number[] | null {
   const [found, plane] = [points[model], planes[model]]
-  if (visit.models[model]!.latent_dim !== 2 || !plane || found?.row[i] !== row) return null
+  if (session.models[model]!.latent_dim !== 2 || !plane || found?.row[i] !== row) return null
   return [0, 1].map((j) => found.xy[2 * i]! * plane.u[j]! + found.xy[2 * i + 1]! * plane.v[j]!)
 }

@@ -25,9 +25,9 @@ function act(core: ViewerCore, key: string): boolean {
   const { state } = core
   const ground = GROUNDS[key]
   if (ground) core.change({ background: state.background === ground ? 'none' : ground })
-  else if (key === 'c' && core.visit.models.length > 1) core.change({ compare: !state.compare })
+  else if (key === 'c' && core.session.models.length > 1) core.change({ compare: !state.compare })
   else if (key === 'l') core.change({ clouds: state.clouds > 0 ? 0 : 1 })
-  else if (key === 't' && core.visit.data.image) core.change({ thumbs: !state.thumbs })
+  else if (key === 't' && core.session.data.image) core.change({ thumbs: !state.thumbs })
   else if (key === 'o') core.change({ dots: state.dots > 0 ? 0 : 1 })
   else if (key === 'r') core.lead(state.active, state.models[state.active]!.cursor.map(() => 0), true)
   else if (key === '[' || key === ']') void core.select(next(core, key === ']' ? 1 : -1))
@@ -36,9 +36,9 @@ function act(core: ViewerCore, key: string): boolean {
   return true
 }
 
-/** The next image in the visit's order, or the previous one. */
+/** The next image in the session's order, or the previous one. */
 function next(core: ViewerCore, by: number): number {
-  const rows = core.visit.data.rows
+  const rows = core.session.data.rows
   return ((core.state.selected ?? (by > 0 ? -1 : 0)) + by + rows) % rows
 }
 

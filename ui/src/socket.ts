@@ -1,6 +1,6 @@
 // The backend of the live page: routes for everything, the socket for the cursor.
 import type {
-  Backend, Brought, Code, Curves, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Rows, Tile, Visit,
+  Backend, Brought, Code, Curves, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Rows, Tile, Session,
 } from './contract'
 import { standardised } from './columns'
 import { Cursors } from './cursors'
@@ -16,7 +16,7 @@ export class SocketBackend implements Backend {
   onConnection: Backend['onConnection'] = () => {}
   onVisit: (model: ModelIndex) => void = () => {}
   readonly #http: Http
-  #visit: Visit | null = null
+  #session: Session | null = null
 
   constructor(base: URL) {
     this.#http = new Http(base)
@@ -27,14 +27,14 @@ export class SocketBackend implements Backend {
     this.cursors.onConnection = (open) => this.onConnection(open)
   }
 
-  async visit(): Promise<Visit> { return (this.#visit = await this.#http.read<Visit>('visit.json')) }
+  async session(): Promise<Session> { return (this.#session = await this.#http.read<Session>('session.json')) }
   plane(model: ModelIndex, step: Step, choice: PlaneChoice) { return this.#http.post<Plane>('plane', { model, step, ...choice }) }
   async points(model: ModelIndex, step: Step, plane: Plane, told?: (bytes: number, total: number) => void, left?: AbortSignal): Promise<Points> {
     return pointsOf(await this.#http.bytes('points', { model, step, plane }, told, left))
   }
 
   async decode(model: ModelIndex, step: Step, z: Code[]): Promise<Tile[]> {
-    const most = Math.max(1, this.#visit?.limits.decode ?? 256)
+    const most = Math.max(1, this.#session?.limits.decode ?? 256)
     const tiles: Tile[] = []
     for (let from = 0; from < z.length; from += most) {
       const slice = z.slice(from, from + most).map((code) => Array.from(code))
@@ -65,7 +65,7 @@ export class SocketBackend implements Backend {
   async row(row: number): Promise<Tile> { return this.#standardised(tilesOf(await this.#http.load(`row/${row}`))[0]!) }
   rows(rows: number[]) { return this.#http.post<Rows>('rows', { rows }) }
   encode(picture: Blob): Promise<Brought> {
-    const most = this.#visit?.limits.upload_bytes ?? Infinity
+    const most = this.#session?.limits.upload_bytes ?? Infinity
     if (picture.size > most) return Promise.reject(new Error(`the file has ${picture.size} bytes, at most ${most} are taken`))
     return this.#http.upload('encode', picture)
   }
@@ -85,15 +85,15 @@ export class SocketBackend implements Backend {
   }
 
   cursor(model: ModelIndex, step: Step, z: Code): void {
-    const index = step === null ? 0 : (this.#visit?.models[model]?.snapshots.indexOf(step) ?? -1) + 1
+    const index = step === null ? 0 : (this.#session?.models[model]?.snapshots.indexOf(step) ?? -1) + 1
     if (step !== null && index === 0) this.cursors.refuse(model, z, `there is no snapshot at step ${step}`)
     else this.cursors.ask(model, index, z)
   }
 
-  #standardised(tile: Tile): Tile { return standardised(tile, this.#visit?.data.columns) }
+  #standardised(tile: Tile): Tile { return standardised(tile, this.#session?.data.columns) }
 
   #learn(model: ModelIndex, { snapshots, total, state }: Curves): void {
-    const known = this.#visit?.models[model]
+    const known = this.#session?.models[model]
     if (!known || (known.snapshots.length === snapshots.length && known.state === state)) return
     Object.assign(known, { snapshots, total, state, ready: known.ready || snapshots.length > 0 || state === 'finished' })
     this.onVisit(model)

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Backend, Code, ModelIndex, Plane, Points, Visit } from '../src/contract'
+import type { Backend, Code, ModelIndex, Plane, Points, Session } from '../src/contract'
 import { ViewerCore } from '../src/core'
 import { failed } from '../src/frames'
 
@@ -20,8 +20,8 @@ class Synthetic {
   onCursor: Backend['onCursor'] = () => {}
   onConnection: Backend['onConnection'] = () => {}
   onVisit: Backend['onVisit']
-  constructor(readonly told: Visit) {}
-  visit = () => Promise.resolve(this.told)
+  constructor(readonly told: Session) {}
+  session = () => Promise.resolve(this.told)
   plane = (m: ModelIndex): Promise<Plane> => {
     const d = this.told.models[m]!.latent_dim
     const unit = (k: number) => Array.from({ length: d }, (_, i) => Number(i === k))
@@ -38,7 +38,7 @@ class Synthetic {
   code = (row: number) => Promise.resolve({ models: this.told.models.map((_, m) => ({ mu: [row, m], sigma: [1, 1] })), label: row % 10, id: String(row) })
 }
 
-const visitOf = (...models: ReturnType<typeof model>[]): Visit => ({
+const visitOf = (...models: ReturnType<typeof model>[]): Session => ({
   version: 1, legato: '', data: { source: 'toy', rows: 100, shown: 100, sampled: false, shape: [1, 2, 2], image: true, labels: null },
   models, limits: { upload_bytes: 1, decode: 256 },
 })
@@ -251,7 +251,7 @@ describe('the core', () => {
   it('a run without a snapshot waits for its first', async () => {
     await open({ ...model('vae'), ready: false, snapshots: [] })
     expect(backend.asked).toEqual([])
-    Object.assign(core.visit.models[0]!, { ready: true, snapshots: [10] })
+    Object.assign(core.session.models[0]!, { ready: true, snapshots: [10] })
     backend.onVisit!(0)
     await settle()
     expect(core.points[0]).not.toBeNull()

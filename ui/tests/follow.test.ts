@@ -15,12 +15,12 @@ afterEach(() => void vi.useRealTimers())
 const plane = { u: [1, 0], v: [0, 1], anchor: [0, 0] }
 
 /** Two models of some latents: three images, whose codes the second has upside down. */
-function visit(latents: number, state: object = {}) {
+function session(latents: number, state: object = {}) {
   const put: [ModelIndex, number[]][] = []
   const asked: number[] = []
   let answer: (() => void) | undefined
   const core = {
-    visit: { models: [{ latent_dim: latents }, { latent_dim: latents }] },
+    session: { models: [{ latent_dim: latents }, { latent_dim: latents }] },
     state: { compare: true, link: 'image', morph: null, models: [{ step: null }, { step: 7 }], ...state },
     points: [pointsOf([0, 0, 10, 0, 0, 1]), pointsOf([0, 0, -10, 0, 0, -1])], planes: [plane, plane],
     backend: { code: (row: number) => new Promise((resolve) => {
@@ -34,7 +34,7 @@ function visit(latents: number, state: object = {}) {
 
 describe("the other map's picture", () => {
   it('is of the nearest image, by distances in the spread of the codes', () => {
-    const { follow, put } = visit(2)
+    const { follow, put } = session(2)
     follow.lead(0, [4, 0.9]) // nearer to the third by plain distance and to the third by the codes' own
     vi.advanceTimersByTime(100)
     follow.lead(0, [6, 0.4])
@@ -43,7 +43,7 @@ describe("the other map's picture", () => {
     expect(follow.followed).toEqual({ row: 11, leader: 0 })
   })
   it('is put once while the same image is nearest', () => {
-    const { follow, put } = visit(2)
+    const { follow, put } = session(2)
     for (const a of [9, 9.5, 10]) {
       follow.lead(0, [a, 0])
       vi.advanceTimersByTime(100)
@@ -51,12 +51,12 @@ describe("the other map's picture", () => {
     expect(put.length).toBe(1)
   })
   it.each([{ link: 'z' }, { compare: false }, { morph: 0.5 }])('stays where %o', (state) => {
-    const { follow, put } = visit(2, state)
+    const { follow, put } = session(2, state)
     follow.lead(0, [6, 0.4])
     expect([put, follow.followed]).toEqual([[], null])
   })
   it('is asked for where a map shows but a part of its space, the newest last', async () => {
-    const { follow, put, asked, answered } = visit(3)
+    const { follow, put, asked, answered } = session(3)
     follow.lead(0, [1, 2, 3])
     for (const row of [5, 6, 7]) follow.located(0, row)
     follow.located(1, 9) // the follower's own neighbour leads nothing
@@ -66,7 +66,7 @@ describe("the other map's picture", () => {
     expect(put).toEqual([[1, [7, 1, 1]]])
   })
   it('stays where it was put meanwhile', async () => {
-    const { follow, put, answered } = visit(3)
+    const { follow, put, answered } = session(3)
     follow.lead(0, [1, 2, 3])
     follow.located(0, 5)
     follow.stop()

@@ -127,8 +127,8 @@ describe('who plays which part', () => {
     [[model(false, false)], [1, 3, 4, 5, 6, 7, 8], 'no VAE beside this autoencoder'],
     [[model(true, true, false)], [3, 4, 8], 'ready yet'],
     [[model(true, false)], [2, 3, 4, 5, 6, 7, 8], 'noise without the KL term'],
-    [[model(true, false), model(true, true)], [2, 3, 4, 5, 6, 7, 8], 'no autoencoder in this visit'],
-  ])('of a visit %o the steps are %o', (models, numbers, said) => {
+    [[model(true, false), model(true, true)], [2, 3, 4, 5, 6, 7, 8], 'no autoencoder in this session'],
+  ])('of a session %o the steps are %o', (models, numbers, said) => {
     const roles = rolesOf(models)
     expect(stepsFor(roles).map((step) => step.number)).toEqual(numbers)
     expect(leftOut(roles)).toContain(said)

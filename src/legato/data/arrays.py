@@ -12,14 +12,15 @@ from dataclasses import replace
 import numpy as np
 
 from legato.data import memo, store
-from legato.data.album import check_sides, write_pictures
 from legato.data.dataset import Content, Kind
 from legato.data.fingerprint import fingerprint
 from legato.data.options import DataOptions, Layout, Values
+from legato.data.picture_writer import check_sides, write_pictures
 from legato.data.rows import RowNumbers, blocks
 from legato.data.writer import Writer
 from legato.errors import Mistake
 from legato.progress import progress
+from legato.types import Shape
 
 SURVEY = "survey-2"  # the edition of the rule below, so that no memo of an older one is believed
 MOST = {"binary": 1, "bytes": 255}
@@ -45,7 +46,7 @@ def as_rows(array: np.ndarray, layout: Layout, name: str) -> np.ndarray:
     return array.transpose(0, 3, 1, 2) if _channels_last(array.shape, layout, name) else array
 
 
-def _channels_last(shape: tuple[int, ...], layout: Layout, name: str) -> bool:
+def _channels_last(shape: Shape, layout: Layout, name: str) -> bool:
     """Told by an axis of at most `FEW`, else by the two sides that are equal. Raises `Mistake` where neither tells."""
     _, first, second, third = shape
     if layout != "auto":
@@ -60,7 +61,7 @@ def _channels_last(shape: tuple[int, ...], layout: Layout, name: str) -> bool:
     )
 
 
-def settled(options: DataOptions, shape: tuple[int, ...], name: str) -> DataOptions:
+def settled(options: DataOptions, shape: Shape, name: str) -> DataOptions:
     """The options with the layout that equal sides tell, so that it is part of the fingerprint. Raises `Mistake`.
 
     (Up to the first edition many channels were always taken to be second: what it stored under `auto` is so.)
@@ -204,8 +205,8 @@ def build_pictures(writer: Writer, parts: Sequence[np.ndarray], name: str, optio
             f"`{name}` cannot be resized or recoloured: that takes 8-bit pictures of 1, 3 or 4 channels, and these are "
             f"{kind} of {channels}"
         )
-    album = write_pictures(writer, lambda: _items(parts), sum(map(len, parts)), options, name, channels)
-    return album.notes
+    written = write_pictures(writer, lambda: _items(parts), sum(map(len, parts)), options, name, channels)
+    return written.notes
 
 
 def _items(parts: Sequence[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:

@@ -24,6 +24,7 @@ from legato.data.rows import blocks
 from legato.data.sources import open_source
 from legato.data.writer import Writer
 from legato.errors import Mistake
+from legato.types import Shape
 
 CHANNELS: dict[int, Channels] = {1: 1, 3: 3, 4: 4}
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
@@ -36,7 +37,7 @@ UNIT, FAR = 1.5, 20  # mean + deviation of what lies in [0, 1] or [-1, 1]; devia
 class Form:
     """What one row of a run is: (C, H, W) or (D,), and how its values were prepared."""
 
-    shape: tuple[int, ...]
+    shape: Shape
     preparation: Preparation
 
     @property

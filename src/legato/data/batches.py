@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats, Preparation
+from legato.data.preparation import Preparation
+from legato.types import Floats
 
-ORDER, PIXELS = 1, 2  # streams of one seed: the data's order, and the coins of its pixels
+ORDER, PIXELS = 1, 2  # streams of one seed: the data's order, and the Bernoulli draws of its pixels
 BLOCK = 4 << 20  # bytes of prepared batches that are cut at once: few enough for the cache, and Python is paid once for all
 
 

@@ -19,6 +19,7 @@ from legato.data.roles import Roles
 from legato.data.rows import find
 from legato.data.splits import Split
 from legato.errors import Mistake
+from legato.types import Shape
 
 Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0..255 | real numbers
 LIKELIHOOD: dict[Kind, str] = {"binary": "bernoulli", "bytes": "discretized-logistic", "reals": "gaussian"}
@@ -108,7 +109,7 @@ class Dataset:
         return self.roles.used if self.roles else ()
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         """One row's shape: (C, H, W) or (D,)."""
         return self.rows.shape[1:]
 

@@ -22,13 +22,12 @@ from legato.data import store
 from legato.data.dataset import Content
 from legato.data.fingerprint import fingerprint
 from legato.data.options import DataOptions
-from legato.data.outlines import OUTLINES, Floats
+from legato.data.outlines import OUTLINES
 from legato.data.splits import TEST, TRAIN
 from legato.data.writer import Writer
 from legato.errors import Mistake
 from legato.progress import progress
-
-Integers = NDArray[np.int64]
+from legato.types import Floats, Integers
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from legato.data import store
-from legato.data.album import Item, with_window, write_pictures
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import encode
 from legato.data.options import DataOptions
 from legato.data.parts import Arrangement, arrange
+from legato.data.picture_writer import Item, with_window, write_pictures
 from legato.data.pictures import SUFFIXES, looks_like_picture
 from legato.data.writer import Writer
 from legato.errors import Mistake
@@ -73,11 +73,11 @@ def _items(path: Path, names: Sequence[str]) -> Iterator[Item]:
 
 def _build(writer: Writer, path: Path, lie: Arrangement, options: DataOptions) -> None:
     names = lie.names
-    album = write_pictures(writer, lambda: _items(path, lie.names), len(names), options, str(path))
+    written = write_pictures(writer, lambda: _items(path, lie.names), len(names), options, str(path))
     own = None if lie.own is None else np.array(lie.own, np.uint8)
-    if album.positions is not None:
-        names = [names[position] for position in album.positions]
-        own = None if own is None else own[album.positions]
+    if written.positions is not None:
+        names = [names[position] for position in written.positions]
+        own = None if own is None else own[written.positions]
     classes = _classes([printable(name) for name in names], lie.level)
     labels, label_names = (None, ()) if classes is None else encode(classes, str(path))
     writer.finish(
@@ -86,9 +86,9 @@ def _build(writer: Writer, path: Path, lie: Arrangement, options: DataOptions) -
         labels=labels,
         label_names=label_names,
         own=own,
-        positions=album.positions,
-        problems=album.problems,
-        notes=album.notes,
+        positions=written.positions,
+        problems=written.problems,
+        notes=written.notes,
     )
 
 

@@ -17,6 +17,7 @@ from legato.data.dataset import Content
 from legato.data.idx import header, is_idx, read_array
 from legato.data.npy import map_npy
 from legato.errors import Mistake
+from legato.types import Shape
 
 LINE, LEAST_TEXT = 1024, 2**26  # bytes of a label file: for each row, and in any case
 Labels = tuple[np.ndarray, tuple[str, ...]]  # (N,) int64, -1 where unknown; index -> name
@@ -113,7 +114,7 @@ def _load(place: Path, content: Content) -> np.ndarray:
     return np.array(array)
 
 
-def _check_count(shape: tuple[int, ...], name: str, content: Content) -> None:
+def _check_count(shape: Shape, name: str, content: Content) -> None:
     rows = len(content.rows)
     if shape[:1] != (rows + len(content.problems),):
         check_length(shape, rows, name)

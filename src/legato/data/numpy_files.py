@@ -25,11 +25,11 @@ from legato.data.rows import RowNumbers
 from legato.data.splits import TRAIN
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
+from legato.types import Shape
 
 IMAGES = ("images", "x", "X", "data", "arr_0")
 LABELS = ("labels", "y", "Y", "label")
 USUAL = ["x_train", "x_test"]  # Keras's, whose fingerprint says nothing of parts
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)

@@ -10,27 +10,26 @@ from collections.abc import Callable
 from math import pi, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from legato.types import Singles
 
 LONG, SHORT = sqrt(1.7 / pi), sqrt(1 / (1.7 * pi))  # half axes of an ellipse of area 1
 HEART = 1 / sqrt(1 + pi / 4)  # the side of a square that has area 1 together with half discs on two of its sides
 LOWERED = HEART * 0.16  # so that a heart turns about its middle
 
 
-def square(u: Floats, v: Floats) -> Floats:
+def square(u: Singles, v: Singles) -> Singles:
     """The unit square: exact."""
     return _box(u, v, 0.5)
 
 
-def _box(u: Floats, v: Floats, half: float) -> Floats:
+def _box(u: Singles, v: Singles, half: float) -> Singles:
     du, dv = np.abs(u) - half, np.abs(v) - half
     outside = np.sqrt(np.maximum(du, 0) ** 2 + np.maximum(dv, 0) ** 2)
     return np.asarray(outside + np.minimum(np.maximum(du, dv), 0))
 
 
-def ellipse(u: Floats, v: Floats) -> Floats:
+def ellipse(u: Singles, v: Singles) -> Singles:
     """In first order, (|p| − 1)/|∇|p||, p the point in half axes: exact at the outline, and only pixels there are mixed."""
     p, q = u / LONG, v / SHORT
     length = np.sqrt(p * p + q * q)
@@ -38,7 +37,7 @@ def ellipse(u: Floats, v: Floats) -> Floats:
     return np.asarray(length * (length - 1) / np.maximum(slope, 1e-6))
 
 
-def heart(u: Floats, v: Floats) -> Floats:
+def heart(u: Singles, v: Singles) -> Singles:
     """A square on its tip and a disc on each upper side: the smallest distance is that of their union."""
     v = v - LOWERED
     a, b = (u + v) / sqrt(2), (v - u) / sqrt(2)  # along the square's sides
@@ -47,4 +46,4 @@ def heart(u: Floats, v: Floats) -> Floats:
     return np.asarray(np.minimum(np.minimum(left, right) - HEART / 2, _box(a, b, HEART / 2)))
 
 
-OUTLINES: tuple[Callable[[Floats, Floats], Floats], ...] = (square, ellipse, heart)
+OUTLINES: tuple[Callable[[Singles, Singles], Singles], ...] = (square, ellipse, heart)

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from legato.data import arrays, store
-from legato.data.album import Item, with_window, write_pictures
 from legato.data.columns import columns_of, is_picture, is_vector, numbers_of
 from legato.data.dataset import Content
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import Labels, encode
 from legato.data.options import DataOptions, RunOptions, named_columns
+from legato.data.picture_writer import Item, with_window, write_pictures
 from legato.data.roles import Roles, refuse_missing, roles
 from legato.data.rows import RowNumbers
 from legato.data.splits import NAMES, TRAIN
@@ -107,14 +107,14 @@ def _items(table: Table, columns: list[str]) -> Iterator[Item]:
 
 
 def _build_pictures(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
-    album = write_pictures(writer, lambda: _items(table, columns), table.rows, options, table.name)
+    written = write_pictures(writer, lambda: _items(table, columns), table.rows, options, table.name)
     writer.finish(
         "bytes",
-        _ids(table, album.positions),
-        own=_own(table, album.positions),
-        positions=album.positions,
-        problems=album.problems,
-        notes=album.notes,
+        _ids(table, written.positions),
+        own=_own(table, written.positions),
+        positions=written.positions,
+        problems=written.problems,
+        notes=written.notes,
     )
 
 

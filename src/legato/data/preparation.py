@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.setting import Kind
+from legato.types import Shape, Singles
 
-Floats = NDArray[np.float32]
 Units = NDArray[np.floating[Any]]  # float32, or float64 where values in their own units need it
 EVALUATION_SEED = 13126114  # published: the one draw of every evaluation picture (arXiv 1312.6114)
 FINE = 16.0  # scales from 0 up to which float32 resolves a decoded value as finely as the network does, to 10⁻⁶ of a scale
@@ -41,13 +41,13 @@ class Preparation:
     range: tuple[float, float] | None = None
     """Of pictures of real numbers: the smallest and largest value of training, shown as black and white."""
 
-    def training(self, rows: NDArray[Any], rng: np.random.Generator) -> Floats:
+    def training(self, rows: NDArray[Any], rng: np.random.Generator) -> Singles:
         """Rows as training sees them: binarised afresh at every call."""
         if not self.binarise:
             return self._scaled(rows)
-        return np.asarray(coins(rng, rows.shape) < rows, np.float32)
+        return np.asarray(uniform_bytes(rng, rows.shape) < rows, np.float32)
 
-    def evaluation(self, rows: NDArray[Any], numbers: NDArray[np.int64]) -> Floats:
+    def evaluation(self, rows: NDArray[Any], numbers: NDArray[np.int64]) -> Singles:
         """Rows as every evaluation sees them: row number n is binarised by one draw, the same whatever it is batched with."""
         if not self.binarise:
             return self._scaled(rows)
@@ -123,7 +123,7 @@ class Preparation:
             stored["kind"], stored["binarise"], tuple(stored["shift"]), tuple(stored["scale"]), seen and (seen[0], seen[1])
         )
 
-    def _scaled(self, rows: NDArray[Any]) -> Floats:
+    def _scaled(self, rows: NDArray[Any]) -> Singles:
         if self.kind == "bytes":
             return np.asarray(np.multiply(rows, np.float32(1 / 255), dtype=np.float32))
         if self.kind == "binary":
@@ -156,8 +156,8 @@ def prepare(kind: Kind, likelihood: str, rows: NDArray[Any], training: NDArray[n
     return Preparation(kind, shift=tuple(map(float, shift)), scale=tuple(map(float, scale)), range=seen)
 
 
-def coins(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Independent draws, uniform on {0, …, 254}: `coins < v` is true with probability v/255 exactly, for any byte v.
+def uniform_bytes(rng: np.random.Generator, shape: Shape) -> NDArray[np.uint8]:
+    """Independent draws, uniform on {0, …, 254}: `uniform_bytes(…) < v` is true with probability v/255 exactly, for any byte v.
 
     Raw 64-bit words give eight bytes each; the one value too many, 255, is drawn again. Four times as fast as
     `Generator.integers(0, 255)`, which pays a bounds check per byte; at batch 128 that was a tenth of a training step.
@@ -193,6 +193,6 @@ def _range(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[float, floa
     return min(low for low, _ in extremes), max(high for _, high in extremes)
 
 
-def _noise(block: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _noise(block: int, shape: Shape) -> NDArray[np.uint8]:
     rng = np.random.Generator(np.random.PCG64([EVALUATION_SEED, block]))
-    return coins(rng, (BLOCK, *shape))
+    return uniform_bytes(rng, (BLOCK, *shape))

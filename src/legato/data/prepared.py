@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from legato.data.as_trained import Form, open_as_trained
 from legato.data.dataset import Dataset
 from legato.data.options import WHOLE, DataOptions, RunOptions
-from legato.data.preparation import Floats, Preparation, Units
+from legato.data.preparation import Preparation, Units
 from legato.data.sources import FACTORS, MNIST
 from legato.data.splits import Split
 from legato.errors import Mistake, quoted, unknown
 from legato.setting import DataSpec
+from legato.types import Floats
 
 IN_MEMORY = "array of "
 

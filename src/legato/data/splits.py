@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 from legato.data.rows import RowNumbers
 from legato.errors import Mistake
 from legato.streams import random_stream
+from legato.types import Rows
 
 NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 PARTS = 100  # of a split, in the source's order, each of which gives its share to a sample
-
-Rows = NDArray[np.int64]
 
 
 class Split:

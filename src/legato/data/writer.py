@@ -24,6 +24,7 @@ from legato.data.dataset import Kind, Problem
 from legato.data.rows import RowNumbers
 from legato.errors import Mistake
 from legato.files import synchronise
+from legato.types import Shape
 
 ROWS, IDS, META = "rows.bin", "ids.txt", "meta.json"
 ARRAYS = ("labels", "own", "positions")
@@ -48,7 +49,7 @@ class Writer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.shape: tuple[int, ...] | None = None
+        self.shape: Shape | None = None
         self._dtype = np.dtype(np.uint8)
         self._crc = 0
         with writing(folder.parent):

@@ -1,6 +1,6 @@
 """Distributions that torch lacks, and the table of closed-form divergences between those it has."""
 
-from legato.distributions.coins import Coins
+from legato.distributions.bernoulli import IndependentBernoulli
 from legato.distributions.continuous_bernoulli import ContinuousBernoulli
 from legato.distributions.divergence import closed_form, kl_per_dimension, register_kl
 from legato.distributions.pixels import BIN, DiscretizedLogistic
@@ -10,9 +10,9 @@ from legato.distributions.solved import SolvedNormal
 
 __all__ = [
     "BIN",
-    "Coins",
     "ContinuousBernoulli",
     "DiscretizedLogistic",
+    "IndependentBernoulli",
     "PointMass",
     "SolvedNormal",
     "closed_form",

@@ -13,6 +13,7 @@ from torch import Size, Tensor
 from torch.distributions import Categorical, Distribution
 
 from legato.distributions.divergence import register_kl
+from legato.types import Shape
 
 
 class Chosen(Distribution):
@@ -60,7 +61,7 @@ class Tokens(Distribution):
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012
     has_rsample = False
 
-    def __init__(self, log_weights: Tensor, values: Any, indices: Any, event: tuple[int, ...]) -> None:
+    def __init__(self, log_weights: Tensor, values: Any, indices: Any, event: Shape) -> None:
         self.log_weights, self.values, self.indices = log_weights, values, indices
         super().__init__(Size(), Size(event), validate_args=False)
 

@@ -85,12 +85,12 @@ def _components(protocol: Protocol, shared: Material) -> Subject:
 
 def _faded(shared: Material, effort: Effort) -> Survey:
     images, (first, second) = shared.test.images, shared.pairs(effort.samples, 1)
-    at_half = middle(shared.eyes, effort, cross_fade(images[first], images[second]), (first, second))
+    at_half = middle(shared.reference, effort, cross_fade(images[first], images[second]), (first, second))
     first, second = shared.pairs(effort.paths)
-    return Survey(effort, at_half | walked(shared.eyes, cross_fade(images[first], images[second]), (first, second)))
+    return Survey(effort, at_half | walked(shared.reference, cross_fade(images[first], images[second]), (first, second)))
 
 
 def _in_place(shared: Material, effort: Effort, images: Callable[[], NDArray[Any]]) -> Survey:
     """The same figures under the name of every set that these images stand in for."""
-    found = compared(shared.eyes, effort, "", np.asarray(images(), np.float32), crowd=True)
+    found = compared(shared.reference, effort, "", np.asarray(images(), np.float32), crowd=True)
     return Survey(effort, {f"{measure.strip()} {rung}": one for measure, one in found.items() for rung in RUNGS})

@@ -19,6 +19,7 @@ from legato.experiment.members import Member
 from legato.nets import is_image
 from legato.run import Run
 from legato.training import Job, TrainingOptions, begin, complete
+from legato.types import Shape
 
 DENSE_LIMIT = 4096  # values; on two cores a budget of minutes is many more steps of a perceptron than of convolutions
 SNAPSHOTS = 12  # σ over training is read from the metrics; the weights on the way are for the maps
@@ -35,12 +36,12 @@ class Protocol:
     device: str = "auto"
     module: str | None = None
 
-    def words(self, shape: tuple[int, ...]) -> dict[str, Any]:
+    def words(self, shape: Shape) -> dict[str, Any]:
         """One architecture: the perceptron of the first VAEs, and convolutions for images that are too large for it."""
         return {"net": "strided"} if prod(shape) > DENSE_LIMIT and is_image(shape) else {"net": "mlp", "width": 512, "depth": 2}
 
 
-def probe(member: Member, protocol: Protocol, shape: tuple[int, ...], out: Path, device: torch.device) -> int:
+def probe(member: Member, protocol: Protocol, shape: Shape, out: Path, device: torch.device) -> int:
     """How many steps of this member fit into the protocol's minutes, on this machine, now. Nothing is written."""
     options = TrainingOptions(minutes=protocol.minutes, seed=member.seed)
     with generators_kept():
@@ -49,9 +50,7 @@ def probe(member: Member, protocol: Protocol, shape: tuple[int, ...], out: Path,
     return job.plan.total
 
 
-def train_member(
-    member: Member, protocol: Protocol, shape: tuple[int, ...], steps: int, out: Path, device: torch.device
-) -> None:
+def train_member(member: Member, protocol: Protocol, shape: Shape, steps: int, out: Path, device: torch.device) -> None:
     """Trains one member to its end, or goes on where it was stopped, or leaves it where it is finished.
 
     Raises `Mistake` where the folder holds a member that was trained for another number of steps.
@@ -70,5 +69,5 @@ def train_member(
     complete(run, options, anew, device, overwrite=half)
 
 
-def _chosen(member: Member, protocol: Protocol, shape: tuple[int, ...]) -> dict[str, Any]:
+def _chosen(member: Member, protocol: Protocol, shape: Shape) -> dict[str, Any]:
     return {**member.options, **protocol.words(shape)}

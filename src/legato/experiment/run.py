@@ -26,6 +26,7 @@ from legato.files import read_json, write_json
 from legato.progress import progress
 from legato.run import Run
 from legato.schema import Within
+from legato.types import Shape
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -83,7 +84,7 @@ def conduct(experiment: Experiment) -> int:
     return steps
 
 
-def _steps(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExecutor) -> int:
+def _steps(experiment: Experiment, shape: Shape, pool: ProcessPoolExecutor) -> int:
     """The steps that protocol.json holds; on the first start the probe's, taken under the load that training will meet."""
     path = experiment.out / "protocol.json"
     if path.is_file():
@@ -94,7 +95,7 @@ def _steps(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExec
     return steps
 
 
-def _probed(experiment: Experiment, shape: tuple[int, ...], pool: ProcessPoolExecutor) -> int:
+def _probed(experiment: Experiment, shape: Shape, pool: ProcessPoolExecutor) -> int:
     first = Task(experiment.members[0], experiment.protocol, shape, 0, experiment.out, experiment.quick)
     found: list[int] = _all_done(pool, [(count_steps, (first,))] * experiment.side_by_side, "probing", "probes")
     return min(found)

@@ -12,6 +12,7 @@ from legato.experiment.family import Protocol, probe, train_member
 from legato.experiment.members import LARGE, Member
 from legato.experiment.survey import survey_member
 from legato.experiment.workers import leave
+from legato.types import Shape
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Task:
 
     member: Member
     protocol: Protocol
-    shape: tuple[int, ...]
+    shape: Shape
     steps: int
     out: Path
     quick: bool

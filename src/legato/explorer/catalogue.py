@@ -1,4 +1,4 @@
-"""The images of a visit: which of them the map shows, in which order, and what each is called and looks like.
+"""The images of a session: which of them the map shows, in which order, and what each is called and looks like.
 
 Covered: a seeded sample of a large source, held-out images among it; finding by id or label; an image as PNG. Not covered:
 codes (codes.py), pictures that a person brings (uploads.py).
@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.dataset import Dataset
-from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.explorer.ground import background, columns
 from legato.explorer.points import ROWS
 from legato.explorer.tiles import thumbnails
 from legato.pictures import to_pillow
+from legato.types import Floats
 
 FOUND = 200  # rows that one search gives
 SEED = 0
@@ -30,7 +30,7 @@ FRAMED, MEASURED = 200, 500  # pictures whose edges tell the background; rows th
 
 
 class Catalogue:
-    """A source as a visit sees it: `shown` (n,), the rows on the map in the visit's one random order, whatever the model.
+    """A source as a session sees it: `shown` (n,), the rows on the map in the session's one random order, whatever the model.
 
     All rows where there are at most `points`; else a sample, at most half of it of the test split, since holes and support are
     judged by images that no model was trained on. `held` (n,) says which these are.
@@ -58,18 +58,18 @@ class Catalogue:
             "background": background(self.prepared.seen(self.shown[:FRAMED])) if len(data.shape) == 3 else None,
         }
 
-    def told(self, asked: list[int]) -> dict[str, list[Any] | None]:
+    def told(self, wanted: list[int]) -> dict[str, list[Any] | None]:
         """Rows with their ids and labels; of a table their values, too, in its own units."""
-        rows = self.rows(asked)
+        rows = self.rows(wanted)
         values = None if len(self.dataset.shape) == 3 else self.prepared.seen(rows).astype(np.float64).tolist()
         return {**self.named(rows), "values": values}
 
-    def rows(self, asked: list[int]) -> NDArray[np.int64]:
+    def rows(self, wanted: list[int]) -> NDArray[np.int64]:
         """These rows. Raises `Mistake` where one does not exist."""
-        for row in asked:
+        for row in wanted:
             if not 0 <= row < len(self.dataset):
                 raise Mistake(f"row {row} does not exist: the source has 0 … {len(self.dataset) - 1}")
-        return np.array(asked, np.int64)
+        return np.array(wanted, np.int64)
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The label of each row, −1 where there is none."""

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import BLOCK, Floats
+from legato.data.preparation import BLOCK
 from legato.errors import Mistake
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
 from legato.measures.collapse import IDLE, divergence
 from legato.measures.whitening import Whitening
+from legato.types import Floats
 
 NUMBERS = 200_000  # values encoded in one slice: some milliseconds, whatever the size of an image
 SPAN = 3.0  # of the aggregate's deviations: how far a slider reaches to either side

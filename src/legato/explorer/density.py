@@ -18,8 +18,8 @@ from legato.explorer.planes import Plane
 from legato.explorer.worker import Slices
 from legato.measures.aggregate import log_aggregate, sample_posteriors
 from legato.measures.holes import kde_bandwidth
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 REFERENCE, HELD = 5_000, 1_000  # posteriors that are summed over, and held-out codes that thresholds are quantiles of
 FITTED = 200  # codes that the kernel's width is fitted to: a cursor waits for it
 ROWS = 256  # places in one slice

@@ -11,7 +11,7 @@ import logging
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from legato.errors import Mistake
-from legato.explorer.frames import Answered, Asked, Malformed, Picture
+from legato.explorer.frames import Answered, CursorRequest, Malformed, Picture
 from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, Worker
 
@@ -24,7 +24,7 @@ class Drag:
 
     def __init__(self, socket: WebSocket, session: Session, worker: Worker) -> None:
         self.socket, self.session, self.worker = socket, session, worker
-        self._waiting: dict[Kind, Asked] = {}
+        self._waiting: dict[Kind, CursorRequest] = {}
         self._busy: dict[Kind, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -32,7 +32,7 @@ class Drag:
         await self.socket.accept()
         try:
             while (frame := await self._frame()) is not None:
-                self._take(Asked.read(frame))
+                self._take(CursorRequest.read(frame))
         except Malformed as error:
             await self._close(GARBAGE, str(error))
         finally:
@@ -49,29 +49,29 @@ class Drag:
             raise Malformed("a frame is binary, this is text")
         return bytes(frame)
 
-    def _take(self, asked: Asked) -> None:
-        if not 0 <= asked.model < len(self.session.members):
-            raise Malformed(f"there is no model {asked.model}")
-        kind = (asked.op, asked.model)
-        self._waiting[kind] = asked
+    def _take(self, request: CursorRequest) -> None:
+        if not 0 <= request.model < len(self.session.members):
+            raise Malformed(f"there is no model {request.model}")
+        kind = (request.op, request.model)
+        self._waiting[kind] = request
         if kind not in self._busy or self._busy[kind].done():
             self._busy[kind] = asyncio.create_task(self._answer(kind))
 
     async def _answer(self, kind: Kind) -> None:
         """Answers the newest question of a kind, until none waits."""
         try:
-            while (asked := self._waiting.pop(kind, None)) is not None:
-                picture = await self._picture(asked)
-                await self.socket.send_bytes(Answered(asked.seq, asked.op, asked.model, picture).pack())
+            while (request := self._waiting.pop(kind, None)) is not None:
+                picture = await self._picture(request)
+                await self.socket.send_bytes(Answered(request.seq, request.op, request.model, picture).pack())
         except (WebSocketDisconnect, RuntimeError, OSError):
             return  # the page went away between its question and our answer
         except Exception:
             logging.getLogger(__name__).exception("a question of the socket failed")
             await self._close(BROKEN, "an error of Legato's own: the terminal tells it")
 
-    async def _picture(self, asked: Asked) -> Picture:
+    async def _picture(self, request: CursorRequest) -> Picture:
         try:
-            return await asyncio.wrap_future(self.worker.submit(CURSOR, lambda: self.session.cursor(asked)))
+            return await asyncio.wrap_future(self.worker.submit(CURSOR, lambda: self.session.cursor(request)))
         except Mistake as mistake:
             return Picture.error(str(mistake))
 

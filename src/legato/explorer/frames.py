@@ -1,6 +1,6 @@
 """The bytes of the socket, both directions (docs/explorer.md). All numbers are little-endian.
 
-Covered: packing and reading of what is asked and what is answered. Not covered: what an answer is made of (tiles.py), and
+Covered: packing and reading of what is request and what is answered. Not covered: what an answer is made of (tiles.py), and
 which step or model exists (session.py): a frame is judged by its form alone.
 """
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legato.data.preparation import Floats
+from legato.types import Floats
 
-ASKED = struct.Struct("<IBBH")  # seq, op, model, step
+REQUEST = struct.Struct("<IBBH")  # seq, op, model, step
 ANSWERED = struct.Struct("<IBBBBHH")  # seq, op, model, fmt, c, w, h
 DECODE = 1  # the op that decodes z
 RGBA, VALUES, ERROR = 0, 2, 255  # what a payload is: bytes (h, w, 4), f32 (w), UTF-8
@@ -24,7 +24,7 @@ class Malformed(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class CursorRequest:
     """What a page asks: op of z (d,) by a model; step 0 is the finished model, n its n-th snapshot."""
 
     seq: int
@@ -35,17 +35,17 @@ class Asked:
 
     def pack(self) -> bytes:
         """8 + 4d bytes."""
-        return ASKED.pack(self.seq, self.op, self.model, self.step) + np.asarray(self.z, "<f4").tobytes()
+        return REQUEST.pack(self.seq, self.op, self.model, self.step) + np.asarray(self.z, "<f4").tobytes()
 
     @staticmethod
-    def read(frame: bytes) -> Asked:
+    def read(frame: bytes) -> CursorRequest:
         """The inverse of `pack`. Raises `Malformed`; a z that is not finite is a frame all the same."""
-        if len(frame) < ASKED.size + 4 or len(frame) % 4:
-            raise Malformed(f"a frame has {ASKED.size} bytes and 4 for each latent, got {len(frame)} bytes")
-        seq, op, model, step = ASKED.unpack_from(frame)
+        if len(frame) < REQUEST.size + 4 or len(frame) % 4:
+            raise Malformed(f"a frame has {REQUEST.size} bytes and 4 for each latent, got {len(frame)} bytes")
+        seq, op, model, step = REQUEST.unpack_from(frame)
         if op != DECODE:
             raise Malformed(f"no operation has the number {op}: 1 decodes")
-        return Asked(seq, op, model, step, np.frombuffer(frame, "<f4", offset=ASKED.size).astype(np.float32))
+        return CursorRequest(seq, op, model, step, np.frombuffer(frame, "<f4", offset=REQUEST.size).astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.data.units import named, unit_of
 from legato.explorer.tiles import rgba
+from legato.types import Floats
 
 NEAR = 24  # of 255: how far from the background a pixel counts as it
 SHARE = 0.5  # of the pixels at the edges that are it

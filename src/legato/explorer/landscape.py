@@ -21,8 +21,8 @@ from legato.explorer.planes import Plane
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
 from legato.measures.cycle import cycle_errors
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 Kind = Literal["density", "holes", "support", "speed"]
 KINDS: tuple[Kind, ...] = ("density", "holes", "support", "speed")
 DECODED = 16  # examples decoded in one slice: a cursor waits for no more

@@ -43,7 +43,7 @@ def obstacle(n: int) -> str | None:
 
 
 class Layouts:
-    """The layouts of a visit. One event loop's."""
+    """The layouts of a session. One event loop's."""
 
     def __init__(self) -> None:
         self._kept: Recent[Places] = Recent(lambda places: places.nbytes, KEPT)

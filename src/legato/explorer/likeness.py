@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from legato.data.preparation import Floats
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.landscape import DECODED, Landscape, decode
 from legato.explorer.worker import Slices
+from legato.types import Doubles, Floats
 
-Doubles = NDArray[np.float64]
 Values = Mapping[str, Doubles]
 JUDGED, COMPARED = 300, 2_000  # held-out pictures that tell what is usual; others among which the nearest is looked for
 SIDE = 32  # pixels of the longer side at which pictures are compared with each other
@@ -64,7 +63,7 @@ class Finding:
 
 
 class Held:
-    """A visit's held-out pictures, by which others are judged: some of the test split, or of all where it holds too few."""
+    """A session's held-out pictures, by which others are judged: some of the test split, or of all where it holds too few."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         held = np.flatnonzero(catalogue.held)

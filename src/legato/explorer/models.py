@@ -24,7 +24,7 @@ Loader = Callable[..., LatentSpace]  # `load` with device, threads and module al
 
 
 class Member:
-    """A run that takes part in a visit. Raises `Mistake` where it is none."""
+    """A run that takes part in a session. Raises `Mistake` where it is none."""
 
     def __init__(self, path: Path, load: Loader, module: str | None = None) -> None:
         self.run = Run.existing(path)

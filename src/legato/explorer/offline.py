@@ -1,4 +1,4 @@
-"""A visit in a file: what the explorer's map needs of one or two models of two latents, without a server.
+"""A session in a file: what the explorer's map needs of one or two models of two latents, without a server.
 
 The plane of codes is decoded on a lattice of places; between them the page cross-fades the four nearest tiles. Beside them lie
 the points, four fields, and thumbnails of the first images of the map, which are the person's own. Covered: pictures and two
@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.fields import Field, Grid
@@ -26,9 +25,10 @@ from legato.explorer.planes import Plane
 from legato.explorer.points import Points
 from legato.explorer.qualities import offered
 from legato.explorer.session import Session
-from legato.explorer.sheet import Bytes, sheet
+from legato.explorer.sheet import sheet
 from legato.explorer.tiles import rgba
 from legato.explorer.worker import finished
+from legato.types import Bytes, Floats
 
 # Bytes of all pictures, unless told: with base64's third, points, fields and script a file grows by 1.3 MB.
 BUDGET = 780_000
@@ -44,7 +44,7 @@ Extent = tuple[float, float, float, float]
 
 
 class Offline:
-    """The visit to one or two RUNs as JSON, titled by their folders unless told otherwise.
+    """The session to one or two RUNs as JSON, titled by their folders unless told otherwise.
 
     After `to_json` of each model: `sides`, how many tiles stand along a side; `errors`, the largest of a pixel, of 255;
     `taken`, the bytes of all pictures. What was computed is kept, so that another `budget` costs their packing alone.
@@ -73,11 +73,11 @@ class Offline:
         """What ui/src/backends/embedded.ts reads."""
         self.errors, self.sides, self.taken = [], [], 0
         models = [self._model(model) for model in range(len(self.session.members))]
-        return {"visit": self._visit(), "models": models, "thumbnails": self._thumbnails()}
+        return {"session": self._description(), "models": models, "thumbnails": self._thumbnails()}
 
-    def _visit(self) -> dict[str, Any]:
-        """The visit, less what only a server can answer."""
-        found = finished(self.session.visit())
+    def _description(self) -> dict[str, Any]:
+        """The session, less what only a server can answer."""
+        found = finished(self.session.description())
         shown = min(SHOWN, len(self.session.catalogue.shown))
         del found["limits"]["no_umap"]
         found["data"] |= {"shown": shown, "sampled": shown < found["data"]["rows"]}

@@ -1,4 +1,4 @@
-"""From runs to an open page: the visit is prepared, a port is taken, and the address printed once it answers.
+"""From runs to an open page: the session is prepared, a port is taken, and the address printed once it answers.
 
 Covered: one server for one person, until it is interrupted. Not covered: many users, encryption, another machine's browser.
 """
@@ -20,7 +20,7 @@ import uvicorn
 
 from legato.errors import Mistake
 from legato.explorer.catalogue import Catalogue
-from legato.explorer.frames import ASKED
+from legato.explorer.frames import REQUEST
 from legato.explorer.guard import LOOPBACK, Guard
 from legato.explorer.layout import Layouts
 from legato.explorer.models import Loader, Member
@@ -36,7 +36,7 @@ SLACK = 4096  # bytes: a frame that is too long by a little is told why before t
 
 
 def prepare(runs: Sequence[Path], source: Any, points: int, load: Loader, module: str | None) -> Session:
-    """The visit to one or two runs of the same data. Raises `Mistake` for anything else."""
+    """The session to one or two runs of the same data. Raises `Mistake` for anything else."""
     if not 1 <= len(runs) <= MOST:
         raise Mistake(f"the explorer shows one run or two side by side, got {len(runs)}: legato explore RUN [RUN]")
     members = [Member(run, load, module) for run in runs]
@@ -87,7 +87,7 @@ class Server(uvicorn.Server):
 
 
 class Opening:
-    """A server for a visit on a socket that listens; `url` is where it will answer."""
+    """A server for a session on a socket that listens; `url` is where it will answer."""
 
     def __init__(self, session: Session, listener: socket.socket, host: str = LOOPBACK[0]) -> None:
         self.worker, self._listener = Worker(), listener
@@ -131,7 +131,7 @@ def _configuration(app: Any, latents: int) -> uvicorn.Config:
         http="h11",
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # images are sent within one machine: packing them would take longer than sending
-        ws_max_size=ASKED.size + 4 * latents + SLACK,
+        ws_max_size=REQUEST.size + 4 * latents + SLACK,
         ws_max_queue=4,
         log_level="warning",
         access_log=False,

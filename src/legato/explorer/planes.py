@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from legato.codes import missing, name_of
 from legato.errors import Mistake
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 UMAP: Literal["umap"] = "umap"
 TOLERANCE = 1e-3  # of orthonormality: a page sends eight digits
 MOST = 8  # directions at a place

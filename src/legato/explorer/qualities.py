@@ -14,13 +14,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import BLOCK, Floats
+from legato.data.preparation import BLOCK
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.codes import Codes
 from legato.explorer.landscape import DECODED, raw
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
 from legato.measures.collapse import divergence
+from legato.types import Floats
 
 Group = Literal["data", "model", "latents"]
 SPLITS = ("train", "validation", "test")

@@ -1,4 +1,4 @@
-"""The visit over HTTP: addresses, bodies, answers (docs/explorer.md). What computes is a job of the one worker.
+"""The session over HTTP: addresses, bodies, answers (docs/explorer.md). What computes is a job of the one worker.
 
 Covered: routes, mistakes as one line with status 400, questions whose page went away. Not covered: who may ask (guard.py), the
 socket (drag.py), listening (opening.py).
@@ -20,7 +20,6 @@ from starlette.websockets import WebSocket
 from legato.errors import Mistake
 from legato.explorer import assets, progression, tiles
 from legato.explorer.animation import animated
-from legato.explorer.asked import Question
 from legato.explorer.body import read
 from legato.explorer.catalogue import png
 from legato.explorer.drag import Drag
@@ -28,6 +27,7 @@ from legato.explorer.fields import Grid
 from legato.explorer.landscape import KINDS
 from legato.explorer.layout import Layouts
 from legato.explorer.points import Points
+from legato.explorer.request_body import RequestBody
 from legato.explorer.selection import written
 from legato.explorer.session import DECODE, UPLOAD, Session
 from legato.explorer.uploads import as_row
@@ -55,18 +55,18 @@ class Routes:
 
     def app(self) -> Starlette:
         """The application; addresses that are none answer 404."""
-        asked = {
+        posted = {
             "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
             "selection.csv": self.selection, "quality": self.quality, "thumbnails": self.thumbnails,
-            "examples": self.examples, "ways": self.ways, "prior": self.prior,
-            "rows": self.rows,
+            "examples": self.examples, "ways": self.ways, "prior": self.prior, "rows": self.rows,
         }  # fmt: skip
         given = {
-            "": self.index, "assets/{name:path}": self.asset, "visit.json": self.visit, "curves/{model:int}": self.curves,
-            "image/{row:int}.png": self.image, "row/{row:int}": self.row, "find": self.find, "tour.json": self.tour,
+            "": self.index, "assets/{name:path}": self.asset, "session.json": self.description,
+            "curves/{model:int}": self.curves, "image/{row:int}.png": self.image, "row/{row:int}": self.row, "find": self.find,
+            "tour.json": self.tour,
         }  # fmt: skip
-        routes = [Route(f"/{path}", answer, methods=["POST"]) for path, answer in asked.items()]
+        routes = [Route(f"/{path}", answer, methods=["POST"]) for path, answer in posted.items()]
         routes += [Route(f"/{path}", answer, methods=["GET"]) for path, answer in given.items()]
         failures: Any = {Mistake: _mistaken, HTTPException: _refused}
         app = Starlette(routes=[*routes, WebSocketRoute("/socket", self.socket)], exception_handlers=failures)
@@ -90,31 +90,31 @@ class Routes:
             raise HTTPException(404, "no experiment was recorded")
         return assets.answer(self.files[assets.TOUR], assets.TOUR)
 
-    async def visit(self, request: Request) -> Response:
+    async def description(self, request: Request) -> Response:
         """What the page is told first."""
-        return JSONResponse(await self._job(request, NEAR, self.session.visit()))
+        return JSONResponse(await self._job(request, NEAR, self.session.description()))
 
     async def plane(self, request: Request) -> Response:
         """A plane of two latents, of principal components, of what matters most at a place; or one to be laid out by UMAP."""
-        asked = await _question(request)
-        model, step, session = *_place(asked), self.session
-        kind = asked.word("kind", PLANES)
+        body = await _body(request)
+        model, step, session = *_place(body), self.session
+        kind = body.word("kind", PLANES)
         if kind == "axes":
-            job = session.axes(model, step, asked.whole("i", 0, LATENTS), asked.whole("j", 0, LATENTS))
+            job = session.axes(model, step, body.whole("i", 0, LATENTS), body.whole("j", 0, LATENTS))
         elif kind == "local":
-            job = session.local(model, step, asked.numbers("at"))
+            job = session.local(model, step, body.numbers("at"))
         else:
             job = session.principal(model, step) if kind == "pca" else session.umap(model, step)
         return JSONResponse((await self._job(request, MAP, job)).to_json())
 
     async def points(self, request: Request) -> Response:
         """Every point of the map."""
-        asked = await _question(request)
-        plane = asked.plane()
+        body = await _body(request)
+        plane = body.plane()
         if plane.layout is None:
-            points = await self._job(request, MAP, self.session.points(*_place(asked), plane))
+            points = await self._job(request, MAP, self.session.points(*_place(body), plane))
         else:
-            points = await self._laid_out(request, *_place(asked))
+            points = await self._laid_out(request, *_place(body))
         return _bytes(await asyncio.to_thread(points.pack))
 
     async def _laid_out(self, request: Request, model: int, step: int | None) -> Points:
@@ -124,27 +124,27 @@ class Routes:
 
     async def decode(self, request: Request) -> Response:
         """Many codes' images."""
-        asked = await _question(request)
-        decoded = await self._job(request, TILES, self.session.decode(*_place(asked), asked.codes("z", DECODE)))
+        body = await _body(request)
+        decoded = await self._job(request, TILES, self.session.decode(*_place(body), body.codes("z", DECODE)))
         return _bytes(await asyncio.to_thread(tiles.packed, decoded))
 
     async def field(self, request: Request) -> Response:
         """A number at every place of a plane."""
-        asked = await _question(request)
-        grid = Grid(asked.extent(), asked.whole("size", 1))
-        job = self.session.field(*_place(asked), asked.word("kind", KINDS), asked.plane(), grid)
+        body = await _body(request)
+        grid = Grid(body.extent(), body.whole("size", 1))
+        job = self.session.field(*_place(body), body.word("kind", KINDS), body.plane(), grid)
         return _bytes((await self._job(request, FIELD, job)).pack())
 
     async def locate(self, request: Request) -> Response:
         """What lies near a place."""
-        asked = await _question(request)
-        job = self.session.locate(*_place(asked), asked.numbers("z"), asked.whole("k", 1, MOST_NEAR))
+        body = await _body(request)
+        job = self.session.locate(*_place(body), body.numbers("z"), body.whole("k", 1, MOST_NEAR))
         return JSONResponse(await self._job(request, NEAR, job))
 
     async def dimensions(self, request: Request) -> Response:
         """What each latent dimension carries."""
-        asked = await _question(request)
-        return JSONResponse({"dimensions": await self._job(request, MAP, self.session.dimensions(*_place(asked)))})
+        body = await _body(request)
+        return JSONResponse({"dimensions": await self._job(request, MAP, self.session.dimensions(*_place(body)))})
 
     async def encode(self, request: Request) -> Response:
         """The codes of a picture that a person brings, and the picture as the models see it."""
@@ -157,54 +157,54 @@ class Routes:
 
     async def code(self, request: Request) -> Response:
         """An image's code under every model."""
-        asked = await _question(request)
-        return JSONResponse(await self._job(request, NEAR, self.session.code(asked.whole("row"), asked.steps())))
+        body = await _body(request)
+        return JSONResponse(await self._job(request, NEAR, self.session.code(body.whole("row"), body.steps())))
 
     async def mean(self, request: Request) -> Response:
         """The mean code of chosen images."""
-        asked = await _question(request)
-        job = self.session.mean(*_place(asked), asked.wholes("rows", MOST_ROWS))
+        body = await _body(request)
+        job = self.session.mean(*_place(body), body.wholes("rows", MOST_ROWS))
         return JSONResponse({"mu": (await self._job(request, TILES, job)).tolist()})
 
     async def prior(self, request: Request) -> Response:
         """Codes from a model's own prior."""
-        asked = await _question(request)
-        seed, n, temperature = asked.whole("seed"), asked.whole("n", 1, DECODE), float(asked.numbers("temperature", 1)[0])
-        codes = await self._job(request, TILES, self.session.prior(*_place(asked), seed, n, temperature))
+        body = await _body(request)
+        seed, n, temperature = body.whole("seed"), body.whole("n", 1, DECODE), float(body.numbers("temperature", 1)[0])
+        codes = await self._job(request, TILES, self.session.prior(*_place(body), seed, n, temperature))
         return JSONResponse({"codes": codes.tolist()})
 
     async def quality(self, request: Request) -> Response:
         """What every shown image is coloured by."""
-        asked = await _question(request)
-        values = await self._job(request, FIELD, self.session.quality(*_place(asked), asked.text("key")))
+        body = await _body(request)
+        values = await self._job(request, FIELD, self.session.quality(*_place(body), body.text("key")))
         return _bytes(values.astype("<f4").tobytes())
 
     async def selection(self, request: Request) -> Response:
         """Chosen images as a table."""
-        asked = Question.read(await read(request, ROWS_JSON))
-        job = self.session.selection(*_place(asked), asked.wholes("rows", MOST_CHOSEN))
+        body = RequestBody.read(await read(request, ROWS_JSON))
+        job = self.session.selection(*_place(body), body.wholes("rows", MOST_CHOSEN))
         rows, mu = await self._job(request, TILES, job)
         table = await asyncio.to_thread(written, self.session.catalogue, rows, mu)
         return Response(table, media_type="text/csv; charset=utf-8")
 
     async def examples(self, request: Request) -> Response:
         """Images that the models give back well."""
-        asked = await _question(request)
-        return JSONResponse(await self._job(request, TILES, self.session.examples(asked.steps())))
+        body = await _body(request)
+        return JSONResponse(await self._job(request, TILES, self.session.examples(body.steps())))
 
     async def ways(self, request: Request) -> Response:
         """Straight ways between the codes of pairs of images."""
-        asked = await _question(request)
-        job = self.session.ways(*_place(asked), asked.pairs("rows", MOST_WAYS), asked.whole("cells", 1, MOST_WAYS))
+        body = await _body(request)
+        job = self.session.ways(*_place(body), body.pairs("rows", MOST_WAYS), body.whole("cells", 1, MOST_WAYS))
         return JSONResponse(await self._job(request, FIELD, job))
 
     async def path(self, request: Request) -> Response:
         """A path through latent space as an animation."""
-        asked = await _question(request)
-        stops, frames = asked.codes("stops", MOST_STOPS), asked.whole("frames", 2, MOST_FRAMES)
+        body = await _body(request)
+        stops, frames = body.codes("stops", MOST_STOPS), body.whole("frames", 2, MOST_FRAMES)
         if len(stops) * frames > MOST_FRAMES:
             raise Mistake(f"{len(stops)} stops of {frames} frames are more than {MOST_FRAMES} frames: ask for fewer")
-        job = self.session.path(*_place(asked), stops, asked.flag("spherical"), frames)
+        job = self.session.path(*_place(body), stops, body.flag("spherical"), frames)
         return Response(await asyncio.to_thread(animated, await self._job(request, TILES, job)), media_type="image/gif")
 
     async def curves(self, request: Request) -> Response:
@@ -222,7 +222,7 @@ class Routes:
 
     async def thumbnails(self, request: Request) -> Response:
         """Small pictures of many images."""
-        rows = (await _question(request)).wholes("rows", DECODE)
+        rows = (await _body(request)).wholes("rows", DECODE)
         return _bytes(await asyncio.to_thread(self.session.catalogue.thumbnails, rows))
 
     async def row(self, request: Request) -> Response:
@@ -232,8 +232,8 @@ class Routes:
 
     async def rows(self, request: Request) -> Response:
         """What rows of the source are called; of a table their values, too."""
-        asked = (await _question(request)).wholes("rows", MOST_NEAR)
-        return JSONResponse(await asyncio.to_thread(self.session.catalogue.told, asked))
+        body = (await _body(request)).wholes("rows", MOST_NEAR)
+        return JSONResponse(await asyncio.to_thread(self.session.catalogue.told, body))
 
     async def find(self, request: Request) -> Response:
         """Images by id or label."""
@@ -261,12 +261,12 @@ class Routes:
         return found.result()
 
 
-async def _question(request: Request) -> Question:
-    return Question.read(await read(request, JSON))
+async def _body(request: Request) -> RequestBody:
+    return RequestBody.read(await read(request, JSON))
 
 
-def _place(asked: Question) -> tuple[int, int | None]:
-    return asked.whole("model", 0, 255), asked.step()
+def _place(body: RequestBody) -> tuple[int, int | None]:
+    return body.whole("model", 0, 255), body.step()
 
 
 def _bytes(content: bytes) -> Response:

@@ -1,4 +1,4 @@
-"""The visit: everything that a page can ask of one or two models, without HTTP (docs/explorer.md).
+"""The session: everything that a page can ask of one or two models, without HTTP (docs/explorer.md).
 
 Covered: what is asked of models, each answer a job of slices for the one thread that computes (worker.py). Not covered: the
 source's images (catalogue.py), a run's curves (progression.py), bytes and addresses (server.py).
@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato import __version__
-from legato.data.preparation import Floats
 from legato.errors import Mistake
 from legato.explorer import showcase, tiles
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.codes import Codes, Encoding, encoded
 from legato.explorer.density import Aggregate
 from legato.explorer.fields import Field, Grid
-from legato.explorer.frames import Asked, Picture
+from legato.explorer.frames import CursorRequest, Picture
 from legato.explorer.landscape import DECODED, Kind, Landscape, decode, gram
 from legato.explorer.layout import obstacle
 from legato.explorer.likeness import Held, Judge
@@ -35,6 +34,7 @@ from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
 from legato.lazy import lazy
 from legato.streams import random_stream
+from legato.types import Floats
 
 UPLOAD = 16 << 20  # bytes of a picture that a person brings
 DECODE = 256  # codes of one question
@@ -45,7 +45,7 @@ Step = int | None
 
 
 class Session:
-    """A visit to one or two runs of the same data. Each method that computes is a job; all jobs are one thread's."""
+    """A session to one or two runs of the same data. Each method that computes is a job; all jobs are one thread's."""
 
     def __init__(self, members: Sequence[Member], catalogue: Catalogue) -> None:
         self.members, self.catalogue = list(members), catalogue
@@ -57,10 +57,10 @@ class Session:
     def member(self, model: int) -> Member:
         """A run by its number. Raises `Mistake` where there is none."""
         if not 0 <= model < len(self.members):
-            raise Mistake(f"there is no model {model}: the visit has 0 … {len(self.members) - 1}")
+            raise Mistake(f"there is no model {model}: the session has 0 … {len(self.members) - 1}")
         return self.members[model]
 
-    def visit(self) -> Slices[dict[str, Any]]:
+    def description(self) -> Slices[dict[str, Any]]:
         """What the page is told first; nothing but some hundred images is encoded for it."""
         models = []
         for model, (member, title) in enumerate(zip(self.members, titles(self.members), strict=True)):
@@ -70,11 +70,11 @@ class Session:
         data = self.catalogue.to_json()
         return {"version": 1, "legato": __version__, "data": data, "models": models, "limits": limits}
 
-    def cursor(self, asked: Asked) -> Slices[Picture]:
+    def cursor(self, request: CursorRequest) -> Slices[Picture]:
         """What one z decodes to; an error where z or the decoder's answer is not finite."""
-        member = self.member(asked.model)
-        space = member.at(member.numbered(asked.step))
-        return tiles.drawn(decode(space, _code(asked.z[None], space)))
+        member = self.member(request.model)
+        space = member.at(member.numbered(request.step))
+        return tiles.drawn(decode(space, _code(request.z[None], space)))
         yield
 
     def decode(self, model: int, step: Step, z: NDArray[Any]) -> Slices[Floats]:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Bytes = NDArray[np.uint8]
+from legato.types import Bytes
 
 LEVELS = (1, 3, 5)  # of 255: every n-th level is kept, which is at most n/2 away, and packs better the fewer there are
 QUALITIES = (90, 75, 60, 40)

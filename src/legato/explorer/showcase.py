@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats
 from legato.explorer.codes import Codes
 from legato.explorer.landscape import DECODED, Landscape, decode
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
+from legato.types import Doubles, Floats
 
-Doubles = NDArray[np.float64]
 CANDIDATES = 256  # images of the map's random order that are looked at
 OTHERS = 2_000  # real images that what is given back is compared with
 COMPARED = 8_000_000  # values of them at most: a cursor waits

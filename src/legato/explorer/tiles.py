@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from legato.data.preparation import Floats
 from legato.explorer.frames import RGBA, VALUES, Picture
 from legato.pictures import to_pillow
+from legato.types import Floats
 
 HEADER = struct.Struct("<IHHBBH")  # n, w, h, c, fmt, 0
 NOT_FINITE = "the decoder gives no finite number here"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from legato.data.preparation import Floats
 from legato.errors import Mistake
 from legato.exported.needs import need
 from legato.exported.parts import Part
 from legato.latent_space import LatentSpace
+from legato.types import Floats
 
 EXACT = 1e-5
 HALF = 1 / 255  # one grey level of 8 bits

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from legato import __version__
-from legato.data.preparation import Floats, Preparation
+from legato.data.preparation import Preparation
 from legato.exported.check import EXACT, HALF, Agreement, checked, rows_to_ask
 from legato.exported.graph import EXAMPLE, OPSET, graph_of, halved
 from legato.exported.parts import Part, parts
 from legato.files import whole_file, write_json
 from legato.latent_space import LatentSpace
+from legato.types import Floats
 
 
 @dataclass(frozen=True)

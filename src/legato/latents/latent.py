@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from legato.families import Shape
 from legato.priors import Precision
 from legato.shown import Line
 from legato.trace import Given, Rung, Summary
+from legato.types import Shape
 
 
 class Latent(nn.Module):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +20,7 @@ from torch import Tensor
 from legato.errors import Mistake
 from legato.measures.left_out import Groups, in_groups
 from legato.streams import random_stream
-
-Doubles = NDArray[np.float64]
-Floats = NDArray[np.floating[Any]]
+from legato.types import Doubles, Floats
 
 ROWS, COLUMNS = 128, 512  # of one block: 512 KB of doubles, which stay in a core's second-level cache between operations
 LEAST = -60.0  # nats below the largest term: N times e⁻⁶⁰ is nothing

@@ -17,7 +17,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.errors import Mistake
@@ -25,8 +24,7 @@ from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.hamiltonian import Tempered, adapted, move, noise
 from legato.measures.posterior import Density, gaussian_posterior, log_joint, prior_of, still
 from legato.model import LatentVariableModel
-
-Doubles = NDArray[np.float64]
+from legato.types import Doubles
 
 
 @dataclass(frozen=True)

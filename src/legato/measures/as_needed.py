@@ -27,9 +27,7 @@ from legato.measures.posterior import gaussian_posterior, is_gaussian, log_joint
 from legato.measures.tails import pareto_k, settled
 from legato.model import CHUNK, LatentVariableModel
 from legato.streams import random_stream
-
-Integers = NDArray[np.int64]
-
+from legato.types import Integers
 
 ANNEALING = Effort(chains=8, temperatures=50, leapfrogs=3)
 

@@ -26,8 +26,8 @@ from legato.measures.forward_mode import jvp
 from legato.measures.information import Information, information_of
 from legato.measures.posterior import gaussian_posterior, still
 from legato.model import LatentVariableModel
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 ACTIVE = 0.01  # Var(μ_j) above which a dimension carries something. Burda et al. 2016
 BLOCK = 512  # codes at a time
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
+from legato.types import Doubles, Rows
 
-Doubles = NDArray[np.float64]
-Rows = NDArray[np.int64]
 Ends = tuple[Rows, Rows]  # rows of the images that each pair joins, (m,) each
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 QUIET = 0.01  # nats: what one image is told by a dimension that tells it nothing
 IDLE = 0.01  # of Var μ_j, as of active units: less does not move with the image
 PAID = 0.1  # nats of mean KL: more is paid for something

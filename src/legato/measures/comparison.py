@@ -13,9 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from legato.arguments import Seed, checked
 from legato.data.options import DataOptions
 from legato.data.prepared import used_columns
@@ -28,8 +25,7 @@ from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
 from legato.measures.scorecard import AUTO, NO_POSTERIOR, Draws, batches, describe, how_bounded, rows_of
 from legato.measures.tails import untrusted_share
-
-Doubles = NDArray[np.float64]
+from legato.types import Doubles
 
 FIGURES = ("elbo", "distortion", "rate", "nll")
 SEEDS = (

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
-from legato.measures.features import Floats
 from legato.measures.neighbours import blocks
+from legato.types import Floats
 
 ENTRIES = 20_000_000  # distances at a time, 80 MB: with hundreds of pixels the product is the work, and likes many rows
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from legato.measures.distances import apart, euclidean, relative
 from legato.measures.estimate import Estimate, absent, bootstrap, mean_over
 from legato.measures.whitening import Whitening
-
-Doubles = NDArray[np.float64]
+from legato.types import Doubles
 
 
 def cycle_errors(codes: NDArray[Any], again: NDArray[Any], whitening: Whitening) -> Doubles:

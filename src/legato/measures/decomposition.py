@@ -24,11 +24,12 @@ import torch
 from torch.distributions import Distribution, Normal
 
 from legato.errors import Mistake
-from legato.measures.aggregate import Doubles, Draws, Floats, draw
+from legato.measures.aggregate import Draws, draw
 from legato.measures.clusters import loss_interval, mean_over_images
 from legato.measures.estimate import Estimate
-from legato.measures.left_out import Kept, left_out_variance
+from legato.measures.left_out import left_out_variance
 from legato.measures.marginals import log_aggregate_marginals
+from legato.types import Bools, Doubles, Floats
 
 EXACT = "exact sums over all posteriors"
 
@@ -96,7 +97,7 @@ def mutual_information(draws: Draws) -> Estimate:
     if images < 2:
         return Estimate(value, None, None, images, "nats", f"{method}; one image has no interval")
 
-    def without(kept: Kept) -> Doubles:
+    def without(kept: Bools) -> Doubles:
         """Log N less the loss, for it is the figure of N images that is wanted."""
         others = np.logaddexp.reduce(draws.log_sums[:, kept], 1)
         return np.asarray(log_n + draws.log_own - np.maximum(others, draws.log_own))

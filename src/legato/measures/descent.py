@@ -12,14 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.gradients import Pair, leave_one_out, pathwise, score_function
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 CURVATURE, PLACE = 4.0, 2.0  # a, and every coordinate of t
 RATES = tuple(0.5 ** np.arange(1, 11))  # step sizes that are tried: ½ to 2⁻¹⁰
 TRIALS = 32  # of each step size: one that brings only most of them there is not chosen

@@ -1,4 +1,4 @@
-"""A small frozen classifier of MNIST digits: the eyes with which generated digits are looked at.
+"""A small frozen classifier of MNIST digits: reference features of generated digits.
 
 Covered: 64 features per picture (the last hidden layer) and the probabilities of the ten classes, from weights that are shipped
 beside this file with their BLAKE2b hash and their accuracy on the test digits; a file that does not match its hash is refused.
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from legato.errors import Mistake
 from legato.files import read_json
-from legato.measures.features import Features, Floats, grey
+from legato.measures.features import Features, grey
+from legato.types import Floats
 
 SHAPE = (1, 28, 28)
 WIDTH = 64  # features

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.streams import random_stream
+from legato.types import Doubles, Floats
 
-Doubles = NDArray[np.float64]
-Floats = NDArray[np.floating[Any]]
 PARTNERS = 4  # unrelated images that each is compared with
 
 Map = Callable[[Floats], Floats]  # codes -> images, or images -> features, row by row

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import ndtr
 from torch import Tensor
 
@@ -24,9 +22,8 @@ from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.trace import Given
+from legato.types import Doubles, Floats
 
-Floats = NDArray[np.floating[Any]]
-Doubles = NDArray[np.float64]
 Drawn = tuple[Doubles, Doubles, Doubles]  # z (S, n, d), μ (n, d), σ (n, d)
 
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from legato.measures.digits import SHAPE, DigitFeatures
 from legato.measures.features import Features, PrincipalComponents, RandomNet
+from legato.types import Shape
 
 
-def features_for(shape: tuple[int, ...], source: str, real: NDArray[Any]) -> list[Features]:
+def features_for(shape: Shape, source: str, real: NDArray[Any]) -> list[Features]:
     """Those that apply, the first to be reported and the others to check its order; fitted on `real`, training examples.
 
     MNIST digits (`source` is `mnist`) have the classifier and the other two; other pictures (C, H, W) these; rows of a table

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, relu
 
 from legato.errors import Mistake
+from legato.types import Shape, Singles
 
-Floats = NDArray[np.float32]
 COMPONENTS = 64
 FITTED = 20_000  # examples that components and scales are fitted to: more change nothing that is seen
 EXACT = 4000  # pixels up to which components are exact; beyond, a covariance would fill memory, and they are near to it
@@ -38,9 +38,9 @@ class Features(ABC):
 
     name: str
     hash: str
-    shape: tuple[int, ...]
+    shape: Shape
 
-    def of(self, images: NDArray[Any]) -> Floats:
+    def of(self, images: NDArray[Any]) -> Singles:
         """Features (n, f), in order. Raises `Mistake` for another shape, no image, or values that are not finite."""
         if images.shape[1:] != self.shape or not len(images):
             raise Mistake(f"`images` must be (n, {', '.join(map(str, self.shape))}) with n of 1 or more, got {images.shape}")
@@ -48,7 +48,7 @@ class Features(ABC):
         return np.concatenate(parts)
 
     @abstractmethod
-    def _block(self, images: Floats) -> Floats:
+    def _block(self, images: Singles) -> Singles:
         """Of a few images, which are finite."""
 
 
@@ -66,7 +66,7 @@ class PrincipalComponents(Features):
         self.name = f"PCA-{self._pca.n_components_} of the pixels"
         self.hash = _hash([self._pca.mean_, self._pca.components_])
 
-    def _block(self, images: Floats) -> Floats:
+    def _block(self, images: Singles) -> Singles:
         return np.asarray(self._pca.transform(images.reshape(len(images), -1)), np.float32)
 
 
@@ -91,7 +91,7 @@ class RandomNet(Features):
         self.hash = _hash([self._shift, self._scale, *(weight.numpy() for weight in self._weights)])
 
     @torch.no_grad()
-    def _block(self, images: Floats) -> Floats:
+    def _block(self, images: Singles) -> Singles:
         x = torch.from_numpy(grey(images))
         for weight in self._weights:
             x = relu(conv2d(x, weight, stride=2, padding=1))
@@ -111,7 +111,7 @@ def _some(real: NDArray[Any]) -> NDArray[Any]:
     return real[np.sort(np.random.default_rng(0).choice(len(real), FITTED, replace=False))]
 
 
-def finite(images: NDArray[Any]) -> Floats:
+def finite(images: NDArray[Any]) -> Singles:
     """In single precision. Raises `Mistake` where a value is NaN or infinite."""
     images = np.asarray(images, np.float32)
     if broken := int((~np.isfinite(images)).reshape(len(images), -1).any(1).sum()):
@@ -119,7 +119,7 @@ def finite(images: NDArray[Any]) -> Floats:
     return images
 
 
-def grey(images: Floats) -> Floats:
+def grey(images: Singles) -> Singles:
     """Within [0, 1], as a screen shows them: a linear decoder may leave it. Raises `Mistake` where they are bytes."""
     if images.mean() > 1:
         raise Mistake(f"`images` must be in [0, 1], got values up to {images.max():g}: divide bytes by 255")

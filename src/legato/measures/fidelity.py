@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
-from legato.measures.halves import Doubles, Rows, around, half_sample_errors, student_interval
+from legato.measures.halves import around, half_sample_errors, student_interval
+from legato.types import Doubles, Rows
 
 BLOCK = 1000  # examples of each set in one kernel distance, as published
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Normal
 
@@ -19,8 +18,8 @@ from legato.errors import Mistake
 from legato.measures.estimate import Estimate
 from legato.measures.posterior import distortion, gaussian_posterior, still
 from legato.model import LatentVariableModel
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 BLOCK = 2048  # decoded examples at a time
 
 

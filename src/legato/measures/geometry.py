@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +21,7 @@ from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, bootstrap, quantile_over
 from legato.measures.forward_mode import jvp
 from legato.measures.whitening import Whitening
-
-Doubles = NDArray[np.float64]
-Floats = NDArray[np.floating[Any]]
+from legato.types import Doubles, Floats
 
 EXACT = 64  # latent dimensions up to which the whole Jacobian is as cheap as a power iteration that is sure of its result
 BLOCK = 64  # codes at a time: a Jacobian of 64 dimensions by 3,072 pixels is 50 MB then

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.errors import Mistake
@@ -24,9 +23,8 @@ from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.posterior import distortion, gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.trace import Given
+from legato.types import Bools, Doubles
 
-Doubles = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Function = Callable[[Tensor], Tensor]  # z (S, n, d) -> (S, n)
 Pair = tuple[Tensor, Tensor]  # by μ, by log σ
 BLOCK = 2048  # draws × images that f sees at a time

@@ -19,9 +19,7 @@ from scipy.stats import t as student
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
-
-Doubles = NDArray[np.float64]
-Rows = NDArray[np.int64]
+from legato.types import Doubles, Rows
 
 
 def half_sample_errors(

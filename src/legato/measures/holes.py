@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from legato.errors import Mistake
-from legato.measures.aggregate import LEAST, Doubles, Floats, as_points, log_aggregate, sample_posteriors
+from legato.measures.aggregate import LEAST, as_points, log_aggregate, sample_posteriors
 from legato.measures.clusters import image_variance
 from legato.measures.estimate import Estimate, absent
+from legato.types import Doubles, Floats
 
 LEVELS = (0.01, 0.05)
 DRAWS = 10_000  # of the prior, and of held-out posteriors

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.clusters import Ends, mean_over_pairs
-from legato.measures.distances import Doubles, Floats, Map, euclidean, pixels
+from legato.measures.distances import Map, euclidean, pixels
 from legato.measures.estimate import Estimate, absent, mean_over
+from legato.types import Doubles, Floats, Rows
 
 POINTS = 33
 BLOCK = 32  # paths at a time: 1,056 images
 EPSILON = 1e-3  # of α, for the path length: small beside a path, large beside single precision
 STILL = 1e-6  # of an image's length: ends nearer than that differ by rounding
 
-Rows = NDArray[np.int64]
 Path = Callable[[Rows, Doubles], Floats]  # rows (b,) of pairs, α (b,) -> images (b, *data)
 Between = Callable[[NDArray[Any], NDArray[Any], Doubles], NDArray[Any]]
 

@@ -12,14 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from legato.measures.clusters import image_variance
 from legato.streams import random_stream
+from legato.types import Bools, Doubles, Rows
 
-Doubles = NDArray[np.float64]
-Rows = NDArray[np.int64]
-Kept = NDArray[np.bool_]
 GROUPS = 20
 LIMITS = (0.1, 10.0)  # of the ratio: where a figure hardly varies both variances are rounding
 
@@ -37,7 +34,7 @@ class Groups:
         """All groups, that of the images left over among them."""
         return np.unique(self.of_image)
 
-    def kept(self, group: int) -> Kept:
+    def kept(self, group: int) -> Bools:
         """All groups but one."""
         return np.asarray(self.names != group)
 
@@ -51,7 +48,7 @@ def in_groups(n: int, seed: int = 0, count: int = GROUPS) -> Groups:
     return Groups(of_image, count, size)
 
 
-def left_out_variance(values: Doubles, image: Rows, without: Callable[[Kept], Doubles], groups: Groups) -> float:
+def left_out_variance(values: Doubles, image: Rows, without: Callable[[Bools], Doubles], groups: Groups) -> float:
     """The variance of the mean of values (m,), value k being of image[k], with all that images do to each other's values.
 
     `without` gives the values (m,) that there would be if only the groups (all,) that are kept had been there. With G groups

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.devices import drawing
@@ -22,8 +21,8 @@ from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import still
 from legato.measures.tails import FEWEST, pareto_k, tail_length
 from legato.model import CHUNK, LatentVariableModel
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 KS = (1, 10, 100, 1000, 5000)
 
 

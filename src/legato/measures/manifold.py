@@ -20,8 +20,9 @@ from torch import Tensor
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
-from legato.measures.halves import Doubles, Rows, around, half_sample_errors
+from legato.measures.halves import around, half_sample_errors
 from legato.measures.neighbours import Cloud, blocks
+from legato.types import Doubles, Rows
 
 
 @dataclass(frozen=True)

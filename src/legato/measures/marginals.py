@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from scipy.interpolate import make_interp_spline
 
-from legato.measures.aggregate import Doubles, Floats, as_points, checked
+from legato.measures.aggregate import as_points, checked
+from legato.types import Doubles, Floats
 
 ROWS, COLUMNS = 128, 1024  # of one block, as in aggregate.py
 PER_SIGMA = 4  # nodes per σ of the narrowest posterior: a quintic spline is then within 2 · 10⁻⁵ of a Gaussian's peak

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.errors import Mistake
-from legato.measures.halves import Rows
+from legato.types import Rows
 
 ENTRIES = 500_000  # distances at a time: 2 MB stay in a core's cache, which halves the time
 LIST = 8  # neighbours kept for each of the k: in a random half, fewer than k of 8k are left once in ten million (k = 5)

@@ -12,16 +12,15 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from legato.errors import Mistake
-from legato.measures.aggregate import Doubles, Draws, Floats, checked
+from legato.measures.aggregate import Draws, checked
 from legato.measures.clusters import share_interval
 from legato.measures.estimate import Estimate
-from legato.measures.left_out import Groups, Kept, in_groups, left_out_variance
+from legato.measures.left_out import Groups, in_groups, left_out_variance
+from legato.types import Bools, Doubles, Floats, Rows
 
-Rows = NDArray[np.int64]
 ROWS, COLUMNS = 64, 512  # of one block of pairs
 TOGETHER = 8  # dimensions to a logarithm, which costs more than all the rest; products of 8 variances fit a double
 EQUAL = 1e-3  # nats, to which densities are computed where σ is small: draws of one image and of its copy are equal up to it
@@ -34,14 +33,14 @@ def confusion_rate(draws: Draws) -> Estimate:
     """
     denser = draws.log_tops > draws.log_own[:, None] + EQUAL
 
-    def without(kept: Kept) -> Doubles:
+    def without(kept: Bools) -> Doubles:
         return np.asarray(denser[:, kept].any(1), np.float64)
 
     method = f"another image's posterior is denser at the draw; {len(denser)} draws"
     return _share(without, draws.source, draws.groups, "share of draws", method)
 
 
-def _share(without: Callable[[Kept], Doubles], image: Rows, groups: Groups, unit: str, method: str) -> Estimate:
+def _share(without: Callable[[Bools], Doubles], image: Rows, groups: Groups, unit: str, method: str) -> Estimate:
     """The mean of a figure in [0, 1] of draws, or of images, with what others do to it."""
     values, n = without(np.ones(len(groups.names), bool)), len(np.unique(image))
     value = float(values.mean())

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.errors import Mistake
-from legato.measures.distances import Doubles, Floats, Map, at_both_ends, euclidean, partners, pixels, relative
+from legato.measures.distances import Map, at_both_ends, euclidean, partners, pixels, relative
 from legato.measures.estimate import Estimate, absent, bootstrap
 from legato.measures.whitening import Whitening
 from legato.streams import random_stream
+from legato.types import Doubles, Floats
 
 GRID = np.geomspace(1 / 32, 8, 25)  # radii over √(d/2), at which a linear decoder has about C = ½: 26 % apart
 BLOCK = 512  # codes at a time

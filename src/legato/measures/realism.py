@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.measures.clusters import Ends, mean_over_pairs, ratio_to_images
-from legato.measures.distances import Doubles, Floats
 from legato.measures.estimate import Estimate, absent, mean_over, ratio_of_means
 from legato.measures.whitening import Whitening
+from legato.types import Doubles, Floats
 
 
 def nearest_ratio(distance: Callable[[Floats], Doubles], images: Floats, held_out: Floats) -> tuple[Estimate, Doubles]:

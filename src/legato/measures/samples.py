@@ -6,16 +6,14 @@ image, which shows how much the distance likes blur. Not covered: Fréchet dista
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from legato.measures.estimate import Estimate, mean_over
+from legato.types import Floats
 
-Floats = NDArray[np.floating[Any]]
 COMPONENTS = 50
 
 

@@ -21,13 +21,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
-
-Floats = NDArray[np.float64]
+from legato.types import Doubles
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,14 @@ LOGARITHM = Scale("geometric mean", math.log, exp, least=0.0)
 NEGATIVE = Scale("geometric mean of minus the value", lambda v: -math.log(-v), lambda x: -exp(-x), most=0.0)
 
 
-def mean_variance(x: Any) -> tuple[Floats, Floats]:
+def mean_variance(x: Any) -> tuple[Doubles, Doubles]:
     """x̄ and s²/n over the last axis of x (…, n), n >= 2. Equal values have exactly themselves, and exactly no variance."""
     x = np.asarray(x, np.float64)
     moved = x - x[..., :1]
     return x[..., 0] + moved.mean(-1), moved.var(-1, ddof=1) / x.shape[-1]
 
 
-def summed(variances: Any, freedoms: Any) -> tuple[Floats, Floats]:
+def summed(variances: Any, freedoms: Any) -> tuple[Doubles, Doubles]:
     """Σ v and its degrees of freedom over the first axis of v (k, …) and ν (k, …); ν is infinite where v is not estimated."""
     v, nu = np.asarray(variances, np.float64), np.asarray(freedoms, np.float64)
     total = v.sum(0)

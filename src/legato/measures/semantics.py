@@ -23,9 +23,9 @@ from sklearn.neighbors import NearestNeighbors
 from legato.errors import Mistake
 from legato.measures.clusters import share_interval, symmetric
 from legato.measures.estimate import Estimate, mean_over, paired_difference
-from legato.measures.left_out import Groups, Kept, in_groups, left_out_variance
+from legato.measures.left_out import Groups, in_groups, left_out_variance
+from legato.types import Bools, Doubles
 
-Doubles = NDArray[np.float64]
 Labels = NDArray[np.int64]
 NEIGHBOURS, FEW, DRAWS = 10, 10, 10
 UNIT = "share of images"
@@ -44,7 +44,7 @@ class Hits:
     chance: float
     method: str
     groups: Groups | None = None
-    without: Callable[[Kept], Doubles] | None = None
+    without: Callable[[Bools], Doubles] | None = None
 
     def estimate(self) -> Estimate:
         """The mean over images."""
@@ -96,7 +96,7 @@ def purity(codes: NDArray[Any], labels: NDArray[Any], k: int = NEIGHBOURS, seed:
     near[order] = order[index.kneighbors(return_distance=False)]  # without an argument a code is not its own neighbour
     alike, group = labels[near] == labels[:, None], groups.of_image[near]
 
-    def without(kept: Kept) -> Doubles:
+    def without(kept: Bools) -> Doubles:
         there = kept[group]
         nearest = there & (there.cumsum(1) <= k)
         return np.asarray((alike & nearest).sum(1) / np.maximum(nearest.sum(1), 1))

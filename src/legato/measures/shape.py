@@ -19,9 +19,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from legato.errors import Mistake
-from legato.measures.aggregate import Doubles, Floats, as_points, checked
+from legato.measures.aggregate import as_points, checked
 from legato.measures.estimate import Estimate, mean_over
 from legato.streams import random_stream
+from legato.types import Doubles, Floats
 
 
 def ks_distance(values: Floats, cdf: Callable[[Doubles], Doubles], what: str) -> Estimate:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, mean_over
-
-Doubles = NDArray[np.float64]
+from legato.types import Doubles
 
 UNTRUSTED = 0.7
 FEWEST = 5  # tail weights: a shape is not fitted to fewer

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, subsampled
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 K = 10
 SAMPLE = 2000  # rows: all of their distances are kept, 8n² bytes on either side
 BLOCK = 200  # rows whose ranks are counted at once

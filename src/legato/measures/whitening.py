@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.errors import Mistake
+from legato.types import Doubles
 
-Doubles = NDArray[np.float64]
 FLOOR = 1e-10  # of the largest eigenvalue of S: a direction 10⁵ times narrower than the widest is dead
 
 

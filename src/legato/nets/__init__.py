@@ -17,8 +17,9 @@ from legato.errors import Mistake, unknown
 from legato.nets.conv import conv
 from legato.nets.mlp import mlp
 from legato.nets.residual import residual
-from legato.nets.shapes import Shape, is_image, spatial
+from legato.nets.shapes import is_image, spatial
 from legato.nets.strided import strided
+from legato.types import Shape
 
 __all__ = ["NETS", "Shape", "build", "conv", "is_image", "mlp", "residual", "spatial", "strided", "suited"]
 

@@ -14,7 +14,8 @@ from torch.nn.functional import interpolate
 
 from legato.defaults import NETS
 from legato.errors import Mistake
-from legato.nets.shapes import Shape, is_image, spatial
+from legato.nets.shapes import is_image, spatial
+from legato.types import Shape
 
 DEFAULT = NETS["conv"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from legato.defaults import NETS
-from legato.nets.shapes import Shape
+from legato.types import Shape
 
 DEFAULT = NETS["mlp"]
 

@@ -7,7 +7,7 @@ from math import prod
 from torch import Tensor, nn
 
 from legato.defaults import NETS
-from legato.nets.shapes import Shape
+from legato.types import Shape
 
 DEFAULT = NETS["residual"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-Shape = tuple[int, ...]
+from legato.types import Shape
 
 
 def is_image(shape: Shape) -> bool:

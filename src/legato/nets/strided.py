@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from legato.defaults import NETS
 from legato.nets.conv import Planes, blocks, halvings, image_of, norm
-from legato.nets.shapes import Shape, is_image, spatial
+from legato.nets.shapes import is_image, spatial
+from legato.types import Shape
 
 DEFAULT = NETS["strided"]
 

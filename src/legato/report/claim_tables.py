@@ -29,7 +29,7 @@ SHOWN = {  # part of the table -> its measures, few enough to stand beside each 
 def units(material: Material) -> str:
     """In what the columns are."""
     return (
-        f"Distances (Fréchet) in {material.eyes.first.name}, of decoded means from {len(material.test):,} test images. "
+        f"Distances (Fréchet) in {material.reference.first.name}, of decoded means from {len(material.test):,} test images. "
         "Means over seeds ± half a 95 % t-interval; – where a model or a control has none."
     )
 

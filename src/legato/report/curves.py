@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from legato.errors import Mistake
 from legato.report import style
 from legato.report.frame import BOX, Extra, framed, legend, log_axis, look
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 WIDTHS = (("Width of the posteriors", "σ (latent units)"), ("Width beside the codes' spread", "σ / Std(μ) (ratio)"))
 NAMES = {"elbo": "ELBO", "kl": "KL", "nll": "−log p(x)"}

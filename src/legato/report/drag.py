@@ -105,12 +105,12 @@ def as_text(value: Any) -> str:
 def _exactness(offline: Offline, data: dict[str, Any]) -> str:
     found = zip(offline.sides, offline.errors, strict=True)
     places = [(f"{side} × {side} places", f"their pixels {_off(error)}") for side, error in found]
-    titles = [model["title"] for model in data["visit"]["models"]]
+    titles = [model["title"] for model in data["session"]["models"]]
     told = [f"{title}: {many} were decoded, {how}" for title, (many, how) in zip(titles, places, strict=True)]
     if len(titles) > 1 and len(set(places)) == 1:
         many, how = places[0]
         told = [f"{many} of each model were decoded, {how}"]
-    shown = data["visit"]["data"]["shown"]
+    shown = data["session"]["data"]["shown"]
     return f"{'; '.join(told)}; between them the four nearest are blended. Dots: a random {shown:,} of the images."
 
 

@@ -20,8 +20,7 @@ from legato.errors import Mistake
 from legato.report import style
 from legato.report.labels import classes_of
 from legato.report.maps import BOX, RINGS, WIDE, draw_rings, square_frame
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 ARROWS = 220  # more of them cross each other
 LONGEST = 0.17  # of a panel's side, the length of the longest arrow

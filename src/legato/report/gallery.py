@@ -13,7 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats, Units
+from legato.data.preparation import Units
 from legato.experiment import Experiment
 from legato.experiment.members import LARGE, SMALL, Member, title_of
 from legato.experiment.survey import shared_material
@@ -27,9 +27,10 @@ from legato.report.holes import HolesPanel, holes_map
 from legato.report.maps import LatentMap, decoded_plane, decoded_planes, latent_maps
 from legato.report.panels import ImageRow, SamplePanel, cross_fade, interpolation_panel, sample_panels
 from legato.survey import QUICK
+from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Trained
-from legato.survey.visit import Codes, Visit
+from legato.types import Floats
 
 MAPPED, SHOWN, LATTICE, STEPS, FORCED = 4000, 25, 15, 11, 300
 HOLE_STEPS = 80  # of the lattice on which holes are drawn
@@ -91,8 +92,8 @@ class Gallery:
         """Decoded draws of seed 0 from one rung of the ladder (`prior`, `gaussian`, `mixture`), and real images beside."""
         panels = []
         for one in self.principal:
-            visit = Visit(Trained(one.space), self.material, QUICK, 0)
-            panels.append(SamplePanel(one.title, one.space.seen(visit.ladder[rung][:SHOWN])))
+            evaluation = Evaluation(Trained(one.space), self.material, QUICK, 0)
+            panels.append(SamplePanel(one.title, one.space.seen(evaluation.ladder[rung][:SHOWN])))
         return sample_panels([*panels, SamplePanel("Real test images", self._seen(slice(SHOWN)))])
 
     def paths(self, pairs: int = 2) -> Figure:

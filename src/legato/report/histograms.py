@@ -15,13 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.report import style
 from legato.report.frame import Extra, framed, legend, log_axis
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 BINS = 40
 TAIL = 0.002  # of a sample, left outside at each end: one outlier must not squeeze all others into a bin

@@ -17,13 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.report import style
 from legato.report.maps import BOX, WIDE, draw_rings, name_axes
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 HOLE, HATCH = "#D55E00", "#e9a983"
 DEPTH = 12.0  # nats below t_a at which the ground is white: what lies deeper is as good as never drawn

@@ -16,8 +16,7 @@ from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
 from legato.report import style
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 UNLABELLED = "#0072B2"  # dots of data without labels
 NAME = 14  # characters of a class's name

@@ -24,8 +24,7 @@ from legato.errors import Mistake
 from legato.pictures import to_bytes
 from legato.report import style
 from legato.report.labels import classes_of, known, label_medians
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 CLOUDS = 400  # posteriors drawn: more hide each other
 RINGS = (1, 2, 3)  # standard deviations of the prior

@@ -18,8 +18,8 @@ from PIL import Image
 from legato.pictures import grid
 from legato.report import style
 from legato.report.panels import PAD, place_image
+from legato.types import Floats
 
-Floats = NDArray[np.floating[Any]]
 OTHER = "#D55E00"  # the frame of a neighbour of another class
 FRAME = 2  # pixels of an image: it survives being reduced
 TALL = 0.42 * style.DPI  # pixels of one image, at most

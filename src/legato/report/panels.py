@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
 from legato.errors import Mistake
 from legato.pictures import grid, near_square, to_pillow
 from legato.report import style
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 SHEET = 3.4 * style.DPI  # pixels across that a grid of samples takes, at most
 LINE = 7.8 * style.DPI  # pixels across that a row of images takes, at most

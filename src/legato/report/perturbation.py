@@ -13,15 +13,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
-from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
 from legato.measures.interval import bracketed
 from legato.report import style
 from legato.report.frame import framed, legend, look
-
-Floats = NDArray[np.floating[Any]]
+from legato.types import Floats
 
 BOX = (6.0, 3.3)  # inches: one panel, wide enough for the names' intervals
 STEEP = 0.25  # of the axis: a curve that is half way sooner runs through words at the left

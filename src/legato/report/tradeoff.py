@@ -16,15 +16,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
-from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate
 from legato.report import style
 from legato.report.frame import LEFT, log_axis
 from legato.report.labels import spread
-
-Floats = NDArray[np.floating[Any]]
 
 BOX = (3.9, 3.0)  # inches of a curve
 ROW = 0.3  # inches of one slope

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
 from legato.errors import Mistake
@@ -20,8 +17,8 @@ from legato.pictures import GAP, grid
 from legato.report import style
 from legato.report.maps import LatentMap, draw_map, in_short
 from legato.report.panels import place_image
+from legato.types import Floats
 
-Floats = NDArray[np.floating[Any]]
 BOX, LEFT, RIGHT = 3.25, 0.42, 0.13  # inches: a map's side, its numbers' room, the rest
 TICKS, WORDS = 0.36, 0.36  # inches below a map, and of a line of words
 

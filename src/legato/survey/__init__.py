@@ -13,9 +13,9 @@ from legato.measures.known import measure_of
 from legato.survey.chapter import Chapter
 from legato.survey.chapters import CHAPTERS
 from legato.survey.effort import FULL, QUICK, Effort
+from legato.survey.evaluation import Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Subject
-from legato.survey.visit import Visit
 
 __all__ = ["FULL", "QUICK", "Effort", "Material", "Subject", "Survey", "survey"]
 
@@ -56,14 +56,14 @@ def survey(
     told: Callable[[str], object] = lambda _: None,
 ) -> Survey:
     """Measures `subject` on `shared`, chapter by chapter; `told` hears the title of each. What does not apply says why."""
-    found, visit = Survey(effort), Visit(subject, shared, effort, seed)
+    found, evaluation = Survey(effort), Evaluation(subject, shared, effort, seed)
     for chapter in chapters:
         told(chapter.title)
-        if reason := chapter.lacks(visit):
+        if reason := chapter.lacks(evaluation):
             found.figures.update(dict.fromkeys(chapter.measures, absent(reason)))
             continue
         try:
-            figures, curves = chapter.measure(visit)
+            figures, curves = chapter.measure(evaluation)
         except Mistake as error:  # what this model makes of the measure is said in its place, and costs no other figure
             figures, curves = dict.fromkeys(chapter.measures, absent(str(error))), {}
         found.figures.update(figures if subject.standard_prior else _of_own_prior(figures))

@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from legato.data.preparation import Floats
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace, load
 from legato.survey.functions import Functions, Prior
 from legato.survey.onnx_files import OnnxDecoder, OnnxEncoder
 from legato.survey.subject import Subject, Trained
+from legato.types import Floats
 
 EXPECTED = (
     "a RUN, a pair of functions or torch modules, a pair of .onnx files, a Pythae model, a diffusers AutoencoderKL, or an "

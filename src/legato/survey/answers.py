@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from legato.data.preparation import Floats
 from legato.errors import Mistake
+from legato.types import Floats
 
 CODES = "expected μ, a pair (μ, σ), a torch Normal, or an object with `.mean` and `.stddev`"
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from legato.data.preparation import Floats
 from legato.devices import drawing
 from legato.errors import Mistake
+from legato.types import Floats
 
 T = TypeVar("T")
 BLOCK = 250  # rows at a time: bounded memory, whatever the function

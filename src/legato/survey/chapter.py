@@ -8,7 +8,7 @@ from typing import Any
 
 from legato.measures.estimate import Estimate
 from legato.measures.known import Need, measure_of
-from legato.survey.visit import Visit
+from legato.survey.evaluation import Evaluation
 
 Found = tuple[dict[str, Estimate], dict[str, Any]]  # figures, curves
 
@@ -19,7 +19,7 @@ class Chapter:
 
     title: str
     measures: tuple[str, ...]
-    measure: Callable[[Visit], Found]
+    measure: Callable[[Evaluation], Found]
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -27,9 +27,9 @@ class Chapter:
         first, *others = (measure_of(key).needs for key in self.measures)
         return tuple(need for need in first if need in _MET and all(need in each for each in others))
 
-    def lacks(self, visit: Visit) -> str | None:
+    def lacks(self, evaluation: Evaluation) -> str | None:
         """Why it cannot be measured, or None."""
-        return next((_WHY[need] for need in self.needs if not _MET[need](visit)), None)
+        return next((_WHY[need] for need in self.needs if not _MET[need](evaluation)), None)
 
 
 _WHY: dict[Need, str] = {
@@ -41,11 +41,11 @@ _WHY: dict[Need, str] = {
     "factors": "needs known factors",
 }
 
-_MET: dict[Need, Callable[[Visit], bool]] = {
-    "labels": lambda visit: visit.shared.test.labels is not None,
-    "noise": lambda visit: visit.test.sigma is not None,
-    "likelihood": lambda visit: visit.subject.space is not None,
-    "log_px": lambda visit: visit.subject.space is not None or visit.subject.has_log_px,
-    "pictures": lambda visit: visit.shared.pictures,
-    "factors": lambda visit: visit.shared.known is not None,
+_MET: dict[Need, Callable[[Evaluation], bool]] = {
+    "labels": lambda evaluation: evaluation.shared.test.labels is not None,
+    "noise": lambda evaluation: evaluation.test.sigma is not None,
+    "likelihood": lambda evaluation: evaluation.subject.space is not None,
+    "log_px": lambda evaluation: evaluation.subject.space is not None or evaluation.subject.has_log_px,
+    "pictures": lambda evaluation: evaluation.shared.pictures,
+    "factors": lambda evaluation: evaluation.shared.known is not None,
 }

@@ -12,9 +12,9 @@ from legato.measures.disentanglement import NAMES
 from legato.measures.estimate import absent
 from legato.measures.known import WHOSE
 from legato.survey.chapter import Chapter, Found
+from legato.survey.evaluation import Evaluation
 from legato.survey.known import Scores
 from legato.survey.subject import untrained
-from legato.survey.visit import Visit
 
 TITLES = {
     "mig": "MIG",
@@ -30,30 +30,30 @@ TITLES = {
 UNTRAINED, NOISE, TRUTH = WHOSE
 
 
-def disentangled(visit: Visit) -> Found:
+def disentangled(evaluation: Evaluation) -> Found:
     """The scores of posterior means of test rows, and beside each its floors and its ceiling."""
-    known = visit.shared.known
+    known = evaluation.shared.known
     assert known is not None
     found = {
-        "": known.scores(visit.test.mu, visit.test.sigma, visit.seed),
-        UNTRAINED: _untrained(visit),
-        NOISE: known.floor(visit.subject.latent_dim),
+        "": known.scores(evaluation.test.mu, evaluation.test.sigma, evaluation.seed),
+        UNTRAINED: _untrained(evaluation),
+        NOISE: known.floor(evaluation.subject.latent_dim),
         TRUTH: known.ceiling,
     }
     return {_named(name, whose): scores[name] for name in NAMES for whose, scores in found.items()}, {}
 
 
-def _untrained(visit: Visit) -> Scores:
+def _untrained(evaluation: Evaluation) -> Scores:
     """Of the same network's means with its starting weights; no dimension counts as dead, for its widths mean nothing yet."""
-    space, known = visit.subject.space, visit.shared.known
+    space, known = evaluation.subject.space, evaluation.shared.known
     assert known is not None
     if space is None:
         return dict.fromkeys(NAMES, absent("the starting weights are known of a RUN alone"))
     try:
-        start = untrained(space, visit.seed)
+        start = untrained(space, evaluation.seed)
     except Mistake as error:
         return dict.fromkeys(NAMES, absent(str(error)))
-    return known.scores(start.encode(visit.shared.test.x)[0], None, visit.seed)
+    return known.scores(start.encode(evaluation.shared.test.x)[0], None, evaluation.seed)
 
 
 def _named(name: str, whose: str) -> str:

@@ -1,6 +1,6 @@
 """How far decoded images are from real ones: the ladder from reconstructions to the raw prior, and midpoints of paths.
 
-All decoded images are means, compared with grey test images in the features of `Eyes`.
+All decoded images are means, compared with grey test images in the features of `ReferenceFeatures`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats
 from legato.measures.clusters import Ends, mean_over_pairs
 from legato.measures.estimate import Estimate, absent
 from legato.measures.fidelity import frechet, kid
@@ -16,56 +15,57 @@ from legato.measures.interpolation import Path, between_ends, decoded, midpoints
 from legato.measures.manifold import manifold
 from legato.survey.chapter import Chapter, Found
 from legato.survey.effort import Effort
-from legato.survey.eyes import Eyes
-from legato.survey.visit import Visit
+from legato.survey.evaluation import Evaluation
+from legato.survey.reference import ReferenceFeatures
+from legato.types import Floats
 
 CROWDS = ("reconstruction", "mixture", "prior")  # sets whose every member is looked for among real ones
 
 
-def ladder(visit: Visit) -> Found:
+def ladder(evaluation: Evaluation) -> Found:
     """Reconstructions, then samples from a mixture and a Gaussian fitted to training codes, then from N(0, I)."""
     figures: dict[str, Estimate] = {}
-    for name, images in {"reconstruction": visit.reconstructions, **visit.samples}.items():
-        figures |= compared(visit.eyes, visit.effort, name, images, crowd=name in CROWDS)
+    for name, images in {"reconstruction": evaluation.reconstructions, **evaluation.samples}.items():
+        figures |= compared(evaluation.reference, evaluation.effort, name, images, crowd=name in CROWDS)
     prior, rebuilt = figures["frechet prior"], figures["frechet reconstruction"]
     figures["frechet gap"] = _difference(prior, rebuilt)
     return figures, {}
 
 
 def compared(
-    eyes: Eyes, effort: Effort, name: str, images: Floats, crowd: bool, ends: Ends | None = None
+    reference: ReferenceFeatures, effort: Effort, name: str, images: Floats, crowd: bool, ends: Ends | None = None
 ) -> dict[str, Estimate]:
     """Fréchet distance and KID of one set of images; with `crowd` density, coverage, precision and realism too.
 
     `ends`: of images between two others the rows of these, for what is a mean over images.
     """
-    seen = eyes.features(images)
+    seen = reference.features(images)
     figures = {
-        f"frechet {name}": frechet(eyes.real.features, seen, effort.halves),
-        f"kid {name}": kid(eyes.real.features, seen),
+        f"frechet {name}": frechet(reference.real.features, seen, effort.halves),
+        f"kid {name}": kid(reference.real.features, seen),
     }
     if crowd:
-        found = manifold(eyes.real.cloud, seen, draws=effort.halves)
+        found = manifold(reference.real.cloud, seen, draws=effort.halves)
         figures |= {f"density {name}": found.density, f"coverage {name}": found.coverage, f"precision {name}": found.precision}
-        figures[f"realism {name}"] = _realism(found.precision, eyes.real.floor.precision)
-    if eyes.confidence is not None:
-        figures[f"confidence {name}"] = eyes.confidence(images, ends)
+        figures[f"realism {name}"] = _realism(found.precision, reference.real.floor.precision)
+    if reference.confidence is not None:
+        figures[f"confidence {name}"] = reference.confidence(images, ends)
     return figures
 
 
-def between(visit: Visit) -> Found:
+def between(evaluation: Evaluation) -> Found:
     """Images half way between the codes of test images."""
-    ends = visit.shared.pairs(visit.effort.samples, 1)
-    first, second = (visit.test.mu[rows] for rows in ends)
-    path = decoded(visit.subject.decode, first, second)
-    return middle(visit.eyes, visit.effort, path, ends), {}
+    ends = evaluation.shared.pairs(evaluation.effort.samples, 1)
+    first, second = (evaluation.test.mu[rows] for rows in ends)
+    path = decoded(evaluation.subject.decode, first, second)
+    return middle(evaluation.reference, evaluation.effort, path, ends), {}
 
 
-def middle(eyes: Eyes, effort: Effort, path: Path, ends: Ends) -> dict[str, Estimate]:
+def middle(reference: ReferenceFeatures, effort: Effort, path: Path, ends: Ends) -> dict[str, Estimate]:
     """The images at half of paths between the rows of `ends`: whether they are like real ones, and between the ends."""
     n = len(ends[0])
-    figures = compared(eyes, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True, ends=ends)
-    return figures | {"midpoint between ends": _share_between(between_ends(path, n, eyes.features), ends)}
+    figures = compared(reference, effort, "midpoint", np.asarray(midpoints(path, n), np.float32), crowd=True, ends=ends)
+    return figures | {"midpoint between ends": _share_between(between_ends(path, n, reference.features), ends)}
 
 
 def _share_between(inside: NDArray[np.float64], ends: Ends) -> Estimate:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from legato.data.preparation import Floats
 from legato.errors import Mistake
 from legato.measures.forward_mode import jvp
 from legato.streams import random_stream
 from legato.survey import answers
 from legato.survey.calling import Caller
 from legato.survey.subject import Subject
+from legato.types import Floats
 
 Function = Callable[..., Any]  # of an array or a tensor with a row per example
 Prior = Callable[[int, int], Any]  # n, seed -> n draws

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.factors import ORDERED
-from legato.data.preparation import Floats
 from legato.lazy import lazy
 from legato.measures.disentanglement import ceiling, disentanglement, floor
 from legato.measures.estimate import Estimate
+from legato.types import Floats
 
 Scores = dict[str, Estimate]
 

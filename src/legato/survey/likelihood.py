@@ -12,7 +12,7 @@ from legato.measures.likelihood import KS, importance_curve, score
 from legato.measures.tails import untrusted_share
 from legato.streams import random_stream
 from legato.survey.chapter import Chapter, Found
-from legato.survey.visit import Visit
+from legato.survey.evaluation import Evaluation
 
 FEW = 20  # test rows at once where each has thousands of draws
 BATCH, DRAWS = 500, 4  # test rows at once; draws of z for distortion and rate
@@ -20,14 +20,14 @@ LEFT_OUT = "left out: it costs as much as all the rest of such a survey"
 POINT = "the posterior is a point: it has neither rate nor likelihood"
 
 
-def bounds(visit: Visit) -> Found:
+def bounds(evaluation: Evaluation) -> Found:
     """Distortion of every test row, rate and ELBO where the posterior has a density."""
-    space = visit.subject.space
+    space = evaluation.subject.space
     if space is None:
-        return by_function(visit), {}
-    x = visit.shared.test.x
+        return by_function(evaluation), {}
+    x = evaluation.shared.test.x
     batches = (torch.from_numpy(x[i : i + BATCH]).to(space.device) for i in range(0, len(x), BATCH))
-    found = score(space.model, batches, DRAWS, visit.seed)
+    found = score(space.model, batches, DRAWS, evaluation.seed)
     figures = {"distortion": mean_over(found.distortion, "nats", f"-log p(x|z), {DRAWS} draws of z")}
     if found.rate is None:
         return figures | dict.fromkeys(("rate", "elbo"), absent(POINT, "nats")), {}
@@ -36,12 +36,12 @@ def bounds(visit: Visit) -> Found:
     return figures, {}
 
 
-def by_function(visit: Visit) -> dict[str, Estimate]:
+def by_function(evaluation: Evaluation) -> dict[str, Estimate]:
     """The same from `log_px(x, z)`; the rate, ½ Σ (μ² + σ² − 1 − log σ²), is that of a prior N(0, I)."""
-    x, mu, sigma = visit.shared.test.x, visit.test.mu, visit.test.sigma
-    noise = random_stream(visit.seed, "distortion")
+    x, mu, sigma = evaluation.shared.test.x, evaluation.test.mu, evaluation.test.sigma
+    noise = random_stream(evaluation.seed, "distortion")
     draws = [mu] if sigma is None else [mu + sigma * noise.standard_normal(mu.shape, np.float32) for _ in range(DRAWS)]
-    distortion = -np.mean([visit.subject.log_px(x, z) for z in draws], 0)
+    distortion = -np.mean([evaluation.subject.log_px(x, z) for z in draws], 0)
     figures = {"distortion": mean_over(distortion, "nats", f"-log p(x|z), {len(draws)} draws of z")}
     if sigma is None:
         return figures | dict.fromkeys(("rate", "elbo"), absent(POINT, "nats"))
@@ -51,15 +51,15 @@ def by_function(visit: Visit) -> dict[str, Estimate]:
     return figures
 
 
-def weighted(visit: Visit) -> Found:
+def weighted(evaluation: Evaluation) -> Found:
     """log p(x) by importance weighting over k, whether its weights can be trusted, and the ELBO of the very same rows."""
-    space, x = visit.subject.space, visit.shared.test.x[: visit.effort.weighted]
+    space, x = evaluation.subject.space, evaluation.shared.test.x[: evaluation.effort.weighted]
     assert space is not None
     if not len(x):
         return dict.fromkeys(WEIGHTED.measures, absent(LEFT_OUT, "nats")), {}
-    ks = [k for k in KS if k <= visit.effort.draws] + [visit.effort.draws]
+    ks = [k for k in KS if k <= evaluation.effort.draws] + [evaluation.effort.draws]
     batches = (torch.from_numpy(x[i : i + FEW]).to(space.device) for i in range(0, len(x), FEW))
-    found = importance_curve(space.model, batches, ks, visit.seed)
+    found = importance_curve(space.model, batches, ks, evaluation.seed)
     curve = found.estimates()
     figures = {
         "nll": curve[max(curve)].scaled(-1, "nats", f"minus the {curve[max(curve)].method}"),
@@ -70,23 +70,23 @@ def weighted(visit: Visit) -> Found:
     return figures, {"log-likelihood by k": {str(k): one.value for k, one in curve.items()}}
 
 
-def annealed(visit: Visit) -> Found:
+def annealed(evaluation: Evaluation) -> Found:
     """log p(x) from below by annealing from q(z|x), on real images; and the gap of both bounds on the model's own."""
-    space, n = visit.subject.space, visit.effort.annealed
+    space, n = evaluation.subject.space, evaluation.effort.annealed
     assert space is not None
     if not n:
         return dict.fromkeys(ANNEALED.measures, absent(LEFT_OUT, "nats")), {}
-    x = torch.from_numpy(visit.shared.test.x[:n]).to(space.device)
+    x = torch.from_numpy(evaluation.shared.test.x[:n]).to(space.device)
     figures = {
-        "annealed bound": annealed_likelihood(space.model, x, seed=visit.seed).estimate(),
-        "annealed gap": bidirectional(space.model, n, seed=visit.seed).gap(),
+        "annealed bound": annealed_likelihood(space.model, x, seed=evaluation.seed).estimate(),
+        "annealed gap": bidirectional(space.model, n, seed=evaluation.seed).gap(),
     }
     return figures, {}
 
 
-def widths(visit: Visit) -> Found:
+def widths(evaluation: Evaluation) -> Found:
     """σ as it is, beside 1, and beside the spread of the means."""
-    mu, sigma = visit.test.mu.astype(np.float64), visit.test.widths.astype(np.float64)
+    mu, sigma = evaluation.test.mu.astype(np.float64), evaluation.test.widths.astype(np.float64)
     logs = np.log(sigma)
     figures = {
         "sigma": _geometric(logs.mean(1), "geometric mean of sigma over dimensions and rows", "latent units"),

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.factors import factors_of
-from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.data.splits import Split
 from legato.errors import Mistake
 from legato.lazy import lazy
-from legato.survey.eyes import Eyes, eyes_for
 from legato.survey.known import KnownFactors
+from legato.survey.reference import ReferenceFeatures, reference_features
+from legato.types import Floats, Shape
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Material:
         return len(self.shape) == 3
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         """Of one example."""
         return self.test.images.shape[1:]
 
     @lazy
-    def eyes(self) -> Eyes:
+    def reference(self) -> ReferenceFeatures:
         """With what these images are looked at."""
-        return eyes_for(self.source, self.train.images, self.test.images)
+        return reference_features(self.source, self.train.images, self.test.images)
 
     @lazy
     def known(self) -> KnownFactors | None:

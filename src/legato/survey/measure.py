@@ -31,9 +31,9 @@ from legato.report.measured import write_measured_report
 from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.adaptors import space_of, subject_of
 from legato.survey.chapters import CHAPTERS
+from legato.survey.evaluation import Evaluation
 from legato.survey.functions import Prior
 from legato.survey.material import Material, material, material_of_two
-from legato.survey.visit import Visit
 
 Source = str | Path | NDArray[Any] | Tensor
 EFFORTS = {"quick": QUICK, "full": FULL}
@@ -45,7 +45,7 @@ FEWEST = {"to refer to": 100, "to measure": 30}  # rows: below, neighbours and m
 class Measured(Survey):
     """A survey together with the model and the images that it was taken of, so that they can be shown."""
 
-    visit: Visit = field(kw_only=True, repr=False, compare=False)
+    evaluation: Evaluation = field(kw_only=True, repr=False, compare=False)
     label_names: Sequence[str] | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     def report(self, path: str | Path, title: str | None = None) -> int:
@@ -55,9 +55,9 @@ class Measured(Survey):
         figure with its interval, n, unit and method, or why it is missing. `title`: the model's name, in few words; a RUN has
         that of its folder.
         """
-        space = self.visit.subject.space
+        space = self.evaluation.subject.space
         name = title or ("The model" if space is None else space.run.path.resolve().name)
-        return write_measured_report(path, self, self.visit, name, self.label_names)
+        return write_measured_report(path, self, self.evaluation, name, self.label_names)
 
 
 @told()
@@ -99,7 +99,9 @@ def measure(
     if out is not None:
         write_json(Path(out) / "survey.json", found.to_json())
     names = parts[0].dataset.label_names
-    return Measured(found.effort, found.figures, found.curves, visit=Visit(subject, shared, size, seed), label_names=names)
+    return Measured(
+        found.effort, found.figures, found.curves, evaluation=Evaluation(subject, shared, size, seed), label_names=names
+    )
 
 
 def _effort(effort: str | Effort) -> Effort:

@@ -11,32 +11,34 @@ from legato.measures.estimate import absent
 from legato.measures.gradients import bias, model_detach_test, model_estimators, signal_to_noise, variance_ratio
 from legato.model import LatentVariableModel
 from legato.survey.chapter import Chapter, Found
-from legato.survey.visit import Visit
+from legato.survey.evaluation import Evaluation
 
 IMAGES, DRAWS = 50, 400  # of the gradient's estimators
 JACOBIANS = 4  # draws over which JᵀWJ is averaged: at the mean alone it misses the curvature that wide clouds see
 SPREAD, SHOWN = 20, 10_000  # test rows whose draws are looked at, and draws of each: 1,000 of N(0, 1) are at 0.027 from it
 
 
-def balance(visit: Visit) -> Found:
+def balance(evaluation: Evaluation) -> Found:
     """log σ as 1 + [JᵀWJ]/β says it must be, beside what the encoder says, within each active dimension."""
-    beta = visit.beta
+    beta = evaluation.beta
     if not beta:
         reason = absent("no KL is charged: nothing holds sigma up")
         return {"force balance": reason, "force balance fitted": reason}, {}
-    found = force_balance(_model(visit), _some(visit, visit.effort.places), beta, JACOBIANS, visit.seed)
+    found = force_balance(_model(evaluation), _some(evaluation, evaluation.effort.places), beta, JACOBIANS, evaluation.seed)
     shown = {"predicted": found.predicted[:, found.active], "learnt": found.learnt[:, found.active]}
     curves = {name: values[:100].round(4).tolist() for name, values in shown.items()}
-    return {"force balance": found.r2(visit.seed), "force balance fitted": found.fitted_r2(visit.seed)}, {"balance": curves}
+    return {"force balance": found.r2(evaluation.seed), "force balance fitted": found.fitted_r2(evaluation.seed)}, {
+        "balance": curves
+    }
 
 
-def gradients(visit: Visit) -> Found:
+def gradients(evaluation: Evaluation) -> Found:
     """The reconstruction's gradient by the encoder with and without the trick, and beside the score function's."""
-    model, x = _model(visit), _some(visit, IMAGES)
-    active = visit.test.mu.var(0) > ACTIVE
-    found = model_estimators(model, x, DRAWS, visit.seed)["mu"]
+    model, x = _model(evaluation), _some(evaluation, IMAGES)
+    active = evaluation.test.mu.var(0) > ACTIVE
+    found = model_estimators(model, x, DRAWS, evaluation.seed)["mu"]
     return {
-        "detached gradient": model_detach_test(model, x, visit.seed),
+        "detached gradient": model_detach_test(model, x, evaluation.seed),
         "variance ratio": variance_ratio(found, found.baseline, active),
         "variance ratio without baseline": variance_ratio(found, found.score, active),
         "bias of the score function": bias(found, found.baseline),
@@ -45,20 +47,20 @@ def gradients(visit: Visit) -> Found:
     }, {}
 
 
-def draws(visit: Visit) -> Found:
+def draws(evaluation: Evaluation) -> Found:
     """Draws of z beside their own N(μ, σ²), and beside N(0, 1)."""
-    z, mu, sigma = posterior_draws(_model(visit), _some(visit, SPREAD), SHOWN, visit.seed)
+    z, mu, sigma = posterior_draws(_model(evaluation), _some(evaluation, SPREAD), SHOWN, evaluation.seed)
     return {"distance to own": distance_to_own(z, mu, sigma), "distance to standard": distance_to_standard(z)}, {}
 
 
-def _model(visit: Visit) -> LatentVariableModel:
-    assert visit.subject.space is not None
-    return visit.subject.space.model
+def _model(evaluation: Evaluation) -> LatentVariableModel:
+    assert evaluation.subject.space is not None
+    return evaluation.subject.space.model
 
 
-def _some(visit: Visit, n: int) -> Tensor:
-    assert visit.subject.space is not None
-    return torch.from_numpy(visit.shared.test.x[:n]).to(visit.subject.space.device)
+def _some(evaluation: Evaluation, n: int) -> Tensor:
+    assert evaluation.subject.space is not None
+    return torch.from_numpy(evaluation.shared.test.x[:n]).to(evaluation.subject.space.device)
 
 
 _GRADIENTS = (

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats
 from legato.errors import Mistake
+from legato.types import Floats
 
 # The second output by its name: σ, log σ or log σ². A guess between them would be wrong by a square, and silent.
 WIDTHS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {

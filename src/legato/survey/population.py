@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import numpy as np
 
-from legato.data.preparation import Floats
 from legato.measures.decomposition import decomposition
 from legato.measures.estimate import Estimate
 from legato.measures.holes import kde_holes, prior_holes
 from legato.measures.overlap import confusion_rate, nearest_overlap
 from legato.measures.shape import marginal_distances, norm_distance, size_of_means, two_sample_accuracy
 from legato.survey.chapter import Chapter, Found
-from legato.survey.visit import Visit
+from legato.survey.evaluation import Evaluation
+from legato.types import Floats
 
 POINTS = 10_000  # codes of a kernel estimate: its sum over pairs is quadratic, and its bandwidth hardly moves beyond
 
 
-def rate_spent(visit: Visit) -> Found:
+def rate_spent(evaluation: Evaluation) -> Found:
     """Mutual information, total correlation and the rest, by exact sums over all training posteriors; confusion; overlap."""
-    mu, sigma = visit.train.mu, visit.train.widths
-    parts = decomposition(mu, sigma, outer=visit.effort.outer, seed=visit.seed, of=visit.train.of)
+    mu, sigma = evaluation.train.mu, evaluation.train.widths
+    parts = decomposition(mu, sigma, outer=evaluation.effort.outer, seed=evaluation.seed, of=evaluation.train.of)
     figures = {
         "mutual information": parts.mutual_information,
         "marginal KL": parts.marginal_kl,
         "total correlation": parts.total_correlation,
         "dimension-wise KL": parts.dimension_wise_kl,
         "confusion": confusion_rate(parts.draws),
-        "overlap": nearest_overlap(mu, sigma, visit.effort.places, visit.seed),
+        "overlap": nearest_overlap(mu, sigma, evaluation.effort.places, evaluation.seed),
     }
     return figures, {"log N": parts.log_n}
 
 
-def null(visit: Visit) -> Found:
+def null(evaluation: Evaluation) -> Found:
     """The same figures of images that the model drew itself: what a perfect match of population and prior would measure.
 
     I(n; z) ≤ log N, so that KL(q̂ ‖ p) ≥ rate − log N even then: the figures above are to be read beside these.
     """
-    codes = visit.self_sampled
-    parts = decomposition(codes.mu, codes.widths, outer=visit.effort.outer, seed=visit.seed, of=codes.of)
+    codes = evaluation.self_sampled
+    parts = decomposition(codes.mu, codes.widths, outer=evaluation.effort.outer, seed=evaluation.seed, of=codes.of)
     return {
         "null mutual information": parts.mutual_information,
         "null marginal KL": parts.marginal_kl,
@@ -47,38 +47,48 @@ def null(visit: Visit) -> Found:
     }, {}
 
 
-def shape(visit: Visit) -> Found:
+def shape(evaluation: Evaluation) -> Found:
     """Draws of the held-out population beside N(0, I): norms, marginals, second moments, and whether a classifier sees it."""
-    z = visit.test.draw(visit.seed)
-    some = z[: visit.effort.judged]
+    z = evaluation.test.draw(evaluation.seed)
+    some = z[: evaluation.effort.judged]
     marginals = [one.value or 0.0 for one in marginal_distances(z)]
-    moments = visit.test.mu.var(0) + (visit.test.widths**2).mean(0)
+    moments = evaluation.test.mu.var(0) + (evaluation.test.widths**2).mean(0)
     figures = {
         "norm distance": norm_distance(z),
-        "size of means": size_of_means(visit.test.mu),
-        "two-sample accuracy": two_sample_accuracy(some, visit.subject.prior(len(some), visit.seed, "two-sample"), visit.seed),
+        "size of means": size_of_means(evaluation.test.mu),
+        "two-sample accuracy": two_sample_accuracy(
+            some, evaluation.subject.prior(len(some), evaluation.seed, "two-sample"), evaluation.seed
+        ),
     }
     curves = {"marginal distances": marginals, "second moments": moments.tolist()}
     return figures, curves | {"squared norms": _histogram((z**2).sum(1))}
 
 
-def holes(visit: Visit) -> Found:
+def holes(evaluation: Evaluation) -> Found:
     """H_1% and H_5%, exactly where there are clouds, and by one kernel estimate on whitened codes for every kind of code."""
-    prior = visit.subject.prior(visit.effort.outer, visit.seed, "holes")
+    prior = evaluation.subject.prior(evaluation.effort.outer, evaluation.seed, "holes")
     figures: dict[str, Estimate] = {}
-    if visit.train.sigma is not None and visit.test.sigma is not None:
-        held_out = (visit.test.mu, visit.test.sigma)
-        found = prior_holes(visit.train.mu, visit.train.sigma, held_out, prior, draws=visit.effort.outer, seed=visit.seed)
+    if evaluation.train.sigma is not None and evaluation.test.sigma is not None:
+        held_out = (evaluation.test.mu, evaluation.test.sigma)
+        found = prior_holes(
+            evaluation.train.mu, evaluation.train.sigma, held_out, prior, draws=evaluation.effort.outer, seed=evaluation.seed
+        )
         figures = {f"hole {level:.0%}": one for level, one in found.items()}
-    kernel = _kernel(visit, visit.train.draw(visit.seed, "kernel"), visit.test.draw(visit.seed, "kernel"), prior, "kernel hole")
-    means = _kernel(visit, visit.train.mu, visit.test.mu, prior, "kernel hole of means")
+    kernel = _kernel(
+        evaluation,
+        evaluation.train.draw(evaluation.seed, "kernel"),
+        evaluation.test.draw(evaluation.seed, "kernel"),
+        prior,
+        "kernel hole",
+    )
+    means = _kernel(evaluation, evaluation.train.mu, evaluation.test.mu, prior, "kernel hole of means")
     return figures | kernel | means, {}
 
 
-def _kernel(visit: Visit, train: Floats, test: Floats, prior: Floats, name: str) -> dict[str, Estimate]:
+def _kernel(evaluation: Evaluation, train: Floats, test: Floats, prior: Floats, name: str) -> dict[str, Estimate]:
     """One kernel estimate on whitened codes, the same for clouds (of which one draw each is taken) and for points."""
-    white = visit.whitening.apply
-    found = kde_holes(white(train[:POINTS]), white(test), white(prior), seed=visit.seed)
+    white = evaluation.whitening.apply
+    found = kde_holes(white(train[:POINTS]), white(test), white(prior), seed=evaluation.seed)
     return {f"{name} {level:.0%}": one for level, one in found.items()}
 
 

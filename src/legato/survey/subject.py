@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from legato.data.preparation import Floats
 from legato.devices import drawing
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.setting import DataSpec
 from legato.streams import random_stream
+from legato.types import Floats
 
 
 class Subject(ABC):

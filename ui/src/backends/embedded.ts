@@ -1,5 +1,5 @@
-// What a report's file holds of a visit (src/legato/explorer/offline.py writes it): points, decoded tiles of one plane, fields, thumbnails.
-import type { Dimension, Extent, FieldKind, Plane, Visit } from '../contract'
+// What a report's file holds of a session (src/legato/explorer/offline.py writes it): points, decoded tiles of one plane, fields, thumbnails.
+import type { Dimension, Extent, FieldKind, Plane, Session } from '../contract'
 
 /** Pictures side by side, row by row, each `width` × `height`. */
 export interface Sheet { image: string; columns: number; width: number; height: number }
@@ -16,7 +16,7 @@ export interface EmbeddedModel {
   qualities?: Record<string, string> // base64 of half floats, one for each point
 }
 export interface Embedded {
-  visit: Visit
+  session: Session
   models: EmbeddedModel[]
   thumbnails: Sheet & { rows: number[]; ids: string[] }
 }

@@ -1,5 +1,5 @@
-// The backend of a report: what a file holds of a visit, without a server. Models of two latents, so that the plane is all of z.
-import type { Backend, Code, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Rows, Tile, Visit } from '../contract'
+// The backend of a report: what a file holds of a session, without a server. Models of two latents, so that the plane is all of z.
+import type { Backend, Code, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Rows, Tile, Session } from '../contract'
 import { failed, pointsOf } from '../frames'
 import { halfToFloat } from '../map/clouds'
 import { Atlas } from './atlas'
@@ -17,14 +17,14 @@ export class TileBackend implements Backend {
   readonly live: boolean = false
   onCursor: Backend['onCursor'] = () => {}
   onConnection: Backend['onConnection'] = () => {}
-  onVisit: (model: ModelIndex) => void = () => {} // a file's visit never changes
+  onVisit: (model: ModelIndex) => void = () => {} // a file's session never changes
   readonly #thumbnail = new Map<number, string>()
   readonly #nth: Map<number, number>
 
   /** Reads the pictures out of the file; what it holds is not changed. */
   static async open(embedded: Embedded): Promise<TileBackend> {
     const sheets = await Promise.all(embedded.models.map((model) => pictureOf(model.atlas.image)))
-    const models = embedded.models.map((model, m) => modelOf(model, pixelsOf(sheets[m]!), embedded.visit.models[m]!))
+    const models = embedded.models.map((model, m) => modelOf(model, pixelsOf(sheets[m]!), embedded.session.models[m]!))
     return new this(embedded, models, await pictureOf(embedded.thumbnails.image))
   }
 
@@ -34,7 +34,7 @@ export class TileBackend implements Backend {
     this.#nth = new Map(embedded.thumbnails.rows.map((row, n) => [row, n]))
   }
 
-  async visit(): Promise<Visit> { return this.embedded.visit }
+  async session(): Promise<Session> { return this.embedded.session }
 
   async plane(model: ModelIndex, _step: number | null, choice: PlaneChoice): Promise<Plane> {
     if (choice.kind !== 'axes' || choice.i !== 0 || choice.j !== 1) throw new Error(ELSEWHERE)
@@ -58,7 +58,7 @@ export class TileBackend implements Backend {
   }
 
   async dimensions(model: ModelIndex): Promise<Dimension[]> { return this.embedded.models[model]!.dimensions }
-  async curves(model: ModelIndex) { return { lines: [], next: 0, snapshots: [], total: this.embedded.visit.models[model]!.total, state: 'finished' as const } }
+  async curves(model: ModelIndex) { return { lines: [], next: 0, snapshots: [], total: this.embedded.session.models[model]!.total, state: 'finished' as const } }
 
   image(row: number): string {
     const n = this.#nth.get(row)
@@ -112,7 +112,7 @@ export class TileBackend implements Backend {
     const { known } = this.models[model]!
     const { ids } = this.embedded.thumbnails
     const lines = rows.map((row) => {
-      const label = this.embedded.visit.data.labels?.[known.points.label[known.placeOf(row)!]!] ?? ''
+      const label = this.embedded.session.data.labels?.[known.points.label[known.placeOf(row)!]!] ?? ''
       return [row, quoted(ids[this.#nth.get(row) ?? -1] ?? ''), quoted(label), ...known.code(row)!.mu.map((value) => Number(value.toPrecision(9)))].join()
     })
     return new Blob([['row,id,label,z0,z1', ...lines, ''].join('\n')], { type: 'text/csv' })
@@ -121,7 +121,7 @@ export class TileBackend implements Backend {
   async find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }> {
     const { rows, ids } = this.embedded.thumbnails
     const { label } = this.models[0]!.known.points
-    const named = (i: number) => this.embedded.visit.data.labels?.[label[i]!] ?? ''
+    const named = (i: number) => this.embedded.session.data.labels?.[label[i]!] ?? ''
     const found = rows.map((_, i) => i).filter((i) => ids[i]!.includes(text) || named(i) === text).slice(0, 200)
     return { rows: found.map((i) => rows[i]!), ids: found.map((i) => ids[i]!), labels: found.map((i) => label[i]!) }
   }

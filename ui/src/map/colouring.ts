@@ -20,7 +20,7 @@ export class Colouring {
     const key = colour === 'class' || colour === 'none' ? '' : `${colour} ${step} ${points?.n ?? 0}`
     if (key === this.#key) return
     this.#key = key
-    const quality = this.core.visit.models[this.model]!.colours?.find((one) => one.key === colour)
+    const quality = this.core.session.models[this.model]!.colours?.find((one) => one.key === colour)
     this.shade = (key && this.#known.get(key)) || null
     const asks = Boolean(key && quality && points && !this.shade)
     this.tell({ shade: this.shade, measuring: asks, lacks: Boolean(key && !quality) })

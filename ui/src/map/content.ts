@@ -39,7 +39,7 @@ export class Content {
 
   #take(points: Points | null): void {
     this.points = points
-    this.finder = points && new Finder(points, this.core.visit.data.rows)
+    this.finder = points && new Finder(points, this.core.session.data.rows)
     this.bounds = points && boundsOf(points.xy)
     this.#coloured = ''
     Object.assign(this.scene, { n: points?.n ?? 0, xy: points?.xy ?? new Float32Array(0), cov: points && hasClouds(points) ? points.cov : null })
@@ -53,10 +53,10 @@ export class Content {
     const key = `${picked} ${only} ${dark} ${colour} ${range}`
     if (!points || (key === this.#coloured && shade === this.#shade)) return
     ;[this.#coloured, this.#shade] = [key, shade]
-    const names = shade?.quality.classes ?? this.core.visit.data.labels ?? []
+    const names = shade?.quality.classes ?? this.core.session.data.labels ?? []
     const label = shade?.quality.classes ? classesOf(shade.values) : points.label
     const classes = colour === 'none' ? [] : classColours(names.length, picked, dark)
-    const rgba = pointColours(label, points.off, classes, dark, this.core.visit.models[this.model]!.latent_dim > 2, only)
+    const rgba = pointColours(label, points.off, classes, dark, this.core.session.models[this.model]!.latent_dim > 2, only)
     this.scene.colours = shade && !shade.quality.classes ? shaded(rgba, shade, range, dark) : rgba
     this.scene.version.colours++
   }

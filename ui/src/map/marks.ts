@@ -20,7 +20,7 @@ export function marksOf(view: View, frame: Frame): Marks {
   const layout = plane?.layout !== undefined
   return {
     ...view.marks, cursor: between ? null : view.cursorSpot, active: core.state.active === model || core.state.models.length < 2,
-    inside: core.located[model]?.inside ?? true, rings: ringed(core.visit.models[model]!) && !between && !layout,
+    inside: core.located[model]?.inside ?? true, rings: ringed(core.session.models[model]!) && !between && !layout,
     axes: plane && !between ? axisNames(plane, core.state.models[model]!.choice.kind) : ['', ''],
     ...pathOn(view, plane, place), followed: followedOn(view), selected: selectedOn(view, plane, place),
     guide: between ? null : guideOf(core, model, plane, place),

@@ -35,7 +35,7 @@ export class Trail {
   async #before(): Promise<Stop[]> {
     const { core, model } = this.view
     const { path, active, link, models } = core.state
-    const { latent_dim } = core.visit.models[model]!
+    const { latent_dim } = core.session.models[model]!
     if (!path.length || active === model || link === 'z') return path.every(({ z }) => z.length === latent_dim) ? path : []
     if (path.some(({ row }) => row === null)) return []
     const codes = await Promise.all(path.map(({ row }) => core.backend.code(row!, models.map(({ step }) => step))))

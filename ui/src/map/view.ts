@@ -320,7 +320,7 @@ export class View {
     const clouds = scene.cov ? core.state.clouds : 0
     return {
       ...this.size, ratio: globalThis.devicePixelRatio || 1, camera, otherCamera: this.cameraOf(1 - model), morph: this.between ? this.morph : 0,
-      shown: this.#growing.shown, opacity: core.state.dots, dot: dotSize(scene.n, camera.scale / fitted), diamond: !core.visit.models[model]!.has_density,
+      shown: this.#growing.shown, opacity: core.state.dots, dot: dotSize(scene.n, camera.scale / fitted), diamond: !core.session.models[model]!.has_density,
       outline: dark ? [0.05, 0.06, 0.09] : [1, 1, 1], clouds, gain: clouds ? this.#content.gainAt(clouds) : 1, resting: this.#resting || !clouds,
     }
   }

@@ -11,7 +11,7 @@ export interface Pair { model: ModelIndex; before: Tile; after: Tile; lost: Diff
 export async function ofRow(core: ViewerCore, row: number, current: Current): Promise<Pair[] | null> {
   const steps = core.state.models.map((model) => model.step)
   const { models } = await core.backend.code(row, steps)
-  const own = core.visit.data.image ? null : await core.backend.row(row)
+  const own = core.session.data.image ? null : await core.backend.row(row)
   return paired(core, models.map(({ mu }) => mu), steps, async (after) => own ?? pictureAt(core.backend.image(row), after.width, after.height), current)
 }
 

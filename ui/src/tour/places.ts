@@ -1,4 +1,4 @@
-// What the steps ask of a visit: codes of images, a cloud's draws, tiles.
+// What the steps ask of a session: codes of images, a cloud's draws, tiles.
 import type { Code, Core, Encoded, ModelIndex, Tile } from '../contract'
 import { normals } from '../panels/draws'
 
@@ -41,9 +41,9 @@ export const inSpread = (sigma: readonly number[], from: readonly number[], to: 
 }
 
 /** What one example of the data is called. */
-export const thing = (core: Core): string => (core.visit.data.image ? 'image' : 'row')
-export const shownAs = (core: Core): string => (core.visit.data.image ? 'picture' : 'row')
-export const classOf = (core: Core, label: number): string => (label < 0 || label >= 65535 ? '' : (core.visit.data.labels?.[label] ?? String(label)))
+export const thing = (core: Core): string => (core.session.data.image ? 'image' : 'row')
+export const shownAs = (core: Core): string => (core.session.data.image ? 'picture' : 'row')
+export const classOf = (core: Core, label: number): string => (label < 0 || label >= 65535 ? '' : (core.session.data.labels?.[label] ?? String(label)))
 
 /** How wide the codes spread, clouds and all, beside N(0, I): the root of the mean variance. */
 export const reach = (std: readonly number[], noise: readonly number[]): number =>

@@ -1,4 +1,4 @@
-// Which model of a visit plays which part in the tour, and what to type for a visit that has both.
+// Which model of a session plays which part in the tour, and what to type for a session that has both.
 import type { ModelIndex, ModelInfo } from '../contract'
 
 export type Role = 'autoencoder' | 'vae' | 'noisy'

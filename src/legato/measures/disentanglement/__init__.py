@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.measures.disentanglement import explicitness, importance, information, robustness, separation, voting
-from legato.measures.disentanglement.known import Integers, Known
+from legato.measures.disentanglement.known import Known
 from legato.measures.estimate import Estimate, absent, subsampled
+from legato.types import Integers
 
 UNIT = "score"
 FEWEST = 200  # images: halves of halves must still hold every value of a factor

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
-from legato.measures.disentanglement.known import Doubles, Integers, Known
+from legato.measures.disentanglement.known import Known
+from legato.types import Doubles, Integers
 
 WEAK = 100.0  # the least penalty that converges soon: a stronger one blurs neighbouring values, even of the true factors
 METHODS = {"explicitness": "explicitness (Ridgeway & Mozer 2018), held-out area under the ROC curve; 1 at best, ½ by guessing"}

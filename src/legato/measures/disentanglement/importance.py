@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from legato.measures.disentanglement.known import Doubles, Integers, Known
+from legato.measures.disentanglement.known import Known
+from legato.types import Doubles, Integers
 
 TREES = 10
 METHODS = {

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from legato.measures.disentanglement.known import Doubles, Integers, Known
+from legato.measures.disentanglement.known import Known
+from legato.types import Doubles, Integers
 
 BINS = 20
 METHODS = {

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.errors import Mistake
+from legato.types import Doubles, Integers
 
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
 DEAD = 0.05  # of a dimension's aggregate variance: less is signal, the rest is the encoder's own noise
 ROUNDING = 1e-6  # of the widest dimension's deviation: single precision does not keep a constant code constant
 

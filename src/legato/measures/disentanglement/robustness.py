@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from legato.measures.disentanglement.known import Doubles, Known
+from legato.measures.disentanglement.known import Known
+from legato.types import Doubles
 
 QUANTILE = 0.99
 METHODS = {"irs": "interventional robustness score (Suter et al. 2019), 99 % quantiles; 1 at best, about 0 for noise"}

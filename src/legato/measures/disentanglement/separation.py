@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from legato.measures.disentanglement.information import BINS
-from legato.measures.disentanglement.known import Doubles, Integers, Known
+from legato.measures.disentanglement.known import Known
+from legato.types import Doubles, Integers
 
 METHODS = {
     "sap": "separated attribute predictability (Kumar et al. 2018); at best the mean over factors of 1, or of 1 − 1/classes "

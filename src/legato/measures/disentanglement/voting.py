@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from legato.measures.disentanglement.known import Integers, Known
+from legato.measures.disentanglement.known import Known
+from legato.types import Integers
 
 VOTES, SHARING = 800, 64
 METHODS = {"factor_vae": "FactorVAE score (Kim & Mnih 2018), 800 votes of 64 images; 1 at best, 1/factors by guessing"}

@@ -10,16 +10,16 @@ from legato.report.html import write_report
 from legato.report.measured.exhibit import Exhibit
 from legato.report.measured.story import sections
 from legato.survey import FULL, QUICK, Survey
-from legato.survey.visit import Visit
+from legato.survey.evaluation import Evaluation
 
 __all__ = ["write_measured_report"]
 
 
 def write_measured_report(
-    out: str | Path, found: Survey, visit: Visit, title: str, label_names: Sequence[str] | None = None
+    out: str | Path, found: Survey, evaluation: Evaluation, title: str, label_names: Sequence[str] | None = None
 ) -> int:
-    """Writes `out` and returns its size in bytes. `visit`: to the model that `found` was measured of, on the same images."""
-    shown = Exhibit(title, visit, label_names)
+    """Writes `out` and returns its size in bytes. `evaluation`: of the same model, on the same images."""
+    shown = Exhibit(title, evaluation, label_names)
     return write_report(out, f"{title}, measured", _lead(shown, found), sections(shown, found), facts=_facts(shown, found))
 
 
@@ -37,6 +37,6 @@ def _facts(shown: Exhibit, found: Survey) -> dict[str, str]:
         "data": f"{material.source}, {len(material.test):,} test rows measured, {len(material.train):,} training rows beside",
         "shape": " × ".join(map(str, material.shape)),
         "effort": effort,
-        "seed of the measures": str(shown.visit.seed),
+        "seed of the measures": str(shown.evaluation.seed),
         "date": date.today().isoformat(),
     }

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats, Units
+from legato.data.preparation import Units
 from legato.lazy import lazy
 from legato.measures.collapse import Collapse, collapse
 from legato.report.html import Badge
 from legato.report.trained.collapsed import MOST, Row, active, judged
+from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Subject
-from legato.survey.visit import Codes, Visit
+from legato.types import Floats
 
 OWN_PRIOR = (
     "The prior is not N(0, I) and is known by its draws alone: how far a posterior lies from it cannot be computed. A "
@@ -28,16 +29,16 @@ OWN_PRIOR = (
 class Exhibit:
     """`title`: what figures call it. What is computed of it is computed once, when first asked for."""
 
-    def __init__(self, title: str, visit: Visit, label_names: Sequence[str] | None = None) -> None:
-        self.title, self.visit, self.label_names = title, visit, label_names
-        self.subject: Subject = visit.subject
-        self.material: Material = visit.shared
+    def __init__(self, title: str, evaluation: Evaluation, label_names: Sequence[str] | None = None) -> None:
+        self.title, self.evaluation, self.label_names = title, evaluation, label_names
+        self.subject: Subject = evaluation.subject
+        self.material: Material = evaluation.shared
         self.dim = self.subject.latent_dim
 
     @property
     def test(self) -> Codes:
         """Codes of the test rows."""
-        return self.visit.test
+        return self.evaluation.test
 
     def seen(self, z: Floats) -> Units:
         """What codes decode to, as it is shown."""

@@ -22,13 +22,13 @@ from legato.report.panels import (
 )
 from legato.report.trained.images import RECONSTRUCTED, SAMPLES, SPAN, STEPS, TRAVERSED, two_places
 from legato.report.trained.planes import LATTICE, MAPPED
-from legato.survey.visit import gaussian
+from legato.survey.evaluation import gaussian
 
 
 def samples(shown: Exhibit) -> Figure:
     """Draws from the prior, and from a Gaussian fitted to the training codes, decoded; real test images beside them."""
-    seed, subject = shown.visit.seed, shown.subject
-    codes = shown.visit.train.draw(seed, "fitted to")
+    seed, subject = shown.evaluation.seed, shown.subject
+    codes = shown.evaluation.train.draw(seed, "fitted to")
     name = "N(0, I)" if subject.standard_prior else "Its own prior"
     return sample_panels(
         [
@@ -56,7 +56,7 @@ def path(shown: Exhibit) -> Figure:
 
 def traversals(shown: Exhibit) -> Figure:
     """A row for each of the most informative dimensions, moved over the training codes' mean ± 3 standard deviations."""
-    codes, spans = shown.visit.train.draw(shown.visit.seed), np.linspace(-SPAN, SPAN, STEPS, dtype=np.float32)
+    codes, spans = shown.evaluation.train.draw(shown.evaluation.seed), np.linspace(-SPAN, SPAN, STEPS, dtype=np.float32)
     rows = []
     for dim in shown.ranking[:TRAVERSED]:
         line = np.repeat(codes.mean(0, keepdims=True), STEPS, 0)

@@ -59,7 +59,7 @@ def _pictures(shown: Exhibit) -> list[Section]:
             "What the decoder makes of codes that no image gave it: drawn from the prior, and, the fairer question to a model "
             "that was not asked to keep to a prior, from a Gaussian where its codes are.",
             partial(figures.samples, shown),
-            f"Decoded means of the first {SAMPLES} draws of seed {shown.visit.seed} from the prior and from N(mean, "
+            f"Decoded means of the first {SAMPLES} draws of seed {shown.evaluation.seed} from the prior and from N(mean, "
             f"covariance) of draws of the training posteriors, not picked; {n} test images, drawn at random, beside.",
         ),
         _drawn(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.measures.collapse import Collapse, State, collapse
 from legato.measures.interval import bracketed
 from legato.report.html import Badge, Section, Table, Tone
 from legato.report.trained.subjects import Subject, shown_rows, stored
+from legato.types import Floats
 
 MOST = 2000  # examples: a dimension that is used by none of them is used by none
 THRESHOLD = 0.01  # of active units, Burda et al.'s

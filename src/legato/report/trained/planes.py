@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from legato.data.preparation import Floats
 from legato.data.prepared import Prepared
 from legato.latent_space import LatentSpace
 from legato.report.maps import LatentMap, decoded_plane, decoded_planes, latent_maps
 from legato.report.trained.subjects import Subject, shown_rows, stored
+from legato.types import Floats
 
 MAPPED, LATTICE = 5000, 17
 

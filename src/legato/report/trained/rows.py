@@ -17,6 +17,7 @@ from legato.data.prepared import Prepared
 from legato.data.units import named, unit_of
 from legato.report.html import Cell, Section, Table
 from legato.report.trained.subjects import Subject, shown_rows, stored
+from legato.types import Doubles
 
 MOST = 30  # columns of a table: a person reads no more
 GIVEN, SAMPLED, SHOWN, TRAVERSED, SPAN = 2_000, 2_000, 3, 6, 2.0
@@ -32,7 +33,6 @@ MOVED = (
     "deviations below their mean to as many above, the others at the mean. Columns with one sign rise and fall together."
 )
 TAILS = (0.05, 0.5, 0.95)
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

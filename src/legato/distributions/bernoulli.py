@@ -1,4 +1,4 @@
-"""Many coins at once: the Bernoulli likelihood of a whole image, summed as it is computed."""
+"""The Bernoulli likelihood of a whole image, summed as it is computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 MOST = 8  # factors in a product: fewer logarithms, and no product below 2⁻⁸
 
 
-class Coins(Distribution):
+class IndependentBernoulli(Distribution):
     """Independent Bernoullis with P(x = 1) = σ(l), as one event: `log_prob` is their sum.
 
     logits l (*batch, *event), of which the last `event_dims` axes are one event.

@@ -1,4 +1,4 @@
-"""One visit to one model: what several chapters need of it, computed once when first asked for.
+"""The evaluation of one model: what several chapters need of it, computed once when first asked for.
 
 Covered: codes of training and test rows, draws from posteriors, decoded reconstructions and samples of the ladder, whitening.
 """
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from legato.data.preparation import Floats
 from legato.lazy import lazy
 from legato.measures.whitening import Whitening
 from legato.streams import random_stream
 from legato.survey.effort import Effort
-from legato.survey.eyes import Eyes
 from legato.survey.material import Material
+from legato.survey.reference import ReferenceFeatures
 from legato.survey.subject import Subject
+from legato.types import Floats
 
 COMPONENTS, FITTED = 10, 5000  # of the mixture fitted to codes, and to how many of them
 
@@ -50,7 +50,7 @@ class Codes:
         return np.zeros_like(self.mu) if self.sigma is None else self.sigma
 
 
-class Visit:
+class Evaluation:
     """A subject, the material, the effort, and what is computed of them."""
 
     def __init__(self, subject: Subject, shared: Material, effort: Effort, seed: int) -> None:
@@ -72,9 +72,9 @@ class Visit:
         return Whitening.fit(self.train.mu, self.train.sigma)
 
     @property
-    def eyes(self) -> Eyes:
-        """With what images are looked at."""
-        return self.shared.eyes
+    def reference(self) -> ReferenceFeatures:
+        """The features in which images are compared."""
+        return self.shared.reference
 
     @property
     def beta(self) -> float:

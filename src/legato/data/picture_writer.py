@@ -1,4 +1,4 @@
-"""Many pictures into the store: decoded in threads, in order, with what was skipped and changed counted.
+"""The picture writer: many pictures into the store, decoded in threads, in order, with what was skipped and changed counted.
 
 Covered: folders, Parquet columns of pictures, and arrays to be resized, which differ only in where a picture's bytes
 come from. Not covered: finding those bytes, labels.
@@ -43,7 +43,7 @@ FEW_LEVELS = 32  # of 256
 
 
 @dataclass(frozen=True)
-class Album:
+class WrittenPictures:
     """What was written: positions (N,) of the kept items, or None where nothing was skipped."""
 
     positions: np.ndarray | None
@@ -90,7 +90,7 @@ def _window(found: list[tuple[int, int]]) -> str | None:
 
 def write_pictures(
     writer: Writer, items: Items, total: int, options: DataOptions, name: str, channels: int | None = None
-) -> Album:
+) -> WrittenPictures:
     """Appends every readable picture; `channels` is what auto means, if the source knows. Raises `Mistake`."""
     with _pillow_warnings():
         wanted = channels if options.channels == "auto" else options.channels
@@ -139,7 +139,7 @@ def _suggested(side: int) -> int:
     return min(128, max(16, 1 << (max(side, 1).bit_length() - 1)))
 
 
-def _write(writer: Writer, items: Items, total: int, form: PictureForm, options: DataOptions, name: str) -> Album:
+def _write(writer: Writer, items: Items, total: int, form: PictureForm, options: DataOptions, name: str) -> WrittenPictures:
     def attempt(item: Item) -> tuple[str, Picture | Unreadable]:
         try:
             return item[0], decode(item[1], form)
@@ -171,7 +171,7 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
     if not kept:
         raise _nothing_left(name, problems)
     positions = np.array(kept, np.int64) if problems else None
-    return Album(positions, tuple(problems), (*_said(counts, form), *_few(levels)))
+    return WrittenPictures(positions, tuple(problems), (*_said(counts, form), *_few(levels)))
 
 
 def _weight(item: Item) -> int:

@@ -1,4 +1,4 @@
-"""What a page asks in JSON, read with suspicion: types, shapes and sizes, each wrong one a `Mistake` in one line.
+"""Request bodies in JSON, read with suspicion: types, shapes and sizes, each wrong one a `Mistake` in one line.
 
 Covered: finite numbers only, none beyond 10⁹, whose squares would overflow somewhere. Not covered: whether a model, a step or
 a row exists (session.py).
@@ -21,14 +21,14 @@ WIDEST = 65_536  # numbers of one code
 C = TypeVar("C", bound=str)
 
 
-class Question:
+class RequestBody:
     """A JSON object whose fields are read by name."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self._content = content
 
     @staticmethod
-    def read(body: bytes) -> Question:
+    def read(body: bytes) -> RequestBody:
         """Raises `Mistake` for what is no JSON object."""
         try:
             content = json.loads(body, parse_constant=_refused)
@@ -36,7 +36,7 @@ class Question:
             raise Mistake("the body must be a JSON object of finite numbers") from None
         if not isinstance(content, dict):
             raise Mistake("the body must be a JSON object")
-        return Question(content)
+        return RequestBody(content)
 
     def whole(self, name: str, low: int = 0, high: int = 2**31) -> int:
         """A whole number within these bounds."""

@@ -1,4 +1,4 @@
-"""With what images are looked at: features, perhaps a classifier, and the real images' own features to compare with.
+"""Reference features: what images are compared in, perhaps a classifier, and the real images' own features.
 
 The first features that apply to the data judge; others are there to check that an order of models is not of their making.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.preparation import Floats
 from legato.lazy import lazy
 from legato.measures.clusters import Ends
 from legato.measures.digits import DigitFeatures
@@ -23,6 +22,7 @@ from legato.measures.fidelity import frechet
 from legato.measures.manifold import Manifold, manifold
 from legato.measures.neighbours import Cloud
 from legato.measures.realism import confidence
+from legato.types import Floats
 
 
 class Real:
@@ -55,8 +55,8 @@ class Real:
 
 
 @dataclass(frozen=True)
-class Eyes:
-    """`first` judges; `others` check it."""
+class ReferenceFeatures:
+    """Features of images: `first` judge, `others` check them; `real` are those of test images."""
 
     first: Features
     others: tuple[Features, ...]
@@ -81,7 +81,9 @@ class Eyes:
         return None if digits is None else lambda images, ends: confidence(digits.probabilities(images), ends)[0]
 
 
-def eyes_for(source: str, train: Floats, test: Floats) -> Eyes:
+def reference_features(source: str, train: Floats, test: Floats) -> ReferenceFeatures:
     """The classifier of digits for MNIST; for other pictures, and for tables, principal components of the pixels first."""
     first, *others = features_for(train.shape[1:], source, train)
-    return Eyes(first, tuple(others), Real(first, test, train), first if isinstance(first, DigitFeatures) else None)
+    return ReferenceFeatures(
+        first, tuple(others), Real(first, test, train), first if isinstance(first, DigitFeatures) else None
+    )

@@ -1,0 +1,17 @@
+"""Kinds of arrays by one name each, and the shape of one example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]  # of one example, without the batch
+Doubles = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # of either precision
+Bytes = NDArray[np.uint8]
+Integers = NDArray[np.int64]
+Rows = NDArray[np.int64]  # numbers of rows of a source
+Bools = NDArray[np.bool_]
