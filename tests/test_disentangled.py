@@ -10,6 +10,7 @@ import pytest
 import legato
 import legato.measures.disentanglement as measures
 from legato.data.factors import COUNTS, ORDERED, combinations, draw, factors_of, name
+from legato.measured import _material, _parts
 from legato.measures.disentanglement import NAMES, ceiling, disentanglement, floor
 from legato.measures.known import called
 from legato.report.measured.numbers import chapter_sections
@@ -18,7 +19,6 @@ from legato.survey.chapters import CHAPTERS
 from legato.survey.disentangled import FACTORS, NOISE, TITLES, TRUTH, UNTRAINED
 from legato.survey.functions import Functions
 from legato.survey.material import Material, Rows, material
-from legato.survey.measure import _material, _parts
 from legato.survey.subject import Subject, Trained, untrained
 
 TINY = {

@@ -66,7 +66,6 @@ LAYERS = {
     "legato.pictures": 6,
     "legato.measures": 6,
     "legato.survey": 7,
-    "legato.survey.measure": 8,  # alone of the survey: what it answers can be shown
     "legato.exported": 7,
     "legato.claims": 7,
     "legato.experiment": 7,
@@ -74,6 +73,7 @@ LAYERS = {
     "legato.report": 8,
     "legato.explorer": 8,
     "legato.demo": 8,
+    "legato.measured": 9,  # a survey that can be shown
     "legato.cli": 9,
     "legato.__main__": 9,
     "legato.commands": 9,

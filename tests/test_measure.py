@@ -16,6 +16,7 @@ from torch.distributions import Independent, Laplace, Normal
 
 import legato
 from legato.errors import Mistake
+from legato.measured import EFFORTS
 from legato.measures.geometry import stretch_by_differences
 from legato.measures.likelihood import importance_curve
 from legato.measures.whitening import Whitening
@@ -24,7 +25,6 @@ from legato.survey.adaptors import subject_of
 from legato.survey.functions import Functions
 from legato.survey.likelihood import widths
 from legato.survey.material import material
-from legato.survey.measure import EFFORTS
 from legato.survey.subject import Trained
 from made_runs import blobs
 

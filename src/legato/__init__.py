@@ -40,7 +40,7 @@ _PUBLIC = {
     "evaluate": "legato.measures",
     "compare": "legato.measures",
     "Estimate": "legato.measures",
-    "measure": "legato.survey.measure",
+    "measure": "legato.measured",
 }
 
 __all__ = ["__version__", *_PUBLIC]

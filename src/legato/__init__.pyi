@@ -8,6 +8,7 @@ from legato.families import Family as Family
 from legato.latent_space import load as load
 from legato.latents import Flat as Flat
 from legato.latents import Latent as Latent
+from legato.measured import measure as measure
 from legato.measures import Estimate as Estimate
 from legato.measures import compare as compare
 from legato.measures import evaluate as evaluate
@@ -23,7 +24,6 @@ from legato.priors import Prior as Prior
 from legato.priors import StandardNormal as StandardNormal
 from legato.recipes import Recipe as Recipe
 from legato.recipes import recipe as recipe
-from legato.survey.measure import measure as measure
 from legato.trace import Given as Given
 from legato.trace import Rung as Rung
 from legato.trace import Trace as Trace

@@ -1,9 +1,9 @@
 """`legato.measure`: the survey of any autoencoder that a person already has, on their own data.
 
 Covered: opening the data, making a subject of the model, the survey, survey.json, a page. Not covered: what is measured
-(chapters.py), which models are known (adaptors.py), how the page looks (report/measured).
+(survey/chapters.py), which models are known (survey/adaptors.py), how the page looks (report/measured).
 
-Of the survey's files this one alone stands above the report: its answer can be shown.
+A file above the survey and the report, because its answer is a survey that can be shown.
 """
 
 from __future__ import annotations
