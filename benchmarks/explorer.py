@@ -41,7 +41,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from legato.explorer.frames import DECODE, Asked
-from legato.latent_space import load
+from legato.loading import load
 from legato.training import train
 
 PLANE = {"u": [1, 0], "v": [0, 1], "anchor": [0, 0]}  # of two latents

@@ -34,7 +34,8 @@ from throughput import processor
 
 from legato.data.prepared import Prepared
 from legato.data.splits import Split
-from legato.latent_space import LatentSpace, load
+from legato.latent_space import LatentSpace
+from legato.loading import load
 from legato.measures.aggregate import log_aggregate, sample_posteriors
 from legato.measures.likelihood import importance_curve
 from legato.measures.marginals import log_aggregate_marginals

@@ -38,7 +38,7 @@ from legato.explorer.server import Routes
 from legato.explorer.session import Session
 from legato.explorer.worker import Worker, finished
 from legato.files import write_json
-from legato.latent_space import load
+from legato.loading import load
 
 ROWS, SIDE = 60, 8
 CPU = ["--device", "cpu", "--threads", "1"]

@@ -35,7 +35,7 @@ from legato.explorer.opening import Opening, listen, prepare
 from legato.explorer.points import Points
 from legato.explorer.server import JSON
 from legato.explorer.session import UPLOAD
-from legato.latent_space import load
+from legato.loading import load
 from patience import PATIENCE
 
 LOAD = partial(load, device="cpu", threads=1)

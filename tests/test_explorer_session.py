@@ -35,7 +35,7 @@ from legato.explorer.recent import Recent
 from legato.explorer.selection import written
 from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, at_once, finished
-from legato.latent_space import load
+from legato.loading import load
 from legato.run import Run
 from legato.streams import random_stream
 from made_runs import RECIPES, train

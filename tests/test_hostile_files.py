@@ -30,7 +30,7 @@ from legato.experiment.run import read_protocol
 from legato.experiment.survey import read_evidence
 from legato.explorer import progression
 from legato.explorer.models import Member
-from legato.latent_space import untrained
+from legato.loading import untrained
 from legato.run import REPLACED, Run
 from legato.schema import Within, fault
 from legato.tensors import LENGTH, read_tensors, write_tensors

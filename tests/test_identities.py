@@ -53,9 +53,9 @@ from legato.distributions.divergence import _TABLE
 from legato.distributions.grid import Chosen, Tokens
 from legato.errors import Mistake
 from legato.families import Bernoulli, ContinuousBernoulli, Gaussian, Homoscedastic, Point
-from legato.latent_space import load
 from legato.latents import Flat
 from legato.lazy import lazy
+from legato.loading import load
 from legato.model import LatentVariableModel
 from legato.objectives import (
     Commitment,

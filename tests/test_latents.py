@@ -18,8 +18,8 @@ from legato.codebooks import FiniteScalars, Indexed, VectorQuantised
 from legato.conditional import Conditional
 from legato.errors import Mistake
 from legato.families import Gaussian, Homoscedastic
-from legato.latent_space import load
 from legato.latents import Flat, Ladder
+from legato.loading import load
 from legato.model import LatentVariableModel
 from legato.nets import mlp
 from legato.objectives import Commitment, Distortion, Rate

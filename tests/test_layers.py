@@ -63,6 +63,8 @@ LAYERS = {
     "legato.training": 6,
     "legato.sentence": 6,
     "legato.latent_space": 6,
+    "legato.loading": 6,
+    "legato.unsaved": 6,
     "legato.pictures": 6,
     "legato.measures": 6,
     "legato.survey": 7,

@@ -28,7 +28,8 @@ from legato.explorer.points import Points
 from legato.explorer.session import Session
 from legato.explorer.sheet import LEVELS, Sheet, sheet
 from legato.explorer.worker import finished
-from legato.latent_space import LatentSpace, load
+from legato.latent_space import LatentSpace
+from legato.loading import load
 from legato.pictures import to_bytes
 from legato.report import drag
 from legato.report.decoding import BINARY, Decoding, decoding, packed

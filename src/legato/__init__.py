@@ -36,7 +36,7 @@ _PUBLIC = {
     "open_source": "legato.data",
     "DataOptions": "legato.data",
     "train": "legato.training",
-    "load": "legato.latent_space",
+    "load": "legato.loading",
     "evaluate": "legato.measures",
     "compare": "legato.measures",
     "Estimate": "legato.measures",

@@ -5,9 +5,9 @@ from legato.data import DataOptions as DataOptions
 from legato.data import open_source as open_source
 from legato.errors import Mistake as Mistake
 from legato.families import Family as Family
-from legato.latent_space import load as load
 from legato.latents import Flat as Flat
 from legato.latents import Latent as Latent
+from legato.loading import load as load
 from legato.measured import measure as measure
 from legato.measures import Estimate as Estimate
 from legato.measures import compare as compare

@@ -1,13 +1,12 @@
 """What people do with a trained model: encode, decode, reconstruct, sample, interpolate, traverse, score. NumPy in, NumPy out.
 
 Everything is deterministic: posterior means where a point is asked for, a seed where draws are. No graph is ever built.
-Not covered: pictures (pictures.py), figures with intervals (measures/).
+Not covered: how one is had from a RUN (loading.py), pictures (pictures.py), figures with intervals (measures/).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +21,8 @@ from legato.data.preparation import Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
 from legato.definition import Definition
-from legato.devices import choose, drawing
+from legato.devices import drawing
 from legato.errors import Mistake, tell
-from legato.files import told
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
 from legato.pictures import grid, png_of
@@ -33,11 +31,10 @@ from legato.priors import Precision
 from legato.progress import progress
 from legato.recipe import Recipe
 from legato.run import Run
-from legato.sentence import sentence_of
 from legato.streams import random_stream
-from legato.tensors import read_tensors
 from legato.trace import Given
 from legato.types import Floats, Shape
+from legato.unsaved import Kept
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
@@ -46,21 +43,27 @@ Loaded = tuple[str | None, int | None]  # how a run was loaded: the module, the 
 
 
 class LatentSpace:
-    """A trained model and the preparation of its data.
+    """A trained model and the preparation of its data. `kept`: the RUN of its training, or what of it lies in memory.
 
     x (N, *shape): as the source stores it (bytes 0 … 255, or real numbers); of 8-bit data, floats in [0, 1] count as prepared
     (0 and 1 where pixels are drawn: a grey level under a Bernoulli would give no likelihood).
     z (N, latent_dim). Decoded values are in [0, 1] for pictures, in the data's own units for real numbers.
     """
 
-    def __init__(self, recipe: Recipe, preparation: Preparation, shape: Shape, run: Run, definition: Definition) -> None:
-        self.recipe, self.preparation, self.shape, self.run, self.definition = recipe, preparation, shape, run, definition
+    def __init__(self, recipe: Recipe, preparation: Preparation, shape: Shape, kept: Kept, definition: Definition) -> None:
+        self.recipe, self.preparation, self.shape, self.kept, self.definition = recipe, preparation, shape, kept, definition
         self.model: LatentVariableModel = recipe.model.eval().requires_grad_(False)
         self.device = next(self.model.parameters()).device
         self._told: set[str] = set()
         self.latent_dim = int(np.prod(self.model.latent.event))
         self.loaded: Loaded | None = None
+        self.again: tuple[Callable[..., LatentSpace], tuple[Any, ...]] | None = None  # what gives it back, and of what
         self.given: Any = None  # what it was trained on where that lay in memory, which no run keeps
+
+    @property
+    def run(self) -> Run:
+        """The RUN that it was loaded from. Raises `Mistake` where it was fitted in memory."""
+        return self.kept.saved()
 
     @property
     def has_density(self) -> bool:
@@ -84,10 +87,10 @@ class LatentSpace:
 
     def data(self, source: Any = None) -> Prepared:
         """The run's own data, or another source, prepared as the run's were. Says on stderr, once, where data have changed."""
-        found = reopen(self.run.stored("data"), self.given if source is None else source)
+        found = reopen(self.kept.stored("data"), self.given if source is None else source)
         for remark in found.remarks:
             if remark not in self._told:
-                tell(f"{self.run.path}: {remark}")
+                tell(f"{self.kept}: {remark}")
         self._told.update(found.remarks)
         return found
 
@@ -130,7 +133,7 @@ class LatentSpace:
     @property
     def columns(self) -> list[str]:
         """What the numbers of a table's row are called: its columns, where the source named them."""
-        return named((self.run.stored("data").get("columns") or {}).get("used", []), self.shape[0])
+        return named((self.kept.stored("data").get("columns") or {}).get("used", []), self.shape[0])
 
     def decode_prepared(self, z: NDArray[Any]) -> Floats:
         """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""
@@ -252,14 +255,14 @@ class LatentSpace:
         return shown.text(*self._told_of())
 
     def _repr_html_(self) -> str:
-        pictures = len(self.shape) == 3 and self.run.codes.is_file()
+        pictures = len(self.shape) == 3 and self.kept.has_moments
         return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None)
 
     def _told_of(self) -> tuple[str, list[shown.Line]]:
         """What it is in a few lines: the sentence, the data, the training; what the files no longer say is left out."""
-        title, sentence = f"LatentSpace of {self.run.path}", ("recipe", self.definition.sentence(), "")
+        title, sentence = f"LatentSpace of {self.kept}", ("recipe", self.definition.sentence(), "")
         try:
-            data, training = self.run.stored("data"), self.run.stored("training")
+            data, training = self.kept.stored("data"), self.kept.stored("training")
         except Mistake as gone:
             return title, [sentence, ("files", str(gone), "")]
         shape = " × ".join(map(str, self.shape))
@@ -269,9 +272,9 @@ class LatentSpace:
 
     def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""
-        if self.loaded is None:
+        if self.again is None:
             raise Mistake("a model that was not loaded from a run has no path to be pickled by: pickle what you need of it")
-        return _again, (str(self.run.path.absolute()), self.loaded)
+        return self.again
 
     @checked
     def score(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None, *, k: int = 100, seed: Seed = 0) -> Floats:
@@ -316,12 +319,12 @@ class LatentSpace:
         d = self.latent_dim
         shapes = {"mean": (d,), "covariance": (d, d), "noise": (d,)}
         like = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-        found = read_tensors(self.run.codes, like)
+        found = self.kept.moments(like)
         return found["mean"].numpy(), found["covariance"].numpy(), found["noise"].numpy()
 
     def ranking(self) -> list[int]:
         """Latent dimensions, most informative first: by KL at the last validation, by Std μ where there is no KL."""
-        last = next((m["validation"] for m in reversed(self.run.read_metrics()) if "validation" in m), None)
+        last = next((m["validation"] for m in reversed(self.kept.read_metrics()) if "validation" in m), None)
         if last is None:
             return list(range(self.latent_dim))
         by = np.asarray(last["std_mu"] if last["kl"] is None or not self.prior_was_trained else last["kl"])
@@ -349,51 +352,3 @@ def _check_draw(n: int, temperature: float) -> None:
         raise Mistake(f"the number of samples must be 1 or more, got {n}")
     if not 0 <= temperature < np.inf:
         raise Mistake(f"`temperature` must be a number, 0 or more, got {temperature}")
-
-
-@told()
-@checked
-def load(
-    run: str | Path, *, device: str = "auto", threads: int | None = None, module: str | None = None, step: int | None = None
-) -> LatentSpace:
-    """The model of a RUN. Nothing is unpickled, and no code is imported unless `module` names it (a recipe of one's own).
-
-    `step`: the snapshot nearest to that step instead of the finished model.
-    Raises `Mistake` where there is no run, or its files are damaged.
-    """
-    place, found = choose(device, threads), Run.existing(run)
-    weights = found.model if step is None else _snapshot(found, step)
-    space = untrained(found, module, weights)
-    space.model.load_state_dict(read_tensors(weights, space.model.state_dict()))
-    space.model.to(place)
-    space.device = place
-    space.loaded = (module, step)
-    return space
-
-
-Trained = LatentSpace | str | Path
-"""A trained model, or where its RUN lies."""
-
-
-def opened(run: Trained) -> LatentSpace:
-    """A trained model as it is; of a path, the model of the RUN that lies there."""
-    return run if isinstance(run, LatentSpace) else load(run)
-
-
-def untrained(run: Run, module: str | None = None, weights: Path | None = None) -> LatentSpace:
-    """A run's sentence with weights that were never trained; of `weights` names and shapes are looked at before."""
-    definition, spec = sentence_of(run, module, weights)
-    with drawing(torch.device("cpu"), 0):
-        recipe = definition.build(spec, module)
-    return LatentSpace(recipe, Preparation.from_json(run.stored("data")["preparation"]), spec.shape, run, definition)
-
-
-def _again(path: str, loaded: Loaded) -> LatentSpace:
-    return load(path, module=loaded[0], step=loaded[1])
-
-
-def _snapshot(run: Run, step: int) -> Path:
-    kept = run.kept_snapshots()
-    if not kept:
-        raise Mistake(f"`{run.path}` has no snapshots: train it with --snapshots 12")
-    return kept[min(kept, key=lambda at: abs(at - step))]

@@ -9,8 +9,8 @@
     snapshots/          about twelve, spaced evenly in the logarithm of the step
     metrics.jsonl       loss parts, validation, σ, Std μ and KL of each dimension
 
-Covered: paths, the lock, one run put in another's place. Not covered: what the files say (stored.py), tensors (tensors.py),
-what a checkpoint holds (checkpoint.py).
+Covered: paths, the lock, one run put in another's place. Not covered: what the files say (stored.py), how tensors
+lie in them (tensors.py), what a checkpoint holds (checkpoint.py).
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
+
+from torch import Tensor
 
 from legato.errors import Mistake, quoted
 from legato.files import damaged, disk_errors, made, parse, read_bytes, read_json, synchronise
 from legato.partials import sweep
 from legato.schema import fault
 from legato.stored import MetricsLine, StoredData, StoredRecipe, StoredTraining, check_data
+from legato.tensors import read_tensors
 
 KINDS: dict[str, Any] = {"recipe": StoredRecipe, "data": StoredData, "training": StoredTraining}
 MOST_METRICS = 1 << 30  # bytes
@@ -53,6 +56,22 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def saved(self) -> Run:
+        """Itself: it lies on a disk."""
+        return self
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether its training codes were summed up, which is the last thing that training does."""
+        return self.codes.is_file()
+
+    def moments(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean and covariance of the training codes, of the shapes of `like`. Raises `Mistake` where they are missing."""
+        return read_tensors(self.codes, like)
 
     @staticmethod
     def existing(path: str | Path) -> Run:

@@ -17,7 +17,7 @@ from legato.experiment.family import train_member
 from legato.experiment.members import LARGE
 from legato.experiment.survey import evidence_path
 from legato.files import write_json
-from legato.latent_space import load
+from legato.loading import load
 from legato.measures import evaluate
 from legato.report.claims import write_claims_report
 

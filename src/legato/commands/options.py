@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from legato.commands.application import FLAT
-from legato.latent_space import LatentSpace, load
+from legato.latent_space import LatentSpace
+from legato.loading import load
 
 RunPath = Annotated[Path, Parameter(help="A RUN: the folder that `legato train` made.")]
 Source = Annotated[str | None, Parameter(name="--data", help="SOURCE; by default the run's own data.")]

@@ -10,7 +10,8 @@ import torch
 
 from legato.data import DataOptions
 from legato.devices import say_threads, threads_were_said
-from legato.latent_space import LatentSpace, load
+from legato.latent_space import LatentSpace
+from legato.loading import load
 from legato.run import Run
 from legato.training import Job, TrainingOptions, begin, complete
 

@@ -22,7 +22,7 @@ from legato.demo.members import LARGE, SMALL, Member, train_members
 from legato.demo.numbers import measure, yardstick
 from legato.demo.story import SHORT, opening, sections, table
 from legato.errors import Mistake, quoted
-from legato.latent_space import load
+from legato.loading import load
 from legato.progress import progress
 from legato.report.drag import drag_section
 from legato.report.html import Section, Table, strong, write_report

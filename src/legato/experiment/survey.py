@@ -15,7 +15,7 @@ from legato.data.sources import open_source
 from legato.experiment.family import Protocol
 from legato.experiment.members import Member
 from legato.files import read_json, write_json
-from legato.latent_space import load
+from legato.loading import load
 from legato.measures.estimate import Estimate
 from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.material import Material, material

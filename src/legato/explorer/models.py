@@ -15,7 +15,8 @@ import torch
 from legato.errors import Mistake
 from legato.explorer import progression
 from legato.explorer.recent import Recent
-from legato.latent_space import LatentSpace, untrained
+from legato.latent_space import LatentSpace
+from legato.loading import untrained
 from legato.recipe import RECIPES
 from legato.run import Run
 

@@ -18,7 +18,8 @@ from legato.data.options import DataOptions
 from legato.data.prepared import used_columns
 from legato.errors import Mistake
 from legato.files import told
-from legato.latent_space import LatentSpace, Trained, opened
+from legato.latent_space import LatentSpace
+from legato.loading import Trained, opened
 from legato.measures.answers import Comparison
 from legato.measures.estimate import absent, mean_over, paired_difference
 from legato.measures.known import measure_of

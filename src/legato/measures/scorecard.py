@@ -19,7 +19,8 @@ from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.files import told
-from legato.latent_space import LatentSpace, Trained, opened
+from legato.latent_space import LatentSpace
+from legato.loading import Trained, opened
 from legato.measures.answers import Scorecard
 from legato.measures.as_needed import LADDER, score_as_needed
 from legato.measures.estimate import Estimate, absent, mean_over

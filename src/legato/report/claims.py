@@ -18,7 +18,7 @@ from legato.experiment.contrasts import Evidence
 from legato.experiment.members import LARGE, SMALL
 from legato.experiment.survey import evidence_path, read_evidence
 from legato.explorer.offline import Offline
-from legato.latent_space import load
+from legato.loading import load
 from legato.measures.known import measure_of
 from legato.report import claim_figures as drawn
 from legato.report.claim_plates import Plate, plates

@@ -17,8 +17,9 @@ from legato.data.preparation import Units
 from legato.experiment import Experiment
 from legato.experiment.members import LARGE, SMALL, Member, title_of
 from legato.experiment.survey import shared_material
-from legato.latent_space import LatentSpace, load
+from legato.latent_space import LatentSpace
 from legato.lazy import lazy
+from legato.loading import load
 from legato.measures.aggregate import log_aggregate
 from legato.measures.field import arrows
 from legato.report.curves import SigmaSeries, sigma_curves

@@ -14,7 +14,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from legato.errors import Mistake
-from legato.latent_space import LatentSpace, load
+from legato.latent_space import LatentSpace
+from legato.loading import load
 from legato.survey.functions import Functions, Prior
 from legato.survey.onnx_files import OnnxDecoder, OnnxEncoder
 from legato.survey.subject import Subject, Trained

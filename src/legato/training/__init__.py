@@ -16,7 +16,8 @@ from legato.definition import find, module_of
 from legato.devices import choose, generators_kept, using_threads
 from legato.errors import Mistake, tell, unknown
 from legato.files import told
-from legato.latent_space import LatentSpace, load
+from legato.latent_space import LatentSpace
+from legato.loading import load
 from legato.recipe import Sentence, options_of
 from legato.run import Run
 from legato.setting import Words

@@ -1,0 +1,70 @@
+"""What is kept of a training: a RUN's files, or the same in memory where nothing was written.
+
+Covered: the questions that a `LatentSpace` asks of either. Not covered: how a RUN answers them (run.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from legato.errors import Mistake
+from legato.run import Run
+
+What = Literal["recipe", "data", "training"]
+
+
+class Kept(Protocol):
+    """What a `LatentSpace` asks of where it comes from; as text it is what a person calls it by."""
+
+    def stored(self, what: What) -> dict[str, Any]:
+        """What recipe.json, data.json or training.json says."""
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl."""
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether the training codes were summed up."""
+
+    def moments(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean and covariance of the training codes, of the shapes of `like`."""
+
+    def saved(self) -> Run:
+        """The RUN on a disk. Raises `Mistake` where there is none."""
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """A training whose result lies in memory alone: what a RUN's JSON would say, its metrics, the moments of its codes."""
+
+    files: dict[What, dict[str, Any]]
+    metrics: list[dict[str, Any]]
+    codes: dict[str, Tensor]
+
+    def __str__(self) -> str:
+        return f"{self.files['recipe']['recipe']} in memory"
+
+    def stored(self, what: What) -> dict[str, Any]:
+        """What that file of a RUN would say."""
+        return self.files[what]
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines that metrics.jsonl would have."""
+        return self.metrics
+
+    @property
+    def has_moments(self) -> bool:
+        """True: what is fitted in memory ends with them."""
+        return True
+
+    def moments(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Mean and covariance of the training codes. Whoever put them here knows the model: `like` tells nothing more."""
+        return self.codes
+
+    def saved(self) -> Run:
+        """Raises `Mistake`."""
+        raise Mistake("this model was fitted in memory, and a RUN is asked for here: train it by legato.train(…, out=RUN)")
