@@ -115,7 +115,7 @@ def test_what_was_found_is_read_or_refused_in_one_line(name, base, tmp_path, mon
         "sample": inputs.command("sample", f"{{W}}/{run}", "--n", 2, "--out", "{W}/o", *inputs.CPU),
         "encode": inputs.command("encode", f"{{W}}/{run}", "--out", "{W}/o.npz", *inputs.CPU),
         "train --resume": inputs.command("train", "--resume", "--out", f"{{W}}/{run}", *inputs.CPU),
-        "explore": lambda work: inputs.visited(work / run),
+        "explore": lambda work: inputs.opened(work / run),
     }
     for reader in readers:
 
