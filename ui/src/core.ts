@@ -8,10 +8,11 @@ import { History } from './history'
 import { Names } from './names'
 import { Near } from './near'
 import { verdictOf } from './likeness'
-import { boundsOf } from './map/camera'
-import { through } from './map/planes'
-import { between } from './panels/interpolation'
+import { boundsOf } from './maths/camera'
+import { startOf, through } from './maths/planes'
+import { between } from './maths/interpolation'
 import { isSlow, Preview } from './preview'
+import { placeInWords, selectedInWords } from './words'
 
 export interface Pin { model: ModelIndex; z: number[]; tile: Tile }
 export interface Options { address?: boolean }
@@ -284,7 +285,7 @@ export class ViewerCore implements Core {
       if (turn !== this.#turn[m]) return
       this.#lay(m, plane)
       const kept = this.state.models[m]!.cursor
-      this.#put(m, kept.length ? kept : this.#start(m, plane))
+      this.#put(m, kept.length ? kept : startOf(this.session.models[m]!, plane))
       this.#changed()
       const points = await this.backend.points(m, step, this.planeAtCursor(m)!, (...read) => this.#told(m, turn, read), plane.layout && signal)
       if (turn !== this.#turn[m]) return
@@ -339,12 +340,6 @@ export class ViewerCore implements Core {
     }
   }
 
-  #start(m: ModelIndex, plane: Plane): number[] {
-    const { prior_was_trained, mean, latent_dim } = this.session.models[m]!
-    if (prior_was_trained) return plane.anchor.length === latent_dim ? [...plane.anchor] : Array<number>(latent_dim).fill(0)
-    return [...mean]
-  }
-
   async #readSelected(move: boolean): Promise<void> {
     const row = this.state.selected!
     try {
@@ -356,7 +351,7 @@ export class ViewerCore implements Core {
       })
       this.#moving = false
       this.names.learn([row], [id])
-      this.say(`${this.session.data.image ? 'image' : 'row'} ${id} selected${label < 65535 && label >= 0 ? `, label ${this.session.data.labels?.[label] ?? label}` : ''}`)
+      this.say(selectedInWords(this.session, id, label))
       this.#changed()
     } catch (error) {
       this.complain(error)
@@ -377,13 +372,7 @@ export class ViewerCore implements Core {
 
   /** The cursor in words: shown coordinates, the nearest image, and whether the data goes there. */
   describe(m: ModelIndex): string {
-    const cursor = this.state.models[m]!.cursor
-    const found = this.located[m]
-    const shown = cursor.slice(0, 3).map((value, i) => `z${i} ${value.toFixed(2)}`)
-    if (!found) return shown.join(', ')
-    const label = found.labels[0]
-    const named = label === undefined || label >= 65535 || label < 0 ? '' : ` label ${this.session.data.labels?.[label] ?? label}`
-    return [...shown, `nearest ${found.ids[0] ?? found.rows[0]}${named}`, found.inside ? 'inside the data' : 'outside the data'].join(', ')
+    return placeInWords(this.session, this.state.models[m]!.cursor, this.located[m] ?? null)
   }
 
   #draw(model: ModelIndex, z: Code, tile: Tile, milliseconds: number): void {

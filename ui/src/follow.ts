@@ -1,8 +1,8 @@
 // While a hand leads one cursor, the other model's goes to its own code of the image that lies nearest: what is decoded there is
 // of the same image, so that two pictures side by side are of one thing.
 import { throttled } from './events'
-import { covarianceAt, type Covariance } from './map/clouds'
-import { project } from './map/planes'
+import { covarianceAt, type Covariance } from './maths/clouds'
+import { project } from './maths/planes'
 import type { Backend, Encoded, ModelIndex, Plane, Points, State, Session } from './contract'
 
 const EVERY = 60 // ms: the hand's own picture comes first

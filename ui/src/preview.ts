@@ -1,8 +1,7 @@
 // Where decoding is slow, the nearest of some tiles of the shown plane stands in until the answer comes. They are decoded while
 // the hand rests, a few at a time, from coarse to fine.
 import type { Backend, Extent, ModelIndex, Plane, Tile } from './contract'
-import { lattice } from './map/backdrop'
-import { project } from './map/planes'
+import { lattice, project } from './maths/planes'
 
 export const SLOW = 200 // milliseconds from the hand to pixels, 95th percentile
 const ENOUGH = 20 // answers before that is believed

@@ -7,7 +7,7 @@ import { OrtBackend } from './backends/ort'
 import type { Runtime } from './backends/runtime'
 import { hosted } from './backends/style'
 import { TileBackend } from './backends/tiles'
-import Space from './backends/Space.svelte'
+import Space from './Space.svelte'
 import { ViewerCore } from './core'
 
 async function begin(host: HTMLElement): Promise<void> {

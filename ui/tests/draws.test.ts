@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { drawCodes, normals, uniform } from '../src/panels/draws'
+import { drawCodes, normals, uniform } from '../src/maths/draws'
 
 describe('seeded normal draws', () => {
   // Python integers: the same generator with its 32-bit products taken modulo 2³².

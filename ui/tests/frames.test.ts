@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { answerFrame, askFrame, fieldOf, pointsOf, tilesOf } from '../src/frames'
-import { halfToFloat } from '../src/map/clouds'
+import { halfToFloat } from '../src/maths/clouds'
 
 interface Golden {
   asked: { seq: number; op: number; model: 0 | 1; step: number; z: (number | null)[]; hex: string }[]

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { between, frames, lerp, slerp } from '../src/panels/interpolation'
+import { between, frames, lerp, slerp } from '../src/maths/interpolation'
 
 interface Case { stops: number[][]; steps: number; spherical: boolean; codes: number[][] }
 const golden = JSON.parse(readFileSync(new URL('golden/interpolations.json', import.meta.url), 'utf8')) as { cases: Case[] }

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { ahead, Choosing, closest, held, stopsAt } from '../src/map/layout'
-import { axisNames, through } from '../src/map/planes'
+import { axisNames, through } from '../src/maths/planes'
 import { Snapping } from '../src/map/snapping'
 import { Finder } from '../src/map/picking'
 import type { ViewerCore } from '../src/core'

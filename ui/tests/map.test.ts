@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { boundsOf, fit, panBy, roundLength, seen, toMap, toScreen, zoomAt } from '../src/map/camera'
-import { cholesky, ellipseOf, grainOf, halfToFloat, projected, type Covariance } from '../src/map/clouds'
+import { boundsOf, fit, panBy, roundLength, seen, toMap, toScreen, zoomAt } from '../src/maths/camera'
+import { cholesky, ellipseOf, grainOf, halfToFloat, projected, type Covariance } from '../src/maths/clouds'
 import { classColours, pointColours } from '../src/map/colours'
-import { fieldPixels, isHole, sample, scaleOf, shareOf } from '../src/map/ground'
-import { lattice } from '../src/map/backdrop'
+import { fieldPixels, isHole, scaleOf, shareOf } from '../src/map/ground'
+import { sample } from '../src/maths/fields'
 import { contains, Picking } from '../src/map/picking'
-import { axisNames, offOrigin, project, slide, through } from '../src/map/planes'
+import { axisNames, lattice, offOrigin, project, slide, through } from '../src/maths/planes'
 
 const size = { width: 640, height: 480 }
 const camera = { a: 1.5, b: -0.5, scale: 37 }

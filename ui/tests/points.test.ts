@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { pointColours } from '../src/map/colours'
-import { NO_CLASS, shownOf, toggled } from '../src/map/filter'
+import { shownOf, toggled } from '../src/map/filter'
+import { NO_CLASS } from '../src/words'
 import { originOf } from '../src/map/gestures'
 import { closest } from '../src/map/layout'
 import { ENOUGH, LONG, Pace, SLICE } from '../src/map/pace'

@@ -1,6 +1,6 @@
 // The fields of a file, read at other places and sizes than they were measured at.
 import type { Extent, Field } from '../contract'
-import { sample } from '../map/ground'
+import { sample } from '../maths/fields'
 
 export interface Measured extends Field { extent: Extent }
 

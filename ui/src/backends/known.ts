@@ -1,6 +1,7 @@
 // The points of a file: each image's code and cloud, and which lie near a place.
 import type { Encoded, Located, Plane, Points } from '../contract'
-import { covarianceAt } from '../map/clouds'
+import { covarianceAt } from '../maths/clouds'
+import { NO_CLASS } from '../words'
 
 export class Known {
   readonly #place = new Map<number, number>()
@@ -30,7 +31,7 @@ export class Known {
   }
 
   located(places: number[], distances: number[], ids: readonly string[], support: number, threshold: number): Located {
-    const label = (i: number) => (this.points.label[i] === 65535 ? -1 : this.points.label[i]!)
+    const label = (i: number) => (this.points.label[i] === NO_CLASS ? -1 : this.points.label[i]!)
     return {
       rows: places.map((i) => this.points.row[i]!), distances, labels: places.map(label), ids: places.map((i) => ids[i] ?? ''),
       support, inside: support >= threshold, unit: 'standard deviations of the codes',

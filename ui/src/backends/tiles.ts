@@ -1,7 +1,8 @@
 // The backend of a report: what a file holds of a session, without a server. Models of two latents, so that the plane is all of z.
 import type { Backend, Code, Dimension, Encoded, Extent, Field, FieldKind, Located, ModelIndex, Plane, PlaneChoice, Points, Rows, Tile, Session } from '../contract'
 import { failed, pointsOf } from '../frames'
-import { halfToFloat } from '../map/clouds'
+import { halfToFloat } from '../maths/clouds'
+import { NO_CLASS } from '../words'
 import { Atlas } from './atlas'
 import { bytesOf, extentOf, valuesOf, type Embedded, type EmbeddedModel } from './embedded'
 import { resampled, valueAt, type Measured } from './fields'
@@ -81,7 +82,7 @@ export class TileBackend implements Backend {
     const { label } = this.models[0]!.known.points
     const place = (row: number) => this.models[0]!.known.placeOf(row)
     const ids = rows.map((row) => this.embedded.thumbnails.ids[this.#nth.get(row) ?? -1] ?? String(row))
-    return { rows, ids, labels: rows.map((row) => label[place(row) ?? -1] ?? 65535), values: null }
+    return { rows, ids, labels: rows.map((row) => label[place(row) ?? -1] ?? NO_CLASS), values: null }
   }
   encode(_picture: Blob): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }
   gif(): Promise<never> { return Promise.reject(new Error(ELSEWHERE)) }

@@ -1,5 +1,6 @@
 // What lies under the points, asked for when the map rests and filled in from coarse to fine; a newer wish ends an older one.
 import type { Backend, Extent, Field, FieldKind, ModelIndex, Plane, Tile } from '../contract'
+import { lattice } from '../maths/planes'
 import { fieldPixels, pictureOf, veilPixels } from './ground'
 import type { Rgb } from './colours'
 import type { Picture } from './scene'
@@ -79,19 +80,6 @@ export class Backdrop {
     }
     return { picture: { image, extent, smooth: false }, field: null, cells: size }
   }
-}
-
-/** The codes of a lattice's cells, row by row from the top (b1). */
-export function lattice({ u, v, anchor }: Plane, { a0, a1, b0, b1 }: Extent, size: number, from = 0, to = size): Float32Array[] {
-  const dot = (x: number[]) => anchor.reduce((sum, value, i) => sum + value * x[i]!, 0)
-  const [au, av] = [dot(u), dot(v)]
-  const codes: Float32Array[] = []
-  for (let j = from; j < to; j++)
-    for (let i = 0; i < size; i++) {
-      const [a, b] = [a0 + ((i + 0.5) / size) * (a1 - a0), b1 - ((j + 0.5) / size) * (b1 - b0)]
-      codes.push(Float32Array.from(anchor, (value, k) => value + (a - au) * u[k]! + (b - av) * v[k]!))
-    }
-  return codes
 }
 
 const small = typeof document === 'undefined' ? null : document.createElement('canvas')

@@ -1,8 +1,7 @@
 // The map without WebGL2: a random sample of the points as squares. The points' order is random, so its first ones are a sample.
 import { css } from './colours'
-import { toScreen, type Spot } from './camera'
-import type { Renderer } from './renderer'
-import type { Frame, Picture, Scene } from './scene'
+import { toScreen, type Spot } from '../maths/camera'
+import type { Frame, Picture, Renderer, Scene } from './scene'
 
 export const MOST = 20000
 

@@ -1,8 +1,8 @@
 // What the map is made of: the points of the scene, their colours, how one is found, and the boxes that they fill.
 import type { Extent, ModelIndex, Points } from '../contract'
 import type { ViewerCore } from '../core'
-import { boundsOf } from './camera'
-import { gainOf, hasClouds } from './clouds'
+import { boundsOf } from '../maths/camera'
+import { gainOf, hasClouds } from '../maths/clouds'
 import { classColours, pointColours } from './colours'
 import type { Inks } from './overlay'
 import { Finder } from './picking'

@@ -1,5 +1,4 @@
 // Which classes' points are shown. None named: all are.
-export const NO_CLASS = 65535
 
 /** `only` with this class hidden, or shown again; nothing where that shows all of them, or would show none. */
 export function toggled(only: readonly number[], one: number, all: readonly number[]): number[] {

@@ -1,5 +1,5 @@
 // Pointers and the wheel, told as what a person means: move the cursor, click, pan, zoom, draw a lasso.
-import type { Spot } from './camera'
+import type { Spot } from '../maths/camera'
 
 export interface Means {
   drag(spot: Spot, settled: boolean): void

@@ -1,11 +1,10 @@
 // The map on WebGL2: a picture, clouds added up in half floats, as coarsely as they are smooth, points. Everything it holds can be
 // uploaded again from the scene, so a lost context costs one frame.
 import type { Camera, Extent } from '../contract'
-import { seen } from './camera'
-import { grainOf } from './clouds'
+import { seen } from '../maths/camera'
+import { grainOf } from '../maths/clouds'
 import { Pace, SLICE } from './pace'
-import type { Renderer } from './renderer'
-import type { Frame, Picture, Scene } from './scene'
+import type { Frame, Picture, Renderer, Scene } from './scene'
 import { CLOUD, PICTURE, POINT } from './shaders'
 
 type Gl = WebGL2RenderingContext

@@ -1,5 +1,6 @@
 // A field's numbers as a picture: its colours, and hatching over holes so that colour alone never says it.
 import type { Extent, Field, FieldKind } from '../contract'
+import { sample } from '../maths/fields'
 import { cividis, viridis, type Rgb } from './colours'
 import type { Picture } from './scene'
 
@@ -30,17 +31,6 @@ export function shareOf({ low, high, log }: Scale, value: number): number {
 export function isHole(kind: FieldKind, value: number, threshold: number): boolean {
   if (kind === 'holes') return value > threshold
   return kind === 'support' && value < threshold
-}
-
-/** The field between its cells' centres, bilinear; x and y in 0 … 1 from the first row (b0). */
-export function sample({ width, height, values }: Field, x: number, y: number): number {
-  const along = (share: number, n: number) => Math.min(n - 1, Math.max(0, share * n - 0.5))
-  const [at, up] = [along(x, width), along(y, height)]
-  const [i, j] = [Math.floor(at), Math.floor(up)]
-  const [i1, j1] = [Math.min(width - 1, i + 1), Math.min(height - 1, j + 1)]
-  const [fx, fy] = [at - i, up - j]
-  const low = (1 - fx) * values[j * width + i]! + fx * values[j * width + i1]!
-  return (1 - fy) * low + fy * ((1 - fx) * values[j1 * width + i]! + fx * values[j1 * width + i1]!)
 }
 
 /** rgba of `size` × `size` pixels, the top row at b1. */

@@ -1,10 +1,10 @@
 // What a hand on the map means: it moves the cursor, chooses a point, pans, zooms, draws a lasso, makes a path.
-import { toMap, type Spot } from './camera'
+import { toMap, type Spot } from '../maths/camera'
 import type { Means } from './gestures'
 import { Trail } from './trail'
-import type { View } from './view'
+import type { Surface } from './surface'
 
-export function handOf(view: View): Means {
+export function handOf(view: Surface): Means {
   const trail = new Trail(view)
   return {
     drag: (spot, settled) => view.moveTo(spot, settled),
@@ -18,7 +18,7 @@ export function handOf(view: View): Means {
   }
 }
 
-function click(view: View, spot: Spot): void {
+function click(view: Surface, spot: Spot): void {
   view.element.focus({ preventScroll: true })
   const i = view.laid ? -1 : view.pick(spot)
   view.activate()
@@ -26,7 +26,7 @@ function click(view: View, spot: Spot): void {
   else view.moveTo(spot, true)
 }
 
-function point(view: View, spot: Spot | null): void {
+function point(view: Surface, spot: Spot | null): void {
   const i = spot ? view.pick(spot) : -1
   const at = i >= 0 ? view.spotOf(i) : null
   if (!at && !view.marks.pointed) return
@@ -35,7 +35,7 @@ function point(view: View, spot: Spot | null): void {
   view.ask()
 }
 
-function lasso(view: View, spots: Spot[], done: boolean): void {
+function lasso(view: Surface, spots: Spot[], done: boolean): void {
   view.marks.lasso = done ? [] : spots
   view.ask()
   if (!done) return
@@ -44,7 +44,7 @@ function lasso(view: View, spots: Spot[], done: boolean): void {
 }
 
 /** The images inside a line round them. */
-export function choose(view: View, spots: Spot[]): void {
+export function choose(view: Surface, spots: Spot[]): void {
   if (!view.points) return
   const polygon = spots.map((spot): [number, number] => {
     if (view.between) return [spot.x, spot.y]

@@ -1,6 +1,6 @@
 // A layout has no inverse: no place but a point's stands for a code, so the cursor is drawn at an image's, and pointing picks one.
 import type { Stop } from '../contract'
-import type { Spot } from './camera'
+import type { Spot } from '../maths/camera'
 
 type Numbers = ArrayLike<number>
 

@@ -1,19 +1,19 @@
 // What the lines over the points show of the state: the cursor, the path's course, the selected image with its own cloud.
 import type { Encoded, Mark, ModelIndex, ModelInfo, Plane, Points } from '../contract'
 import type { ViewerCore } from '../core'
-import { toScreen, type Spot } from './camera'
-import { covarianceAt, hasClouds, projected, type Covariance } from './clouds'
+import { toScreen, type Spot } from '../maths/camera'
+import { covarianceAt, hasClouds, projected, type Covariance } from '../maths/clouds'
 import { stopsAt } from './layout'
 import type { Marks } from './overlay'
-import { axisNames, project } from './planes'
+import { axisNames, project } from '../maths/planes'
 import type { Frame } from './scene'
-import type { View } from './view'
+import type { Surface } from './surface'
 
 const PIECES = 64 // straight pieces of a path's course
 
 export type Place = (a: number, b: number) => Spot
 
-export function marksOf(view: View, frame: Frame): Marks {
+export function marksOf(view: Surface, frame: Frame): Marks {
   const { core, model, between } = view
   const plane = core.planes[model] ?? null
   const place = (a: number, b: number) => toScreen(frame.camera, frame, a, b)
@@ -28,18 +28,18 @@ export function marksOf(view: View, frame: Frame): Marks {
 }
 
 /** The leading map shows which image the other one's cursor is at; there the cursor lies on it. */
-function followedOn(view: View): Spot | null {
+function followedOn(view: Surface): Spot | null {
   const { followed } = view.core
   return followed?.leader === view.model && !view.between ? view.spotOfRow(followed.row) : null
 }
 
-function pathOn(view: View, plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
+function pathOn(view: Surface, plane: Plane | null, place: Place): Pick<Marks, 'path' | 'leg'> {
   if (view.between) return { path: [], leg: [] }
   if (view.laid) return { path: stopsAt(view.core.state.path, (row) => view.spotOfRow(row)), leg: [] }
   return courseOf(view.core, view.model, plane, place)
 }
 
-function selectedOn(view: View, plane: Plane | null, place: Place): Marks['selected'] {
+function selectedOn(view: Surface, plane: Plane | null, place: Place): Marks['selected'] {
   const { selected, clouds } = view.core.state
   if (selected === null) return null
   const [i, code, k] = [view.indexOf(selected), view.core.encoded[view.model], view.between ? 0 : clouds || 1]

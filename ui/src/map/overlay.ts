@@ -1,7 +1,7 @@
 // Lines over the points: axes, prior rings, the path, the selected image's own ellipse, the lasso and the cursor.
 import type { Camera } from '../contract'
-import { roundLength, toScreen, type Size, type Spot } from './camera'
-import { ellipseOf, type Covariance } from './clouds'
+import { roundLength, toScreen, type Size, type Spot } from '../maths/camera'
+import { ellipseOf, type Covariance } from '../maths/clouds'
 
 export interface Inks { text: string; muted: string; line: string; accent: string; map: string; danger: string }
 export interface Marks {

@@ -1,7 +1,7 @@
 // Which point lies at a spot, and which lie in a lasso. The index is built when first needed: 10⁶ points take about a second.
 import KDBush from 'kdbush'
 import type { Extent, Points } from '../contract'
-import type { Spot } from './camera'
+import type { Spot } from '../maths/camera'
 
 export class Picking {
   #index: KDBush | null = null

@@ -1,10 +1,10 @@
 // What a browser's test reads of a map (e2e.ts): places in the window, and what was drawn how often.
 import type { Probe } from '../e2e'
-import { toScreen, type Spot } from './camera'
+import { toScreen, type Spot } from '../maths/camera'
 import { originOf } from './gestures'
-import type { View } from './view'
+import type { Surface } from './surface'
 
-export function probeOf(view: View): Probe {
+export function probeOf(view: Surface): Probe {
   const client = (spot: Spot | null) => {
     const origin = originOf(view.element)
     return spot && { x: spot.x + origin.x, y: spot.y + origin.y }

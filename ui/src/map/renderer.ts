@@ -1,19 +1,7 @@
 // Who draws: WebGL2 where there is one, else Canvas2D with a sample of the points, and a line that says so.
 import { CanvasRenderer, MOST } from './canvas'
 import { GlRenderer } from './gl'
-import type { Frame, Scene } from './scene'
-
-export interface Renderer {
-  readonly kind: 'WebGL2' | 'Canvas2D'
-  readonly canvas: HTMLCanvasElement
-  /** False where clouds cannot be drawn, or only too slowly: the scene's veil is shown in their place. */
-  readonly drawsClouds: boolean
-  /** Whether clouds are still to be added up: drawing again goes on with them. */
-  readonly unfinished: boolean
-  readonly clouds: number // how many were added up, once no more come
-  draw(scene: Scene, frame: Frame): void
-  dispose(): void
-}
+import type { Renderer } from './scene'
 
 const THICK = 16 // clouds on one another, from which on it cannot be seen that others are missing
 

@@ -32,6 +32,19 @@ export interface Frame {
   resting: boolean // the camera rests: clouds may be drawn anew
 }
 
+/** Who draws a scene. */
+export interface Renderer {
+  readonly kind: 'WebGL2' | 'Canvas2D'
+  readonly canvas: HTMLCanvasElement
+  /** False where clouds cannot be drawn, or only too slowly: the scene's veil is shown in their place. */
+  readonly drawsClouds: boolean
+  /** Whether clouds are still to be added up: drawing again goes on with them. */
+  readonly unfinished: boolean
+  readonly clouds: number // how many were added up, once no more come
+  draw(scene: Scene, frame: Frame): void
+  dispose(): void
+}
+
 export const emptyScene = (): Scene => ({
   n: 0, xy: new Float32Array(0), other: null, cov: null, colours: new Uint8Array(0), ground: null, veil: null,
   version: { points: 0, colours: 0, ground: 0, veil: 0 },

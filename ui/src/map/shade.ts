@@ -1,5 +1,6 @@
 // A quality of every point, as colours: numbers along viridis, from the hundredth to the ninety-ninth of a hundred.
 import type { Quality } from '../contract'
+import { NO_CLASS } from '../words'
 import { unclassed, viridis } from './colours'
 
 export interface Shade { quality: Quality; values: Float32Array; sorted: Float32Array; low: number; high: number }
@@ -40,7 +41,7 @@ export function shaded(rgba: Uint8Array, shade: Shade, range: readonly [number, 
 }
 
 /** Classes as the points have them. */
-export const classesOf = (values: Float32Array): Uint16Array => Uint16Array.from(values, (value) => (value >= 0 ? value : 65535))
+export const classesOf = (values: Float32Array): Uint16Array => Uint16Array.from(values, (value) => (value >= 0 ? value : NO_CLASS))
 
 /** How many points have a value in each of so many equal parts of low … high; the ends take what lies beyond. */
 export function histogram({ sorted, low, high }: Shade, parts: number): number[] {

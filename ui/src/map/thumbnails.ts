@@ -1,9 +1,9 @@
 // Pictures on the map, each at its point, as many as there is room for: the first ones of the points' random order that lie on no other.
 import type { Tile } from '../contract'
-import type { Size, Spot } from './camera'
+import type { Size, Spot } from '../maths/camera'
 import { css } from './colours'
 import type { Frame, Scene } from './scene'
-import type { View } from './view'
+import type { Surface } from './surface'
 
 export const SIDE = 32 // pixels of a picture's longer side
 const APART = 1.3 // of a side between two pictures: the points between them stay seen
@@ -20,7 +20,7 @@ export class Thumbnails {
   #asking = false
   readonly #pictures = new Map<number, HTMLCanvasElement | null>() // by row; null: there is none
 
-  constructor(private readonly view: View, private readonly canvas: HTMLCanvasElement) {}
+  constructor(private readonly view: Surface, private readonly canvas: HTMLCanvasElement) {}
 
   /** Draws where something of them changed; `resting`: the camera rests, so that there may be room for others. */
   draw(scene: Scene, frame: Frame, resting: boolean): void {

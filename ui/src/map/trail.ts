@@ -1,13 +1,13 @@
 // A right click: the path starts at the spot, or goes on there; at the point that lies there, or at the place itself.
 import type { Stop } from '../contract'
 import { stopHere } from '../keys'
-import type { Spot } from './camera'
-import type { View } from './view'
+import type { Spot } from '../maths/camera'
+import type { Surface } from './surface'
 
 export class Trail {
   #last: Promise<void> = Promise.resolve()
 
-  constructor(private readonly view: View) {}
+  constructor(private readonly view: Surface) {}
 
   /** One click after another: an image's code is on its way while a hand has clicked again. */
   to(spot: Spot): void {

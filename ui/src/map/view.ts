@@ -3,11 +3,10 @@
 import type { Camera, ModelIndex, Points } from '../contract'
 import type { ViewerCore } from '../core'
 import { probes } from '../e2e'
-import type { Shown } from './backdrop'
-import { fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from './camera'
+import { fit, panBy, seen, toMap, toScreen, zoomAt, type Size, type Spot } from '../maths/camera'
 import { spotOf } from './canvas'
-import { layersOf } from './clouds'
-import { Colouring, type Coloured } from './colouring'
+import { layersOf } from '../maths/clouds'
+import { Colouring } from './colouring'
 import { Content } from './content'
 import { listen } from './gestures'
 import { Grounds } from './grounds'
@@ -17,20 +16,20 @@ import { marksOf } from './marks'
 import { drawMarks, type Marks } from './overlay'
 import type { Picking } from './picking'
 import { probeOf } from './probe'
-import { project, slide } from './planes'
+import { project, slide } from '../maths/planes'
 import { cloudNote, makeRenderer, type Made } from './renderer'
 import { savedMap } from './saved'
 import { dotSize, type Frame } from './scene'
 import { Snapping } from './snapping'
+import type { Surface, Told } from './surface'
 import type { Thumbnails } from './thumbnails'
 
 /** The map itself, and what lies in it: points, pictures, lines. */
 export interface Layers { element: HTMLElement; host: HTMLElement; pictures: HTMLCanvasElement; lines: HTMLCanvasElement }
-export interface Told { note: string; veiled: boolean; shown: Shown | null; busy: boolean; pointed: { spot: Spot; row: number; label: number; at: number } | null; lasso: number[] | null; drawing: boolean; coloured: Coloured }
 const REST = 180
 const NEAR = 7
 
-export class View {
+export class View implements Surface {
   frames = 0 // times the points were drawn
   strokes = 0 // times the lines were
   frameMs = 0

@@ -1,6 +1,6 @@
 // What a path shows: decoded examples at equal steps of t, how far each step goes, and whether the data goes there.
 import type { Backend, ModelIndex, Tile } from '../contract'
-import { frames } from './interpolation'
+import { frames } from '../maths/interpolation'
 import { stepLengths } from './pixels'
 import type { Current } from './newest'
 

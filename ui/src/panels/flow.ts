@@ -1,6 +1,6 @@
 // What a code's picture shows: each latent's μ, σ, ε and z, and what they come to together.
 import type { Encoded, ModelInfo } from '../contract'
-import { kl } from '../tour/kl'
+import { kl } from '../maths/kl'
 
 export interface Lane { index: number; mu: number | null; sigma: number | null; noise: number | null; z: number; kl: number | null; low: number; high: number }
 const SPAN = 3 // deviations of the codes to either side

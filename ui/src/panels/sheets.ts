@@ -1,6 +1,6 @@
 // Sheets of samples: for each shown model what it makes of draws from the prior, and of draws from where its codes lie.
 import type { Code, ModelIndex, ModelInfo, State } from '../contract'
-import { drawCodes } from './draws'
+import { drawCodes } from '../maths/draws'
 
 export const N = 16
 export type Origin = 'prior' | 'codes'

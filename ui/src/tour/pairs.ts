@@ -1,5 +1,5 @@
 // Pairs of images, and what the ways between their codes are like: which of them lead through a hole.
-import { uniform } from '../panels/draws'
+import { uniform } from '../maths/draws'
 import type { Examples, Ways } from './questions'
 
 export type Pair = [number, number]

@@ -1,6 +1,6 @@
 // What the steps ask of a session: codes of images, a cloud's draws, tiles.
 import type { Code, Core, Encoded, ModelIndex, Tile } from '../contract'
-import { normals } from '../panels/draws'
+import { normals } from '../maths/draws'
 
 export const stepOf = (core: Core, model: ModelIndex): number | null => core.state.models[model]?.step ?? null
 
@@ -43,7 +43,6 @@ export const inSpread = (sigma: readonly number[], from: readonly number[], to: 
 /** What one example of the data is called. */
 export const thing = (core: Core): string => (core.session.data.image ? 'image' : 'row')
 export const shownAs = (core: Core): string => (core.session.data.image ? 'picture' : 'row')
-export const classOf = (core: Core, label: number): string => (label < 0 || label >= 65535 ? '' : (core.session.data.labels?.[label] ?? String(label)))
 
 /** How wide the codes spread, clouds and all, beside N(0, I): the root of the mean variance. */
 export const reach = (std: readonly number[], noise: readonly number[]): number =>

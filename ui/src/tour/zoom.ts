@@ -1,8 +1,8 @@
 // A map drawn near what a step speaks of, and back again when the step is left.
 import type { Camera, ModelIndex } from '../contract'
 import type { ViewerCore } from '../core'
-import { fit, type Size } from '../map/camera'
-import { project } from '../map/planes'
+import { fit, type Size } from '../maths/camera'
+import { project } from '../maths/planes'
 
 const SPREADS = 9 // of the cloud's own width, from one side of the map to the other
 

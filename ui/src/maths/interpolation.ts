@@ -1,4 +1,5 @@
 // Codes between stops, as legato.latent_space.interpolate gives them.
+import { dot } from './planes'
 
 type Numbers = ArrayLike<number>
 
@@ -30,10 +31,4 @@ export function between(stops: readonly Numbers[], t: number, spherical: boolean
 export function frames(stops: readonly Numbers[], n: number, spherical: boolean): number[][] {
   const codes = Array.from({ length: n }, (_, i) => between(stops, i / (n - 1), spherical))
   return codes.filter((code): code is number[] => code !== null)
-}
-
-function dot(a: Numbers, b: Numbers): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0)
-  return sum
 }

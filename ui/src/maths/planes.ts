@@ -1,5 +1,5 @@
 // Between codes and the map's coordinates.
-import type { Plane } from '../contract'
+import type { Extent, ModelInfo, Plane } from '../contract'
 
 export const dot = (x: ArrayLike<number>, y: ArrayLike<number>): number => {
   let sum = 0
@@ -37,4 +37,22 @@ export function through(plane: Plane, z: ArrayLike<number>): Plane {
   const { a, b } = project(plane, z)
   const anchor = Array.from(z, (value, i) => Math.round((value - a * plane.u[i]! - b * plane.v[i]!) * 1e4) / 1e4)
   return { u: plane.u, v: plane.v, anchor }
+}
+
+/** The codes of a lattice's cells, row by row from the top (b1). */
+export function lattice({ u, v, anchor }: Plane, { a0, a1, b0, b1 }: Extent, size: number, from = 0, to = size): Float32Array[] {
+  const [au, av] = [dot(anchor, u), dot(anchor, v)]
+  const codes: Float32Array[] = []
+  for (let j = from; j < to; j++)
+    for (let i = 0; i < size; i++) {
+      const [a, b] = [a0 + ((i + 0.5) / size) * (a1 - a0), b1 - ((j + 0.5) / size) * (b1 - b0)]
+      codes.push(Float32Array.from(anchor, (value, k) => value + (a - au) * u[k]! + (b - av) * v[k]!))
+    }
+  return codes
+}
+
+/** Where a cursor begins: where the plane meets the prior's middle; at the codes' mean where no prior was trained for. */
+export function startOf({ prior_was_trained, mean, latent_dim }: ModelInfo, { anchor }: Plane): number[] {
+  if (prior_was_trained) return anchor.length === latent_dim ? [...anchor] : Array<number>(latent_dim).fill(0)
+  return [...mean]
 }
