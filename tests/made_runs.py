@@ -39,6 +39,8 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "binary": ("vae", "binary", {}),
     "colour": ("vae", "colour", {"steps": 12}),
     "table": ("vae", "table", {}),
+    "shaped": ("vae", "grey", {"latent_shape": (2, 4, 4), "net": "strided", "width": 4, "depth": 0}),
+    "grid": ("vq_vae", "grey", {"latent_shape": (3, 4, 4), "codebook_size": 8, "net": "conv", "width": 4, "depth": 0}),
 }
 
 
@@ -65,7 +67,12 @@ def write_sources(folder: Path) -> dict[str, Path]:
 
 def train(name: str, sources: dict[str, Path], out: Path, **other: Any) -> LatentSpace:
     recipe, kind, own = RUNS[name]
-    return legato.train(recipe, str(sources[kind]), out, **{**SMALL, **own, **other})
+    return legato.train(recipe, str(sources[kind]), out, **small(**{**own, **other}))
+
+
+def small(**other: Any) -> dict[str, Any]:
+    """SMALL, and what differs from it: a shape takes the place of a length."""
+    return {name: value for name, value in {**SMALL, **other}.items() if name != "latent_dim" or "latent_shape" not in other}
 
 
 class Runs(Mapping[str, Path]):

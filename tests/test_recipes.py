@@ -183,7 +183,7 @@ def test_nothing_is_left_to_a_later_default_in_what_is_stored(name, kind):
     stored = define(name, DATA[kind]).to_json()
     assert stored.keys() == {"recipe", *options_of(RECIPES[name]), *asdict(Words())}
     assert "auto" not in stored.values()
-    assert [word for word, value in stored.items() if value is None] == ["scale"]
+    assert [word for word, value in stored.items() if value is None] == ["latent_shape", "scale"]
 
 
 def test_sigma_vae_solves_its_scale_unless_another_likelihood_is_named():

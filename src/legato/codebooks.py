@@ -89,11 +89,11 @@ class FiniteScalars(Codebook):
 class VectorQuantised(Codebook):
     """The nearest row of a codebook of K vectors for each token (VQ), the codebook following the encoder by moving averages.
 
-    A code (n, D) has n tokens. In training, with decay γ: N_k ← γN_k + (1 − γ)n_k, m_k ← γm_k + (1 − γ)Σ e, row k = m_k/N_k,
-    over the tokens that chose k; a row that is hardly chosen is put where some token of the batch is. The gradient goes
-    straight through. The encoder pays for its distance from the rows by `Commitment`. van den Oord et al. 2017,
-    https://arxiv.org/abs/1711.00937, appendix A.1; revival as in Dhariwal et al. 2020, https://arxiv.org/abs/2005.00341.
-    Raises `Mistake` for codes that are no (n, D).
+    A code (n, D) has n tokens, a code (D, h, w) a grid of h × w. In training, with decay γ: N_k ← γN_k + (1 − γ)n_k,
+    m_k ← γm_k + (1 − γ)Σ e, row k = m_k/N_k, over the tokens that chose k; a row that is hardly chosen is put where some token
+    of the batch is. The gradient goes straight through. The encoder pays for its distance from the rows by `Commitment`. van
+    den Oord et al. 2017, https://arxiv.org/abs/1711.00937, appendix A.1; revival as in Dhariwal et al. 2020,
+    https://arxiv.org/abs/2005.00341. Raises `Mistake` for codes of another shape.
     """
 
     learnt = ("rows", "counts", "sums")
@@ -104,12 +104,13 @@ class VectorQuantised(Codebook):
     @checked
     def __init__(self, event: Shape, size: int = 512, decay: float = 0.99) -> None:
         super().__init__()
-        if len(event) != 2:
-            raise Mistake(f"a code of a codebook has shape (tokens, numbers), got {event}")
+        if len(event) not in (2, 3):
+            raise Mistake(f"a code of a codebook has shape (tokens, numbers) or (numbers, height, width), got {event}")
         if size < 2:
             raise Mistake(f"`size` is a number of rows of the codebook, 2 or more; got {size}")
         self.size, self.decay = size, decay
-        self.register_buffer("rows", torch.randn(size, event[1]))
+        self._across = -len(event) if len(event) == 3 else -1  # the axis along which a token's numbers lie
+        self.register_buffer("rows", torch.randn(size, event[self._across]))
         self.register_buffer("counts", torch.ones(size))
         self.register_buffer("sums", self.rows.clone())
 
@@ -118,26 +119,26 @@ class VectorQuantised(Codebook):
         return event
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
-        """theta (*lead, n, D) -> the nearest rows."""
+        """theta (*lead, *event) -> the nearest rows."""
         index = self.indices(theta.detach())
         value = theta + (self.values(index) - theta).detach()
         if self.training and torch.is_grad_enabled():
-            self._follow(theta.detach(), index)
+            self._follow(theta.detach().movedim(self._across, -1), index)
         return Chosen(value, index, theta, len(event))
 
     def tokens(self, event: Shape) -> Shape:
-        """An index for each vector."""
-        return event[:1]
+        """An index for each vector: (n,) or (h, w)."""
+        return event[1:] if len(event) == 3 else event[:1]
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers of the nearest rows."""
         with torch.autocast(code.device.type, enabled=False):  # bfloat16 would take a neighbour for the nearest
-            distances = self.rows.square().sum(1) - 2 * code @ self.rows.T
+            distances = self.rows.square().sum(1) - 2 * code.movedim(self._across, -1) @ self.rows.T
         return distances.argmin(-1)
 
     def values(self, index: Tensor) -> Tensor:
-        """Rows."""
-        return self.rows[index]
+        """Rows, (*lead, *event)."""
+        return self.rows[index].movedim(-1, self._across)
 
     @torch.no_grad()
     def _follow(self, tokens: Tensor, index: Tensor) -> None:

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,6 +21,7 @@ from legato.errors import Mistake, near, unknown
 from legato.recipe import RECIPES, Recipe, Sentence, kind_of, options_of
 from legato.schema import holding
 from legato.setting import DataSpec, Words
+from legato.types import Shape
 from legato.vocabulary import resolve
 
 
@@ -33,7 +35,11 @@ class Definition:
 
     def build(self, data: DataSpec, module: str | None = None) -> Recipe:
         """The recipe for these data. `module`: the person's own module that may be imported, if the recipe is one of theirs."""
-        return find(self.name, module)(replace(data, words=self.words), **self.options)
+        made = find(self.name, module)(replace(data, words=self.words), **self.options)
+        asked, event = self.words.latent_shape, made.model.latent.event
+        if asked is not None and event != asked:
+            raise Mistake(f"`{self.name}` makes codes of shape {event} and takes no `latent_shape`: leave it out")
+        return made
 
     def fault(self, module: str | None = None) -> str | None:
         """Why the options are none of this recipe, by its signature; None where they are. What a file says is checked so."""
@@ -51,7 +57,8 @@ class Definition:
 
     def to_json(self) -> dict[str, Any]:
         """Flat: {"recipe": "vae", "latent_dim": 32, "beta": 1.0, "net": "residual", …}."""
-        return {"recipe": self.name, **self.options, **asdict(self.words)}
+        shape = self.words.latent_shape
+        return {"recipe": self.name, **self.options, **asdict(self.words), "latent_shape": shape and list(shape)}
 
     @staticmethod
     def from_json(stored: dict[str, Any]) -> Definition:
@@ -76,7 +83,8 @@ def define(name: str | Sentence, data: DataSpec, **chosen: Any) -> Definition:
         if option in own and isinstance(chosen[option], float) and not math.isfinite(chosen[option]):
             raise Mistake(f"`{option}` of `{_name(sentence)}` is {chosen[option]}: expected a finite number")
     words = Words(**{word: _word(word, value) for word, value in chosen.items() if word in shared})
-    options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    implied = _implied(words.latent_shape, own, chosen)
+    options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD} | implied
     missing = [o for o, value in options.items() if value is inspect.Parameter.empty]
     if missing:
         raise Mistake(f"`{_name(sentence)}` needs a value for {', '.join(f'`{o}`' for o in missing)}")
@@ -84,9 +92,20 @@ def define(name: str | Sentence, data: DataSpec, **chosen: Any) -> Definition:
     return Definition(_name(sentence), options, resolve(replace(data, words=words), preferred(sentence)))
 
 
+def _implied(shape: Shape | None, own: Iterable[str], chosen: dict[str, Any]) -> dict[str, int]:
+    """The options that a code's shape settles: how many latents there are; of tokens, each C numbers long, how many."""
+    if shape is None:
+        return {}
+    tokens = "token_dim" in own
+    found = {"latent_dim": math.prod(shape[1:] if tokens else shape), "token_dim": shape[0]}
+    if twice := [option for option in found if option in chosen]:
+        raise Mistake(f"`latent_shape` says how large a code is, and so does `{twice[0]}`: give one of the two")
+    return {option: value for option, value in found.items() if option in own}
+
+
 def _word(word: str, value: Any) -> Any:
-    """A shared word's value, held to its type; names are looked up where they mean something (`resolve`)."""
-    return value if word in ("net", "likelihood") else held(get_type_hints(Words)[word], value, f"`{word}`")
+    """A shared word's value, held to its type; names are looked up where they mean something (`resolve`), shapes in `Words`."""
+    return value if word in ("net", "likelihood", "latent_shape") else held(get_type_hints(Words)[word], value, f"`{word}`")
 
 
 def preferred(sentence: Sentence) -> str | None:

@@ -38,7 +38,9 @@ class Flow(Family):
     def __init__(self, event: Shape, transforms: int = 3, width: int = 64) -> None:
         super().__init__()
         if len(event) != 1 or event[0] < 2:
-            raise Mistake(f"a flow couples 2 numbers or more of a vector, and the code has shape {event}: give it more latents")
+            raise Mistake(
+                f"a flow couples 2 numbers or more of a vector, the code has shape {event}: give `latent_dim`, from 2"
+            )
         if transforms < 1:
             raise Mistake(f"`transforms` is a number of couplings, 1 or more; got {transforms}")
         try:

@@ -1,14 +1,15 @@
 """What a recipe is told: the data's shape and kind, and the words that every recipe shares.
 
-Covered: the typed words (`net`, `width`, `depth`, `likelihood`, `scale`); the command line makes options of them and
-`recipe.json` stores them, so that no recipe repeats them. No torch here: `legato train --help` reads this file.
+Covered: the typed words (`net`, `width`, `depth`, `latent_shape`, `likelihood`, `scale`); the command line makes options of
+them and `recipe.json` stores them, so that no recipe repeats them. No torch here: `legato train --help` reads this file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from legato.errors import Mistake
 from legato.types import Shape
 
 Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0 … 255 | real numbers
@@ -34,10 +35,31 @@ class Words:
     """Hidden units of a dense net; channels of `conv` at full size, of `strided` at half."""
     depth: int | None = None
     """Hidden layers of `mlp`; residual blocks of `residual`, and at each size of `conv` and `strided`."""
+    latent_shape: Shape | None = None
+    """A code of channels, height and width, 4,8,8 (or of a vector's length), in the place of --latent-dim."""
     likelihood: LikelihoodName = "auto"
     """p(x|z): gaussian learns its scale, optimal-gaussian solves it in closed form. auto: what fits the data."""
     scale: float | None = None
     """Standard deviation of fixed-gaussian, in units of the prepared data (pixels lie in 0 … 1)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "latent_shape", shape_of(self.latent_shape))
+
+
+def shape_of(said: Any) -> Shape | None:
+    """A code's shape, (C, h, w) or (d,), of a tuple, of a list (JSON has no tuples), or of "4,8,8". Raises `Mistake`."""
+    if said is None:
+        return None
+    parts = str(said).split(",") if isinstance(said, str | int) else said
+    try:
+        found = tuple(int(part) for part in parts if float(part).is_integer())
+    except (TypeError, ValueError, OverflowError):
+        found = ()
+    if len(found) not in (1, 3) or len(found) != len(parts) or min(found) < 1:
+        raise Mistake(
+            f"`latent_shape` must be channels, height, width, such as 4,8,8, or a length: whole numbers from 1; got {said}"
+        )
+    return found
 
 
 @dataclass(frozen=True)

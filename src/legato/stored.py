@@ -38,6 +38,7 @@ class StoredRecipe(TypedDict):
     net: NetName
     width: Annotated[int, Within(1, 2**20)] | None
     depth: Annotated[int, Within(0, 1000)] | None
+    latent_shape: NotRequired[Shape | None]
     likelihood: LikelihoodName
     scale: Annotated[float, Within(1e-30, 1e30)] | None
 

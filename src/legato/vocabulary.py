@@ -37,10 +37,16 @@ LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]
 def flat(
     data: DataSpec, latent_dim: int, *, posterior: Family | None = None, prior: Prior | None = None
 ) -> LatentVariableModel:
-    """One group of `latent_dim` latents; nets and likelihood from `data.words`; q Gaussian and p = N(0, I) unless given."""
-    code = (latent_dim,)
-    _refuse_empty(code)
+    """One group of latents (`code_of`); nets and likelihood from `data.words`; q Gaussian and p = N(0, I) unless given."""
+    code = code_of(data, latent_dim)
     return frame(data, code, posterior or Gaussian(), prior or StandardNormal(code))
+
+
+def code_of(data: DataSpec, latent_dim: int) -> Shape:
+    """The shape of a code: `latent_shape` where that word was said, else (latent_dim,)."""
+    code = data.words.latent_shape or (latent_dim,)
+    _refuse_empty(code)
+    return code
 
 
 def frame(data: DataSpec, code: Shape, posterior: Family, prior: Prior) -> LatentVariableModel:
@@ -57,8 +63,11 @@ def frame(data: DataSpec, code: Shape, posterior: Family, prior: Prior) -> Laten
 def ladder(data: DataSpec, widths: Sequence[int]) -> LatentVariableModel:
     """Groups of latents, the top first, all Gaussian, the top's prior N(0, I); x is decoded from the lowest group.
 
-    What the net of `data.words` sees of x are `FEATURES` numbers; dense nets (`mlp`) stand between the groups.
+    What the net of `data.words` sees of x are `FEATURES` numbers; dense nets (`mlp`) stand between the groups. Raises `Mistake`
+    where a `latent_shape` was said.
     """
+    if len(data.words.latent_shape or ()) > 1:
+        raise Mistake("a ladder's rungs are vectors and have no `latent_shape`: give `latent_dim`")
     _refuse_empty(tuple(widths))
     words = resolve(data)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
@@ -114,7 +123,7 @@ def resolve(data: DataSpec, preferred: str | None = None) -> Words:
     for word, value, known in (("net", words.net, NetName), ("likelihood", words.likelihood, LikelihoodName)):
         if value not in get_args(known):
             raise unknown(word, value, get_args(known))
-    net: Any = nets.suited(data.shape) if words.net == "auto" else words.net
+    net: Any = nets.suited(data.shape, words.latent_shape) if words.net == "auto" else words.net
     row = NETS[net]
     chosen: Any = (preferred or data.likelihood) if words.likelihood == "auto" else words.likelihood
     return replace(

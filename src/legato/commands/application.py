@@ -8,19 +8,24 @@ from typing import Any, get_args
 
 from cyclopts import App, CoercionError, Parameter, Token, convert
 
+from legato.setting import shape_of
+from legato.types import Shape
+
 FLAT = Parameter(name="*")  # a dataclass's fields become options of their own
 FLAG = Parameter(negative=())  # a flag without its --no- form
 
 
 def application(name: str) -> App:
     """A command's app; its function is registered with `@app.default`. An interruption is left for `legato.cli` to tell."""
-    exact = Parameter(converter=_exact)
+    exact = Parameter(converter=_exact, negative_iterable=())
     return App(name=f"legato {name}", version_flags=(), suppress_keyboard_interrupt=False, default_parameter=exact)
 
 
 def _exact(kind: Any, tokens: Sequence[Token]) -> Any:
-    """cyclopts' own conversion, but a whole number is not made of 3.5 by rounding."""
+    """cyclopts' own conversion, but a whole number is not made of 3.5 by rounding, and a shape is a word, 4,8,8."""
     kinds = get_args(kind) or (kind,)
+    if Shape in kinds:
+        return shape_of(",".join(token.value for token in tokens))
     if int in kinds and float not in kinds:
         for token in tokens:
             with suppress(ValueError):

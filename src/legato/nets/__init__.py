@@ -26,9 +26,13 @@ __all__ = ["NETS", "Shape", "build", "conv", "is_image", "mlp", "residual", "spa
 NETS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "residual": residual, "conv": conv, "strided": strided}
 
 
-def suited(data: Shape) -> str:
-    """The net that fits data of this shape: strided convolutions for images above 1,024 values, else dense residual blocks."""
-    return "strided" if is_image(data) and prod(data) > defaults.DENSE_LIMIT else "residual"
+def suited(data: Shape, code: Shape | None = None) -> str:
+    """The net that fits data of this shape: strided convolutions for images above 1,024 values, else dense residual blocks.
+
+    Also for images whose code is an image: what lies beside each other in the one lies so in the other.
+    """
+    near = prod(data) > defaults.DENSE_LIMIT or is_image(code or ())
+    return "strided" if is_image(data) and near else "residual"
 
 
 def build(name: str, given: Shape, out: Shape, *, width: int | None = None, depth: int | None = None) -> nn.Module:

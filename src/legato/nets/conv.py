@@ -1,7 +1,7 @@
 """Convolutions for images of any height and width from 8 to 256 and any number of channels.
 
-Covered: an image to a vector (an encoder) and a vector to an image (a decoder), mirror images of each other.
-Not covered: vectors to vectors, where a neighbourhood has no meaning; image to image.
+Covered: an image to a vector or to a smaller image (an encoder) and the reverse (a decoder), mirror images of each other.
+Not covered: vectors to vectors, where a neighbourhood has no meaning.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from legato.types import Shape
 
 DEFAULT = NETS["conv"]
 
+Size = tuple[int, int]  # height and width
+
 SMALLEST, LARGEST = 8, 256
 WIDEST = 4  # channels stop growing at WIDEST × width: memory and time would otherwise go to 4×4 maps
 
@@ -28,18 +30,24 @@ def conv(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = D
 
     There are none at full size, where they would cost as much as all the others together and see the least.
 
-    `width` is the number of channels at full size; it doubles with each halving up to 4 × `width`.
-    Raises `Mistake` where neither side is an image, or a side is not in 8 … 256.
+    `width` is the number of channels at full size; it doubles with each halving up to 4 × `width`. Where both sides are images,
+    the halving ends at the smaller one, and no number is told from its place: each depends on its neighbourhood alone.
+    Raises `Mistake` where neither side is an image, a side is not in 8 … 256, or halving does not lead to the smaller image.
     """
-    sizes = halvings(spatial(image_of("conv", given, out)))
+    image = image_of("conv", given, out)
+    every = halvings(spatial(image))
+    sizes = ending("conv", every, every, given, out)
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes))]
-    parts = _down(given, out, sizes, channels, depth) if is_image(given) else _up(given, out, sizes, channels, depth)
+    parts = _down(given, out, sizes, channels, depth) if image is given else _up(given, out, sizes, channels, depth)
     return nn.Sequential(*parts)
 
 
 def image_of(name: str, given: Shape, out: Shape) -> Shape:
-    """The side that is an image. Raises `Mistake` where there is none, or one that the net called `name` does not take."""
-    image = next((shape for shape in (given, out) if is_image(shape)), None)
+    """The side that is an image, of two the larger; of equals, `given`.
+
+    Raises `Mistake` where there is none, or one that the net called `name` does not take.
+    """
+    image = max(filter(is_image, (given, out)), key=lambda shape: prod(spatial(shape)), default=None)
     if image is None:
         raise Mistake(
             f"`{name}` needs images, (channels, height, width); got vectors {given} -> {out}: use `mlp` or `residual`"
@@ -49,7 +57,7 @@ def image_of(name: str, given: Shape, out: Shape) -> Shape:
     return image
 
 
-def halvings(size: tuple[int, int]) -> list[tuple[int, int]]:
+def halvings(size: Size) -> list[Size]:
     """(28, 28) -> [(28, 28), (14, 14), (7, 7), (4, 4)]: halves rounded up, as a stride of 2 does, down to a side of 4."""
     sizes = [size]
     while min(sizes[-1]) > 4:
@@ -58,29 +66,48 @@ def halvings(size: tuple[int, int]) -> list[tuple[int, int]]:
     return sizes
 
 
-def _down(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
+def ending(name: str, every: list[Size], offered: list[Size], given: Shape, out: Shape) -> list[Size]:
+    """`every` size down to that of the smaller of two images; `every` where one side is a vector.
+
+    Raises `Mistake` where that size is none of those `offered`.
+    """
+    if not (is_image(given) and is_image(out)):
+        return every
+    goal = min(spatial(given), spatial(out), key=prod)
+    if goal not in offered:
+        some = ", ".join(f"{height},{width}" for height, width in offered)
+        raise Mistake(
+            f"`{name}` brings {every[0][0]},{every[0][1]} to {some}, not to {goal[0]},{goal[1]}: end `latent_shape` in one of "
+            "these, or use `mlp` or `residual`"
+        )
+    return every[: every.index(goal) + 1]
+
+
+def _down(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth: int) -> list[nn.Module]:
     parts: list[nn.Module] = [nn.Conv2d(given[-3], channels[0], 3, padding=1)]
+    if len(sizes) == 1:  # a code as large as the image: else no block would stand anywhere
+        parts += blocks(channels[0], depth)
     for here, below in pairwise(channels):
         parts += [nn.SiLU(), nn.Conv2d(here, below, 3, stride=2, padding=1), *blocks(below, depth)]
-    last = channels[-1]
-    return [
-        *parts,
-        norm(last),
-        nn.SiLU(),
-        nn.Flatten(1),
-        nn.Linear(last * prod(sizes[-1]), prod(out)),
-        nn.Unflatten(1, out),
-    ]
+    return [*parts, norm(channels[-1]), nn.SiLU(), *to_code(channels[-1], sizes[-1], out)]
 
 
-def _up(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
-    last = channels[-1]
-    parts: list[nn.Module] = [
-        nn.Flatten(1),
-        nn.Linear(prod(given), last * prod(sizes[-1])),
-        nn.Unflatten(1, (last, *sizes[-1])),
-        *blocks(last, depth),
-    ]
+def to_code(channels: int, size: Size, out: Shape) -> list[nn.Module]:
+    """(B, channels, *size) -> (B, *out): an affine map of all numbers, or of each place's neighbourhood to an image's."""
+    if is_image(out):
+        return [nn.Conv2d(channels, prod(out[:-2]), 3, padding=1), Planes(out)]
+    return [nn.Flatten(1), nn.Linear(channels * prod(size), prod(out)), nn.Unflatten(1, out)]
+
+
+def from_code(given: Shape, channels: int, size: Size) -> list[nn.Module]:
+    """(B, *given) -> (B, channels, *size), the reverse."""
+    if is_image(given):
+        return [nn.Conv2d(given[-3], channels, 3, padding=1)]
+    return [nn.Flatten(1), nn.Linear(prod(given), channels * prod(size)), nn.Unflatten(1, (channels, *size))]
+
+
+def _up(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth: int) -> list[nn.Module]:
+    parts = [*from_code(given, channels[-1], sizes[-1]), *blocks(channels[-1], depth)]
     for (here, above), size in zip(pairwise(reversed(channels)), reversed(sizes[:-1]), strict=True):
         parts += [Enlarge(here, above, size), *(blocks(above, depth) if size != sizes[0] else ())]
     planes = prod(out[:-2])
@@ -120,7 +147,7 @@ class ConvBlock(nn.Module):
 class Enlarge(nn.Module):
     """Nearest neighbours to a given size, then 3 × 3: any height and width, and no checkerboard of a strided transpose."""
 
-    def __init__(self, channels: int, out: int, size: tuple[int, int]) -> None:
+    def __init__(self, channels: int, out: int, size: Size) -> None:
         super().__init__()
         self.size = size
         self.mix = nn.Conv2d(channels, out, 3, padding=1)

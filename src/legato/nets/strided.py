@@ -1,7 +1,7 @@
 """Strided convolutions: each one halves or doubles the image, so that none runs at full size. The quickest net for images.
 
-Covered: an image to a vector (an encoder) and a vector to an image (a decoder), mirror images of each other.
-Not covered: vectors to vectors, where a neighbourhood has no meaning; image to image.
+Covered: an image to a vector or to a smaller image (an encoder) and the reverse (a decoder), mirror images of each other.
+Not covered: vectors to vectors, where a neighbourhood has no meaning.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import prod
 from torch import Tensor, nn
 
 from legato.defaults import NETS
-from legato.nets.conv import Planes, blocks, halvings, image_of, norm
+from legato.nets.conv import Planes, Size, blocks, ending, from_code, halvings, image_of, norm, to_code
 from legato.nets.shapes import is_image, spatial
 from legato.types import Shape
 
@@ -28,40 +28,37 @@ def strided(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int 
     `width` is the number of channels at half size; it doubles with each halving up to 8 × `width`. `depth` residual blocks
     follow each halving. A step takes a fifth of one of `conv`.
     Radford, Metz & Chintala 2015, https://arxiv.org/abs/1511.06434; here with group normalisation and SiLU.
-    Raises `Mistake` where neither side is an image, or a side is not in 8 … 256.
+    Where both sides are images, the halving ends at the smaller one.
+    Raises `Mistake` where neither side is an image, a side is not in 8 … 256, or halving does not lead to the smaller image.
     """
-    sizes = _sizes(spatial(image_of("strided", given, out)))
+    image = image_of("strided", given, out)
+    every = halvings(spatial(image))
+    sizes = ending("strided", every, every[1:], given, out) if is_image(given) and is_image(out) else _shortened(every)
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes) - 1)]
-    parts = _down(given, out, sizes, channels, depth) if is_image(given) else _up(given, out, sizes, channels, depth)
+    parts = _down(given, out, sizes, channels, depth) if image is given else _up(given, out, sizes, channels, depth)
     return nn.Sequential(*parts)
 
 
-def _sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
-    sizes = halvings(size)
+def _shortened(sizes: list[Size]) -> list[Size]:
     # The last of four halvings would hold most of the weights and a fifth of the time, at 4 × 4 places.
     return sizes[:-1] if len(sizes) > LEAST + 1 and min(sizes[-2]) <= 8 else sizes
 
 
-def _down(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
+def _down(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth: int) -> list[nn.Module]:
     parts: list[nn.Module] = []
     for size, (here, below) in zip(sizes, pairwise([given[-3], *channels]), strict=False):
         parts += [*_even(size), nn.Conv2d(here, below, 4, stride=2, padding=1), *blocks(below, depth), norm(below), nn.SiLU()]
-    return [*parts, nn.Flatten(1), nn.Linear(channels[-1] * prod(sizes[-1]), prod(out)), nn.Unflatten(1, out)]
+    return [*parts, *to_code(channels[-1], sizes[-1], out)]
 
 
-def _up(given: Shape, out: Shape, sizes: list[tuple[int, int]], channels: list[int], depth: int) -> list[nn.Module]:
-    last, planes = channels[-1], prod(out[:-2])
-    parts: list[nn.Module] = [
-        nn.Flatten(1),
-        nn.Linear(prod(given), last * prod(sizes[-1])),
-        nn.Unflatten(1, (last, *sizes[-1])),
-    ]
-    for (here, above), size in zip(pairwise([*reversed(channels), planes]), reversed(sizes[:-1]), strict=True):
+def _up(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth: int) -> list[nn.Module]:
+    parts = from_code(given, channels[-1], sizes[-1])
+    for (here, above), size in zip(pairwise([*reversed(channels), prod(out[:-2])]), reversed(sizes[:-1]), strict=True):
         parts += [*blocks(here, depth), norm(here), nn.SiLU(), Double(here, above, size)]
     return [*parts, Planes(out)]
 
 
-def _even(size: tuple[int, int]) -> list[nn.Module]:
+def _even(size: Size) -> list[nn.Module]:
     """A row or a column of zeros where a side is odd: half of it is then rounded up."""
     height, width = size
     return [nn.ZeroPad2d((0, width % 2, 0, height % 2))] if height % 2 or width % 2 else []
@@ -70,7 +67,7 @@ def _even(size: tuple[int, int]) -> list[nn.Module]:
 class Double(nn.Module):
     """A transposed 4 × 4 convolution, cut to a given size. A kernel of twice the stride covers every pixel alike."""
 
-    def __init__(self, channels: int, out: int, size: tuple[int, int]) -> None:
+    def __init__(self, channels: int, out: int, size: Size) -> None:
         super().__init__()
         self.size = size
         self.spread = nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1)

@@ -6,7 +6,7 @@ from legato.codebooks import FiniteScalars, Indexed, VectorQuantised
 from legato.objectives import Commitment, Distortion, Rate
 from legato.recipe import Recipe, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import frame
+from legato.vocabulary import code_of, frame
 
 
 @recipe
@@ -16,7 +16,7 @@ def fsq_vae(data: DataSpec, latent_dim: int = 32, levels: int = 8, learnt: bool 
     `learnt`: the prior over the values is learnt with the model, instead of uniform. Mentzer et al. 2023,
     https://arxiv.org/abs/2309.15505.
     """
-    code = (latent_dim,)
+    code = code_of(data, latent_dim)
     family = FiniteScalars(levels)
     return Recipe(frame(data, code, family, Indexed(family, code, learnt)), Distortion() + Rate())
 
@@ -34,8 +34,9 @@ def vq_vae(
 
     van den Oord, Vinyals & Kavukcuoglu 2017, https://arxiv.org/abs/1711.00937, with moving averages (appendix A.1). The rate is
     latent_dim · log(codebook_size) nats where the prior is uniform; `learnt`: a prior over the words, learnt with the model.
+    --latent-shape 8,4,4 lays the words out: 4 × 4 of them, of 8 numbers each.
     """
-    code = (latent_dim, token_dim)
+    code = data.words.latent_shape or (latent_dim, token_dim)
     family = VectorQuantised(code, codebook_size)
     objective = Distortion() + Rate() + commitment * Commitment()
     return Recipe(frame(data, code, family, Indexed(family, code, learnt)), objective)

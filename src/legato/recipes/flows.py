@@ -6,7 +6,7 @@ from legato.flows import Flow
 from legato.objectives import Distortion, Rate
 from legato.recipe import Recipe, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import flat
+from legato.vocabulary import code_of, flat
 
 
 @recipe
@@ -15,4 +15,5 @@ def flow_vae(data: DataSpec, latent_dim: int = 32, transforms: int = 3, beta: fl
 
     Rezende & Mohamed 2015, https://arxiv.org/abs/1505.05770; Papamakarios et al. 2017, https://arxiv.org/abs/1705.07057.
     """
-    return Recipe(flat(data, latent_dim, posterior=Flow((latent_dim,), transforms)), Distortion() + beta * Rate())
+    posterior = Flow(code_of(data, latent_dim), transforms)
+    return Recipe(flat(data, latent_dim, posterior=posterior), Distortion() + beta * Rate())

@@ -6,7 +6,7 @@ from legato.objectives import Distortion, Rate
 from legato.priors import MixtureOfGaussians
 from legato.recipe import Recipe, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import flat
+from legato.vocabulary import code_of, flat
 
 
 @recipe
@@ -16,4 +16,5 @@ def mixture_vae(data: DataSpec, latent_dim: int = 32, components: int = 10, beta
     Jiang et al. 2017, https://arxiv.org/abs/1611.05148, without its assignment of examples; Tomczak & Welling 2018,
     https://arxiv.org/abs/1705.07120, call it the MoG prior.
     """
-    return Recipe(flat(data, latent_dim, prior=MixtureOfGaussians((latent_dim,), components)), Distortion() + beta * Rate())
+    prior = MixtureOfGaussians(code_of(data, latent_dim), components)
+    return Recipe(flat(data, latent_dim, prior=prior), Distortion() + beta * Rate())

@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 
 from legato.data.options import Channels, Layout, Values
 from legato.setting import LikelihoodName, NetName
+from legato.types import Shape
 
 RecipeName = Literal[
     "autoencoder",
@@ -62,6 +63,7 @@ class Chosen(TypedDict, total=False):
     net: NetName
     width: int | None
     depth: int | None
+    latent_shape: Shape | None
     likelihood: LikelihoodName
     scale: float | None
 
