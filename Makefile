@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: install demo test lint page peers bench scorecard clean
+.PHONY: install demo test lint page peers docs bench scorecard clean
 
 install: .venv/installed
 
@@ -36,6 +36,10 @@ ui/node_modules/installed: ui/package-lock.json
 
 peers: .venv/peers/installed  ## libraries that some tests read models of, and benchmarks measure beside
 
+docs: .venv/docs/installed  ## the docs site, into build/docs: open build/docs/index.html
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=.venv/docs $(BIN)/python -m mkdocs build --quiet
+	@echo "build/docs/index.html"
+
 bench: .venv/peers/installed  ## speed beside peers and the machine's limit
 	PYTHONPATH=.venv/peers $(BIN)/python benchmarks/throughput.py
 
@@ -46,5 +50,9 @@ scorecard: install  ## what the full scorecard of one model costs, by chapter, a
 	$(PIP) install --upgrade --no-deps --target .venv/peers -r peers.txt
 	@touch $@
 
+.venv/docs/installed: .venv/installed docs.txt
+	$(PIP) install --upgrade --no-deps --target .venv/docs -r docs.txt
+	@touch $@
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis ui/node_modules
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis ui/node_modules

@@ -1,0 +1,155 @@
+"""A page for each recipe of the registry, made of its function, its docstring and the tests that name it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import laws
+
+import legato.recipes  # noqa: F401  (registers the named models)
+from legato.definition import define
+from legato.recipe import RECIPES, Sentence, options_of
+from legato.setting import DataSpec
+
+ROOT = Path(__file__).parents[2]
+DIGITS = DataSpec((1, 28, 28), "bytes", "bernoulli")  # what the page shows the recipe built for
+SHARED = "`net`, `width`, `depth`, `likelihood` and `scale`"
+
+
+def pages() -> dict[str, str]:
+    """Path below docs/ -> Markdown: one page for each recipe, and the page that lists them."""
+    return {"recipes/index.md": overview()} | {f"recipes/{name}.md": page(name) for name in RECIPES}
+
+
+def ideas() -> dict[str, list[str]]:
+    """What a file of recipes/ is about -> the recipes in it, in the order of the registry."""
+    grouped: dict[str, list[str]] = {}
+    for name, sentence in RECIPES.items():
+        grouped.setdefault(_idea(sentence), []).append(name)
+    return grouped
+
+
+def files() -> dict[str, list[str]]:
+    """The same under the files' own names, short enough for a list beside the page: `Priors`."""
+    return {_file(RECIPES[names[0]]).rpartition("/")[2].removesuffix(".py").capitalize(): names for names in ideas().values()}
+
+
+def overview() -> str:
+    """The table of all recipes by idea, and the laws that each of them keeps."""
+    tables = "\n\n".join(f"## {idea}\n\n{_table(names)}" for idea, names in ideas().items())
+    return f"""# Recipes
+
+A recipe is a sentence: a model and what it is trained for. `legato train NAME --data SOURCE --out RUN` trains one, and so does
+`legato.train("NAME", …)`; one of your own takes [a few lines](../grammar.md#a-sentence-of-your-own). Each page below is made of
+the recipe's own function, its docstring, and the tests that name it.
+
+{tables}
+
+## Laws of every recipe
+
+{laws.by_file(laws.of_all())}
+"""
+
+
+def page(name: str) -> str:
+    """What one recipe is, how it is said, what it is built of, what it takes, and what it is held to."""
+    sentence = RECIPES[name]
+    first, *rest = _paragraphs(sentence)
+    told = "\n\n".join(rest)
+    return f"""# {name}
+
+**{first}**
+
+{told}
+
+In words: {words_of(name)}.
+
+## The sentence
+
+```python
+{body(sentence)}
+```
+
+From `{_file(sentence)}`. Built for 28 × 28 binary digits, by default:
+
+```text
+{define(name, DIGITS).build(DIGITS)!r}
+```
+
+## Options
+
+{_options(name)}
+
+Every recipe also takes {SHARED} ([what they mean](../grammar.md#the-words)).
+
+## Use
+
+```sh
+legato train {name} --data mnist --minutes 5 --out runs/{name}
+legato evaluate runs/{name}
+```
+
+```{{.python .norun}}
+space = legato.train("{name}", data="mnist", minutes=5, out="runs/{name}")
+```
+
+## Laws
+
+{laws.by_file(laws.naming(name)) or "No test names it alone."}
+
+It keeps the [laws of every recipe](index.md#laws-of-every-recipe) too.
+"""
+
+
+def words_of(name: str) -> str:
+    """The recipe's row in the table of docs/grammar.md."""
+    grammar = (ROOT / "docs" / "grammar.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\|[^|]*\| `{name}` \| (.*) \|$", grammar, re.M)
+    if found is None:
+        raise ValueError(f"docs/grammar.md has no row for `{name}`")
+    return found[1]
+
+
+def body(sentence: Sentence) -> str:
+    """The function as it stands, without its docstring."""
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(sentence)))
+    lines, node = source.splitlines(), ast.parse(source).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    if ast.get_docstring(node):
+        told = node.body[0]
+        del lines[told.lineno - 1 : told.end_lineno]
+    return "\n".join(lines)
+
+
+def _table(names: list[str]) -> str:
+    rows = "\n".join(f"| [`{name}`]({name}.md) | {_paragraphs(RECIPES[name])[0]} |" for name in names)
+    return f"| recipe | what it is |\n|---|---|\n{rows}"
+
+
+def _options(name: str) -> str:
+    own = options_of(RECIPES[name])
+    rows = "\n".join(f"| `--{o.replace('_', '-')}` | `{o}` | {_kind(p)} | {p.default} |" for o, p in own.items())
+    return f"| command | Python | type | default |\n|---|---|---|---|\n{rows}"
+
+
+def _kind(parameter: inspect.Parameter) -> str:
+    kind = parameter.annotation
+    return f"`{kind if isinstance(kind, str) else getattr(kind, '__name__', kind)}`".replace("|", "or")
+
+
+def _paragraphs(sentence: Sentence) -> list[str]:
+    return (inspect.getdoc(sentence) or sentence.__name__).split("\n\n")
+
+
+def _file(sentence: Sentence) -> str:
+    return str(Path(inspect.getsourcefile(inspect.unwrap(sentence)) or "").relative_to(ROOT))
+
+
+def _idea(sentence: Sentence) -> str:
+    """The first line of the file's docstring."""
+    told = inspect.getdoc(inspect.getmodule(inspect.unwrap(sentence))) or sentence.__module__
+    return told.splitlines()[0].rstrip(".")

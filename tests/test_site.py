@@ -1,0 +1,133 @@
+"""The docs site's parts without the site: commands on every page parse, its Python runs, pages made of the code are whole."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import api_pages
+import cyclopts
+import laws
+import measure_pages
+import numpy as np
+import pytest
+import recipe_pages
+from PIL import Image
+
+import legato
+from legato import cli
+from legato.measures.known import MEASURES
+from legato.recipe import RECIPES, options_of
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+MADE = {**recipe_pages.pages(), "measures.md": measure_pages.page(), "api.md": api_pages.page()}
+
+
+def commands(text: str) -> Iterator[str]:
+    """Lines of blocks, fenced or indented, that start with the command, without what is said behind `#`."""
+    for line in text.splitlines():
+        if found := re.match(r"(?:    )?(legato [^#]*)", line):
+            yield found[1]
+
+
+SAID = [(page.name, line) for page in PAGES for line in commands(page.read_text(encoding="utf-8"))]
+SAID += [(name, line) for name, text in MADE.items() for line in commands(text)]
+
+
+@pytest.mark.parametrize(("page", "line"), SAID, ids=[f"{page}: {line.strip()}" for page, line in SAID])
+def test_every_command_on_a_page_is_one_that_the_command_line_takes(page, line, monkeypatch, capsys):
+    if re.search(r"\w:\w", line.split("--")[0]):
+        pytest.skip("a recipe of the page's own: tests/test_docs.py runs it")
+    parsed = []
+
+    def parse(app: cyclopts.App, arguments: list[str], **how: object) -> None:
+        parsed.append(app.parse_args(arguments, exit_on_error=False, print_error=False))
+
+    monkeypatch.setattr(cyclopts.App, "__call__", parse)
+    assert cli.run(shlex.split(line)[1:]) == 0, capsys.readouterr().err
+    assert parsed
+
+
+def test_what_does_not_parse_is_told(monkeypatch, capsys):
+    """Without this the test above could pass for any line."""
+    assert len(SAID) > 40
+    monkeypatch.setattr(
+        cyclopts.App, "__call__", lambda app, said, **how: app.parse_args(said, exit_on_error=False, print_error=False)
+    )
+    assert cli.run(["sample", "runs/photos", "--of", "mixture"]) == 2
+    assert cli.run(["train", "vae", "--latent-dims", "3"]) == 2
+    capsys.readouterr()
+
+
+def blocks(path: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch) -> Path:
+    """A folder to stand in, with photos/ in two classes."""
+    rng = np.random.default_rng(0)
+    for name in (f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(40)):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (64, 72, 3), dtype=np.uint8)).save(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["docs/index.md", "docs/data.md"])
+@pytest.mark.usefixtures("photos")
+def test_the_python_of_a_page_runs_from_top_to_bottom(name):
+    names: dict[str, object] = {}
+    assert blocks(ROOT / name)
+    for block in blocks(ROOT / name):
+        exec(compile(block, name, "exec"), names)
+
+
+@pytest.mark.usefixtures("photos")
+def test_the_python_of_the_export_page_runs_on_what_is_exported():
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    legato.train("vae", "photos", "runs/photos", size=16, latent_dim=32, net="mlp", width=16, depth=1, steps=2)
+    assert cli.run(["export", "runs/photos", "--format", "onnx"]) == 0
+    names: dict[str, object] = {}
+    for block in blocks(ROOT / "docs" / "export.md"):
+        exec(compile(block, "docs/export.md", "exec"), names)
+    assert np.shape(names["images"]) == (16, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_has_its_page_made_of_what_it_is(name):
+    page = MADE[f"recipes/{name}.md"]
+    assert f"]({name}.md)" in MADE["recipes/index.md"]
+    told = (RECIPES[name].__doc__ or "").strip().splitlines()[0]
+    assert told in page
+    assert all(f"| `{option}` |" in page for option in options_of(RECIPES[name]))
+    assert re.search(r"^  p\(x\|z\) .*\n  objective .*\n  weights ", page, re.M)
+    written = ast.parse(recipe_pages.body(RECIPES[name])).body[0]
+    assert isinstance(written, ast.FunctionDef)
+    assert written.name == name
+    assert ast.get_docstring(written) is None
+
+
+def test_laws_are_found_where_they_are():
+    """A test of one recipe, one of all, and a word that no test says."""
+    assert "test_the_python_of_a_page_runs_from_top_to_bottom" in {law.name for law in laws.naming("docs/data.md")}
+    assert "test_a_recipe_has_its_page_made_of_what_it_is" in {law.name for law in laws.of_all()}
+    assert laws.naming("a word that " + "no test says") == []
+
+
+def test_every_measure_stands_on_its_page_once():
+    page = MADE["measures.md"]
+    assert [key for key in MEASURES if page.count(f"<br>`{key}` |") != 1] == []
+    assert sum(map(len, measure_pages.grouped().values())) == len(MEASURES)
+
+
+def test_every_public_name_has_its_place_in_the_api():
+    named = [name for names in api_pages.grouped().values() for name in names]
+    assert sorted({*named} - {"LatentSpace"}) == sorted({*legato.__all__} - {"__version__"})
+    assert len(named) == len({*named})
