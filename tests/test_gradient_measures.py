@@ -13,6 +13,7 @@ from torch.nn.functional import mse_loss
 
 import legato
 from legato.conditional import Conditional
+from legato.distributions.fisher import logistic_information
 from legato.errors import Mistake
 from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family, Gaussian, Homoscedastic, Point
 from legato.latents import Flat
@@ -33,7 +34,6 @@ from legato.measures.gradients import (
     variance_ratio,
     variance_ratios,
 )
-from legato.measures.information import information_of, logistic_information
 from legato.model import LatentVariableModel
 from legato.nets import mlp
 from legato.priors import StandardNormal
@@ -386,7 +386,7 @@ def test_the_curvature_is_the_whole_jacobians(family):
     """diag(JᵀWJ) beside reverse-mode Jacobians, one code at a time, and W as the variance of the score over draws or values."""
     model = build(family)
     z = torch.randn(5, LATENTS, dtype=torch.double)
-    information = information_of(family, 1)
+    information = partial(family.information, event=(2,))
     found = curvature(model.likelihood.net, information, z, block=2)
     for row, code in zip(found, z, strict=True):
         jacobian = torch.autograd.functional.jacobian(lambda c: model.likelihood.net(c[None])[0], code)
@@ -402,7 +402,7 @@ def test_the_information_is_the_expected_square_of_the_score(family):
     shape = family.shape((2,))
     theta = torch.randn(1, *shape, dtype=torch.double).requires_grad_()
     tangent = torch.randn(1, *shape, dtype=torch.double)
-    form = information_of(family, 1)(theta.detach())(tangent).item()
+    form = family.information(theta.detach(), (2,))(tangent).item()
     wide = theta.detach().expand(40_000, *shape).clone().requires_grad_()
     x = family(wide.detach(), (2,)).sample()
     (score,) = torch.autograd.grad(family(wide, (2,)).log_prob(x).sum(), wide)
@@ -422,7 +422,7 @@ def test_the_logistics_information_is_the_densitys_inside_and_nothing_at_the_end
 
 def test_an_unknown_likelihood_is_refused_by_name():
     with pytest.raises(Mistake, match="`Gaussian` is not known"):
-        information_of(Gaussian(), 1)
+        Gaussian().information(torch.zeros(1, 2, 2), (2,))
 
 
 def test_without_a_rate_there_is_no_balance():

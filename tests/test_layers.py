@@ -86,6 +86,10 @@ CLOSING: dict[tuple[str, str], str] = {}
 
 MODEL_SIDE = ("legato.model", "legato.latents", "legato.conditional", "legato.priors", "legato.families")
 
+# Words of the grammar that only the grammar imports: what stands above it asks a model what it can, never what it is.
+WORDS = ("legato.families", "legato.flows", "legato.codebooks", "legato.latents", "legato.priors", "legato.objectives")
+GRAMMAR = (*WORDS, "legato.conditional", "legato.model", "legato.vocabulary", "legato.recipe", "legato.recipes")
+
 
 def imports(module: str) -> set[str]:
     """The modules of legato that `module` imports, by absolute name."""
@@ -156,6 +160,11 @@ def test_models_and_objectives_never_import_each_other():
             assert not [o for o in others if below(o, ("legato.objectives",))], module
         if below(module, ("legato.objectives",)):
             assert not [o for o in others if below(o, MODEL_SIDE)], module
+
+
+def test_nothing_above_the_grammar_knows_a_family_a_latent_a_prior_or_a_term():
+    above = {module: others for module, others in GRAPH.items() if not below(module, GRAMMAR)}
+    assert [(module, other) for module, others in above.items() for other in others if below(other, WORDS)] == []
 
 
 def test_no_net_knows_a_family():

@@ -19,6 +19,7 @@ from torch.distributions import Distribution, Independent, Normal
 from legato.arguments import checked
 from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from legato.distributions import DiscretizedLogistic, IndependentBernoulli, PointMass, SolvedNormal
+from legato.distributions.fisher import Quadratic, diagonal, logistic_form, variance_by_logit
 from legato.distributions.solved import mean_square
 from legato.errors import Mistake
 from legato.types import Shape
@@ -48,6 +49,10 @@ class Family(nn.Module):
 
         `pairs()`: x (B, *event) and the mean of p(x|z) at one draw z, batch by batch.
         """
+
+    def information(self, theta: Tensor, event: Shape) -> Quadratic:
+        """t ↦ tᵀWt, (B,), W the Fisher information at theta (B, *shape): ½ of it is the KL that a step t makes, nats."""
+        raise Mistake(f"the Fisher information of `{type(self).__name__}` is not known: its `information` would give it")
 
     @abstractmethod
     def shape(self, event: Shape) -> Shape:
@@ -101,6 +106,10 @@ class Bernoulli(Family):
         """The event's own: one logit per value."""
         return event
 
+    def information(self, theta: Tensor, event: Shape) -> Quadratic:
+        """W = p(1 − p) by the logits."""
+        return diagonal(torch.sigmoid(theta) * torch.sigmoid(-theta))
+
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event), logits -> independent Bernoullis."""
         return IndependentBernoulli(theta, len(event))
@@ -115,6 +124,10 @@ class ContinuousBernoulli(Family):
     def shape(self, event: Shape) -> Shape:
         """The event's own: one logit per value."""
         return event
+
+    def information(self, theta: Tensor, event: Shape) -> Quadratic:
+        """W = Var(x) by the logits."""
+        return diagonal(variance_by_logit(theta))
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event), logits -> independent densities on [0, 1]."""
@@ -134,6 +147,11 @@ class Discretized(Family):
     def shape(self, event: Shape) -> Shape:
         """(2, *event): mean and log scale."""
         return (2, *event)
+
+    def information(self, theta: Tensor, event: Shape) -> Quadratic:
+        """W by the pair (mean, log scale), sums over the 256 values."""
+        mean, log_scale = theta.double().unbind(-1 - len(event))
+        return logistic_form(mean + 0.5, log_scale - 2.0, -1 - len(event))
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, 2, *event) -> independent discretised logistics on {0, 1/255, …, 1}."""
@@ -167,6 +185,10 @@ class Homoscedastic(Family):
     def shape(self, event: Shape) -> Shape:
         """The event's own: the mean."""
         return event
+
+    def information(self, theta: Tensor, event: Shape) -> Quadratic:
+        """W = 1/σ² by the mean; σ is the same for every z, so nothing of it enters."""
+        return diagonal(self.scale.detach() ** -2 * torch.ones_like(theta))
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event), the mean -> N(theta, σ²)."""

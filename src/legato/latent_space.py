@@ -27,13 +27,12 @@ from legato.lazy import lazy
 from legato.model import LatentVariableModel
 from legato.pictures import grid, png_of
 from legato.population import Mixture, fitted
-from legato.priors import Precision
 from legato.progress import progress
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.streams import random_stream
 from legato.trace import Given
-from legato.types import Floats, Shape
+from legato.types import Floats, Precision, Shape
 from legato.unsaved import Kept
 
 BATCH = 500  # examples at a time: bounded memory, full speed

@@ -16,6 +16,7 @@ from torch.distributions import Distribution
 from legato.arguments import checked
 from legato.conditional import Conditional
 from legato.errors import Mistake
+from legato.families import Family
 from legato.latents import Latent
 from legato.trace import Given, Summary, Trace
 
@@ -43,6 +44,11 @@ class LatentVariableModel(nn.Module):
         given = Given(infer=self.latent.posterior)
         code, rungs = self.latent.draw(encoded, draws, given)
         return Trace(x, self.likelihood(code), code, rungs, lambda: self.latent.summary(encoded, given))
+
+    def learnt(self) -> list[Tensor]:
+        """What training moves: the weights, and buffers that are learnt without a gradient, as a codebook is."""
+        families = [part for part in self.modules() if isinstance(part, Family)]
+        return [*self.parameters(), *(family.get_buffer(name) for family in families for name in family.learnt)]
 
     def decode(self, code: Tensor) -> Tensor:
         """The mean of p(x|z), (*lead, *data), in units of the prepared data."""

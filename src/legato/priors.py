@@ -19,9 +19,7 @@ from legato.arguments import checked
 from legato.devices import drawing
 from legato.errors import Mistake
 from legato.trace import Given
-from legato.types import Shape
-
-Precision = type[np.float32] | type[np.float64]
+from legato.types import Precision, Shape
 
 
 class Prior(nn.Module):

@@ -15,3 +15,4 @@ Bytes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 Rows = NDArray[np.int64]  # numbers of rows of a source
 Bools = NDArray[np.bool_]
+Precision = type[np.float32] | type[np.float64]

@@ -15,9 +15,10 @@ from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.latents.latent import Latent
-from legato.priors import Precision, Prior
+from legato.priors import Prior
 from legato.shown import Line
 from legato.trace import Given, Rung, Summary
+from legato.types import Precision
 
 
 class Flat(Latent):

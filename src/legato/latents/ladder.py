@@ -22,9 +22,10 @@ from legato.distributions.joint import Joint
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.latents.latent import Latent
-from legato.priors import Precision, Prior
+from legato.priors import Prior
 from legato.shown import Line
 from legato.trace import Given, Rung, Summary
+from legato.types import Precision
 
 
 class Ladder(Latent):

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from legato.priors import Precision
 from legato.shown import Line
 from legato.trace import Given, Rung, Summary
-from legato.types import Shape
+from legato.types import Precision, Shape
 
 
 class Latent(nn.Module):

@@ -14,20 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.distributions.fisher import Quadratic
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, bootstrap
 from legato.measures.forward_mode import jvp
-from legato.measures.information import Information, information_of
 from legato.measures.posterior import gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.types import Doubles
 
+Information = Callable[[Tensor], Quadratic]  # theta (B, *shape) -> the quadratic form of W there
 ACTIVE = 0.01  # Var(μ_j) above which a dimension carries something. Burda et al. 2016
 BLOCK = 512  # codes at a time
 
@@ -108,11 +110,11 @@ def force_balance(model: LatentVariableModel, x: Tensor, beta: float = 1.0, draw
     `draws` = 0: J at the posterior mean. Above 0: JᵀWJ averaged over so many draws, nearer to the expectation, at their cost.
     Raises `Mistake` for a point mass and for a likelihood whose Fisher information is not known.
     """
-    information = information_of(model.likelihood.family, len(model.likelihood.event))
+    family, event = model.likelihood.family, model.likelihood.event
     with still(model, seed), torch.no_grad():
         mu, sigma = gaussian_posterior(model, x)
         z = mu[None] if draws == 0 else mu + sigma * torch.randn((draws, *mu.shape), device=mu.device, dtype=mu.dtype)
-        found = curvature(model.likelihood.net, information, z.flatten(0, 1)).reshape(z.shape).mean(0)
-    predicted = predicted_log_sigma(found.cpu().numpy(), beta)
+        found = curvature(model.likelihood.net, partial(family.information, event=event), z.flatten(0, 1))
+    predicted = predicted_log_sigma(found.reshape(z.shape).mean(0).cpu().numpy(), beta)
     active = mu.double().var(0, correction=0) > ACTIVE
     return Balance(predicted, sigma.double().log().cpu().numpy(), active.cpu().numpy())

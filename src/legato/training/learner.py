@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from legato.devices import drawing_step
-from legato.families import Family
 from legato.model import LatentVariableModel
 from legato.recipe import Recipe
 from legato.training.adamw import SWEEP_EVERY, AdamW
@@ -37,7 +36,7 @@ class Learner:
         self.kept = copy.deepcopy(self.average) if plan.keep == "best" else None
         self.parameters = [*self.model.parameters(), *self.objective.parameters()]
         self.optimiser = AdamW(self.parameters, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
-        self._averaged, self._moving = _learnt(self.average), _learnt(self.model)
+        self._averaged, self._moving = self.average.learnt(), self.model.learnt()
         self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
 
     def step(self, x: Tensor, step: int) -> Tensor | None:
@@ -99,12 +98,6 @@ class Learner:
             self.kept.load_state_dict(_below("kept.", tensors))
         self.optimiser.restore(_below("optimiser.", tensors))
         self.guard.restore(guard)
-
-
-def _learnt(model: LatentVariableModel) -> list[Tensor]:
-    """What is averaged: the weights, and buffers that are learnt without a gradient, as a codebook is."""
-    buffers = [family.get_buffer(name) for family in model.modules() if isinstance(family, Family) for name in family.learnt]
-    return [*model.parameters(), *buffers]
 
 
 def seed_of(seed: int, step: int) -> int:
