@@ -65,7 +65,9 @@ from legato.objectives import (
     Pull,
     Rate,
     Term,
+    TotalCorrelation,
     anneal,
+    critic,
     importance_weighted_bound,
 )
 from legato.objectives.term import weighed
@@ -102,6 +104,7 @@ def build(name: str = "vae", shape: tuple[int, ...] = (6,), kind: str = "reals",
     data = DataSpec(shape, kind, FITS[kind])
     made = define(name, data, **{"latent_dim": 3, "width": 8, "depth": 1, **chosen}).build(data)
     made.model.double()
+    made.objective.double()
     return made
 
 
@@ -675,6 +678,7 @@ PER_EXAMPLE = {
     Pull: Pull,
     ImportanceWeighted: partial(ImportanceWeighted, 3),
     Commitment: Commitment,
+    TotalCorrelation: lambda: TotalCorrelation(critic(3).double()),
 }
 AGGREGATE: set[type[Term]] = set()  # terms that need the batch by design, with a law of their own
 

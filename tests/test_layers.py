@@ -42,6 +42,7 @@ LAYERS = {
     "legato.trace": 0,
     "legato.distributions": 0,
     "legato.nets": 0,
+    "legato.player": 0,
     "legato.families": 1,
     "legato.flows": 1,
     "legato.objectives.term": 1,

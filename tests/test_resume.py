@@ -46,7 +46,9 @@ main()
 # ------------------------------------------------------------------------------------------- within this process
 
 
-@pytest.mark.parametrize("name", ["vae", "sigma_vae", "warmup_vae", "autoencoder", "bernoulli", "table", "shaped", "grid"])
+@pytest.mark.parametrize(
+    "name", ["vae", "sigma_vae", "warmup_vae", "autoencoder", "factor_vae", "bernoulli", "table", "shaped", "grid"]
+)
 def test_a_run_stopped_at_random_steps_and_resumed_is_the_run_that_was_never_stopped(name, runs, sources, tmp_path, capsys):
     """39 steps in epochs of 7 and a rest: stops fall within epochs, before validations, twice at the same step."""
     rng = random.Random(name)

@@ -30,8 +30,9 @@ from legato.tensors import read_tensors
 from legato.training import TrainingOptions, begin, execute, length, loop, probe, record, setup
 from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import ENOUGH, INSANE, RECENT, TOO_MANY, WINDOW, Diverged, Guard
-from legato.training.learner import Learner, seed_of
+from legato.training.learner import Learner
 from legato.training.options import Plan, check, plan
+from legato.training.side import seed_of
 from legato.training.validation import IMAGES, SCALE_SEED, SEED, solve_scale, validate
 from made_runs import SMALL, blobs, metrics, train
 
@@ -414,7 +415,7 @@ def test_a_guard_comes_back_from_json_as_it_was():
     other.restore(json.loads(json.dumps(guard.state())))
     assert other.state() == guard.state()
     assert [other.accepts(norm) for norm in (0.1, 1e5)] == [guard.accepts(norm) for norm in (0.1, 1e5)]
-    assert other.norms.maxlen == WINDOW
+    assert other.histories[0].maxlen == WINDOW
 
 
 def test_a_diverging_run_stops_with_one_line_that_names_the_last_good_checkpoint(sources, tmp_path, monkeypatch):

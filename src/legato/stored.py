@@ -132,15 +132,20 @@ class MetricsLine(TypedDict):
     clock: NotRequired[Clock]
     train: NotRequired[dict[str, float | None]]
     weights: NotRequired[dict[str, float]]
+    players: NotRequired[dict[str, float | None]]
     learning_rate: NotRequired[float]
     skipped: NotRequired[Count]
     validation: NotRequired[Validation]
 
 
-class StoredGuard(TypedDict):
-    """Norms of recent gradients, and which steps were skipped."""
+Norms = Annotated[list[Annotated[float, Within(0, 1e308)]], Within(0, 41)]
 
-    norms: Annotated[list[Annotated[float, Within(0, 1e308)]], Within(0, 41)]
+
+class StoredGuard(TypedDict):
+    """Norms of recent gradients, the model's and other players', and which steps were skipped."""
+
+    norms: Norms
+    others: NotRequired[Annotated[list[Norms], Within(0, 100)]]
     outcomes: Annotated[list[Annotated[int, Within(0, 1)]], Within(0, 100)]
     skipped: Count
 

@@ -94,6 +94,22 @@ class Rung:
         return (self.log_q - self.log_p).mean(0)
 
 
+class Seen:
+    """What a player other than the model sees of a pass: values, through which no gradient reaches the model.
+
+    x (B, *data); code (S, B, *code); decoded (S, B, *data), the mean of p(x|z), once it is asked for.
+    """
+
+    def __init__(self, x: Tensor, code: Tensor, decoded: Callable[[], Tensor]) -> None:
+        self.x, self.code, self._decode = x, code.detach(), decoded
+
+    @lazy
+    def decoded(self) -> Tensor:
+        """(S, B, *data), in units of the prepared data."""
+        with torch.no_grad():
+            return self._decode()
+
+
 class Trace:
     """x, p(x|z), the code and the rungs of one pass with S draws of B examples.
 
@@ -143,6 +159,10 @@ class Trace:
         parts = [rung.kl_per_dimension for rung in self.rungs]
         known = [part.flatten(2).mean(0) for part in parts if part is not None]
         return torch.cat(known, 1) if len(known) == len(parts) else None
+
+    def detach(self) -> Seen:
+        """The pass as other players see it."""
+        return Seen(self.x, self.code, lambda: self.likelihood.mean)
 
     @property
     def rate_varies(self) -> bool:

@@ -1,5 +1,6 @@
 """Objectives: weighted sums of terms, each a function of one trace, in nats per example."""
 
+from legato.objectives.adversaries import TotalCorrelation, critic
 from legato.objectives.bounds import Commitment, Distortion, ImportanceWeighted, MeanRate, Pull, Rate, importance_weighted_bound
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 
@@ -13,7 +14,9 @@ __all__ = [
     "Pull",
     "Rate",
     "Term",
+    "TotalCorrelation",
     "Weight",
     "anneal",
+    "critic",
     "importance_weighted_bound",
 ]

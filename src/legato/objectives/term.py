@@ -1,7 +1,11 @@
-"""Terms, weights that follow the step, and their sum: what training minimises.
+"""Terms, weights that follow the step or the loss, and their sum: what training minimises, and who else learns beside it.
 
-Covered: per-example terms in nats, weights as numbers or schedules, one reduction (mean over the batch, once, at the end).
-Not covered: what a trace is (trace.py); the step that minimises (training.py).
+Covered: per-example terms in nats, weights as numbers, schedules or rules with a state of their own, players that a term brings
+along, one reduction (mean over the batch, once, at the end). Not covered: what a trace is (trace.py); the step that minimises
+(training/learner.py).
+
+An objective's state is its module's: the parameters and buffers of its terms and weights. Checkpoints hold it, runs do not:
+nothing that is done with a trained model needs it.
 """
 
 from __future__ import annotations
@@ -15,20 +19,28 @@ from torch import Tensor, nn
 
 from legato.arguments import checked, held
 from legato.errors import Mistake
+from legato.player import Player
 from legato.trace import Trace
 
 
-class Weight:
-    """A weight that follows the step: `value(step, total)`; `length` is the share or the number of steps until it rests."""
+class Weight(nn.Module):
+    """A weight that follows the step: `value(step, total)`; `length` is the share or the number of steps until it rests.
 
-    def __init__(self, value: Callable[[int, int], float], length: float = 0.0) -> None:
+    One that follows the loss is a module with buffers that `follow` moves.
+    """
+
+    def __init__(self, value: Callable[[int, int], float | Tensor], length: float = 0.0) -> None:
+        super().__init__()
         self.value, self.length = value, length
+
+    def follow(self, found: Tensor, pace: float) -> None:
+        """Told after each step of its term's mean over the batch, nats, (), and of the learning rate as a share of its peak."""
 
     def __mul__(self, term: Term) -> Objective:
         return Objective([(self, term)])
 
     def __str__(self) -> str:
-        first, last = (self.value(step, 10**12) for step in (0, 10**12))
+        first, last = (float(self.value(step, 10**12)) for step in (0, 10**12))
         return f"{last:g}" if first == last else f"({first:g} → {last:g})"
 
     def steps(self, total: int) -> int:
@@ -64,6 +76,11 @@ class Term(nn.Module):
     needs_choice = False  # True: refused with a posterior that does not choose among finitely many codes
     name: str
 
+    @property
+    def player(self) -> Player | None:
+        """Who learns beside the model for this term's sake; None for most."""
+        return None
+
     @abstractmethod
     def forward(self, trace: Trace) -> Tensor:
         """(B,), nats per example."""
@@ -89,7 +106,7 @@ class Objective(nn.Module):
         super().__init__()
         if not isinstance(parts, list):
             raise Mistake(f"an objective is a list of (weight, term), or a sum: Distortion() + 4 * Rate(); got {parts!r}")
-        self.weights = [weight for weight, _ in parts]
+        self.weights = nn.ModuleList(weight for weight, _ in parts)
         self.terms = nn.ModuleList(term for _, term in parts)
         names = [term.name for _, term in parts]
         if len(set(names)) < len(names):
@@ -102,6 +119,17 @@ class Objective(nn.Module):
     def draws(self) -> int:
         """How many draws the hungriest term wants."""
         return max(term.draws for term in self._terms())
+
+    @property
+    def players(self) -> list[Player]:
+        """Who learns beside the model."""
+        return [player for term in self._terms() if (player := term.player) is not None]
+
+    @property
+    def own(self) -> list[nn.Parameter]:
+        """The parameters that learn with the model, by its loss: all but the players'."""
+        others = {id(weight) for player in self.players for weight in player.module.parameters()}
+        return [weight for weight in self.parameters() if id(weight) not in others]
 
     @property
     def needs_density(self) -> bool:
@@ -122,12 +150,12 @@ class Objective(nn.Module):
     def charges_rate(self) -> bool:
         """Whether the run ends with a positive weight on a term that compares q with the prior."""
         end = 10**12  # past any schedule
-        return any(weight.value(end, end) > 0 and term.needs_density for weight, term in self._parts())
+        return any(float(weight.value(end, end)) > 0 and term.needs_density for weight, term in self._parts())
 
     def final_weight(self, name: str) -> float:
         """The weight that the run ends with on the term of that name; 0 where there is none."""
         end = 10**12  # past any schedule
-        return sum(weight.value(end, end) for weight, term in self._parts() if term.name == name)
+        return sum(float(weight.value(end, end)) for weight, term in self._parts() if term.name == name)
 
     def __add__(self, other: Term | Objective) -> Objective:
         more = weighed(1.0, other) if isinstance(other, Term) else other
@@ -135,28 +163,34 @@ class Objective(nn.Module):
             raise Mistake(f"an objective is a sum of terms, such as Distortion() + 4 * Rate(): `{other!r}` is none")
         return Objective([*self._parts(), *more._parts()])
 
-    def forward(self, trace: Trace, weights: list[float]) -> Loss:
+    def forward(self, trace: Trace, weights: list[float | Tensor]) -> Loss:
         """The batch's loss at `weights` (from `at`), and its parts."""
         values = {term.name: term(trace).mean() for term in self._terms()}
         total = sum(weight * value for weight, value in zip(weights, values.values(), strict=True))
         assert isinstance(total, Tensor)
         return Loss(total, {name: value.detach() for name, value in values.items()})
 
-    def at(self, step: int, total: int) -> list[float]:
+    def at(self, step: int, total: int) -> list[float | Tensor]:
         """Each term's weight at `step` of `total`. Raises `Mistake` for a schedule that outlives the run."""
-        for weight in self.weights:
+        for weight, _ in self._parts():
             if weight.steps(total) > total:
                 raise Mistake(
                     f"a schedule of {weight.steps(total)} steps outlives the run of {total}: "
                     "train longer, or give its length as a share of the run (0.25)"
                 )
-        return [weight.value(step, total) for weight in self.weights]
+        return [weight.value(step, total) for weight, _ in self._parts()]
+
+    def follow(self, parts: dict[str, Tensor], pace: float) -> None:
+        """Moves the weights that follow the loss, after a step whose `parts` were found."""
+        for weight, term in self._parts():
+            weight.follow(parts[term.name], pace)
 
     def _terms(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]
 
     def _parts(self) -> list[tuple[Weight, Term]]:
-        return list(zip(self.weights, self._terms(), strict=True))
+        weights = [weight for weight in self.weights if isinstance(weight, Weight)]
+        return list(zip(weights, self._terms(), strict=True))
 
 
 def weighed(weight: float, term: Term) -> Objective:

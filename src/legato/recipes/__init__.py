@@ -4,6 +4,7 @@ Options are the signature; the shared words (net, width, depth, likelihood) come
 """
 
 from legato.recipe import Recipe, recipe
+from legato.recipes.adversaries import factor_vae
 from legato.recipes.basic import (
     autoencoder,
     beta_vae,
@@ -24,6 +25,7 @@ __all__ = [
     "Recipe",
     "autoencoder",
     "beta_vae",
+    "factor_vae",
     "fixed_noise_autoencoder",
     "flow_vae",
     "fsq_vae",

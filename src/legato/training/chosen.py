@@ -14,6 +14,7 @@ from legato.types import Shape
 RecipeName = Literal[
     "autoencoder",
     "beta_vae",
+    "factor_vae",
     "fixed_noise_autoencoder",
     "flow_vae",
     "fsq_vae",
@@ -80,3 +81,6 @@ class Chosen(TypedDict, total=False):
     token_dim: int
     codebook_size: int
     commitment: float
+    gamma: float
+    critic_width: int
+    critic_depth: int

@@ -20,18 +20,20 @@ class Diverged(Mistake):
 
 
 class Guard:
-    """Remembers the norms of recent gradients. A skipped norm is remembered too, so that a lasting change is accepted."""
+    """Remembers the norms of recent gradients. A skipped norm is remembered too, so that a lasting change is accepted.
 
-    def __init__(self) -> None:
-        self.norms: deque[float] = deque(maxlen=WINDOW)
+    Of each player the norms are its own; a step is taken by all or by none.
+    """
+
+    def __init__(self, players: int = 1) -> None:
+        self.histories: list[deque[float]] = [deque(maxlen=WINDOW) for _ in range(players)]
         self.outcomes: deque[int] = deque(maxlen=RECENT)  # 1: skipped
         self.skipped = 0
 
-    def accepts(self, norm: float) -> bool:
-        """Whether a gradient of this norm may move the weights. Raises `Diverged` when too many may not."""
-        sane = math.isfinite(norm) and (len(self.norms) < ENOUGH or norm <= INSANE * median(self.norms))
-        if math.isfinite(norm):
-            self.norms.append(norm)
+    def accepts(self, *norms: float) -> bool:
+        """Whether gradients of these norms, a player's each, may move the weights. Raises `Diverged` when too many may not."""
+        verdicts = [_remembered(norm, history) for norm, history in zip(norms, self.histories, strict=True)]
+        sane = all(verdicts)
         self.outcomes.append(int(not sane))
         self.skipped += not sane
         if sum(self.outcomes) > TOO_MANY:
@@ -42,11 +44,22 @@ class Guard:
         return sane
 
     def state(self) -> dict[str, Any]:
-        """For the checkpoint; floats survive JSON exactly."""
-        return {"norms": list(self.norms), "outcomes": list(self.outcomes), "skipped": self.skipped}
+        """For the checkpoint; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""
+        norms, *others = map(list, self.histories)
+        more = {"others": others} if others else {}
+        return {"norms": norms, **more, "outcomes": list(self.outcomes), "skipped": self.skipped}
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of `state`."""
-        self.norms.extend(state["norms"])
+        for history, norms in zip(self.histories, [state["norms"], *state.get("others", [])], strict=True):
+            history.extend(norms)
         self.outcomes.extend(state["outcomes"])
         self.skipped = state["skipped"]
+
+
+def _remembered(norm: float, history: deque[float]) -> bool:
+    """Whether a norm is sane beside those before it, which it joins."""
+    sane = math.isfinite(norm) and (len(history) < ENOUGH or norm <= INSANE * median(history))
+    if math.isfinite(norm):
+        history.append(norm)
+    return sane

@@ -1,4 +1,4 @@
-"""What is learnt and how: the weights, their moving average, the optimiser, and the one step of every recipe.
+"""The learner of a recipe: its weights, their moving average, its players' optimisers, and the one step of every recipe.
 
 A step is a function of (seed, step) and the state, so a stopped run goes on bit for bit. Not covered: when to stop, what to
 write, how to show it (loop.py).
@@ -7,6 +7,8 @@ write, how to show it (loop.py).
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,56 +16,71 @@ from torch import Tensor
 
 from legato.devices import drawing_step
 from legato.model import LatentVariableModel
+from legato.player import Player
 from legato.recipe import Recipe
-from legato.training.adamw import SWEEP_EVERY, AdamW
+from legato.trace import Trace
 from legato.training.guard import Guard
 from legato.training.options import Plan
-
-SPREAD = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: neighbouring (seed, step) give unrelated generators
+from legato.training.side import Side, below, seed_of
 
 
 class Learner:
     """A recipe under training. `model` moves; `average` is the exponential moving average that becomes the result.
 
     Where the plan keeps the best, `kept` is the average as it was when `keep` was last called, and that is the result.
+    `sides`: the model's, and one for each player whom the objective brings along.
     """
 
     def __init__(self, recipe: Recipe, plan: Plan, device: torch.device) -> None:
-        self.plan, self.device, self.guard = plan, device, Guard()
+        self.plan, self.device = plan, device
         self.model = recipe.model.to(device).train()
         self.objective = recipe.objective.to(device).train()
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.kept = copy.deepcopy(self.average) if plan.keep == "best" else None
-        self.parameters = [*self.model.parameters(), *self.objective.parameters()]
-        self.optimiser = AdamW(self.parameters, betas=(0.9, 0.99), weight_decay=plan.weight_decay)
+        self.players = self.objective.players
+        learning = [*self.model.parameters(), *self.objective.own]
+        self.sides = [Side(learning, plan, weight_decay=plan.weight_decay), *(_side(player, plan) for player in self.players)]
+        self.guard = Guard(len(self.sides))
         self._averaged, self._moving = self.average.learnt(), self.model.learnt()
         self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
 
     def step(self, x: Tensor, step: int) -> Tensor | None:
-        """One step on x (B, *data): the parts of its loss, (terms,), nats per example; None where the step was skipped."""
-        low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
-        with drawing_step(self.device, seed_of(self.plan.seed, step)), low:
-            loss = self.objective(self.model(x, self.objective.draws), self.objective.at(step, self.plan.total))
-        loss.total.backward()
-        sane = self.guard.accepts(self._clipped())
-        if sane:
-            self.optimiser.step(self.plan.rate(step))
-            if step % SWEEP_EVERY == 0:
-                self.optimiser.sweep()
-            if (decay := self.plan.averaging(step)) is not None:
-                with torch.no_grad():  # else each average is a node of a graph that holds all before it, to the run's end
-                    torch._foreach_lerp_(self._averaged, self._moving, 1 - decay)
-        for weight in self.parameters:
-            weight.grad = None
-        return torch.stack(list(loss.parts.values())) if sane else None
+        """One step on x (B, *data), of all players at once: each loss and gradient is at the weights before it.
 
-    def _clipped(self) -> float:
-        """Cuts the gradient to the plan's norm, and returns the norm that it had."""
-        gradients = [weight.grad for weight in self.parameters if weight.grad is not None]
-        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
-        if norm > self.plan.clip:  # rarely: a pass over all gradients that most steps need not pay
-            torch._foreach_mul_(gradients, self.plan.clip / norm)
-        return norm
+        Gives the parts of the model's loss and each other player's loss, (parts,), nats per example, in the order of
+        `figures`; None where the step was skipped, which it is for all where one gradient is insane.
+        """
+        with self._drawing(step):
+            trace = self.model(x, self.objective.draws)
+            loss = self.objective(trace, self.objective.at(step, self.plan.total))
+        losses = [loss.total, *(self._loss_of(player, trace, step) for player in self.players)]
+        norms = [side.differentiate(one) for side, one in zip(self.sides, losses, strict=True)]
+        if sane := self.guard.accepts(*norms):
+            for side in self.sides:
+                side.move(step)
+            self._average(step)
+            self.objective.follow(loss.parts, self.plan.rate(step) / self.plan.learning_rate)
+        for side in self.sides:
+            side.forget()
+        return torch.stack([*loss.parts.values(), *(one.detach() for one in losses[1:])]) if sane else None
+
+    def _loss_of(self, player: Player, trace: Trace, step: int) -> Tensor:
+        """Another player's loss of the same pass, ()."""
+        with self._drawing(step, player.name):
+            return player.loss(trace.detach()).mean()
+
+    @contextmanager
+    def _drawing(self, step: int, player: str = "") -> Iterator[None]:
+        """A block whose draws are a function of (seed, step, player), in the plan's precision."""
+        low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
+        with drawing_step(self.device, seed_of(self.plan.seed, step, player)), low:
+            yield
+
+    @torch.no_grad()  # else each average is a node of a graph that holds all before it, to the run's end
+    def _average(self, step: int) -> None:
+        """Moves the average towards the model where the plan says so."""
+        if (decay := self.plan.averaging(step)) is not None:
+            torch._foreach_lerp_(self._averaged, self._moving, 1 - decay)
 
     def keep(self) -> None:
         """The average as it is now becomes what is kept."""
@@ -77,8 +94,18 @@ class Learner:
 
     @property
     def names(self) -> list[str]:
-        """The loss parts, in the order in which `step` returns them."""
+        """The parts of the model's loss, in the order in which `step` returns them."""
         return [term.name for term in self.objective.terms if isinstance(term.name, str)]
+
+    @property
+    def others(self) -> list[str]:
+        """The other players, whose losses `step` returns after those."""
+        return [player.name for player in self.players]
+
+    @property
+    def figures(self) -> list[str]:
+        """All that `step` returns."""
+        return [*self.names, *self.others]
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that resuming needs, by name: weights, their average, what is kept of it, the optimiser's moments."""
@@ -87,23 +114,19 @@ class Learner:
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         if self.kept is not None:
             named |= {f"kept.{name}": value for name, value in self.kept.state_dict().items()}
-        return named | {f"optimiser.{name}": value for name, value in self.optimiser.tensors().items()}
+        return named | {name: value for side in self.sides for name, value in side.tensors().items()}
 
     def restore(self, tensors: dict[str, Tensor], guard: dict[str, Any]) -> None:
         """The inverse of `tensors` and of the guard's state."""
-        self.model.load_state_dict(_below("model.", tensors))
-        self.objective.load_state_dict(_below("objective.", tensors))
-        self.average.load_state_dict(_below("average.", tensors))
+        self.model.load_state_dict(below("model.", tensors))
+        self.objective.load_state_dict(below("objective.", tensors))
+        self.average.load_state_dict(below("average.", tensors))
         if self.kept is not None:
-            self.kept.load_state_dict(_below("kept.", tensors))
-        self.optimiser.restore(_below("optimiser.", tensors))
+            self.kept.load_state_dict(below("kept.", tensors))
+        for side in self.sides:
+            side.restore(tensors)
         self.guard.restore(guard)
 
 
-def seed_of(seed: int, step: int) -> int:
-    """A generator's seed for one step of one run: the high half of a 64-bit multiplication."""
-    return (((seed << 40) ^ (step + 1)) * SPREAD & 0xFFFFFFFFFFFFFFFF) >> 32
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _side(player: Player, plan: Plan) -> Side:
+    return Side(player.weights, plan, name=player.name, betas=player.betas, pace=player.pace)

@@ -37,7 +37,7 @@ class Loop:
         self.batches = job.batches()
         self.every = checkpoint_minutes * 60
         self.done = int(job.state.get("step", 0))
-        self.sums = torch.zeros(len(self.learner.names), dtype=torch.double, device=self.learner.device)
+        self.sums = torch.zeros(len(self.learner.figures), dtype=torch.double, device=self.learner.device)
         self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=torch.double, device=self.learner.device)
         self.counted = int(job.state.get("counted", 0))
         self.best: dict[str, Any] | None = job.state.get("best")
@@ -109,14 +109,16 @@ class Loop:
 
     def _log_training(self, bar: Bar) -> None:
         means = (self.sums / max(self.counted, 1)).tolist() if self.counted else [None] * len(self.sums)
-        parts = dict(zip(self.learner.names, means, strict=True))
-        weights = dict(zip(self.learner.names, self.learner.objective.at(self.done - 1, self.plan.total), strict=True))
+        found = dict(zip(self.learner.figures, means, strict=True))
+        parts, others = ({name: found[name] for name in names} for names in (self.learner.names, self.learner.others))
+        weights = map(float, self.learner.objective.at(self.done - 1, self.plan.total))
+        line = {"train": parts, "weights": dict(zip(parts, weights, strict=True)), **({"players": others} if others else {})}
         rate = self.plan.rate(self.done - 1)
-        self._write({"train": parts, "weights": weights, "learning_rate": rate, "skipped": self.learner.guard.skipped})
+        self._write({**line, "learning_rate": rate, "skipped": self.learner.guard.skipped})
         release_memory()
         self.sums.zero_()
         self.counted = 0
-        shown = " · ".join(f"{name} {value:.1f}" for name, value in parts.items() if value is not None)
+        shown = " · ".join(f"{name} {value:.1f}" for name, value in found.items() if value is not None)
         bar(self.done, f"{shown}{self.note} nats")
 
     def _log_validation(self) -> None:

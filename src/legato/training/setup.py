@@ -136,11 +136,17 @@ def resume(
         return job
     if why := fault(StoredState, dict(found.state)):
         raise damaged(f"state.json of the newest in `{run.checkpoints}`", why)
-    if found.state["step"] > made.total or len(found.state["sums"]) != len(job.learner.names):
+    others = len(found.state["guard"].get("others", ()))
+    if found.state["step"] > made.total or [len(found.state["sums"]), others] != _sizes(job.learner):
         raise Mistake(f"`{run.checkpoints}` is of another training than `{run.training}`: restore the run, or train it again")
     job.learner.restore(dict(found.tensors), found.state["guard"])
     job.state.update(found.state)
     return job
+
+
+def _sizes(learner: Learner) -> list[int]:
+    """How many figures a step gives, and how many players there are beside the model: what a checkpoint of it says."""
+    return [len(learner.figures), len(learner.others)]
 
 
 def refuse_existing(run: Run, overwrite: bool) -> None:

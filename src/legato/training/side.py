@@ -1,0 +1,77 @@
+"""One player's side of a step: its weights, their gradient, their optimiser. The model's is the first of a run.
+
+Covered: the gradient by the player's own weights, its cut, its move. Not covered: the losses, and whether a step is taken
+at all (learner.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import torch
+from torch import Tensor
+
+from legato.training.adamw import SWEEP_EVERY, AdamW
+from legato.training.options import Plan
+
+SPREAD = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: neighbouring (seed, step) give unrelated generators
+
+
+class Side:
+    """The weights of one player. `named`: of its optimiser's state in a checkpoint, `optimiser.` where it is the model's."""
+
+    def __init__(
+        self,
+        weights: Sequence[Tensor],
+        plan: Plan,
+        *,
+        name: str = "",
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        pace: float = 1.0,
+    ) -> None:
+        self.weights, self.plan, self.name, self.pace = [one for one in weights if one.requires_grad], plan, name, pace
+        self.optimiser = AdamW(self.weights, betas=betas, weight_decay=weight_decay)
+        self.named = f"{name}.optimiser." if name else "optimiser."
+
+    def differentiate(self, loss: Tensor) -> float:
+        """Takes the loss's gradient by these weights and no others, cuts it to the plan's norm, gives the norm that it had."""
+        torch.autograd.backward(loss, inputs=self.weights)
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        if norm > self.plan.clip:  # rarely: a pass over all gradients that most steps need not pay
+            torch._foreach_mul_(gradients, self.plan.clip / norm)
+        return norm
+
+    def move(self, step: int) -> None:
+        """One step of the optimiser along the gradient."""
+        self.optimiser.step(self.pace * self.plan.rate(step))
+        if step % SWEEP_EVERY == 0:
+            self.optimiser.sweep()
+
+    def forget(self) -> None:
+        """The gradient is dropped."""
+        for weight in self.weights:
+            weight.grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The optimiser's state by the names that it has in a checkpoint."""
+        return {f"{self.named}{name}": value for name, value in self.optimiser.tensors().items()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `tensors`, of all of a checkpoint's."""
+        self.optimiser.restore(below(self.named, tensors))
+
+
+def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def seed_of(seed: int, step: int, player: str = "") -> int:
+    """A generator's seed for one step of one run and of one player: the high half of a 64-bit multiplication.
+
+    A player's stream is its own, so that what it draws moves no draw of the model's, whatever order they come in.
+    """
+    return ((((seed << 40) ^ (step + 1)) * SPREAD & 0xFFFFFFFFFFFFFFFF) >> 32) ^ crc32(player.encode())

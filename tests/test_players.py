@@ -1,0 +1,295 @@
+"""Laws of objectives with more than one player: who moves whom, what a critic converges to, what is resumed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+import legato
+from legato.checkpoint import existing, read
+from legato.definition import define
+from legato.errors import Mistake
+from legato.objectives import TotalCorrelation, critic
+from legato.objectives.adversaries import permuted
+from legato.run import Run
+from legato.setting import DataSpec
+from legato.tensors import read_tensors
+from legato.trace import Seen
+from legato.training.learner import Learner
+from legato.training.options import Plan
+from made_runs import blobs, metrics, train
+
+PLAN = Plan(
+    total=50, batch_size=16, learning_rate=0.01, warmup_steps=5, weight_decay=0.0, clip=1e6, ema=0.9, seed=3, snapshots=0
+)
+DATA = DataSpec((1, 8, 8), "bytes", "discretized-logistic")
+
+
+@pytest.fixture(autouse=True)
+def _alone():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+def learner(name: str = "factor_vae", made: Plan = PLAN, **chosen) -> Learner:
+    torch.manual_seed(0)
+    words = {"latent_dim": 3, "net": "mlp", "width": 16, "depth": 1, **chosen}
+    return Learner(define(name, DATA, **words).build(DATA), made, torch.device("cpu"))
+
+
+def images(seed: int = 0, n: int = 16) -> Tensor:
+    return torch.from_numpy(blobs(n, seed)[0][:, None] / np.float32(255))
+
+
+def held(module: nn.Module) -> list[Tensor]:
+    return [weight.detach().clone() for weight in module.parameters()]
+
+
+def judge_of(learnt: Learner) -> nn.Module:
+    return learnt.players[0].module
+
+
+# ------------------------------------------------------------------------------------------- who moves whom
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_step_of_the_model_moves_no_weight_of_the_critic_and_that_of_the_critic_none_of_the_model(side):
+    learnt = learner()
+    both = (learnt.model, judge_of(learnt))
+    before = [held(one) for one in both]
+    trace = learnt.model(images())
+    losses = (learnt.objective(trace, learnt.objective.at(9, 50)).total, learnt.players[0].loss(trace.detach()).mean())
+    learnt.sides[side].differentiate(losses[side])
+    assert all(weight.grad is not None for weight in both[side].parameters())
+    assert all(weight.grad is None for weight in both[1 - side].parameters())
+    learnt.sides[side].move(9)
+    assert not any(map(torch.equal, held(both[side]), before[side]))
+    assert all(map(torch.equal, held(both[1 - side]), before[1 - side]))
+
+
+def test_a_step_is_both_players_at_the_weights_that_both_had_before_it():
+    """As if each had been alone with the other as it was: a Jacobi step, of which no order is to be remembered."""
+    together, alone = learner(), (learner(), learner())
+    together.step(images(), 0)
+    for side, one in enumerate(alone):
+        other = one.sides[1 - side]
+        other.move = lambda step: None
+        one.step(images(), 0)
+    assert all(map(torch.equal, held(together.model), held(alone[0].model)))
+    assert all(map(torch.equal, held(judge_of(together)), held(judge_of(alone[1]))))
+
+
+def test_without_gamma_the_model_is_the_plain_vae_to_the_last_bit(runs, sources, tmp_path):
+    train("factor_vae", sources, tmp_path / "r", gamma=0.0)
+    found, expected = (read_tensors(Run(path).model) for path in (tmp_path / "r", runs["vae"]))
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    lines, plain = ([line for line in metrics(path) if "train" in line] for path in (tmp_path / "r", runs["vae"]))
+    for line, other in zip(lines, plain, strict=True):
+        assert {name: line["train"][name] for name in other["train"]} == other["train"]
+
+
+def test_with_gamma_the_model_is_another():
+    learnt = [learner(gamma=gamma) for gamma in (0.0, 6.0)]
+    for each in learnt:
+        each.step(images(), 0)
+    assert not all(map(torch.equal, held(learnt[0].model), held(learnt[1].model)))
+
+
+def test_each_gradient_is_cut_for_itself():
+    learnt = learner(made=replace(PLAN, clip=1e-3))
+    trace = learnt.model(images())
+    losses = (learnt.objective(trace, [1.0, 1.0, 6.0]).total, learnt.players[0].loss(trace.detach()).mean())
+    norms = [side.differentiate(loss) for side, loss in zip(learnt.sides, losses, strict=True)]
+    assert norms[0] > 10 * norms[1] > 1e-2
+    for side in learnt.sides:
+        assert math.sqrt(sum(float(weight.grad.square().sum()) for weight in side.weights)) == pytest.approx(1e-3, rel=1e-4)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_step_that_is_not_sane_for_one_player_is_taken_by_none(side):
+    learnt = learner()
+    for step in range(3):
+        assert learnt.step(images(step), step) is not None
+    before = held(learnt.model), held(judge_of(learnt)), held(learnt.average)
+    differentiate = learnt.sides[side].differentiate
+    learnt.sides[side].differentiate = lambda loss: differentiate(loss * math.nan)
+    assert learnt.step(images(), 3) is None
+    assert learnt.guard.skipped == 1
+    for was, module in zip(before, (learnt.model, judge_of(learnt), learnt.average), strict=True):
+        assert all(map(torch.equal, held(module), was))
+        assert all(weight.grad is None for weight in module.parameters())
+    learnt.sides[side].differentiate = differentiate
+    assert learnt.step(images(), 4) is not None
+    assert [len(norms) for norms in learnt.guard.histories] == ([4, 5] if side == 0 else [5, 4])
+
+
+def test_no_gradient_reaches_the_model_through_what_a_critic_sees():
+    learnt = learner()
+    seen = learnt.model(images()).detach()
+    assert not any(one.requires_grad for one in (seen.x, seen.code, seen.decoded))
+    assert torch.equal(seen.decoded, learnt.model.decode(seen.code))
+
+
+# ------------------------------------------------------------------------------------------- what a critic learns
+
+
+def correlated(of: Tensor, n: int) -> Tensor:
+    """Draws of N(0, of), (1, n, d)."""
+    return (torch.randn(n, len(of)) @ torch.linalg.cholesky(of).T)[None]
+
+
+def matrix(*above: float) -> Tensor:
+    """The 3 × 3 correlations whose upper triangle is given."""
+    found = torch.eye(3)
+    found[[0, 0, 1], [1, 2, 2]] = found[[1, 2, 2], [0, 0, 1]] = torch.tensor(above)
+    return found
+
+
+class Quadratic(nn.Module):
+    """θ₀ + zᵀΘz, (B, 3) -> (B, 1): what the best critic of a Gaussian is one of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(6, 1)
+        nn.init.zeros_(self.map.weight)
+        nn.init.zeros_(self.map.bias)
+
+    def forward(self, z: Tensor) -> Tensor:
+        rows, columns = torch.triu_indices(3, 3)
+        return self.map(z[:, rows] * z[:, columns])
+
+
+def fitted(draws: Tensor) -> float:
+    """The total correlation that the best quadratic critic finds between fixed draws and one dealing of them."""
+    term = TotalCorrelation(Quadratic())
+    optimiser = torch.optim.LBFGS(term.parameters(), max_iter=60, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        torch.manual_seed(1)
+        loss = term.player.loss(seen_of(draws)).mean()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return term.log_ratio(draws).mean().item()
+
+
+def seen_of(code: Tensor) -> Seen:
+    return Seen(code[0], code, lambda: code)
+
+
+@pytest.mark.parametrize("correlations", [matrix(0.0, 0.0, 0.0), matrix(0.6, 0.0, 0.0), matrix(0.7, -0.4, 0.1)])
+def test_the_best_critic_of_a_gaussian_gives_its_total_correlation_in_closed_form(correlations):
+    """−½ log det R, within four standard errors of sixteen fits; what a fit of 7 numbers to n draws is off by is 7/n."""
+    n, fits = 4_000, 16
+    found = []
+    for seed in range(fits):
+        torch.manual_seed(100 + seed)
+        found.append(fitted(correlated(correlations, n)))
+    exact = -0.5 * torch.logdet(correlations).item()
+    assert abs(np.mean(found) - exact) < 4 * np.std(found, ddof=1) / math.sqrt(fits) + 7 / n
+
+
+def test_a_trained_net_is_as_far_from_the_total_correlation_as_its_own_normalisers_say():
+    """By Jensen, for any T: −log E_q e^(T* − T) ≤ E_q T − TC ≤ log E_∏ e^T, and both bounds are 0 at T* = log q/∏ q_j."""
+    correlations = matrix(0.7, -0.4, 0.1)
+    term = TotalCorrelation(critic(3, width=32, depth=2))
+    optimiser = torch.optim.Adam(term.parameters(), lr=3e-3, betas=(0.5, 0.9))
+    for _ in range(600):
+        optimiser.zero_grad()
+        term.player.loss(seen_of(correlated(correlations, 1000))).mean().backward()
+        optimiser.step()
+    with torch.no_grad():
+        draws = correlated(correlations, 100_000)
+        found, apart = term.log_ratio(draws)[0], term.log_ratio(torch.randn(1, 100_000, 3))[0]
+    exact = -0.5 * torch.logdet(correlations)
+    z, outer = draws[0], torch.linalg.inv(correlations) - torch.eye(3)
+    best = exact - 0.5 * torch.einsum("ni,ij,nj->n", z, outer, z)
+    low, high = -math.log((best - found).exp().mean()), math.log(apart.exp().mean())
+    error = 4 * (best.std().item() + apart.exp().std().item() + (best - found).exp().std().item()) / math.sqrt(len(z))
+    assert -0.05 < low <= high + 2 * error < 0.05 + 2 * error
+    assert low - error < found.mean() - exact < high + error
+    assert best.std() == pytest.approx(math.sqrt(0.5 * (correlations - torch.eye(3)).square().sum()), rel=0.02)
+
+
+def test_a_critic_that_cannot_tell_pays_log_two_and_the_term_is_the_mean_logit():
+    term = TotalCorrelation(critic(3, width=8, depth=1))
+    code = torch.randn(2, 5, 3)
+    with torch.no_grad():
+        for weight in term.critic.parameters():
+            weight.zero_()
+        assert_close(term.player.loss(seen_of(code)), torch.full((5,), math.log(2)))
+        term.critic[-1].bias.fill_(1.5)
+        assert_close(term.log_ratio(code), torch.full((2, 5), 1.5))
+
+
+# ------------------------------------------------------------------------------------------- dealt anew
+
+
+def test_dealing_keeps_every_marginal_to_the_bit_and_leaves_no_dependence():
+    of, n = matrix(0.9, 0.8, 0.7), 20_000
+    code = correlated(of, n)
+    dealt = permuted(code)
+    assert torch.equal(dealt.sort(1).values, code.sort(1).values)
+    for seen in (dealt[0], dealt[0].square()):  # of n independent rows a correlation is N(0, 1/n)
+        assert np.abs(np.triu(np.corrcoef(seen.numpy().T), 1)).max() < 5 / math.sqrt(n)
+
+
+def test_all_dealings_of_two_dimensions_are_equally_likely():
+    code = torch.arange(3.0).view(1, 3, 1).expand(1, 3, 2)
+    counts = Counter(tuple(permuted(code).flatten().tolist()) for _ in range(7_200))
+    assert len(counts) == 36
+    assert stats.chisquare(list(counts.values())).pvalue > 1e-3
+
+
+def test_what_a_critic_draws_is_a_function_of_seed_and_step():
+    first, second = learner(), learner()
+    second.step(images(), 7)
+    lost = []
+    for learnt in (first, learner()):
+        torch.rand(len(lost) + 1)  # whatever was drawn meanwhile
+        lost.append(learnt.step(images(), 7))
+    assert torch.equal(*lost)
+    assert not torch.equal(learner().step(images(), 8), lost[0])
+
+
+# ------------------------------------------------------------------------------------------- stored, refused
+
+
+def test_the_critic_is_in_the_checkpoint_and_not_in_the_run(runs):
+    run = Run(runs["factor_vae"])
+    stored = read(existing(run.checkpoints)[-1]).tensors
+    judge = [name for name in stored if name.startswith("objective.terms.2.critic.")]
+    assert len(judge) == 8
+    assert sum(name.startswith("critic.optimiser.") for name in stored) == 3 * len(judge)
+    assert read_tensors(run.model).keys() == read_tensors(Run(runs["vae"]).model).keys()
+    space = legato.load(run.path, device="cpu")
+    assert space.encode(blobs(4)[0])[0].shape == (4, 3)
+    lines = [line for line in metrics(run.path) if "train" in line]
+    assert all(line["train"].keys() == line["weights"].keys() == {"distortion", "rate", "total correlation"} for line in lines)
+    assert lines[0]["players"]["critic"] == pytest.approx(math.log(2), abs=0.02)
+    assert lines[-1]["weights"]["total correlation"] == 6.0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [
+        ({"latent_dim": 1}, "between 2 latents or more, got 1"),
+        ({"gamma": -1.0}, "the weight of `total correlation` must be a finite number, 0 or more"),
+        ({"critic_width": 0}, "a critic has 1 unit or more"),
+    ],
+)
+def test_what_no_critic_can_do_is_refused(chosen, sentence):
+    with pytest.raises(Mistake, match=sentence) as refusal:
+        define("factor_vae", DATA, **chosen).build(DATA)
+    assert "\n" not in str(refusal.value)
