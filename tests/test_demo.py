@@ -16,7 +16,6 @@ from legato.demo.members import LARGE, RECIPES, SMALL, TITLES, Member, train_mem
 from legato.demo.numbers import Row, Yardstick
 from legato.files import read_json
 from legato.measures.estimate import Estimate
-from legato.measures.samples import NearestReal
 from legato.report import neighbours
 from legato.report.neighbours import nearest
 
@@ -122,19 +121,3 @@ def test_what_is_trained_is_kept(shown, capsys):
     assert len(list(train_members(shown, 0.01, 3, torch.device("cpu"), overwrite=False))) == 6
     assert capsys.readouterr().out.count("trained already, kept") == 6
     assert (shown / "vae-2" / "model.safetensors").read_bytes() == before
-
-
-def test_nearest_distances_are_euclidean_where_all_components_are_kept():
-    rng = np.random.default_rng(0)
-    real, images = rng.normal(size=(40, 6)), rng.normal(size=(9, 6))
-    brute = np.linalg.norm(images[:, None] - real[None], axis=2).min(1)
-    np.testing.assert_allclose(NearestReal(real, components=6, normalise=False).distances(images), brute, rtol=1e-4)
-    assert NearestReal(real).distances(real) == pytest.approx(np.zeros(40), abs=1e-3)
-
-
-def test_a_pictures_brightness_does_not_change_its_distance():
-    rng = np.random.default_rng(0)
-    nearest, images = NearestReal(rng.random((40, 1, 4, 4)), components=16), rng.random((9, 1, 4, 4))
-    np.testing.assert_allclose(nearest.distances(images * 0.01), nearest.distances(images), rtol=1e-4)
-    faint = NearestReal(rng.random((40, 1, 4, 4)), components=16, normalise=False).distances(images * 0.01)
-    assert faint.std() < 0.01  # without it every faint picture is equally near

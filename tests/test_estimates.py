@@ -12,8 +12,6 @@ from scipy import stats
 from legato.errors import Mistake
 from legato.measures.estimate import (
     holm,
-    log_ratio,
-    over_seeds,
     paired_difference,
     quantile_over,
     ratio_of_means,
@@ -34,18 +32,9 @@ def test_a_paired_difference_has_the_interval_of_the_differences():
     assert "paired" in found.method
 
 
-def test_the_log_ratio_of_a_multiple_is_its_logarithm_with_no_width():
-    a = np.random.default_rng(0).random(50) + 0.1
-    found = log_ratio(3 * a, a, "x")
-    assert (found.value, found.low, found.high) == pytest.approx((math.log(3),) * 3)
-    assert log_ratio(a[::-1], a, "x").value == pytest.approx(0)
-
-
 def test_what_cannot_be_paired_is_refused():
     with pytest.raises(Mistake, match=r"\(3,\) and \(1,\)"):
         paired_difference(np.ones(3), np.ones(1), "", "x")
-    with pytest.raises(Mistake, match="above 0"):
-        log_ratio(np.ones(2), np.array([1.0, 0.0]), "x")
     with pytest.raises(Mistake, match="1 of 2"):
         paired_difference(np.array([1.0, math.nan]), np.ones(2), "", "x")
 
@@ -113,24 +102,6 @@ def test_a_bias_that_depends_on_the_size_does_not_widen_the_interval():
 def test_a_subset_that_is_no_subset_is_refused(m):
     with pytest.raises(Mistake, match="subset"):
         subsampled(lambda rows: 0.0, 10, m, "", "x")
-
-
-# ------------------------------------------------------------------------------------------------ seeds
-
-
-def test_the_interval_over_seeds_is_students():
-    values = [0.2, 0.5, 0.4]
-    found = over_seeds(values, "nats", "x")
-    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(values), stats.sem(values)))
-    assert found.n == 3
-    assert over_seeds([0.2], "nats", "x").low is None
-
-
-def test_a_seed_that_diverged_is_not_averaged():
-    with pytest.raises(Mistake, match="1 of 2"):
-        over_seeds([1.0, math.inf], "", "x")
-    with pytest.raises(Mistake, match="no values"):
-        over_seeds([], "", "x")
 
 
 # ------------------------------------------------------------------------------------------------ many

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from io import BytesIO, StringIO
@@ -34,7 +34,7 @@ from legato.explorer.planes import Plane, axes, leading, local
 from legato.explorer.recent import Recent
 from legato.explorer.selection import written
 from legato.explorer.session import Session
-from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, at_once, finished
+from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, finished
 from legato.loading import load
 from legato.run import Run
 from legato.streams import random_stream
@@ -43,6 +43,16 @@ from made_runs import RECIPES, train
 LOAD = partial(load, device="cpu", threads=1)
 MANY = 10_000
 Z = np.random.default_rng(3).normal(size=(20, 3)).astype(np.float32)
+
+
+def at_once(function: Callable[[], object]) -> Callable[[], Iterator[None]]:
+    """A job of one slice."""
+
+    def job() -> Iterator[None]:
+        return function()
+        yield
+
+    return job
 
 
 def visit(*paths: Path, points: int = MANY) -> Session:

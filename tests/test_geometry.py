@@ -11,8 +11,8 @@ from sklearn.manifold import trustworthiness as reference
 from torch import nn
 
 from legato.errors import Mistake
-from legato.measures.cycle import code_cycle, cycle_errors, image_cycle
-from legato.measures.distances import apart, euclidean, partners, random_stream
+from legato.measures.cycle import code_cycle, cycle_errors
+from legato.measures.distances import at_both_ends, euclidean, partners, random_stream
 from legato.measures.geometry import BLOCK, Stretch, stretch, stretch_by_differences
 from legato.measures.perturbation import Curve, perturb, sphere
 from legato.measures.trustworthiness import kept_neighbours, preserved, squared_distances
@@ -377,7 +377,8 @@ def test_no_row_meets_itself_and_all_meet_as_many():
 def test_the_mean_distance_at_both_ends_is_that_of_all_pairs_where_all_have_met():
     x = np.random.default_rng(0).standard_normal((5, 3))
     pairs = np.linalg.norm(x[:, None] - x, axis=2).sum(1) / 4
-    assert apart(x) == pytest.approx(pairs)
+    others = partners(5, 0)
+    assert at_both_ends(np.stack([euclidean(x, x[row]) for row in others]), others) == pytest.approx(pairs)
 
 
 def test_distances_refuse_nan_and_unequal_shapes():
@@ -397,14 +398,6 @@ def test_a_perfect_cycle_has_no_error_and_an_unrelated_code_an_error_of_root_2()
     errors = cycle_errors(z, z[partners(4000, 0)[0]], whitening)
     assert np.sqrt((errors**2).mean()) == pytest.approx(math.sqrt(2), rel=0.02)
     assert code_cycle(z, whitening.invert(whitening.apply(z) + 0.1), whitening).value == pytest.approx(0.1)
-
-
-def test_the_error_of_images_is_a_share_of_the_distance_of_two():
-    x = np.random.default_rng(0).standard_normal((3000, 1, 4, 4))
-    assert image_cycle(x, x).value == 0
-    assert image_cycle(x, x[partners(3000, 5)[0]]).value == pytest.approx(1, rel=0.02)
-    assert image_cycle(x, np.zeros_like(x)).value == pytest.approx(1 / math.sqrt(2), rel=0.01)  # the mean image
-    assert "all images are the same" in image_cycle(np.ones((4, 2)), np.ones((4, 2))).why
 
 
 # ------------------------------------------------------------------------------------------------ neighbours

@@ -19,7 +19,6 @@ from legato.measures.shape import (
     ks_distance,
     marginal_distances,
     norm_distance,
-    second_moments,
     size_of_means,
     two_sample_accuracy,
 )
@@ -164,13 +163,6 @@ def test_the_size_of_means_counts_how_far_out_they_lie_and_not_their_spread_alon
     assert (one.value, one.low, one.high) == (pytest.approx(5 / math.sqrt(2)), None, None)
     with pytest.raises(Mistake, match="finite"):
         size_of_means(np.full((3, 2), np.nan))
-
-
-def test_second_moments_are_1_for_ten_clusters_too():
-    for one in second_moments(*ten_clusters(4)):
-        assert one.value == pytest.approx(1)
-    mu, sigma = np.array([[0.0], [2.0]]), np.array([[1.0], [3.0]])
-    assert second_moments(mu, sigma)[0].value == pytest.approx(1 + 5)
 
 
 def test_a_classifier_cannot_tell_a_sample_from_its_like_and_sees_ten_clusters():

@@ -15,7 +15,6 @@ from legato.measures.interpolation import (
     BLOCK,
     POINTS,
     between_ends,
-    class_pairs,
     cross_fade,
     decoded,
     linear,
@@ -23,8 +22,7 @@ from legato.measures.interpolation import (
     slerp,
     smoothness,
 )
-from legato.measures.realism import confidence, nearest_ratio, shell
-from legato.measures.samples import NearestReal
+from legato.measures.realism import confidence, shell
 from legato.measures.whitening import Whitening
 from legato.survey.fidelity import middle
 from planted import CALM, EFFORT, material
@@ -232,48 +230,7 @@ def test_a_survey_counts_the_paths_that_have_two_ends_and_says_how_many_have_non
     assert "7 paths whose ends are one image are left out" in found.method
 
 
-# ------------------------------------------------------------------------------------------------ pairs
-
-
-@pytest.mark.parametrize("same", [True, False])
-def test_pairs_of_classes_are_different_rows_that_agree_or_differ(same):
-    labels = np.repeat([0, 1, 2], [5, 10, 60])
-    first, second = class_pairs(labels, 3000, same)
-    assert (first != second).all()
-    assert ((labels[first] == labels[second]) == same).all()
-    assert len(first) == len(second) == 3000
-    share = ((labels[first] == 0) & (labels[second] == 0)).mean() if same else 0.0
-    expected = 5 * 4 / (5 * 4 + 10 * 9 + 60 * 59) if same else 0.0
-    assert share == pytest.approx(expected, abs=0.004)
-
-
-def test_pairs_that_do_not_exist_are_refused():
-    with pytest.raises(Mistake, match="different classes"):
-        class_pairs(np.zeros(9), 5, same=False)
-    with pytest.raises(Mistake, match="same class"):
-        class_pairs(np.arange(9), 5, same=True)
-
-
 # ------------------------------------------------------------------------------------------------ realism
-
-
-def test_real_images_are_as_near_as_held_out_ones_and_copies_at_0():
-    rng = np.random.default_rng(0)
-    train, held_out, fresh = (rng.standard_normal((n, 6)).astype(np.float32) for n in (500, 300, 400))
-    distance = NearestReal(train, normalise=False).distances
-    same, each = nearest_ratio(distance, fresh, held_out)
-    assert same.low < 1 < same.high
-    assert each.shape == (400,)
-    assert each.mean() == pytest.approx(same.value)
-    far, _ = nearest_ratio(distance, fresh + 9, held_out)
-    assert far.low > 3
-
-
-def test_copies_are_at_distance_0_on_either_side():
-    distance = lambda images: np.abs(images[:, 0])  # noqa: E731 — to the one real image, 0
-    copies, others = np.zeros((5, 1)), np.ones((4, 1))
-    assert nearest_ratio(distance, copies, others)[0].value == 0
-    assert "copies of training images" in nearest_ratio(distance, others, copies)[0].why
 
 
 def test_confidence_is_the_largest_probability():

@@ -12,9 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import StepPatch
 from matplotlib.quiver import Quiver
-from scipy.stats import chi2
 
 from legato.claims import Verdict
 from legato.errors import Mistake
@@ -22,7 +20,6 @@ from legato.measures.estimate import Estimate, absent
 from legato.measures.interval import bracketed
 from legato.report.fields import ARROWS, Pull, kl_field
 from legato.report.forest import EstimateRow, Reference, estimates_plot
-from legato.report.histograms import HistogramPanel, histogram_against
 from legato.report.holes import HolesPanel, holes_map
 from legato.report.html import Badge, Section, Table, write_report
 from legato.report.perturbation import PerturbationCurve, perturbation_curves
@@ -263,40 +260,6 @@ def test_a_logarithmic_chart_refuses_zero_and_keeps_an_end_below_it() -> None:
 )
 def test_an_estimate_is_written_with_the_digits_that_its_interval_leaves(found: Estimate, written: str) -> None:
     assert bracketed(found) == written
-
-
-# Histograms
-
-
-def test_a_histogram_encloses_one_and_follows_its_density() -> None:
-    samples = {"VAE": chi2(16).rvs(20_000, random_state=0)}
-    figure = histogram_against([HistogramPanel("Norms", samples, "‖z‖²", chi2(16).pdf)], "χ² with 16 degrees of freedom")
-    values, edges, _ = figure.axes[0].findobj(StepPatch)[0].get_data()
-    assert float(values @ np.diff(edges)) == pytest.approx(1, abs=0.01)
-    middle = (edges[1:] + edges[:-1]) / 2
-    assert np.abs(values - chi2(16).pdf(middle)).max() < 0.006
-    assert "χ² with 16 degrees of freedom" in texts(figure)
-    assert "0.4 % outside" in texts(figure)
-    assert_nothing_is_cut_off(figure)
-
-
-def test_on_a_logarithmic_axis_the_area_is_over_the_logarithm_for_samples_and_density_alike() -> None:
-    wide = np.random.default_rng(0).lognormal(-1, 0.5, 20_000)
-
-    def density(x: np.ndarray) -> np.ndarray:
-        return np.exp(-((np.log(x) + 1) ** 2) / 0.5) / (x * np.sqrt(0.5 * np.pi))
-
-    figure = histogram_against([HistogramPanel("Widths", {"VAE": wide, "AE": 2 * wide}, "σ", density, log=True)])
-    values, edges, _ = figure.axes[0].findobj(StepPatch)[0].get_data()
-    assert float(values @ np.diff(np.log(edges))) == pytest.approx(1, abs=0.02)
-    (line,) = figure.axes[0].lines
-    assert float(np.trapezoid(line.get_ydata(), np.log(line.get_xdata()))) == pytest.approx(1, abs=0.02)
-    with pytest.raises(Mistake, match="above 0"):
-        histogram_against([HistogramPanel("Widths", {"AE": np.zeros(5)}, "σ", log=True)])
-
-
-def test_one_value_is_a_histogram_too() -> None:
-    assert_nothing_is_cut_off(histogram_against([HistogramPanel("One", {"AE": np.ones(5)}, "σ")]))
 
 
 # Verdicts

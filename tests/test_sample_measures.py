@@ -9,17 +9,14 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
-from scipy.stats import norm
 
 from legato.errors import Mistake
 from legato.measures import neighbours
-from legato.measures.confidence import confidence
 from legato.measures.estimate import Estimate
 from legato.measures.fidelity import frechet, gaussian_frechet, kernel_distance, kid, moments
 from legato.measures.halves import half_sample_errors
 from legato.measures.manifold import manifold
 from legato.measures.neighbours import Cloud
-from legato.measures.two_sample import two_sample_accuracy
 
 FIVE = ("density", "coverage", "precision", "recall", "two_sample")
 
@@ -274,43 +271,17 @@ def test_intervals_are_deterministic_under_their_seed_and_no_generator_is_distur
     x, y = normal(200), normal(200, seed=1)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    for measure in (manifold, frechet, kid, two_sample_accuracy):
+    for measure in (manifold, frechet, kid):
         first, again, other = (measure(x, y, seed=seed) for seed in (1, 1, 2))
         parts = [[getattr(e, n) for n in FIVE] if measure is manifold else [e] for e in (first, again, other)]
         assert parts[0] == parts[1] != parts[2]
     assert torch.equal(torch.get_rng_state(), before)
 
 
-# -------------------------------------------------------------------------------------------- classifier's judgement
-
-
-def test_confidence_and_entropy_of_known_probabilities():
-    sure = np.eye(10)[np.arange(500) % 10]
-    found = confidence(sure)
-    assert (found.mean.value, found.sure.value) == (1, 1)
-    assert found.entropy.value == pytest.approx(math.log(10))
-    assert confidence(np.full((500, 10), 0.1)).mean.value == pytest.approx(0.1)
-    one = confidence(np.tile([0.95, 0.05], (20, 1)))
-    assert one.entropy.value == pytest.approx(-0.95 * math.log(0.95) - 0.05 * math.log(0.05))
-    half = confidence(np.repeat([[0.95, 0.05], [0.5, 0.5]], 200, 0))
-    assert half.sure.value == pytest.approx(0.5)
-    assert contains(half.mean, 0.725)
-    assert half.to_json().keys() == {"mean", "sure", "entropy"}
-
-
-def test_the_held_out_accuracy_on_two_shifted_gaussians_is_that_of_the_best_line():
-    """Two unit Gaussians δ apart are told apart by Φ(δ/2)."""
-    shift = 1.5 / math.sqrt(8)
-    found = two_sample_accuracy(normal(3000), normal(3000, seed=1, shift=shift))
-    assert contains(found, norm.cdf(0.75))
-    assert contains(two_sample_accuracy(normal(3000), normal(5000, seed=1)), 0.5)
-    assert two_sample_accuracy(normal(100), normal(100, seed=1, shift=9.0)).value == 1
-
-
 # ------------------------------------------------------------------------------------------------------- refusals
 
 
-@pytest.mark.parametrize("measure", [frechet, kid, manifold, two_sample_accuracy])
+@pytest.mark.parametrize("measure", [frechet, kid, manifold])
 def test_what_does_not_compare_is_refused_and_nan_never_passes(measure):
     x, broken = normal(40), normal(40)
     broken[3, 1] = math.nan
@@ -320,9 +291,3 @@ def test_what_does_not_compare_is_refused_and_nan_never_passes(measure):
     for a, b in ((x, normal(40, 5)), (x, normal(3)), (normal(3), x)):
         with pytest.raises(Mistake):
             measure(a, b)
-
-
-@pytest.mark.parametrize("rows", [np.full((4, 2), 0.6), np.full((4, 2), math.nan), np.array([[1.5, -0.5]])])
-def test_what_is_no_distribution_over_classes_is_refused(rows):
-    with pytest.raises(Mistake, match="sum to 1"):
-        confidence(rows)

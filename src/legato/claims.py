@@ -300,11 +300,6 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def table() -> list[dict[str, Any]]:
-    """The table as JSON."""
-    return [asdict(claim) for claim in CLAIMS]
-
-
 def table_hash(scales: Mapping[str, Any]) -> str:
     """BLAKE2b of all that decides: the rules, the level, and `scales`, on which seeds are averaged; not the prose around it."""
     rules = [[claim.id, [asdict(rule) for rule in claim.rules]] for claim in CLAIMS]

@@ -73,16 +73,6 @@ class Worker:
             self._jobs.get().future.cancel()
 
 
-def at_once(function: Callable[[], T]) -> Callable[[], Slices[T]]:
-    """A job of one slice."""
-
-    def job() -> Slices[T]:
-        return function()
-        yield
-
-    return job
-
-
 def finished(slices: Slices[T]) -> T:
     """The result of a job without a worker, its slices one after another."""
     while True:

@@ -1,14 +1,14 @@
 """Controls: images from no model, or from one that learned nothing, which every measure of images is run on too.
 
-Covered: the mean image, the copier of the nearest training image, a decoder that was never trained, the cross-fade of pixels,
-training images as if they were generated (the floor), and the sentence to print where a measure prefers one to the model.
-Not covered: the measures. A measure that ranks the copier above a model does not see memorising; one that ranks the mean
+Covered: the mean image, the copier of the nearest training image, training images as if they were generated (the floor), and
+the sentence to print where a measure prefers one to the model. Not covered: the measures; the cross-fade of pixels
+(interpolation.py). A measure that ranks the copier above a model does not see memorising; one that ranks the mean
 image above it likes blur. Either is no fault of the model's, and belongs beside its figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,19 +44,6 @@ def nearest_copies(train: NDArray[Any], images: NDArray[Any]) -> NDArray[np.int6
 def copier(train: NDArray[Any], images: NDArray[Any]) -> NDArray[Any]:
     """The nearest training image of each image (n, *shape): perfect pictures, nothing new."""
     return np.asarray(train[nearest_copies(train, images)])
-
-
-def from_noise(decode: Callable[[Floats], Floats], n: int, latent_dim: int, seed: int = 0) -> Floats:
-    """What `decode`, z (n, latent_dim) -> (n, *shape), makes of N(0, I): of an untrained decoder, the control."""
-    return decode(np.random.default_rng(seed).standard_normal((n, latent_dim), dtype=np.float32))
-
-
-def cross_fade(first: NDArray[Any], second: NDArray[Any], steps: int = 33) -> Floats:
-    """(1 − α)x + αx′ in pixels for pairs (P, *shape), α from 0 to 1: (P, steps, *shape). Perfectly smooth, and unreal."""
-    if first.shape != second.shape or steps < 2:
-        raise Mistake(f"a cross-fade needs pairs of one shape and 2 steps or more, got {first.shape}, {second.shape}, {steps}")
-    alpha = np.linspace(0, 1, steps, dtype=np.float32).reshape(1, steps, *[1] * (first.ndim - 1))
-    return np.asarray((1 - alpha) * first[:, None] + alpha * second[:, None], np.float32)
 
 
 def real_again(train: NDArray[Any], n: int, seed: int = 0) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Distances between images, or their features, row by row.
 
 Covered: Euclidean distances of decoded means, and what they are compared with: an unrelated image. Not covered: distances to
-the nearest of many (samples.py), between distributions.
+the nearest of many (neighbours.py), between distributions (fidelity.py).
 """
 
 from __future__ import annotations
@@ -44,12 +44,6 @@ def at_both_ends(found: Doubles, others: NDArray[np.int64]) -> Doubles:
     """The mean distance of each row to all that it met, (n,), from distances (k, n) to `others` (k, n)."""
     ends = found.sum(0) + np.bincount(others.ravel(), found.ravel(), found.shape[1])
     return np.asarray(ends / (2 * len(found)))
-
-
-def apart(images: NDArray[Any], seed: int = 0) -> Doubles:
-    """The mean distance of each image to four others, (n,): what `relative` divides by."""
-    others = partners(len(images), seed)
-    return at_both_ends(np.stack([euclidean(images, images[row]) for row in others]), others)
 
 
 def relative(moved: Doubles, whole: Doubles, weights: Doubles) -> Doubles:

@@ -1,8 +1,8 @@
 """An estimate: a value with an interval, a sample size, a unit and a method; never a bare float.
 
 Covered: means, quantiles and paired differences over images; any statistic by the bootstrap, or by subsampling where copies
-of an image would distort it; t-intervals over training seeds, which are another interval, given beside and never mixed in;
-what many comparisons cost (Holm). Not covered: what is measured; when two values count as the same (claims.py).
+of an image would distort it; what many comparisons cost (Holm). Not covered: what is measured; training seeds, whose
+interval is another one, given beside and never mixed in (seeds.py); when two values count as the same (claims.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtrik, stdtrit  # scipy.stats has these too, and takes a second to import
+from scipy.special import bdtrik  # scipy.stats has these too, and takes a second to import
 
 from legato import shown
 from legato.errors import Mistake
@@ -117,13 +117,6 @@ def paired_difference(a: NDArray[Any], b: NDArray[Any], unit: str, method: str) 
     return mean_over(_alike(a, b, np.subtract), unit, f"{method}; paired difference")
 
 
-def log_ratio(a: NDArray[Any], b: NDArray[Any], method: str) -> Estimate:
-    """The mean of log a/b over the same n examples, each (n,) and above 0; its exponential is the ratio of geometric means."""
-    if not (np.asarray(a) > 0).all() or not (np.asarray(b) > 0).all():
-        raise Mistake(f"a ratio needs values above 0, got others of `{method}`")
-    return mean_over(np.log(_alike(a, b, np.divide)), "log ratio", f"{method}; paired, mean of log(a / b)")
-
-
 def ratio_of_means(a: NDArray[Any], b: NDArray[Any], unit: str, method: str) -> Estimate:
     """E a / E b of two independent samples above 0, (n,) and (m,): a normal interval for its logarithm (the delta method)."""
     a, b = _finite(a, method), _finite(b, method)
@@ -162,17 +155,6 @@ def subsampled(
     half = NORMAL_95 * float(found.std(ddof=1)) * math.sqrt(m / (n - m))
     text = f"{method}; {draws} subsets of {m} of {n} examples without replacement, rescaled"
     return Estimate(value, value - half, value + half, n, unit, text)
-
-
-def over_seeds(values: Sequence[float], unit: str, method: str) -> Estimate:
-    """The mean over seeds with its t-interval, half = t(0.975, n − 1) s/√n; one seed has none. On other scales: seeds.py."""
-    found = _finite(values, method)
-    n, mean = len(found), float(found.mean())
-    if n < 2:
-        return Estimate(mean, None, None, n, unit, f"{method}; one seed has no interval")
-    half = float(stdtrit(n - 1, 0.975)) * float(found.std(ddof=1)) / math.sqrt(n)
-    text = f"{method}; mean over {n} seeds, 95 % t-interval with {n - 1} degrees of freedom"
-    return Estimate(mean, mean - half, mean + half, n, unit, text)
 
 
 def holm(p_values: Sequence[float]) -> NDArray[np.float64]:

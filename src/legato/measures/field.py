@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
 from legato.distributions import kl_per_dimension
 from legato.errors import Mistake
-from legato.measures.estimate import Estimate
 from legato.measures.posterior import distortion, gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.types import Doubles
@@ -38,20 +36,8 @@ def kl_field(mu: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _normal(mu: Tensor, sigma: Tensor) -> Normal:
-    """Unchecked: a value that is not finite is told by `field_deviation`, in one line."""
+    """Unchecked: of a value that is not finite the field is not finite either, and a figure of it says so."""
     return Normal(mu, sigma, validate_args=False)
-
-
-def field_deviation(mu: Tensor, log_sigma: Tensor) -> Estimate:
-    """The largest deviation of the field by autograd from μ and σ² − 1, in units of 1 + its size: exact, no interval."""
-    by_mu, by_log_sigma = (part.double() for part in kl_field(mu, log_sigma))
-    formulas = mu.double(), (2 * log_sigma.double()).exp() - 1
-    pairs = zip((by_mu, by_log_sigma), formulas, strict=True)
-    largest = max(float(((found - exact).abs() / (1 + exact.abs())).max()) for found, exact in pairs)
-    if not np.isfinite(largest):
-        raise Mistake("the field of the KL is not finite: the run diverged, train it anew")
-    method = "largest |autograd - (mu, sigma^2 - 1)| / (1 + |(mu, sigma^2 - 1)|)"
-    return Estimate(largest, largest, largest, mu.numel(), "relative to 1 + |field|", method)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Gradients of E_q f(z) by the μ and log σ of q = N(μ, diag σ²): with the reparameterisation trick and without it.
 
 Covered: that nothing reaches the encoder through a detached draw; pathwise against score-function estimates draw by draw, the
-latter with a baseline and without: bias, ratio of variances, signal to noise. Not covered: how many steps that costs
-(descent.py), relaxations of discrete latents.
+latter with a baseline and without: bias, ratio of variances, signal to noise. Not covered: how many steps that costs,
+relaxations of discrete latents.
 
 Mohamed, Rosca, Figurnov & Mnih 2020, https://arxiv.org/abs/1906.10652.
 """
@@ -131,14 +131,8 @@ def bias(found: Estimators, other: Doubles) -> Estimate:
     )
 
 
-def variance_ratios(found: Estimators, other: Doubles) -> Doubles:
-    """Var(other)/Var(pathwise) of each image and dimension, (n, d); NaN where the pathwise gradient does not vary at all."""
-    path = found.pathwise.var(0)
-    return np.where(path > 0, other.var(0) / np.where(path > 0, path, 1.0), np.nan)
-
-
 def variance_ratio(found: Estimators, other: Doubles, active: Bools | None = None) -> Estimate:
-    """The geometric mean of `variance_ratios` over images and dimensions, its interval over images.
+    """The geometric mean of Var(other)/Var(pathwise) over images and dimensions, its interval over images.
 
     `active` (d,) keeps the dimensions that the decoder reads: in the others the pathwise variance is near 0, and so the ratio
     near infinite, without anything to be learned there. A variance of exactly 0 is left out always (where σ is far below the

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.errors import Mistake
 from legato.measures.clusters import Ends, mean_over_pairs
 from legato.measures.distances import Map, euclidean, pixels
 from legato.measures.estimate import Estimate, absent, mean_over
@@ -83,18 +82,6 @@ def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
         return np.where(moves, between, np.nan)
 
     return np.asarray(_over(n, inside), np.float64)
-
-
-def class_pairs(labels: NDArray[Any], n: int, same: bool, seed: int = 0) -> tuple[Rows, Rows]:
-    """n pairs of different rows whose labels agree (`same`) or differ. Raises `Mistake` where there is no such pair."""
-    rng, first, second = np.random.default_rng(seed), np.empty(0, np.int64), np.empty(0, np.int64)
-    for _ in range(1000):  # by rejection: every such pair is as likely as any other
-        a, b = rng.integers(0, len(labels), (2, 4 * n))
-        kept = ((labels[a] == labels[b]) == same) & (a != b)
-        first, second = np.concatenate([first, a[kept]]), np.concatenate([second, b[kept]])
-        if len(first) >= n:
-            return first[:n], second[:n]
-    raise Mistake(f"these labels have no {n} pairs of {'the same class' if same else 'different classes'}")
 
 
 @dataclass(frozen=True)

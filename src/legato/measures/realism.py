@@ -1,37 +1,20 @@
-"""Whether what lies in the middle of a path looks real, and whether its code is where codes are.
+"""The realism of what lies in the middle of a path: how sure a classifier is of it, and whether its code is where codes are.
 
-Covered: distance to the nearest real image beside that of held-out images, a classifier's confidence, norms of midpoints beside
-the shell of codes. Not covered: Fréchet distance of midpoints (samples), which sees what a classifier's confidence does not: an
-image far from all data may be classified with certainty.
+Covered: a classifier's confidence, norms of midpoints beside the shell of codes. Not covered: the Fréchet distance of midpoints
+(fidelity.py), which sees what a classifier's confidence does not: an image far from all data may be classified with certainty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legato.measures.clusters import Ends, mean_over_pairs, ratio_to_images
-from legato.measures.estimate import Estimate, absent, mean_over, ratio_of_means
+from legato.measures.estimate import Estimate, mean_over, ratio_of_means
 from legato.measures.whitening import Whitening
-from legato.types import Doubles, Floats
-
-
-def nearest_ratio(distance: Callable[[Floats], Doubles], images: Floats, held_out: Floats) -> tuple[Estimate, Doubles]:
-    """E d(image, nearest real)/E d(held-out image, nearest real): 1 is as near as real images are. And the images' own, (n,).
-
-    `distance` gives each image's distance to the nearest of the training images: `NearestReal(train).distances`, in PCA
-    features of pixels scaled to length 1, or a search in features. A copier of training images would be at 0.
-    """
-    found, real = distance(images), distance(held_out)
-    method = "distance to the nearest real image, over that of held-out images"
-    if not real.any():
-        return absent("the held-out images are copies of training images", "ratio", method), found
-    if not found.any():
-        return Estimate(0.0, 0.0, 0.0, len(found), "ratio", f"{method}; every one is a copy"), found
-    return ratio_of_means(found, real, "ratio", method), found / real.mean()
+from legato.types import Doubles
 
 
 def confidence(probabilities: NDArray[Any], ends: Ends | None = None) -> tuple[Estimate, Doubles]:

@@ -1,4 +1,4 @@
-"""The shape of the aggregate posterior beside N(0, I): norms, marginals, second moments, and whether a classifier sees it.
+"""The shape of the aggregate posterior beside N(0, I): norms, marginals, the size of means, and whether a classifier sees it.
 
 Its second moment is 1 by construction wherever z may be rescaled, for ten separate clusters too: the shape is what can differ.
 Covered: draws z ~ q(z|x) against the standard normal. Not covered: densities (aggregate.py), holes (holes.py).
@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from legato.errors import Mistake
-from legato.measures.aggregate import as_points, checked
+from legato.measures.aggregate import as_points
 from legato.measures.estimate import Estimate, mean_over
 from legato.streams import random_stream
 from legato.types import Doubles, Floats
@@ -53,13 +53,6 @@ def marginal_distances(z: Floats) -> list[Estimate]:
     """Each z_j of draws (n, d) against N(0, 1), d of them. The largest of many is large by chance too: read it as such."""
     z = as_points(z, np.asarray(z).shape[-1])
     return [ks_distance(column, norm.cdf, f"z_{j} to N(0, 1)") for j, column in enumerate(z.T)]
-
-
-def second_moments(mu: Floats, sigma: Floats) -> list[Estimate]:
-    """Var(μ_j) + E σ_j² for each dimension; 1 at the optimum of any β > 0, by rescaling alone: a check of convergence."""
-    mu, sigma = checked(mu, sigma)
-    values = (mu - mu.mean(0)) ** 2 + sigma**2
-    return [mean_over(column, "squared latent units", "Var(mu_j) + E sigma_j^2") for column in values.T]
 
 
 def size_of_means(mu: Floats) -> Estimate:
