@@ -1,9 +1,12 @@
-"""The tree of docs/house.md is the house as it stands, and the README points at what is there."""
+"""The tree of docs/house.md is the house as it stands; the README is short, names every recipe, points at what is there."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+from legato.definition import find
+from legato.recipe import RECIPES
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,3 +34,15 @@ def test_the_readme_points_only_at_what_is_there():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\(((?!http)[^)#]+)", text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_readme_is_a_welcome():
+    """No longer than a person reads, and no heavier than a page may be."""
+    assert (ROOT / "README.md").stat().st_size <= 9_000
+    assert (ROOT / "docs" / "images" / "explorer.webp").stat().st_size <= 2_000_000
+
+
+def test_the_readmes_table_names_every_recipe():
+    find("vae")  # fills RECIPES
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Recipes")[1].split("\n## ")[0]
+    assert [name for name in RECIPES if f"`{name}`" not in table] == [], "not in the README's table of recipes by idea"

@@ -79,7 +79,7 @@ def photos(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["docs/index.md", "docs/data.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/index.md", "docs/data.md"])
 @pytest.mark.usefixtures("photos")
 def test_the_python_of_a_page_runs_from_top_to_bottom(name):
     names: dict[str, object] = {}
