@@ -174,6 +174,13 @@ def test_no_net_knows_a_family():
             assert all(below(o, ("legato.nets", "legato.types", "legato.errors", "legato.defaults")) for o in others), module
 
 
+def test_every_module_says_what_it_is_beginning_with_a_noun():
+    """A file is a thing. A sentence that begins with a question's word makes its reader wait for the thing."""
+    asks = {"What", "With", "How", "Where", "Whether", "Which", "When", "Who", "From", "Why", "Of", "To", "In", "If", "Every"}
+    first = {module: (ast.get_docstring(ast.parse(path.read_text())) or "").split(" ")[0] for module, path in FILES.items()}
+    assert {module: word for module, word in first.items() if not word or word in asks} == {}
+
+
 def test_no_file_is_longer_than_400_lines():
     lengths = {p: len(p.read_text().splitlines()) for p in ROOT.rglob("*") if p.suffix in (".py", ".j2")}
     assert {str(path): length for path, length in lengths.items() if length > 400} == {}

@@ -1,4 +1,4 @@
-"""What a person passes in Python, held to what a signature says: a `Mistake` at the door and no traceback from within.
+"""Arguments that a person passes in Python, held to what a signature says: a `Mistake` at the door, no traceback from within.
 
 Covered: names that a function does not have; numbers, text, words of a list, paths; parts of a sentence by their type; arrays
 of numbers. NumPy's and torch's scalars become Python's, and 1e4 a whole number where one is wanted. Not covered: shapes, and

@@ -1,4 +1,4 @@
-"""The claims that are made of VAEs, the one measure by which each is judged, and its margins: the table that decides.
+"""The claims that are made of VAEs, the one measure that judges each, and its margins: the table that decides.
 
 A verdict is a function of what training seeds say and of this table, whose hash goes into `claims.json`: nobody moves a goal
 post. Covered: the table, and how tests become words. Not covered: where the figures come from (experiment/), how they are

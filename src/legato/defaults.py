@@ -1,4 +1,4 @@
-"""What is taken where nobody says: one table of networks, its rows chosen for what is seen after 2 and after 10 minutes.
+"""Defaults where nobody says: one table of networks, its rows chosen for what is seen after 2 and after 10 minutes.
 
 `python records/first_minutes.py` compares each row with its rivals on a folder of colour pictures and on MNIST; a change of
 this table must not worsen them (docs/numbers.md). No torch here: `legato train --help` reads this file.

@@ -1,4 +1,4 @@
-"""Where to compute: a device by name, how many threads, which precision; and the environment's word on each.
+"""Devices by name, the number of threads, the precision; and the environment's word on each.
 
 An explicit option beats LEGATO_DEVICE, LEGATO_THREADS and LEGATO_PRECISION, and these beat what is found here.
 """

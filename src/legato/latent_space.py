@@ -1,4 +1,4 @@
-"""What people do with a trained model: encode, decode, reconstruct, sample, interpolate, traverse, score. NumPy in, NumPy out.
+"""A trained model in use: encode, decode, reconstruct, sample, interpolate, traverse, score. NumPy in, NumPy out.
 
 Everything is deterministic: posterior means where a point is asked for, a seed where draws are. No graph is ever built.
 Not covered: how one is had from a RUN (loading.py), pictures (pictures.py), figures with intervals (measures/).

@@ -1,4 +1,4 @@
-"""model + objective = a recipe, and the registry of named ones.
+"""A recipe: model + objective; and the registry of named ones.
 
 A recipe's signature *is* its configuration: the command line makes options of it and `recipe.json` stores its arguments.
 Covered: refusing what cannot go together; a recipe's options. Not covered: the named models themselves (recipes/); a recipe as

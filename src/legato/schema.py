@@ -1,4 +1,4 @@
-"""What a file may say, declared as Python types and checked before anything is used.
+"""Schemas: what a file may say, declared as Python types and checked before anything is used.
 
 A kind is `int`, `float` (finite), `str`, `bool`, `None`, a `Literal`, `X | None`, `list[X]`, `tuple[X, ...]`, `dict[str, X]`,
 a record, `Any`, or `Annotated[kind, Within(…)]` of any of these. A record is a TypedDict, which may say more than it must (a

@@ -1,4 +1,4 @@
-"""What a recipe is told: the data's shape and kind, and the words that every recipe shares.
+"""The setting of a recipe: the data's shape and kind, and the words that every recipe shares.
 
 Covered: the typed words (`net`, `width`, `depth`, `latent_shape`, `likelihood`, `scale`); the command line makes options of
 them and `recipe.json` stores them, so that no recipe repeats them. No torch here: `legato train --help` reads this file.

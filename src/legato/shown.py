@@ -1,4 +1,4 @@
-"""What a notebook or a terminal shows of an object: a title, lines of names and values, a picture. Words are escaped.
+"""Views of an object in a notebook or a terminal: a title, lines of names and values, a picture. Words are escaped.
 
 Covered: HTML that takes the notebook's own colours, light or dark, and text of the same lines. Not covered: pages (report/).
 """

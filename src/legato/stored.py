@@ -1,4 +1,4 @@
-"""What the files of a RUN say: their names, types and ranges (schema.py), checked whenever one is read.
+"""Contents of a RUN's files: their names, types and ranges (schema.py), checked whenever one is read.
 
 Covered: recipe.json but for a recipe's own options (recipe.py knows those), data.json, training.json, metrics.jsonl, a
 checkpoint's state.json. Not covered: tensors, whose names and shapes are the model's (tensors.py).

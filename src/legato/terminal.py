@@ -1,4 +1,4 @@
-"""Where a command is started: its streams and its signals. What is said arrives or does no harm; Ctrl-C and SIGTERM are heard.
+"""The terminal: its streams and its signals. What is said arrives or does no harm; Ctrl-C and SIGTERM are heard.
 
 Streams may be closed, full, narrow, gone halfway, or of an encoding that lacks our signs: none of that ends the work, and a
 failure is told once, at the end. What a name smuggles in (escape sequences, characters that turn text around) is shown as

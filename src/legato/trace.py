@@ -1,4 +1,4 @@
-"""One pass through a model, read-only: where models and objectives meet.
+"""A trace: one pass through a model, read-only, in which models and objectives meet.
 
 Covered: what any objective or measure may read of a pass, each as a formula computed once when first asked for.
 Not covered: how the pass was made (latents/, model.py) and what is charged for it (objectives/).

@@ -1,4 +1,4 @@
-"""What is kept of a training: a RUN's files, or the same in memory where nothing was written.
+"""Records of a training: a RUN's files, or the same in memory where nothing was written.
 
 Covered: the questions that a `LatentSpace` asks of either. Not covered: how a RUN answers them (run.py).
 """

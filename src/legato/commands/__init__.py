@@ -1,1 +1,1 @@
-"""One file per command of `legato`, each with an `app`; imported only when it is called."""
+"""Commands of `legato`, one file each with an `app`, imported only when it is called."""

@@ -1,4 +1,4 @@
-"""How the command line makes a command of a function, and options of a dataclass's fields. No torch here."""
+"""Commands made of functions, and options made of a dataclass's fields. No torch here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands write: figures on the terminal and in JSON, pictures of images, tables of rows that are no images."""
+"""Output of the commands: figures on the terminal and in JSON, pictures of images, tables of rows that are no images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sort of values each column of an Arrow schema has: Parquet's, or any other table's.
+"""The sort of values in each column of an Arrow schema: Parquet's, or any other table's.
 
 Covered: bytes, Hugging Face's {bytes, path}, numbers, lists of numbers, text. Not covered: what a column is for (`roles`),
 reading it (`parquet`).

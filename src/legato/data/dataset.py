@@ -1,4 +1,4 @@
-"""What a source is once it is open: rows, labels, names, splits, and what kind of values they are.
+"""An open source: rows, labels, names, splits, and what kind of values they are.
 
 Covered: the record that the rest of Legato reads, and the record that a reader hands over before labels and splits.
 Not covered: how it got there (`sources`), batches and binarisation.

@@ -1,4 +1,4 @@
-"""What is in a source, as numbers and sentences: the answer of `legato data SOURCE`.
+"""A description of a source in numbers and sentences: the answer of `legato data SOURCE`.
 
 Covered: one dictionary, ready for JSON. Not covered: how it is printed.
 """

@@ -1,4 +1,4 @@
-"""What a source is called in the store: a hash of its bytes and of how they are prepared.
+"""The name of a source in the store: a hash of its bytes and of how they are prepared.
 
 Covered: hashing files in parallel, and a memo so that an unchanged folder is not read again at each open.
 Not covered: where a source lies. A copy in another place has the same fingerprint.

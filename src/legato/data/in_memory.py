@@ -1,4 +1,4 @@
-"""What is given in Python: arrays, lists, tensors, frames; told by what they can do, so that none of their libraries is needed.
+"""Data given in Python: arrays, lists, tensors, frames; told by what they can do, so that none of their libraries is needed.
 
 Covered: NumPy arrays, nested lists, what has `__array__` (tensors on any device, xarray, JAX), frames (pandas, polars, Arrow).
 Not covered: data sets and loaders, which have no rows until they are asked; sparse matrices.

@@ -1,4 +1,4 @@
-"""Small facts that would take long to find again, in the cache folder: a file each, under the hash of what they are about.
+"""Small facts that would take long to find again, kept in the cache folder: one file each, under the hash of their subject.
 
 Covered: content hashes of untouched files, surveys of arrays. Not covered: anything that must not be lost: a memo
 that cannot be written costs time and nothing else, so failures to write are passed over.

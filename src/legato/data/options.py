@@ -1,4 +1,4 @@
-"""How a source is prepared: the options that a run remembers and every later command applies again.
+"""Options of how a source is prepared, which a run remembers and every later command applies again.
 
 Covered: the fields, their checks, and which of them change the values (and so the store's key).
 Not covered: binarisation and batches, which happen after the store.

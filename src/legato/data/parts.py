@@ -1,4 +1,4 @@
-"""Which part of a source a folder, a file or an array is, told by its name: training, validation or test.
+"""The part of a source that a folder, a file or an array is, told by its name: training, validation or test.
 
 Covered: `train/`, `Testing/`, `seg_train/`, `test_set/`; `train-00000-of-00002.parquet`, `mitbih_test.csv`; `x_val`,
 `train_images`.

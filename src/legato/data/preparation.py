@@ -1,4 +1,4 @@
-"""How stored rows become what a model sees, and back to what a person sees.
+"""Preparation: how stored rows become what a model sees, and back to what a person sees.
 
 Covered: scaling 8-bit values to [0, 1], binarising by drawing, standardising real numbers. A run stores its preparation in
 `data.json`, and every later command applies the same. Not covered: reading and cutting rows (dataset, batches).

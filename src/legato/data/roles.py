@@ -1,4 +1,4 @@
-"""What each column of a table is for: used, left out and why, or the label. The one rule, whatever file the table came in.
+"""Roles of a table's columns: used, left out and why, or the label. The one rule, whatever file the table came in.
 
 Covered: the rule, from names, sorts and, where a name calls for it, values. Not covered: telling sorts from a file's types
 (`columns`), reading values.

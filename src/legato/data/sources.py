@@ -1,4 +1,4 @@
-"""From what a person names to a `Dataset`: recognised, read, labelled, split.
+"""Sources: from what a person names to a `Dataset`, recognised, read, labelled, split.
 
 Covered: `mnist`, `factors`, folders, .npy/.npz, IDX, Parquet, Feather, CSV, and what is in memory; files are told apart by
 their first bytes rather than by their names. Not covered: URLs, archives, databases.

@@ -1,4 +1,4 @@
-"""Which rows train, which validate, which test.
+"""Splits: which rows train, which validate, which test.
 
 Covered: a source's own splits, else a seeded 80/10/10; near-copies kept together; at least one row in each; samples of them.
 Not covered: balancing labels across splits.

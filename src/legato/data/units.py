@@ -1,4 +1,4 @@
-"""What a table's columns are called, and the unit that a name tells: `petal width (cm)` is a width in cm.
+"""Names of a table's columns, and the unit that a name tells: `petal width (cm)` is a width in cm.
 
 Covered: units in round or square brackets at a name's end. Not covered: units told otherwise: `mass_kg` stands whole.
 """

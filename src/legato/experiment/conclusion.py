@@ -1,4 +1,4 @@
-"""From what was measured to `claims.json`: evidence read, verdicts decided by the table, the protocol written beside.
+"""The conclusion, `claims.json`: evidence read, verdicts decided by the table, the protocol written beside.
 
 {"claims": [{"id", "sentence", "verdict", "parts", "primary": {member: estimate}, "rule": […], "controls": {…}, "leaves_out"}],
  "protocol": {…}}

@@ -1,4 +1,4 @@
-"""From what each member's seeds gave to the contrasts that the rules read.
+"""Contrasts that the rules read, made from what each member's seeds gave.
 
 Seeds vary training, and their t-interval is what decides; the intervals over images are kept beside, never mixed in. Each
 member has the variance of its own seeds, on the measure's scale (scales.py), and ends are mapped back, so that a share's lie

@@ -1,4 +1,4 @@
-"""Who takes part: the family that is trained, with one word changed at a time, and what each is called.
+"""Members of the family: trained with one word changed at a time, and what each is called.
 
 Covered: names, recipes, seeds, the quick and the full family. Not covered: training them (family.py).
 """

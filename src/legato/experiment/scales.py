@@ -1,4 +1,4 @@
-"""On which scale seeds of a measure are averaged: where another seed moves small and large values alike. The table of measures
+"""Scales on which a measure's seeds are averaged: there another seed moves small and large values alike. The table of measures
 (legato.measures.known) says which is whose.
 
 - Logarithms, for positive scales without an upper end (σ, distortion, rate, Fréchet distances, r₅₀, ratios): one model's may be

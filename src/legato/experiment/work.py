@@ -1,4 +1,4 @@
-"""What a worker process does: train one member, measure it, write down what was found."""
+"""The work of one process: train one member, measure it, write down what was found."""
 
 from __future__ import annotations
 

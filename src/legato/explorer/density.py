@@ -1,4 +1,4 @@
-"""Where codes lie: the aggregate posterior's log density in latent space and on a plane, and what is usual for a held-out code.
+"""The density of codes: the aggregate posterior's log density in latent space and on a plane, and what is usual held out.
 
 Covered: Gaussian posteriors, summed exactly over a reference of the map's images; points, by a kernel estimate in latent units
 (holes.kde_bandwidth). Not covered: the share of the prior that lies in holes (measures/holes.py), which sums over all images.

@@ -1,4 +1,4 @@
-"""What a page draws a source's rows on: the colour behind pictures, and the scale of each of a table's columns.
+"""The ground that a page draws a source's rows on: the colour behind pictures, the scale of each of a table's columns.
 
 Covered: pictures that lie on one colour, as digits on black and symbols on white do; columns with their names, units, means and
 standard deviations. Not covered: pictures whose edges differ (photographs), which have no background.

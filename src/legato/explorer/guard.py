@@ -1,4 +1,4 @@
-"""Who may ask: the token, the host and the origin of every request, before any of it is read; and what every answer says.
+"""The guard: token, host and origin of every request, before any of it is read; and what every answer says.
 
 A page on 127.0.0.1 is open to every page that the browser shows and to every program of the machine. So the address holds a
 token that nothing else knows; a foreign `Host` is refused (a name that was made to point here: DNS rebinding) and so is a

@@ -1,4 +1,4 @@
-"""What a plane of latent space is like: density, holes, support, speed, each a number at every cell of a grid.
+"""The landscape of a plane of latent space: density, holes, support, speed, each a number at every cell of a grid.
 
 Covered: the four measures, their thresholds at codes of held-out images, the decoder's Jacobian at a place. Not covered:
 estimates with intervals (measures/), which a page does not wait for.

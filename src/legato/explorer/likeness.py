@@ -1,4 +1,4 @@
-"""Whether a picture that a person brings is like the data, told of the picture itself and of what a model gives back of it.
+"""Likeness of a person's picture to the data, told of the picture itself and of what a model gives back of it.
 
 A code cannot tell: an encoder puts every picture somewhere, and an inverted digit among the digits. So five things are
 measured, each beside what it is for pictures that no model was trained on. Covered: pictures in [0, 1]. Not covered: rows of

@@ -1,4 +1,4 @@
-"""From runs to an open page: the session is prepared, a port is taken, and the address printed once it answers.
+"""The opening of a page from runs: the session is prepared, a port is taken, and the address printed once it answers.
 
 Covered: one server for one person, until it is interrupted. Not covered: many users, encryption, another machine's browser.
 """

@@ -1,4 +1,4 @@
-"""How far a run is, read from its files alone: its lines, its snapshots, its state. A run is never locked by who looks in.
+"""Progress of a run, read from its files alone: its lines, its snapshots, its state. A reader never locks a run.
 
 A shared lock, however briefly held, would refuse a writer that starts in that instant, so none is taken: a run is being
 trained where the process that its lock file names lives and wrote a line lately.

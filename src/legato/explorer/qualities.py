@@ -1,4 +1,4 @@
-"""What a map's points can be coloured by: a number, or one of some classes, for each shown image.
+"""Qualities that a map's points can be coloured by: a number, or one of some classes, for each shown image.
 
 Covered: what the source says (split, brightness, columns of a table), and what a model makes of each image (how well it is
 rebuilt, what its code costs, how wide its cloud is, how far out it lies, each latent). Not covered: labels, which come with the

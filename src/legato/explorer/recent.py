@@ -1,4 +1,4 @@
-"""What was used last, as much of it as fits a budget of bytes."""
+"""Recent answers, as many as fit a budget of bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page's tour is shown with: images that models give back well, and the straight ways between two codes.
+"""Examples for the page's tour: images that models give back well, and the straight ways between two codes.
 
 Covered: the choice of images by a rule that is told beside them; along a way, how far each place is from what it encodes back
 to, and whether the data goes there. Not covered: intervals and controls (measures/interpolation.py), for which no page waits.

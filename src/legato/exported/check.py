@@ -1,4 +1,4 @@
-"""Whether an ONNX file says what the model does: both asked, by onnxruntime and by torch, on the same rows.
+"""The check of an ONNX file against the model: onnxruntime and torch are asked on the same rows.
 
 Covered: one row and many, the largest difference of each output, the refusal. Not covered: other runtimes.
 """

@@ -1,4 +1,4 @@
-"""From a network of torch to the bytes of an ONNX file: opset 20, any number of rows, one file, the same bytes every time.
+"""The graph of a network as the bytes of an ONNX file: opset 20, any number of rows, one file, the same bytes every time.
 
 Covered: torch's exporter (https://docs.pytorch.org/docs/stable/onnx_export.html), what is left out of its answer, weights
 stored in half precision. Not covered: whether the file says what the network does (check.py).

@@ -1,4 +1,4 @@
-"""What every latent structure offers a model: encode once, draw often, show itself, sample without x.
+"""The interface of every latent structure to a model: encode once, draw often, show itself, sample without x.
 
 Covered: the questions. Not covered: the answers of one group (flat.py), of a ladder (ladder.py), of a codebook (codebook.py).
 """

@@ -1,4 +1,4 @@
-"""What `evaluate` and `compare` answer: dictionaries that JSON takes, shown as a table where a person looks at one."""
+"""Answers of `evaluate` and `compare`: dictionaries that JSON takes, shown as a table where a person looks at one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As many draws as each example's weights need, and annealing where no number of them would do: `legato evaluate --k auto`.
+"""Draws by need: as many as each example's weights ask for, and annealing where no number would do (`evaluate --k auto`).
 
 An average of importance weights is governed by its largest where their tail is heavy, and more draws hardly help: k̂ is the
 tail's shape, which no number of draws changes. So an example gets draws until its weights are seen to be light, and is annealed

@@ -1,4 +1,4 @@
-"""What the rate is made of: mutual information, total correlation, dimension-wise KL, by exact sums over all N posteriors.
+"""The parts of the rate: mutual information, total correlation, dimension-wise KL, by exact sums over all N posteriors.
 
     rate = I(n; z) + KL(q̂ ‖ p),   KL(q̂ ‖ p) = TC + Σ_j KL(q̂_j ‖ p_j)
 

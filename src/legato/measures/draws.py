@@ -1,4 +1,4 @@
-"""What z = μ + σ⊙ε is distributed as: N(μ, σ²), the posterior, and not the standard normal that ε is.
+"""Draws z = μ + σ⊙ε: distributed as N(μ, σ²), the posterior, and not as the standard normal that ε is.
 
 Covered: Kolmogorov-Smirnov distances of draws to either. They are distances, with a margin to be set beforehand: with enough
 draws a test of "no difference at all" rejects any generator of random numbers in single precision. And they are of z as it is

@@ -1,4 +1,4 @@
-"""Which features apply to which data. Covered: the choice. Not covered: the features (features.py, digits.py)."""
+"""The choice of features by the data. Covered: the choice. Not covered: the features (features.py, digits.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the distribution of generated features is from that of real ones: Fréchet distance and kernel distance (KID).
+"""The distance of generated features' distribution from that of real ones: Fréchet distance and kernel distance (KID).
 
 Covered: both distances between two sets of features (n, f), whatever they are features of, with intervals. Not covered: what
 the features are (features.py), Inception's, and the bias of the Fréchet distance, which is positive and shrinks as 1/n: compare

@@ -1,4 +1,4 @@
-"""How much the decoder stretches: the singular values of J S^½, J its Jacobian, S the covariance of the codes.
+"""The decoder's stretch: the singular values of J S^½, J its Jacobian, S the covariance of the codes.
 
 A unit step in whitened latent space moves the image by at most the largest of them. Covered: all singular values at given
 codes (posterior draws, prior draws, midpoints: the caller's choice), exactly or by power iteration, of differentiable decoders

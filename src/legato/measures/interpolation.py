@@ -1,4 +1,4 @@
-"""What lies between two images: paths z_α = (1 − α)z₁ + αz₂, great circles, and the pixel cross-fade as the control.
+"""Paths between two images: z_α = (1 − α)z₁ + αz₂, great circles, and the pixel cross-fade as the control.
 
 Covered: paths of 33 points; per path, so that models can be compared on the same pairs, straightness Σ d_t/d(x₀, x₁),
 jumpiness max d_t/mean d_t and perceptual path length, with d the Euclidean distance of decoded means or of their features.

@@ -1,4 +1,4 @@
-"""Every measure by its key: what it is called in words, its symbol, unit and scale, which way is better, what it needs.
+"""Measures by their keys: what each is called in words, its symbol, unit and scale, which way is better, what it needs.
 
 One table, read by whoever names a figure: the scorecard, comparisons, surveys, the claims' scales and every report. A key is
 what `survey.json` and `claims.json` call the measure; it never changes. Covered: all of a survey's and a scorecard's figures.

@@ -1,4 +1,4 @@
-"""What a model gives of each image: distortion, rate, and log p(x) by importance weighting, in nats per example.
+"""The likelihood that a model gives each image: distortion, rate, log p(x) by importance weighting, in nats per example.
 
 Exactly the k draws asked for; the encoder runs once per batch; memory holds one chunk of decoded draws and k × batch weights.
 Covered: scores at one k and the bound's curve over k, with how far the weights are to be trusted. Not covered: annealing

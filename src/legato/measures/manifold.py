@@ -1,4 +1,4 @@
-"""Whether generated features lie among real ones, and real ones among generated: density, coverage, precision, recall.
+"""Generated features among real ones, and real ones among generated: density, coverage, precision, recall.
 
 A ball around each point reaches to its k-th nearest neighbour of its own set; together they stand for the set's support.
 Covered: the four figures with intervals, a nearest-neighbour two-sample test, and the raw figure of every example. Not covered:

@@ -1,4 +1,4 @@
-"""Whether the clouds of different images overlap: how near each lies to its nearest neighbour, how often draws are mistaken.
+"""Overlap of different images' clouds: how near each lies to its nearest neighbour, how often draws are mistaken.
 
 Covered: diagonal Gaussian posteriors, all N of them. Not covered: points, which never overlap; mutual information, which says
 the same in nats (decomposition.py). Intervals are over the images of data sets of N: another image may be the nearest of many,

@@ -1,4 +1,4 @@
-"""How much latent noise a decoder bears: C(r) = E d(g(z), g(z + r S^½u))/E d(g(z), g(z′)), and where a label flips.
+"""Latent noise that a decoder bears: C(r) = E d(g(z), g(z + r S^½u))/E d(g(z), g(z′)), and where a label flips.
 
 u is uniform on the unit sphere, z′ an independent code: C is 0 for the same image and 1 for an unrelated one. Covered:
 distances of decoded means, Euclidean, in pixels and in features; labels by a classifier; the radius at which each reaches ½.

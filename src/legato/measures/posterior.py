@@ -1,4 +1,4 @@
-"""What a measure asks of a `LatentVariableModel`: its Gaussian posteriors, log p(x, z), and that it stands still meanwhile.
+"""A `LatentVariableModel` as measures ask it: its Gaussian posteriors, log p(x, z), and that it stands still meanwhile.
 
 Covered: one group of latents of shape (d,) with a Gaussian posterior. Not covered: ladders, codebooks, flows; points have no
 density. Each is refused by name.

@@ -1,4 +1,4 @@
-"""What the rate is spent on: KL per dimension, and which latent dimensions are used at all."""
+"""The rate by dimension: what it is spent on, and which latent dimensions are used at all."""
 
 from __future__ import annotations
 

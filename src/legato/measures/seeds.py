@@ -1,4 +1,4 @@
-"""What training seeds say of one value, or of the ratio of two: t-intervals and one-sided tests by each member's own seeds.
+"""Training seeds of one value, or of the ratio of two: t-intervals and one-sided tests by each member's own seeds.
 
 A member's n seeds x_i, on a scale where another seed moves small and large values alike, have the mean x̄ with the variance
 s²/n, s² = Σ (x_i − x̄)²/(n − 1), and ν = n − 1 degrees of freedom. A ratio is a difference of two such means in logarithms: the

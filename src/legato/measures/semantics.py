@@ -1,4 +1,4 @@
-"""What codes say of labels: whose nearest codes share its label, and what a linear classifier reads from them.
+"""Labels in the codes: whose nearest codes share its label, and what a linear classifier reads from them.
 
 Covered: k-NN purity, a linear probe, a probe with few labels, each with its chance level, a figure for each class, and one
 value per image, so that two models are compared on the same images. For any codes: those of PCA and of an untrained encoder are

@@ -1,4 +1,4 @@
-"""Whether importance weights can be trusted: the shape k̂ of a generalised Pareto distribution fitted to the largest of them.
+"""Tails of importance weights, which say whether to trust them: k̂ of a generalised Pareto distribution of the largest.
 
 k̂ tells how many moments the weights have: below ½ the variance is finite, from 1 on not even the mean. Above 0.7 an average of
 any practical number of weights is governed by the few largest that happened to be drawn, and so is a bound on log p(x).

@@ -1,4 +1,4 @@
-"""Whether neighbours in latent space are neighbours as images, and the reverse: trustworthiness and continuity.
+"""Trustworthiness and continuity: whether neighbours in latent space are neighbours as images, and the reverse.
 
 Trustworthiness falls where codes bring unlike images together, continuity where they tear like ones apart; each is 1 for a
 perfect map and about ½ for a random one. Covered: both, by exact ranks, on a sample. Not covered: labels (semantics.py).

@@ -1,4 +1,4 @@
-"""What a shape says: a vector, an image, or several numbers for each value of an image."""
+"""Shapes read as kinds: a vector, an image, or several numbers for each value of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every named model, a sentence each, in a file per idea.
+"""Named models, a sentence each, in a file per idea.
 
 Options are the signature; the shared words (net, width, depth, likelihood) come with `data`.
 """

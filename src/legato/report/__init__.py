@@ -1,1 +1,1 @@
-"""What is drawn with axes and words: figures (`maps`, `panels`, `curves`) and the one-file HTML report (`html`)."""
+"""Figures with axes and words (`maps`, `panels`, `curves`), and the one-file HTML report (`html`)."""

@@ -1,4 +1,4 @@
-"""What is shown below each claim's numbers: which figures, under which headings, with which captions."""
+"""Plates below each claim's numbers: which figures, under which headings, with which captions."""
 
 from __future__ import annotations
 

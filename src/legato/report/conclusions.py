@@ -1,4 +1,4 @@
-"""What each claim comes to, in one or two plain sentences: chosen by the verdicts, filled with the estimates.
+"""Conclusions of each claim in one or two plain sentences: chosen by the verdicts, filled with the estimates.
 
 Covered: every claim, every verdict, figures that are missing. Not covered: deciding (legato.claims): a sentence here only says
 in words what a row's word already says.

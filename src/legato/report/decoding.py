@@ -1,4 +1,4 @@
-"""What a report needs to decode by itself: ONNX Runtime Web, its binary and the decoders, as text that stands in a page.
+"""Decoding within a report: ONNX Runtime Web, its binary and the decoders, as text that stands in a page.
 
 Covered: packing; binaries travel as gzip in base64, which every browser undoes. The package holds the runtime's binary as xz, a
 sixth of its size. Not covered: making a decoder's file (exported), running it (ui/src/backends/ort.ts).

@@ -1,4 +1,4 @@
-"""What pulls at the codes of a latent plane: the KL's arrows beside the reconstruction's, over the same codes.
+"""Forces on the codes of a latent plane: the KL's arrows beside the reconstruction's, over the same codes.
 
 Covered: 2-D codes, one scale of arrows in all panels, so that a balance of the two is seen as arrows that cancel.
 Not covered: the gradients (`legato.measures`), planes in more dimensions.

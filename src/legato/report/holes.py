@@ -1,4 +1,4 @@
-"""Where a latent plane is empty: log q̂(z) behind the codes, and the contour below which a place counts as a hole.
+"""Holes of a latent plane: log q̂(z) behind the codes, and the contour below which a place counts as one.
 
 Covered: two latent dimensions, a density given on a lattice. Not covered: the density and its threshold (`legato.measures`).
 """

@@ -1,4 +1,4 @@
-"""Whose codes lie nearest to an image's own: the image, and beside it each model's nearest ones, those of another class framed.
+"""Nearest neighbours by code: an image, and beside it each model's nearest ones, those of another class framed.
 
 Covered: a sheet for each model, a row for each image. Not covered: the share that agrees (measures/semantics.py).
 """

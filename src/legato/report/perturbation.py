@@ -1,4 +1,4 @@
-"""How far a step in latent space carries the image: C(r) of several models, and the step at which half the way is gone.
+"""Curves of how far a step in latent space carries the image: C(r) by model, and the step at which half the way is gone.
 
 Covered: curves with bands and their r₅₀. Not covered: measuring them (`legato.measures`).
 """

@@ -1,4 +1,4 @@
-"""What several reports say of one kind of figure, in the same words."""
+"""Phrases of one kind of figure that several reports say in the same words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every figure looks: sizes, type, colours, headings, numbers.
+"""The style of every figure: sizes, type, colours, headings, numbers.
 
 Covered: the frame that `maps`, `panels` and `curves` draw in. Figures are drawn light; on a dark page they are seen
 through a cover (dusk.py). Not covered: the page around them (`report.html.j2`).

@@ -1,4 +1,4 @@
-"""What β buys: distortion against rate, and between neighbouring β the slope of the curve beside what theory expects.
+"""The trade-off that β makes: distortion against rate, and the slope between neighbouring β beside what theory expects.
 
 Covered: curves on several splits side by side, each point with its intervals. On the optimal curve dD/dR = −β (Alemi et al.
 2018, https://arxiv.org/abs/1711.00464), so that a secant between two neighbours lies between their −β; whether it does is

@@ -1,4 +1,4 @@
-"""What a person's functions answer, read as arrays: codes, images, nats.
+"""Answers of a person's functions, read as arrays: codes, images, nats.
 
 Covered: arrays, tensors, pairs (μ, σ), torch distributions, objects with `.mean` and `.stddev` (or `.std`).
 Not covered: calling them (calling.py); what is not finite, or has another number of rows, is refused here in one line.

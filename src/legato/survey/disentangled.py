@@ -1,4 +1,4 @@
-"""Whether single dimensions of the code are the factors that the images were drawn from, by every score in use.
+"""Disentanglement of the code: whether single dimensions are the factors that the images were drawn from, by every score.
 
 Each score stands beside what the same rows give an encoder with starting weights, noise (its floors) and the true factors (its
 ceiling): a score alone says nothing. On one core some 10 s for 5,000 rows and 10 latents, as much for the untrained encoder,

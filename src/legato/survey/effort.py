@@ -1,4 +1,4 @@
-"""How much is measured: what the minutes buy. Part of every survey, so that figures of different efforts are not mixed."""
+"""The effort of a survey: what the minutes buy. Part of every survey, so that figures of different efforts are not mixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far decoded images are from real ones: the ladder from reconstructions to the raw prior, and midpoints of paths.
+"""Fidelity of decoded images: the ladder from reconstructions to the raw prior, and midpoints of paths.
 
 All decoded images are means, compared with grey test images in the features of `ReferenceFeatures`.
 """

@@ -1,4 +1,4 @@
-"""Factors that are known of the rows measured, and between what the scores of disentanglement lie on just these rows.
+"""Known factors of the rows measured, and the values between which scores of disentanglement lie on just these rows.
 
 The ceiling (the true factors as a code) and the floor of each formula (noise as a code) are the same for every model of one
 number of latents: computed once. Covered: the factors of `legato.data.factors`. Not covered: the scores (measures/).

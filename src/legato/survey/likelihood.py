@@ -1,4 +1,4 @@
-"""What the model gives of test images: distortion, rate, evidence bounds, and the widths of its posteriors."""
+"""The likelihood of test images: distortion, rate, evidence bounds, and the widths of the posteriors."""
 
 from __future__ import annotations
 

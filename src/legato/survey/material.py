@@ -1,4 +1,4 @@
-"""The images that a survey measures on: the same rows, in the same random order, with the same drawn pixels, for every model.
+"""Material of a survey: the same rows, in the same random order, with the same drawn pixels, for every model.
 
 Covered: training and test rows as the model sees them (`x`) and as a person knows them (`images`), labels, factors where ids
 say them, pairs.

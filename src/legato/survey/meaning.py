@@ -1,4 +1,4 @@
-"""Whether similar images lie together: labels of neighbours, and what a linear classifier reads from codes."""
+"""Meaning in the codes: labels of neighbours, and what a linear classifier reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How training works inside: the balance of forces that sets σ, the way of the gradients, what a draw is distributed as."""
+"""Mechanics of training: the balance of forces that sets σ, the way of the gradients, what a draw is distributed as."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reference features: what images are compared in, perhaps a classifier, and the real images' own features.
+"""Reference features, in which images are compared: perhaps of a classifier; and the real images' own.
 
 The first features that apply to the data judge; others are there to check that an order of models is not of their making.
 """

@@ -1,4 +1,4 @@
-"""What small moves in latent space do: perturbation curves, the decoder's stretch at three places, encode(decode(z))."""
+"""Robustness to small moves in latent space: perturbation curves, the decoder's stretch at three places, encode(decode(z))."""
 
 from __future__ import annotations
 

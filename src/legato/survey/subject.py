@@ -1,4 +1,4 @@
-"""What a measure needs of any model: encode to a distribution, decode, a prior to sample.
+"""A subject: what a measure needs of any model. It encodes to a distribution, decodes, and has a prior to sample.
 
 Covered: a trained RUN, and PCA as a null. Not covered: pairs of functions (functions.py); the measures, which take arrays and
 functions and know no model.

@@ -1,4 +1,4 @@
-"""What `legato.train` takes by name, written out so that an editor completes it: of training, data, every recipe.
+"""Choices that `legato.train` takes by name, written out so that an editor completes them: of training, data, every recipe.
 
 The one list of these that is written by hand; tests/test_python.py holds it to the options themselves.
 """

@@ -1,4 +1,4 @@
-"""Which gradients are taken: a step that is not finite, or insane, is skipped and counted; too many end the run."""
+"""The guard over gradients: a step that is not finite, or insane, is skipped and counted; too many end the run."""
 
 from __future__ import annotations
 

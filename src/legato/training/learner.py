@@ -1,4 +1,4 @@
-"""The learner of a recipe: its weights, their moving average, its players' optimisers, and the one step of every recipe.
+"""The learner: the weights, their moving average, the optimiser, and the one step of every recipe.
 
 A step is a function of (seed, step) and the state, so a stopped run goes on bit for bit. Not covered: when to stop, what to
 write, how to show it (loop.py).

@@ -1,4 +1,4 @@
-"""How long a run is and with how many threads it computes: found once, before it begins, and fixed from then on.
+"""The length of a run and its number of threads: found once, before it begins, and fixed from then on.
 
 Covered: steps from epochs or minutes, the cap on passes over a small source, the choice of threads. Not covered: the timing
 itself (probe.py, threads.py), and the schedules, which are fitted to the steps found here (options.py).

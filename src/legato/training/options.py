@@ -1,4 +1,4 @@
-"""What a person chooses of training, and the plan that follows: everything in steps, nothing that reads a clock.
+"""Options of training, and the plan that follows: everything in steps, nothing that reads a clock.
 
 No torch here: `legato train --help` reads this file.
 """

@@ -1,4 +1,4 @@
-"""From what a person asked to a job that can run: data opened, recipe built, minutes probed, the RUN's JSON written.
+"""The set-up of a job: data opened, recipe built, minutes probed, the RUN's JSON written.
 
 Covered: a new run and a resumed one. Not covered: the loop itself.
 """

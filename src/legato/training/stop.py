@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, met between two steps."""
+"""Stops: Ctrl-C and SIGTERM, met between two steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thread or all: both are timed once, before a run begins, and the quicker takes the whole of it.
+"""The number of threads: one and all are timed once, before a run begins, and the quicker takes the whole of it.
 
 On cores that other processes use, threads wait for one another in every small operation: a step took 300 ms with two threads
 and 11 ms with one, on the same loaded machine. The choice is the run's (`training.json`), so that resuming rounds alike.

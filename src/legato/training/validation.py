@@ -1,4 +1,4 @@
-"""What training is judged by, whatever its objective: the ELBO at β = 1 (an autoencoder: the distortion), per dimension too.
+"""Validation: the ELBO at β = 1 (an autoencoder: the distortion), whatever the objective, and per dimension.
 
 Covered: one draw per image with a fixed seed, on the averaged weights. Not covered: final figures with intervals (measures/).
 """

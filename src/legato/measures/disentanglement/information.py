@@ -1,4 +1,4 @@
-"""How much each dimension tells of each factor, in nats, and two scores of that table: MIG and modularity.
+"""Information of each dimension about each factor, in nats, and two scores of that table: MIG and modularity.
 
 Mutual information of histograms: 20 bins of equal width per dimension, as in Locatello et al. 2019,
 https://arxiv.org/abs/1811.12359 (Chen et al. integrate over q(z|x), which a point mass does not have). The plug-in estimate is

@@ -1,4 +1,4 @@
-"""The report of what `legato.measure` found of any model: one HTML file of what it makes, and of every figure."""
+"""The report of a measured model: one HTML file of what it makes, and of every figure that `legato.measure` found."""
 
 from __future__ import annotations
 

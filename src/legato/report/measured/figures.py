@@ -1,4 +1,4 @@
-"""What a measured model makes of images and where it puts them, drawn as for trained runs; nothing is picked.
+"""Figures of a measured model: what it makes of images and where it puts them, drawn as for trained runs; nothing is picked.
 
 Covered: samples, reconstructions, a path, traversals, the latent map, a plane decoded. Not covered: words (story.py).
 """

@@ -1,4 +1,4 @@
-"""Every figure of a survey as tables, chapter by chapter, and what could not be measured, by its reason.
+"""Figures of a survey as tables, chapter by chapter, and what could not be measured, by its reason.
 
 Covered: value, interval, n, unit and method of each figure; nothing that is not finite is printed. Not covered: what the
 measures are (docs/measure.md).

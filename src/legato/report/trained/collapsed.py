@@ -1,4 +1,4 @@
-"""Whether a run's posterior has collapsed, in a word, and what to do about it, in a few."""
+"""Posterior collapse of a run in a word, and what to do about it in a few."""
 
 from __future__ import annotations
 

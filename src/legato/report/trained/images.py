@@ -1,4 +1,4 @@
-"""What runs make of images: samples, reconstructions, paths, traversals; the same draws and the same images for all."""
+"""Images that runs make: samples, reconstructions, paths, traversals; the same draws and the same images for all."""
 
 from __future__ import annotations
 

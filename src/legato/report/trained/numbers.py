@@ -1,4 +1,4 @@
-"""What `legato evaluate` gives, as tables and a chart: every figure with its interval, and why a figure is missing."""
+"""Numbers of `legato evaluate` as tables and a chart: every figure with its interval, and why a figure is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where runs put their codes: the latent map, and, of a plane, what each of its places decodes to."""
+"""Latent planes of runs: where the codes lie and, of a plane, what each of its places decodes to."""
 
 from __future__ import annotations
 

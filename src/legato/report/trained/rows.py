@@ -1,4 +1,4 @@
-"""What runs make of a table's rows: how well each column is given back, some rows, samples beside the data, what moves what.
+"""Rows of a table as runs give them back: how well each column, some rows, samples beside the data, what moves what.
 
 Covered: values in the columns' own units under their own names, and in standard deviations where columns are compared; the same
 rows and draws for all runs, never picked. Not covered: pictures (images.py).

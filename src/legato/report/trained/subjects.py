@@ -1,4 +1,4 @@
-"""What a report of trained runs is about: the runs with their titles, and the images that all of them are shown.
+"""Subjects of a report of trained runs: the runs with their titles, and the images that all of them are shown.
 
 Covered: one choice of rows for all figures, a sample of the test split, never picked. Not covered: figures.
 """

@@ -1,4 +1,4 @@
-"""How runs were trained, from their own files: a table of words and numbers, loss curves, σ over training."""
+"""The training of runs, from their own files: a table of words and numbers, loss curves, σ over training."""
 
 from __future__ import annotations
 
