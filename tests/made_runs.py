@@ -29,7 +29,7 @@ KINDS = ("grey", "binary", "colour", "table")
 RECIPES = (
     *("vae", "autoencoder", "noisy_autoencoder", "beta_vae", "warmup_vae", "sigma_vae"),
     *("mean_only_vae", "fixed_noise_autoencoder", "pulled_autoencoder"),
-    *("mixture_vae", "flow_vae", "ladder_vae", "fsq_vae", "vq_vae", "factor_vae"),
+    *("mixture_vae", "flow_vae", "ladder_vae", "fsq_vae", "vq_vae", "factor_vae", "geco_vae"),
 )
 
 # name -> recipe, source, and what differs from SMALL

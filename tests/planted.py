@@ -227,8 +227,7 @@ class Modelled(Subject):
         latent = Flat(*parts) if plan.draw is None else Drawn(plan.draw, *parts)
         likelihood = Conditional(lambda *_: Show(plan.show, read.weight), Homoscedastic(SCALE), (D,), (3 * D,))
         self.model = LatentVariableModel(latent, likelihood)
-        objective = SimpleNamespace(final_weight=lambda name: 1.0)
-        self.space: Any = SimpleNamespace(model=self.model, device=self.device, recipe=SimpleNamespace(objective=objective))
+        self.space: Any = SimpleNamespace(model=self.model, device=self.device, beta=1.0)
 
     @torch.no_grad()
     def encode(self, x: Any) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ import legato
 from legato.checkpoint import existing, read
 from legato.definition import define
 from legato.errors import Mistake
-from legato.objectives import TotalCorrelation, critic
+from legato.objectives import Multiplier, TotalCorrelation, critic
 from legato.objectives.adversaries import permuted
 from legato.run import Run
 from legato.setting import DataSpec
@@ -293,3 +293,92 @@ def test_what_no_critic_can_do_is_refused(chosen, sentence):
     with pytest.raises(Mistake, match=sentence) as refusal:
         define("factor_vae", DATA, **chosen).build(DATA)
     assert "\n" not in str(refusal.value)
+
+
+# ------------------------------------------------------------------------------------------- weights that follow the loss
+
+SCALE, LATENTS = 0.5, 4  # of p(x|z); more than what is worth its rate
+SPREAD = torch.tensor([2.0, 1.5, 1.0, 0.6, 0.3, 0.2])
+
+
+def rows(n: int = 256) -> Tensor:
+    """(n, 6), Gaussian with the deviations of `SPREAD`."""
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(0)) * SPREAD
+
+
+def distortion_at(price: float, x: Tensor) -> float:
+    """The least distortion of a linear VAE where a nat of it is worth `price` nats of rate: reverse water-filling.
+
+    Under λ D + R it is the VAE of noise τ = σ²/λ: a direction of variance s > τ is kept with a mean square error of τ, one of
+    s ≤ τ is lost with an error of s. Cover & Thomas 2006, theorem 10.3.3; Lucas et al. 2019, https://arxiv.org/abs/1911.02469.
+    """
+    variances = np.linalg.eigvalsh(np.cov(x.numpy().T, bias=True))[::-1]
+    error = np.minimum(SCALE**2 / price, variances[:LATENTS]).sum() + variances[LATENTS:].sum()
+    return float(3 * math.log(2 * math.pi * SCALE**2) + error / (2 * SCALE**2))
+
+
+@pytest.mark.parametrize("price", [2.5, 0.5])
+def test_on_a_linear_gaussian_the_distortion_meets_its_target_and_lambda_is_the_multiplier_in_closed_form(price):
+    x, data = rows(), DataSpec((6,), "reals", "gaussian")
+    target = distortion_at(price, x)
+    words = {"latent_dim": LATENTS, "net": "mlp", "depth": 0, "likelihood": "fixed-gaussian", "scale": SCALE}
+    made = define("geco_vae", data, **words, target=target, tolerance=0.3).build(data)
+    learnt = Learner(made, replace(PLAN, total=1200, warmup_steps=50), torch.device("cpu"))
+    for step in range(learnt.plan.total):
+        learnt.step(x, step)
+    with torch.no_grad():
+        found = -learnt.model(x, 1000).log_px.mean(1)  # as a batch has it, at each draw
+    error = found.std().item() / math.sqrt(10)  # of ten steps, over which the multiplier averages
+    assert abs(found.mean().item() - target) < 4 * error
+    # d D / d log λ = −(active directions)/2λ, so that an error of D is one of λ.
+    active = (torch.linalg.eigvalsh(torch.cov(x.T)) > SCALE**2 / price).sum().item()
+    assert abs(math.log(float(learnt.objective.at(0, 1)[0]) / price)) < 4 * error * 2 * price / active
+
+
+@pytest.mark.parametrize(("target", "sign"), [(1e6, -1), (-1e6, 1)])
+def test_far_from_its_target_log_lambda_moves_by_a_hundredth_of_the_learning_rates_share(target, sign):
+    learnt = learner("geco_vae", target=target)
+    paces = [learnt.plan.rate(step) / learnt.plan.learning_rate for step in range(20)]
+    for step in range(20):
+        learnt.step(images(), step)
+    assert math.log(float(learnt.objective.at(0, 1)[0])) == pytest.approx(sign * 0.01 * sum(paces), rel=1e-5)
+
+
+def test_lambda_is_the_moving_average_of_the_excess_integrated_and_bounded():
+    weight, average, log_value = Multiplier(10.0, tolerance=2.0), None, 0.0
+    for found in (13.0, 9.0, 10.5, 10.0, 4.0):
+        weight.follow(torch.tensor(found), pace=0.5)
+        average = found - 10 if average is None else 0.9 * average + 0.1 * (found - 10)
+        log_value += 0.01 * 0.5 * min(max(average / 2, -1), 1)
+        assert math.log(float(weight.value(0, 1))) == pytest.approx(log_value, abs=1e-7)
+    for _ in range(2000):
+        weight.follow(torch.tensor(1e9), pace=1.0)
+    assert float(weight.value(0, 1)) == pytest.approx(1e4, rel=1e-5)
+
+
+def test_a_step_that_is_skipped_leaves_lambda_as_it_was():
+    learnt = learner("geco_vae", target=10.0)
+    learnt.step(images(), 0)
+    before = {name: value.clone() for name, value in learnt.objective.state_dict().items()}
+    assert len(before) == 3
+    assert learnt.step(images() * math.nan, 1) is None
+    assert all(torch.equal(value, before[name]) for name, value in learnt.objective.state_dict().items())
+
+
+def test_lambda_lies_in_the_checkpoint_and_in_the_metrics_and_beta_is_its_inverse(runs):
+    run = Run(runs["geco_vae"])
+    stored = read(existing(run.checkpoints)[-1]).tensors
+    told = [line["weights"]["distortion"] for line in metrics(run.path) if "weights" in line]
+    assert told[0] != told[-1] == float(stored["objective.weights.0.log_value"].exp().float())
+    assert legato.load(run.path, device="cpu").beta == 1 / told[-1]
+    assert legato.load(runs["beta_vae"], device="cpu").beta == 4.0
+    assert legato.load(runs["autoencoder"], device="cpu").beta == 0.0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"),
+    [({"tolerance": 0.0}, "`tolerance` is a positive number"), ({"target": math.nan}, "a finite number")],
+)
+def test_a_target_that_means_nothing_is_refused(chosen, sentence):
+    with pytest.raises(Mistake, match=sentence):
+        Multiplier(**{"target": 1.0, **chosen})

@@ -47,7 +47,7 @@ main()
 
 
 @pytest.mark.parametrize(
-    "name", ["vae", "sigma_vae", "warmup_vae", "autoencoder", "factor_vae", "bernoulli", "table", "shaped", "grid"]
+    "name", ["vae", "sigma_vae", "warmup_vae", "autoencoder", "factor_vae", "geco_vae", "bernoulli", "table", "shaped", "grid"]
 )
 def test_a_run_stopped_at_random_steps_and_resumed_is_the_run_that_was_never_stopped(name, runs, sources, tmp_path, capsys):
     """39 steps in epochs of 7 and a rest: stops fall within epochs, before validations, twice at the same step."""

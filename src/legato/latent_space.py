@@ -84,6 +84,18 @@ class LatentSpace:
         """Whether the objective charged for leaving the prior; else it means nothing to the decoder."""
         return self.recipe.objective.charges_rate
 
+    @property
+    def beta(self) -> float:
+        """What a nat of rate cost in nats of distortion where training ended; 0 where it cost nothing.
+
+        A weight that followed the loss is read where it was last told of.
+        """
+        objective = self.recipe.objective
+        ended = [line["weights"] for line in self.kept.read_metrics() if "weights" in line] if objective.follows else []
+        if not ended:
+            return objective.final_weight("rate")
+        return float(ended[-1].get("rate", 0.0) / ended[-1].get("distortion", 1.0))
+
     def data(self, source: Any = None) -> Prepared:
         """The run's own data, or another source, prepared as the run's were. Says on stderr, once, where data have changed."""
         found = reopen(self.kept.stored("data"), self.given if source is None else source)

@@ -2,6 +2,7 @@
 
 from legato.objectives.adversaries import TotalCorrelation, critic
 from legato.objectives.bounds import Commitment, Distortion, ImportanceWeighted, MeanRate, Pull, Rate, importance_weighted_bound
+from legato.objectives.constraints import Multiplier
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "ImportanceWeighted",
     "Loss",
     "MeanRate",
+    "Multiplier",
     "Objective",
     "Pull",
     "Rate",

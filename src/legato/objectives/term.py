@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -24,14 +23,14 @@ from legato.trace import Trace
 
 
 class Weight(nn.Module):
-    """A weight that follows the step: `value(step, total)`; `length` is the share or the number of steps until it rests.
+    """A weight that follows the step, or the loss: then its buffers are a state, which checkpoints hold."""
 
-    One that follows the loss is a module with buffers that `follow` moves.
-    """
+    follows = False  # True: it follows the loss, so that its last value is known from a training alone
+    length = 0.0  # the share of a run, or the number of steps, until it rests
 
-    def __init__(self, value: Callable[[int, int], float | Tensor], length: float = 0.0) -> None:
-        super().__init__()
-        self.value, self.length = value, length
+    @abstractmethod
+    def value(self, step: int, total: int) -> float | Tensor:
+        """The weight at `step` of `total`, 0 or more."""
 
     def follow(self, found: Tensor, pace: float) -> None:
         """Told after each step of its term's mean over the batch, nats, (), and of the learning rate as a share of its peak."""
@@ -39,13 +38,25 @@ class Weight(nn.Module):
     def __mul__(self, term: Term) -> Objective:
         return Objective([(self, term)])
 
-    def __str__(self) -> str:
-        first, last = (float(self.value(step, 10**12)) for step in (0, 10**12))
-        return f"{last:g}" if first == last else f"({first:g} → {last:g})"
-
     def steps(self, total: int) -> int:
         """After how many of `total` steps it rests."""
         return round(self.length * total) if self.length <= 1 else int(self.length)
+
+
+class Line(Weight):
+    """From `start` linearly to `end` over `length`, then `end`: with length 0 a constant."""
+
+    def __init__(self, start: float, end: float, length: float = 0.0) -> None:
+        super().__init__()
+        self.start, self.end, self.length = start, end, length
+
+    def __str__(self) -> str:
+        return f"{self.end:g}" if not self.length or self.start == self.end else f"({self.start:g} → {self.end:g})"
+
+    def value(self, step: int, total: int) -> float:
+        """The number at `step` of `total`."""
+        until = self.steps(total)
+        return self.end if step >= until else self.start + (self.end - self.start) * step / until
 
 
 @checked
@@ -59,12 +70,7 @@ def anneal(start: float, end: float, length: float) -> Weight:
     if not (0 <= start < math.inf and 0 <= end < math.inf):
         raise Mistake(f"a weight must be a finite number, 0 or more, got a schedule from {start} to {end}")
 
-    def value(step: int, total: int) -> float:
-        until = weight.steps(total)
-        return end if step >= until else start + (end - start) * step / until
-
-    weight = Weight(value, length)
-    return weight
+    return Line(start, end, length)
 
 
 class Term(nn.Module):
@@ -152,6 +158,11 @@ class Objective(nn.Module):
         end = 10**12  # past any schedule
         return any(float(weight.value(end, end)) > 0 and term.needs_density for weight, term in self._parts())
 
+    @property
+    def follows(self) -> bool:
+        """Whether any weight follows the loss."""
+        return any(weight.follows for weight, _ in self._parts())
+
     def final_weight(self, name: str) -> float:
         """The weight that the run ends with on the term of that name; 0 where there is none."""
         end = 10**12  # past any schedule
@@ -200,4 +211,4 @@ def weighed(weight: float, term: Term) -> Objective:
         raise Mistake(
             f"the weight of `{term.name}` must be a finite number, 0 or more, got {weight}: else nothing has a minimum"
         )
-    return Objective([(Weight(lambda step, total: value), term)])
+    return Objective([(Line(value, value), term)])

@@ -17,6 +17,7 @@ from legato.recipes.basic import (
     warmup_vae,
 )
 from legato.recipes.codebooks import fsq_vae, vq_vae
+from legato.recipes.constraints import geco_vae
 from legato.recipes.flows import flow_vae
 from legato.recipes.ladders import ladder_vae
 from legato.recipes.priors import mixture_vae
@@ -29,6 +30,7 @@ __all__ = [
     "fixed_noise_autoencoder",
     "flow_vae",
     "fsq_vae",
+    "geco_vae",
     "ladder_vae",
     "mean_only_vae",
     "mixture_vae",

@@ -80,7 +80,7 @@ class Evaluation:
     def beta(self) -> float:
         """What the model was charged for each nat of rate; 0 where nothing."""
         space = self.subject.space
-        return 0.0 if space is None else space.recipe.objective.final_weight("rate")
+        return 0.0 if space is None else space.beta
 
     @lazy
     def self_sampled(self) -> Codes:

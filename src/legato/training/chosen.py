@@ -18,6 +18,7 @@ RecipeName = Literal[
     "fixed_noise_autoencoder",
     "flow_vae",
     "fsq_vae",
+    "geco_vae",
     "ladder_vae",
     "mean_only_vae",
     "mixture_vae",
@@ -82,5 +83,7 @@ class Chosen(TypedDict, total=False):
     codebook_size: int
     commitment: float
     gamma: float
+    target: float
+    tolerance: float
     critic_width: int
     critic_depth: int
