@@ -19,13 +19,17 @@ from PIL import Image
 
 import legato
 from legato import cli
+from legato.definition import find
 from legato.measures.likelihood import score
 from legato.measures.tails import trust
 from legato.pictures import grid, strips, to_bytes
+from legato.recipe import RECIPES, options_of
 from legato.run import Run
 from made_runs import RUNS, arguments, blobs
 from made_sources import folder_of
 from patience import PATIENCE
+
+find("vae")  # fills RECIPES
 
 ON_RUN = ("evaluate", "sample", "reconstruct", "interpolate", "traverse", "encode", "score")
 CPU = ["--device", "cpu", "--threads", "1"]
@@ -275,6 +279,15 @@ def test_data_tells_what_is_in_a_source(sources, capsys):
     told = capsys.readouterr().out
     for words in ("310", "1 × 8 × 8", "train 248, validation 31, test 31", "discretized-logistic"):
         assert words in told
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_options_of_every_recipe_stand_beside_those_that_all_share(name, capsys):
+    """A recipe's own may be called as a group of the shared ones is, `target` say."""
+    assert cli.run(["train", name, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert [option for option in options_of(RECIPES[name]) if f"--{option.replace('_', '-')}" not in told] == []
+    assert "--steps" in told
 
 
 def test_recipes_lists_every_recipe(capsys):

@@ -73,17 +73,23 @@ def command(name: str | None, sentence: Sentence) -> Callable[..., None]:
     """The function behind `legato train NAME`: the recipe's own options, then those that all share."""
 
     def execute_command(**given: Any) -> None:
-        groups = {group: given.pop(group, kind()) for group, (kind, _) in GROUPS.items()}  # absent: nothing of it was said
+        groups = {group: given.pop(_group(group), kind()) for group, (kind, _) in GROUPS.items()}  # absent: nothing was said
         _train(name, given, **groups)
 
     own = [_keyword(option, _type(p), p.default) for option, p in options_of(sentence).items()]
     shared = [
-        _keyword(group, Annotated[kind, Parameter(name="*", group=title)], kind()) for group, (kind, title) in GROUPS.items()
+        _keyword(_group(group), Annotated[kind, Parameter(name="*", group=title)], kind())
+        for group, (kind, title) in GROUPS.items()
     ]
     execute_command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     execute_command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
     execute_command.__doc__ = inspect.getdoc(sentence)
     return execute_command
+
+
+def _group(name: str) -> str:
+    """What a group of shared options is called among a recipe's own, which may be `target` or `place`."""
+    return f"shared_{name}"
 
 
 def _train(
