@@ -65,7 +65,7 @@ def legato_training(batch: int, precision: str = "float32") -> Turn:
 
     def turn() -> None:
         nonlocal step, sums
-        parts = learner.step(torch.from_numpy(batches.at(step)), step)
+        parts = learner.step(batches.at(step), step)
         if parts is not None:
             sums += parts
         step += 1
@@ -76,7 +76,7 @@ def legato_training(batch: int, precision: str = "float32") -> Turn:
 def by_hand(batch: int) -> Turn:
     """Our batches, and a step without autograd or the allocator (by_hand.py): the least that torch's operations allow."""
     _, batches, _ = legato_learner(batch)
-    return turns(lambda step: torch.from_numpy(batches.at(step)), batch, (PIXELS, WIDTH, LATENT))
+    return turns(lambda step: batches.at(step), batch, (PIXELS, WIDTH, LATENT))
 
 
 def training_floor(batch: int, optimise: bool) -> Turn:

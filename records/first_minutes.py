@@ -130,7 +130,7 @@ def legato_vae(name: str, contestant: str, data: Dataset, seconds: float, out: P
         for step in range(steps):
             if time.thread_time() > until:
                 return step
-            some.step(torch.from_numpy(batches.at(step)), step)
+            some.step(batches.at(step), step)
         return steps
 
     began = time.thread_time()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 import legato
+from legato.batch import Batch
 from legato.checkpoint import existing, read
 from legato.definition import define
 from legato.errors import Mistake
@@ -78,11 +79,11 @@ def test_the_step_of_the_model_moves_no_weight_of_the_critic_and_that_of_the_cri
 def test_a_step_is_both_players_at_the_weights_that_both_had_before_it():
     """As if each had been alone with the other as it was: a Jacobi step, of which no order is to be remembered."""
     together, alone = learner(), (learner(), learner())
-    together.step(images(), 0)
+    together.step(Batch(images()), 0)
     for side, one in enumerate(alone):
         other = one.sides[1 - side]
         other.move = lambda step: None
-        one.step(images(), 0)
+        one.step(Batch(images()), 0)
     assert all(map(torch.equal, held(together.model), held(alone[0].model)))
     assert all(map(torch.equal, held(judge_of(together)), held(judge_of(alone[1]))))
 
@@ -100,7 +101,7 @@ def test_without_gamma_the_model_is_the_plain_vae_to_the_last_bit(runs, sources,
 def test_with_gamma_the_model_is_another():
     learnt = [learner(gamma=gamma) for gamma in (0.0, 6.0)]
     for each in learnt:
-        each.step(images(), 0)
+        each.step(Batch(images()), 0)
     assert not all(map(torch.equal, held(learnt[0].model), held(learnt[1].model)))
 
 
@@ -118,17 +119,17 @@ def test_each_gradient_is_cut_for_itself():
 def test_a_step_that_is_not_sane_for_one_player_is_taken_by_none(side):
     learnt = learner()
     for step in range(3):
-        assert learnt.step(images(step), step) is not None
+        assert learnt.step(Batch(images(step)), step) is not None
     before = held(learnt.model), held(judge_of(learnt)), held(learnt.average)
     differentiate = learnt.sides[side].differentiate
     learnt.sides[side].differentiate = lambda loss: differentiate(loss * math.nan)
-    assert learnt.step(images(), 3) is None
+    assert learnt.step(Batch(images()), 3) is None
     assert learnt.guard.skipped == 1
     for was, module in zip(before, (learnt.model, judge_of(learnt), learnt.average), strict=True):
         assert all(map(torch.equal, held(module), was))
         assert all(weight.grad is None for weight in module.parameters())
     learnt.sides[side].differentiate = differentiate
-    assert learnt.step(images(), 4) is not None
+    assert learnt.step(Batch(images()), 4) is not None
     assert [len(norms) for norms in learnt.guard.histories] == ([4, 5] if side == 0 else [5, 4])
 
 
@@ -254,13 +255,13 @@ def test_all_dealings_of_two_dimensions_are_equally_likely():
 
 def test_what_a_critic_draws_is_a_function_of_seed_and_step():
     first, second = learner(), learner()
-    second.step(images(), 7)
+    second.step(Batch(images()), 7)
     lost = []
     for learnt in (first, learner()):
         torch.rand(len(lost) + 1)  # whatever was drawn meanwhile
-        lost.append(learnt.step(images(), 7))
+        lost.append(learnt.step(Batch(images()), 7))
     assert torch.equal(*lost)
-    assert not torch.equal(learner().step(images(), 8), lost[0])
+    assert not torch.equal(learner().step(Batch(images()), 8), lost[0])
 
 
 # ------------------------------------------------------------------------------------------- stored, refused

@@ -84,7 +84,7 @@ def test_coins_are_a_function_of_the_generator():
 def test_training_pixels_are_drawn_afresh_and_their_mean_is_the_grey_level_over_255():
     rows = blobs(1, 0)[0][:, None]
     batches, n = TrainingBatches(rows, np.array([0]), DRAWN, 1, seed=2), 4000
-    drawn = np.concatenate([batches.at(step) for step in range(n)])
+    drawn = np.concatenate([batches.at(step).x.numpy() for step in range(n)])
     assert drawn.dtype == np.float32
     assert set(np.unique(drawn)) <= {0.0, 1.0}
     p = rows[0] / 255
@@ -95,7 +95,7 @@ def test_training_pixels_are_drawn_afresh_and_their_mean_is_the_grey_level_over_
 
 def test_training_pixels_are_no_threshold_and_no_row_shares_its_coins_with_another():
     rows = np.full((64, 1, 8, 8), 128, np.uint8)
-    batch = TrainingBatches(rows, np.arange(64), DRAWN, 64, seed=0).at(0)
+    batch = TrainingBatches(rows, np.arange(64), DRAWN, 64, seed=0).at(0).x.numpy()
     assert len(np.unique(batch.reshape(64, -1), axis=0)) == 64
     assert abs(batch.mean() - 128 / 255) < 5 * 0.5 / 64
 
@@ -157,7 +157,7 @@ def test_a_training_batch_of_unbinarised_bytes_is_its_rows_over_255():
     rows[:, 0, 0, 0] = np.arange(60)  # a name for each row
     batches = TrainingBatches(rows, np.arange(60), Preparation("bytes"), 16, seed=0)
     for step in range(6):
-        batch = batches.at(step)
+        batch = batches.at(step).x.numpy()
         back = np.rint(batch * 255).astype(np.uint8)
         assert np.array_equal(back, rows[back[:, 0, 0, 0]])
         assert np.abs(batch - rows[back[:, 0, 0, 0]] / 255).max() < 1e-7

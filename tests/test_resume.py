@@ -21,6 +21,7 @@ import torch
 
 import legato
 from legato import checkpoint, cli
+from legato.batch import Batch
 from legato.data.batches import TrainingBatches
 from legato.errors import Mistake, Stopped
 from legato.run import Run
@@ -93,9 +94,9 @@ def test_the_order_of_the_data_and_their_coins_are_those_of_the_uninterrupted_ru
     seen: list[tuple[int, str]] = []
     at = TrainingBatches.at
 
-    def told(self: TrainingBatches, step: int) -> np.ndarray:
+    def told(self: TrainingBatches, step: int) -> Batch:
         batch = at(self, step)
-        seen.append((step, hashlib.sha256(batch.tobytes()).hexdigest()))
+        seen.append((step, hashlib.sha256(batch.x.numpy().tobytes()).hexdigest()))
         return batch
 
     monkeypatch.setattr(TrainingBatches, "at", told)

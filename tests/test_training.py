@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
 import legato
+from legato.batch import Batch
 from legato.data import DataOptions
 from legato.data.batches import TrainingBatches
 from legato.data.preparation import Preparation
@@ -254,7 +255,7 @@ def test_a_step_is_adamw_with_clipping_and_the_average_is_a_moving_one(clip: flo
     learnt, batches = learner(made=made), [images(8, seed) for seed in range(6)]
     weights, average = by_hand(learnt, batches)
     for step, x in enumerate(batches):
-        assert learnt.step(x, step) is not None
+        assert learnt.step(Batch(x), step) is not None
     for found, expected in zip(learnt.model.parameters(), weights, strict=True):
         assert_close(found.detach().double(), expected, rtol=1e-4, atol=2e-6)
     for found, expected in zip(learnt.average.parameters(), average, strict=True):
@@ -270,7 +271,7 @@ def test_one_step_is_that_of_torchs_unfused_adamw_with_betas_0_9_and_0_99():
     (-trace.log_px.mean(0) + trace.kl).mean().backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), PLAN.clip)
     plain.step()
-    learnt.step(images(), 0)
+    learnt.step(Batch(images()), 0)
     for found, expected in zip(learnt.model.parameters(), model.parameters(), strict=True):
         assert_close(found, expected, rtol=1e-5, atol=1e-8)
 
@@ -299,13 +300,13 @@ def test_adamw_is_torchs_own_bit_for_bit_and_leaves_a_weight_without_a_gradient(
 
 def test_a_sweep_clears_what_would_decay_below_the_normal_numbers_and_nothing_else():
     learnt = learner()
-    weight = learnt.optimiser.weights[0]
+    weight = learnt.sides[0].optimiser.weights[0]
     for step in range(800):
         weight.grad = torch.full_like(weight, float(step < 2)) + torch.eye(*weight.shape)
-        learnt.optimiser.step(1e-3)
+        learnt.sides[0].optimiser.step(1e-3)
         if step % SWEEP_EVERY == 0:
-            learnt.optimiser.sweep()
-        mean, square = learnt.optimiser.means[0], learnt.optimiser.squares[0]
+            learnt.sides[0].optimiser.sweep()
+        mean, square = learnt.sides[0].optimiser.means[0], learnt.sides[0].optimiser.squares[0]
         tiny = torch.finfo(torch.float32).tiny
         assert not any(((value != 0) & (value.abs() < tiny)).any() for value in (mean, square)), step
     assert (mean == 0).any()
@@ -316,9 +317,9 @@ def test_gradients_are_cut_to_the_norm_and_keep_their_direction(monkeypatch):
     found: dict[float, Tensor] = {}
     for clip in (1e9, 2.0):
         learnt = learner(made=Plan(**{**PLAN.to_json(), "clip": clip}))
-        gradient = lambda: torch.cat([p.grad.flatten() for p in learnt.parameters])  # noqa: B023, E731
-        monkeypatch.setattr(learnt.optimiser, "step", lambda rate: found.update({clip: gradient()}))  # noqa: B023
-        learnt.step(images(), 0)
+        gradient = lambda: torch.cat([p.grad.flatten() for p in learnt.sides[0].weights])  # noqa: B023, E731
+        monkeypatch.setattr(learnt.sides[0].optimiser, "step", lambda rate: found.update({clip: gradient()}))  # noqa: B023
+        learnt.step(Batch(images()), 0)
     assert found[1e9].norm() > 20
     assert found[2.0].norm() == pytest.approx(2.0, rel=1e-4)
     assert_close(found[2.0] / 2, found[1e9] / found[1e9].norm(), rtol=1e-4, atol=1e-7)
@@ -358,16 +359,16 @@ def copies(learnt: Learner) -> dict[str, Tensor]:
 def test_a_step_with_a_gradient_that_is_not_finite_or_insane_changes_nothing_but_the_count(norm, monkeypatch):
     learnt = learner()
     for step in range(ENOUGH):
-        assert learnt.step(images(8, step), step) is not None
+        assert learnt.step(Batch(images(8, step)), step) is not None
     before = copies(learnt)
     factor = 1e4 if norm == "insane" else norm
     hook = next(learnt.model.parameters()).register_hook(lambda gradient: gradient * factor)
-    assert learnt.step(images(), ENOUGH) is None
+    assert learnt.step(Batch(images()), ENOUGH) is None
     hook.remove()
     after = learnt.tensors()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert learnt.guard.skipped == 1
-    assert learnt.step(images(), ENOUGH + 1) is not None
+    assert learnt.step(Batch(images()), ENOUGH + 1) is not None
     assert not all(torch.equal(learnt.tensors()[name], value) for name, value in before.items())
 
 
@@ -422,9 +423,9 @@ def test_a_diverging_run_stops_with_one_line_that_names_the_last_good_checkpoint
     job = job_of("vae", sources, tmp_path / "r", steps=200)
     step, reached = job.learner.step, []
 
-    def broken(x: Tensor, at: int) -> Tensor | None:
+    def broken(batch: Batch, at: int) -> Tensor | None:
         reached.append(at)
-        return step(x if at < 60 else x * math.nan, at)
+        return step(batch if at < 60 else Batch(batch.x * math.nan), at)
 
     monkeypatch.setattr(job.learner, "step", broken)
     run = loop.Loop(job, checkpoint_minutes=1e9)
@@ -452,7 +453,7 @@ def test_a_figure_that_is_not_finite_stops_the_run_instead_of_entering_the_metri
 def test_the_average_holds_no_graph_of_the_steps_before(name):
     learnt = learner(name)
     for step in range(3):
-        assert learnt.step(images(), step) is not None
+        assert learnt.step(Batch(images()), step) is not None
     assert [held for held in learnt.average.state_dict(keep_vars=True).values() if held.grad_fn or held.requires_grad] == []
 
 
@@ -478,8 +479,8 @@ def elbo_by_hand(learnt: Learner, batches: list[Tensor]) -> tuple[float, float]:
 def test_validation_is_the_elbo_at_beta_one_whatever_is_trained(name: str):
     learnt, x = learner(name, kind="binary"), (images(48) > 0.4).float()
     for step in range(30):
-        learnt.step(x, step)
-    found = validate(learnt.average, [x[:20], x[20:]])
+        learnt.step(Batch(x), step)
+    found = validate(learnt.average, [Batch(x[:20]), Batch(x[20:])])
     distortion, rate = elbo_by_hand(learnt, [x[:20], x[20:]])
     assert found["distortion"] == pytest.approx(distortion, rel=1e-5)
     assert found["rate"] == pytest.approx(rate, rel=1e-4)
@@ -494,10 +495,10 @@ def test_validation_leaves_the_global_generator_alone_and_does_not_depend_on_it(
     learnt = learner()
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    found = validate(learnt.average, [images()])
+    found = validate(learnt.average, [Batch(images())])
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(8)
-    assert validate(learnt.average, [images()]) == found
+    assert validate(learnt.average, [Batch(images())]) == found
 
 
 @pytest.mark.parametrize("name", ["vae", "beta_vae", "warmup_vae", "sigma_vae", "noisy_autoencoder"])
@@ -563,7 +564,7 @@ def test_a_solved_scale_is_the_training_error_and_does_not_read_what_it_scores(r
 def test_only_a_solved_scale_is_solved():
     learnt = learner("vae", likelihood="gaussian")
     before = learnt.average.likelihood.family.log_scale.clone()
-    solve_scale(learnt.average, [images()])
+    solve_scale(learnt.average, [Batch(images())])
     assert torch.equal(learnt.average.likelihood.family.log_scale, before)
 
 
@@ -580,7 +581,7 @@ def test_every_row_is_seen_at_most_once_an_epoch_and_the_left_out_ones_differ():
     batches, left_out = counted(50, 8), []
     assert batches.per_epoch == 6
     for epoch in range(20):
-        seen = np.concatenate([batches.at(6 * epoch + place)[:, 0] for place in range(6)])
+        seen = np.concatenate([batches.at(6 * epoch + place).x[:, 0] for place in range(6)])
         assert len(set(seen)) == 48
         left_out.append(frozenset(range(50)) - set(seen))
     assert len(set(left_out)) > 15
@@ -590,25 +591,25 @@ def test_every_row_is_seen_at_most_once_an_epoch_and_the_left_out_ones_differ():
 def test_epochs_are_shuffled_afresh_and_only_chosen_rows_are_seen():
     chosen = np.arange(3, 40, 3)
     batches = counted(50, len(chosen), chosen=chosen)
-    orders = [tuple(batches.at(epoch)[:, 0]) for epoch in range(10)]
+    orders = [tuple(batches.at(epoch).x[:, 0]) for epoch in range(10)]
     assert len(set(orders)) == 10
     assert all(sorted(order) == list(chosen) for order in orders)
 
 
 def test_a_batch_is_a_function_of_seed_and_step():
     order = np.random.default_rng(0).permutation(30)
-    straight = [counted(50, 8).at(step) for step in range(30)]
+    straight = [counted(50, 8).at(step).x for step in range(30)]
     jumping = counted(50, 8)
     for step in order:
-        assert np.array_equal(jumping.at(int(step)), straight[step])
-        assert np.array_equal(counted(50, 8).at(int(step)), straight[step])
-    assert not np.array_equal(counted(50, 8, seed=1).at(0), straight[0])
+        assert np.array_equal(jumping.at(int(step)).x, straight[step])
+        assert np.array_equal(counted(50, 8).at(int(step)).x, straight[step])
+    assert not np.array_equal(counted(50, 8, seed=1).at(0).x, straight[0])
 
 
 def test_a_batch_larger_than_the_data_is_the_data():
     batches = counted(5, 128)
     assert batches.per_epoch == 1
-    assert sorted(batches.at(3)[:, 0]) == [0, 1, 2, 3, 4]
+    assert sorted(batches.at(3).x[:, 0]) == [0, 1, 2, 3, 4]
 
 
 # ----------------------------------------------------------------------------------------------------- where it is written

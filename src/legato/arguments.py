@@ -115,6 +115,14 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
     return found
 
 
+def one_for_each(value: Any, count: int, name: str, what: str) -> NDArray[Any]:
+    """Whole numbers, (count,): a row number or a class number of each example. Raises `Mistake` for anything else."""
+    found = numbers(value, name)
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise Mistake(f"`{name}` must be the {what} of each example, ({count},), got {found.dtype} of shape {found.shape}")
+    return found
+
+
 def _shown(value: Any) -> str:
     """What was given, in few letters: of what is no plain value its type alone."""
     return reprlib.repr(value) if isinstance(value, (*PLAIN, list, tuple, dict)) else f"a {type(value).__name__}"

@@ -9,29 +9,36 @@ from torch.distributions import Distribution
 
 from legato.arguments import checked
 from legato.families import Family
+from legato.label import Beside
+from legato.trace import NOTHING, Given
 from legato.types import Shape
 
 Net = Callable[[Shape, Shape], nn.Module]  # (given, out) -> Module
 
 
 class Conditional(nn.Module):
-    """x ↦ family(net(x)): a distribution over `event` for every input of shape `given`.
+    """x ↦ family(net(x)): a distribution over `event` for every input of shape `given`; of `classes`, net(x, label).
 
     x (*lead, *given) -> batch shape `lead`, event shape `event`; a net itself sees one example axis only.
-    `net` is a builder, called once with the shapes that the family asks for.
+    `net` is a builder, called once with the shapes that the family asks for. `classes`: how many there are of a label that is
+    put beside x, so that the distribution is q(z|x, y), p(x|z, y); 0: none is read.
     """
 
     @checked
-    def __init__(self, net: Net, family: Family, given: Shape, event: Shape) -> None:
+    def __init__(self, net: Net, family: Family, given: Shape, event: Shape, classes: int = 0) -> None:
         super().__init__()
         self.given, self.event = given, event
         self.family = family
-        self.net = net(given, family.shape(event))
+        self.beside = Beside(given, classes) if classes else None
+        self.net = net(self.beside.shape if self.beside else given, family.shape(event))
 
-    def forward(self, x: Tensor) -> Distribution:
-        """x (*lead, *given) -> a distribution of batch shape `lead`."""
+    def forward(self, x: Tensor, given: Given = NOTHING) -> Distribution:
+        """x (*lead, *given) -> a distribution of batch shape `lead`. Raises `Mistake` where a label is missing that is read."""
         lead = x.shape[: x.ndim - len(self.given)]
+        flat = x.reshape(-1, *self.given)
+        if self.beside is not None:
+            flat = self.beside(flat, self.beside.label(given).expand(lead).reshape(-1))
         # Under mixed precision a net gives 8 bits of mantissa; what is summed over hundreds of dimensions needs 24.
-        theta: Tensor = self.net(x.reshape(-1, *self.given)).to(x.dtype)
+        theta: Tensor = self.net(flat).to(x.dtype)
         distribution: Distribution = self.family(theta.reshape(*lead, *self.family.shape(self.event)), self.event)
         return distribution

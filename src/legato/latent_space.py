@@ -6,6 +6,7 @@ Not covered: how one is had from a RUN (loading.py), pictures (pictures.py), fig
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from legato import shown
-from legato.arguments import Seed, checked, numbers
+from legato.arguments import Seed, checked, numbers, one_for_each
+from legato.classes import check_labels, number_of, unlabelled
 from legato.codes import missing, path
 from legato.data.preparation import Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
@@ -26,18 +28,19 @@ from legato.errors import Mistake, tell
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
 from legato.pictures import grid, png_of
-from legato.population import Mixture, fitted
+from legato.population import Mixture, check_draw, fitted
 from legato.progress import progress
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.streams import random_stream
-from legato.trace import Given
-from legato.types import Floats, Precision, Shape
+from legato.trace import NOTHING, Given
+from legato.types import Floats, Integers, Precision, Rows, Shape
 from legato.unsaved import Kept
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
 FITTED, HELD_OUT = 10_000, 2_500  # images whose codes a mixture is fitted to and judged by
+Function = Callable[[Tensor, Given], Tensor]
 Loaded = tuple[str | None, int | None]  # how a run was loaded: the module, the step
 
 
@@ -58,6 +61,7 @@ class LatentSpace:
         self.loaded: Loaded | None = None
         self.again: tuple[Callable[..., LatentSpace], tuple[Any, ...]] | None = None  # what gives it back, and of what
         self.given: Any = None  # what it was trained on where that lay in memory, which no run keeps
+        self.one: int | None = None  # the class that is looked at, of a model that knows classes
 
     @property
     def run(self) -> Run:
@@ -96,6 +100,33 @@ class LatentSpace:
             return objective.final_weight("rate")
         return float(ended[-1].get("rate", 0.0) / ended[-1].get("distortion", 1.0))
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes that the model knows; none where it reads no label."""
+        return tuple(self.kept.stored("data").get("classes", ())) if self.model.classes else ()
+
+    @checked
+    def of_class(self, name: str | int) -> LatentSpace:
+        """The model of one class, by its name: p(x|z, y), with the data of that class alone, all of a source without labels.
+
+        Raises `Mistake` for a model that reads no label, and for a class that it does not know.
+        """
+        one = copy.copy(self)
+        one.__dict__.pop("mixture", None)  # it was fitted to other codes
+        one.one = number_of(str(name), self.classes, f"`{self.kept}` (`{self.definition.name}`)")
+        one.recipe = copy.copy(self.recipe)
+        one.model = one.recipe.model = self.model.of_class(one.one)
+        one.again = None if self.again is None else (LatentSpace.of_class, (self, str(name)))
+        return one
+
+    def labels(self, data: Prepared, rows: Rows) -> Integers | None:
+        """The class of each of these rows, (n,), where the model reads it."""
+        return data.labels(rows) if self.model.classes else None
+
+    def _refuse_unlabelled(self) -> None:
+        if self.model.needs_label:
+            raise unlabelled(str(self.kept), self.classes)
+
     def data(self, source: Any = None) -> Prepared:
         """The run's own data, or another source, prepared as the run's were. Says on stderr, once, where data have changed."""
         found = reopen(self.kept.stored("data"), self.given if source is None else source)
@@ -103,16 +134,17 @@ class LatentSpace:
             if remark not in self._told:
                 tell(f"{self.kept}: {remark}")
         self._told.update(found.remarks)
-        return found
+        return found if self.one is None else found.of_class(self.one)
 
     @checked
-    def encode(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> tuple[Floats, Floats]:
+    def encode(self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None) -> tuple[Floats, Floats]:
         """μ and σ of q(z|x), (N, latent_dim) each, in order; σ = 0 for a point mass.
 
         `rows`: the examples' row numbers, which fix their one evaluation draw where pixels are binarised (default 0, 1, …).
+        `label`: the class of each, (N,), for a model that reads it (`space.data().labels(rows)`; its names are `classes`).
         """
         prepared = self.prepare(x, rows)
-        mu, sigma = self.posterior(prepared)
+        mu, sigma = self.posterior(prepared, label)
         if len(lost := np.flatnonzero(~np.isfinite(mu + sigma).all(1) & beyond(prepared))):
             row = lost[0] if rows is None else rows[lost[0]]
             raise Mistake(
@@ -121,55 +153,55 @@ class LatentSpace:
             )
         return mu, sigma
 
-    def posterior(self, prepared: Floats) -> tuple[Floats, Floats]:
+    def posterior(self, prepared: Floats, label: Integers | None = None) -> tuple[Floats, Floats]:
         """μ and σ of q(z|x), (N, latent_dim) each, of rows as the model sees them (`prepare`)."""
 
-        def both(batch: Tensor) -> Tensor:
-            shown = self.model.summary(batch)
+        def both(batch: Tensor, given: Given) -> Tensor:
+            shown = self.model.summary(batch, given)
             return torch.stack([shown.mu.flatten(1), shown.width.flatten(1)], 1)
 
-        codes = self._over(both, prepared)
+        codes = self._over(both, prepared, label=label)
         return codes[:, 0], codes[:, 1]
 
-    def decode(self, z: NDArray[Any]) -> Units:
+    def decode(self, z: NDArray[Any], label: Integers | None = None) -> Units:
         """The mean of p(x|z), (N, *shape), in the data's own units; float64 where they lie far from 0."""
         if not np.isfinite(numbers(z, "z")).all():
             raise Mistake("`z` holds NaN or infinite values: give finite codes")
-        return self.preparation.restore(self.decode_prepared(z))
+        return self.preparation.restore(self.decode_prepared(z, label))
 
-    def seen(self, z: NDArray[Any]) -> Units:
+    def seen(self, z: NDArray[Any], label: Integers | None = None) -> Units:
         """`decode` as it is shown: pictures in [0, 1], also those of real numbers, over their training range."""
-        return self.preparation.seen(self.decode(z))
+        return self.preparation.seen(self.decode(z, label))
 
     @property
     def columns(self) -> list[str]:
         """What the numbers of a table's row are called: its columns, where the source named them."""
         return named((self.kept.stored("data").get("columns") or {}).get("used", []), self.shape[0])
 
-    def decode_prepared(self, z: NDArray[Any]) -> Floats:
+    def decode_prepared(self, z: NDArray[Any], label: Integers | None = None) -> Floats:
         """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""
         z = numbers(z, "z").astype(np.float32, copy=False)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise Mistake(f"`z` must have shape (N, {self.latent_dim}), got {z.shape}")
-        return self._over(self.decoder, z)
+        return self._over(self.decoder, z, label=label)
 
     def draw_prepared(self, z: NDArray[Any], seed: int = 0) -> Floats:
         """One draw x ~ p(x|z) for each z, (N, *shape), as the model sees data: with the likelihood's own noise."""
 
-        def draw(batch: Tensor) -> Tensor:
-            likelihood = self.model.likelihood(batch.reshape(-1, *self.model.latent.event))
+        def draw(batch: Tensor, given: Given) -> Tensor:
+            likelihood = self.model.likelihood(batch.reshape(-1, *self.model.latent.event), given)
             return torch.as_tensor(likelihood.sample())
 
         return self._over(draw, np.asarray(z, np.float32), seed)
 
-    def decoder(self, z: Tensor) -> Tensor:
+    def decoder(self, z: Tensor, given: Given = NOTHING) -> Tensor:
         """The same as a function of tensors, (N, latent_dim) -> (N, *shape): it may be differentiated."""
-        return self.model.decode(z.reshape(-1, *self.model.latent.event))
+        return self.model.decode(z.reshape(-1, *self.model.latent.event), given)
 
     @checked
-    def reconstruct(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Units:
+    def reconstruct(self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None) -> Units:
         """The decoded mean of the posterior's mean, (N, *shape)."""
-        return self.decode(self.encode(x, rows)[0])
+        return self.decode(self.encode(x, rows, label)[0], label)
 
     @checked
     def draw(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: float = 1.0) -> Floats:
@@ -178,7 +210,8 @@ class LatentSpace:
         auto: the prior where the objective charged for leaving it, else the fitted Gaussian. Deviations from the mean (of a
         mixture: from each component's) are multiplied by `temperature`. The first draw from the mixture fits it (`mixture`).
         """
-        _check_draw(n, temperature)
+        self._refuse_unlabelled()
+        check_draw(n, temperature)
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
             return self.draw_prior(n, np.random.default_rng(seed), temperature)
         if origin == "mixture":
@@ -194,7 +227,7 @@ class LatentSpace:
     def log_prior(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """log p(z) of codes (n, latent_dim), (n,), nats, in double precision."""
         code = torch.as_tensor(np.asarray(z, np.float64), device=self.device).reshape(-1, *self.model.latent.event)
-        return np.asarray(self.model.latent.prior(Given()).log_prob(code).detach().double().cpu().numpy())
+        return np.asarray(self.model.latent.prior().log_prob(code).detach().double().cpu().numpy())
 
     @lazy
     def mixture(self) -> Mixture:
@@ -288,30 +321,33 @@ class LatentSpace:
         return self.again
 
     @checked
-    def score(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None, *, k: int = 100, seed: Seed = 0) -> Floats:
-        """log p(x) by importance weighting with exactly k draws, (N,), nats. Raises `Mistake` for an autoencoder.
+    def score(
+        self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None, *, k: int = 100, seed: Seed = 0
+    ) -> Floats:
+        """log p(x) by importance weighting with exactly k draws, (N,), nats; log p(x|y) where the model reads labels.
+        Raises `Mistake` for an autoencoder.
 
         -inf for a row so far from the training data that single precision has no number for it.
 
         Whether it can be trusted is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws.
         """
         prepared = self.prepare(x, rows)
-        found = self._over(lambda batch: self.model.log_likelihood(batch, k), prepared, seed, 100)
+        found = self._over(lambda x, given: self.model.log_likelihood(x, k, given=given), prepared, seed, 100, label)
         return np.where(beyond(prepared) & ~np.isfinite(found), np.float32(-np.inf), found)
 
     @checked
-    def distortion(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
+    def distortion(self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None) -> Floats:
         """−log p(x|z) at the posterior's mean, (N,), nats: what an autoencoder has instead of a likelihood of x."""
 
-        def at_mean(batch: Tensor) -> Tensor:
-            log_px: Tensor = self.model.likelihood(self.model.summary(batch).mu).log_prob(batch)
+        def at_mean(batch: Tensor, given: Given) -> Tensor:
+            log_px: Tensor = self.model.likelihood(self.model.summary(batch, given).mu, given).log_prob(batch)
             return -log_px
 
         prepared = self.prepare(x, rows)
-        found = self._over(at_mean, prepared)
+        found = self._over(at_mean, prepared, label=label)
         return np.where(beyond(prepared) & ~np.isfinite(found), np.float32(np.inf), found)
 
-    def prepare(self, x: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Floats:
+    def prepare(self, x: NDArray[Any], rows: Rows | None = None) -> Floats:
         """x as the model sees it. Raises `Mistake` for another shape."""
         x = numbers(x, "x")
         if x.shape[1:] != self.shape:
@@ -323,14 +359,15 @@ class LatentSpace:
         self.preparation.check(x, ready)
         if ready:
             return np.asarray(x, np.float32)
-        return self.preparation.evaluation(x, np.arange(len(x)) if rows is None else _row_numbers(rows, len(x)))
+        numbered = np.arange(len(x)) if rows is None else one_for_each(rows, len(x), "rows", "row number")
+        return self.preparation.evaluation(x, numbered)
 
     def codes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Mean (d,), covariance (d, d) and mean σ² (d,) of the training codes."""
+        """Mean (d,), covariance (d, d) and mean σ² (d,) of the training codes: of the class that is looked at, if one is."""
         d = self.latent_dim
         shapes = {"mean": (d,), "covariance": (d, d), "noise": (d,)}
         like = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-        found = self.kept.moments(like)
+        found = self.kept.moments(like, self.one)
         return found["mean"].numpy(), found["covariance"].numpy(), found["noise"].numpy()
 
     def ranking(self) -> list[int]:
@@ -342,24 +379,16 @@ class LatentSpace:
         return [int(i) for i in np.argsort(-by, kind="stable")]
 
     @torch.no_grad()
-    def _over(self, function: Callable[[Tensor], Tensor], x: Floats, seed: int = 0, size: int = BATCH) -> Floats:
+    def _over(self, function: Function, x: Floats, seed: int = 0, size: int = BATCH, label: Integers | None = None) -> Floats:
         """`function` over x in batches, in order; the global generator is left as it was."""
         if not len(x):
             raise Mistake(f"there are no examples: expected (N, {', '.join(map(str, x.shape[1:]))}) with N of 1 or more")
+        if label is None:
+            self._refuse_unlabelled()
+        known = None if label is None else torch.from_numpy(check_labels(label, len(x), self.model.classes)).to(self.device)
         with drawing(self.device, seed):
-            parts = [function(torch.from_numpy(x[i : i + size]).to(self.device)).cpu() for i in range(0, len(x), size)]
+            parts = []
+            for at in range(0, len(x), size):
+                given = NOTHING if known is None else Given(known[at : at + size])
+                parts.append(function(torch.from_numpy(x[at : at + size]).to(self.device), given).cpu())
         return np.asarray(torch.cat(parts).numpy(), np.float32)
-
-
-def _row_numbers(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    found = numbers(rows, "rows")
-    if found.shape != (count,) or found.dtype.kind not in "iu":
-        raise Mistake(f"`rows` must be the row number of each example, ({count},), got {found.dtype} of shape {found.shape}")
-    return found
-
-
-def _check_draw(n: int, temperature: float) -> None:
-    if n < 1:
-        raise Mistake(f"the number of samples must be 1 or more, got {n}")
-    if not 0 <= temperature < np.inf:
-        raise Mistake(f"`temperature` must be a number, 0 or more, got {temperature}")

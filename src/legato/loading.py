@@ -24,11 +24,17 @@ from legato.tensors import read_tensors
 @told()
 @checked
 def load(
-    run: str | Path, *, device: str = "auto", threads: int | None = None, module: str | None = None, step: int | None = None
+    run: str | Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    module: str | None = None,
+    step: int | None = None,
+    label: str | None = None,
 ) -> LatentSpace:
     """The model of a RUN. Nothing is unpickled, and no code is imported unless `module` names it (a recipe of one's own).
 
-    `step`: the snapshot nearest to that step instead of the finished model.
+    `step`: the snapshot nearest to that step instead of the finished model. `label`: of a class-conditional model, one class.
     Raises `Mistake` where there is no run, or its files are damaged.
     """
     place, found = choose(device, threads), Run.existing(run)
@@ -39,7 +45,7 @@ def load(
     space.device = place
     space.loaded = (module, step)
     space.again = _again, (str(found.path.absolute()), space.loaded)
-    return space
+    return space if label is None else space.of_class(label)
 
 
 Trained = LatentSpace | str | Path

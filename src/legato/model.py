@@ -6,6 +6,7 @@ Not covered: training, data, pictures.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 
@@ -17,8 +18,9 @@ from legato.arguments import checked
 from legato.conditional import Conditional
 from legato.errors import Mistake
 from legato.families import Family
+from legato.label import readers
 from legato.latents import Latent
-from legato.trace import Given, Summary, Trace
+from legato.trace import NOTHING, Given, Summary, Trace
 
 CHUNK = 2048  # decoded examples at a time in an estimate: few enough that small images stay near the cache
 
@@ -35,53 +37,84 @@ class LatentVariableModel(nn.Module):
             )
         self.latent, self.likelihood = latent, likelihood
 
-    def forward(self, x: Tensor, draws: int = 1) -> Trace:
-        """One pass with `draws` draws of each example's code."""
-        return self.trace(x, self.latent.encode(x), draws)
+    @property
+    def classes(self) -> int:
+        """How many classes the model knows; 0 where no part of it reads a label."""
+        return max((part.classes for part in readers(self)), default=0)
 
-    def trace(self, x: Tensor, encoded: object, draws: int) -> Trace:
+    @property
+    def needs_label(self) -> bool:
+        """Whether every example must come with a label: the model reads one, and holds no class for all."""
+        return any(part.held is None for part in readers(self))
+
+    def of_class(self, number: int) -> LatentVariableModel:
+        """The model of one class, p(x, z|y), with the same weights: examples without a label of their own count as of it.
+
+        Raises `Mistake` where it reads no label, or has no such class.
+        """
+        if not self.classes:
+            raise Mistake("this model is of all classes in one: it reads no label (`conditional_vae` does)")
+        if not 0 <= number < self.classes:
+            raise Mistake(f"there is no class {number}: they are 0 … {self.classes - 1}")
+        tensors = [*self.parameters(), *self.buffers()]
+        one = copy.deepcopy(self, {id(each): each for each in tensors})  # modules anew, weights shared
+        for part in readers(one):
+            part.hold(number)
+        return one
+
+    def forward(self, x: Tensor, draws: int = 1, given: Given = NOTHING) -> Trace:
+        """One pass with `draws` draws of each example's code."""
+        return self.trace(x, self.latent.encode(x, given), draws, given)
+
+    def trace(self, x: Tensor, encoded: object, draws: int, given: Given = NOTHING) -> Trace:
         """A pass from what `latent.encode(x)` gave: further draws without a further run of the encoder."""
-        given = Given(infer=self.latent.posterior)
-        code, rungs = self.latent.draw(encoded, draws, given)
-        return Trace(x, self.likelihood(code), code, rungs, lambda: self.latent.summary(encoded, given))
+        known = self._known(given)
+        code, rungs = self.latent.draw(encoded, draws, known)
+        return Trace(x, self.likelihood(code, known), code, rungs, lambda: self.latent.summary(encoded, known), known)
 
     def learnt(self) -> list[Tensor]:
         """What training moves: the weights, and buffers that are learnt without a gradient, as a codebook is."""
         families = [part for part in self.modules() if isinstance(part, Family)]
         return [*self.parameters(), *(family.get_buffer(name) for family in families for name in family.learnt)]
 
-    def decode(self, code: Tensor) -> Tensor:
+    def decode(self, code: Tensor, given: Given = NOTHING) -> Tensor:
         """The mean of p(x|z), (*lead, *data), in units of the prepared data."""
-        likelihood: Distribution = self.likelihood(code)
+        likelihood: Distribution = self.likelihood(code, given)
         return likelihood.mean
 
-    def sample(self, n: int) -> Tensor:
+    def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """Decoded means of n codes from the prior, (n, *data)."""
-        return self.decode(self.latent.sample(n, Given(infer=self.latent.posterior)))
+        return self.decode(self.latent.sample(n, self._known(given)), given)
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor, given: Given = NOTHING) -> Tensor:
         """What the middle of each posterior decodes to, (B, *data): no draw, the same at every call."""
-        return self.decode(self.summary(x).mu)
+        return self.decode(self.summary(x, given).mu, given)
 
-    def summary(self, x: Tensor) -> Summary:
+    def summary(self, x: Tensor, given: Given = NOTHING) -> Summary:
         """What is shown of the codes of x, (B, *event)."""
-        return self.latent.summary(self.latent.encode(x), Given(infer=self.latent.posterior))
+        return self.latent.summary(self.latent.encode(x, given), self._known(given))
 
-    def chunks(self, x: Tensor, k: int, chunk: int = CHUNK) -> Iterator[Trace]:
+    def _known(self, given: Given) -> Given:
+        """With x ↦ q(z|x)."""
+        return Given(given.label, given.mask, given.rows, self.latent.posterior)
+
+    def chunks(self, x: Tensor, k: int, chunk: int = CHUNK, given: Given = NOTHING) -> Iterator[Trace]:
         """Traces whose draws add up to exactly k per example; the encoder runs once.
 
         Memory holds `chunk` decoded examples, or one draw of each of x where that is more.
         """
         if k < 1:
             raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
-        encoded = self.latent.encode(x)
+        encoded = self.latent.encode(x, given)
         most = max(chunk // max(len(x), 1), 1)
         for done in range(0, k, most):
-            yield self.trace(x, encoded, min(most, k - done))
+            yield self.trace(x, encoded, min(most, k - done), given)
 
     @torch.no_grad()
-    def log_likelihood(self, x: Tensor, k: int, chunk: int = CHUNK) -> Tensor:
+    def log_likelihood(self, x: Tensor, k: int, chunk: int = CHUNK, given: Given = NOTHING) -> Tensor:
         """log (1/k) Σᵢ p(x, zᵢ)/q(zᵢ|x), zᵢ ~ q(z|x): a stochastic lower bound on log p(x), (B,), nats per example.
+
+        Of a model that reads labels, on log p(x|y).
 
         It rises with k towards log p(x). Burda et al. 2016, https://arxiv.org/abs/1509.00519, eq. 8.
         Raises `Mistake` where the posterior is a point mass: an autoencoder has no likelihood of x.
@@ -89,7 +122,7 @@ class LatentVariableModel(nn.Module):
         training = self.training
         self.eval()  # a scale that is solved from the batch in training is frozen here, else this were no likelihood
         try:
-            log_w = torch.cat([trace.log_w for trace in self.chunks(x, k, chunk)])
+            log_w = torch.cat([trace.log_w for trace in self.chunks(x, k, chunk, given)])
         finally:
             self.train(training)
         return torch.logsumexp(log_w, 0) - math.log(k)

@@ -26,6 +26,14 @@ FLOOR = 1e-4  # of a component's variances, in units of the population's: a comp
 FAR = 1.0  # nats
 
 
+def check_draw(n: int, temperature: float) -> None:
+    """Raises `Mistake` for a number of draws or a temperature that is none."""
+    if n < 1:
+        raise Mistake(f"the number of samples must be 1 or more, got {n}")
+    if not 0 <= temperature < math.inf:
+        raise Mistake(f"`temperature` must be a number, 0 or more, got {temperature}")
+
+
 def nats_from_prior(mean: Doubles, covariance: Doubles) -> float:
     """KL(N(m, S) ‖ N(0, I)) = ½ (tr S + |m|² − d − log det S), nats; m (d,), S (d, d).
 

@@ -1,7 +1,7 @@
 """Priors: p(z), perhaps given a label or the encoder.
 
-Covered: N(0, I), and a mixture of Gaussians that is learnt with the model. Not covered: priors that are fitted to codes after
-training (population.py).
+Covered: N(0, I); a mixture of Gaussians, and a Gaussian for each class, learnt with the model. Not covered: priors that are
+fitted to codes after training (population.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from legato.arguments import checked
 from legato.devices import drawing
 from legato.errors import Mistake
-from legato.trace import Given
+from legato.label import ReadsLabel
+from legato.trace import NOTHING, Given
 from legato.types import Precision, Shape
 
 
@@ -33,12 +34,19 @@ class Prior(nn.Module):
     def forward(self, given: Given) -> Distribution:
         """p(z), or p(z|given)."""
 
-    def draw(self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32) -> NDArray[Any]:
+    def draw(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
+    ) -> NDArray[Any]:
         """n codes, (n, *event), that `rng` fixes. Raises `Mistake` for a temperature where deviations have no middle."""
         if temperature != 1:
             raise Mistake(f"a temperature scales deviations from a mean, and {type(self).__name__} has none: leave it at 1")
         with torch.no_grad(), drawing(torch.device("cpu"), int(rng.integers(2**63))):
-            return np.asarray(self(Given()).sample((n,)).cpu().numpy(), dtype)
+            return np.asarray(drawn(self(given), n).cpu().numpy(), dtype)
 
 
 class StandardNormal(Prior):
@@ -60,7 +68,14 @@ class StandardNormal(Prior):
         """The same for everything given."""
         return Independent(Normal(self.zero, self.one, validate_args=False), len(self.event), validate_args=False)
 
-    def draw(self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32) -> NDArray[Any]:
+    def draw(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
+    ) -> NDArray[Any]:
         """Temperature times NumPy's own standard normals, (n, *event)."""
         return np.asarray(temperature * rng.standard_normal((n, *self.event), dtype=dtype))
 
@@ -88,9 +103,55 @@ class MixtureOfGaussians(Prior):
         parts = Independent(Normal(self.means, self.log_scales.exp(), validate_args=False), len(self.event))
         return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), parts, validate_args=False)
 
-    def draw(self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32) -> NDArray[Any]:
+    def draw(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
+    ) -> NDArray[Any]:
         """A component by its weight, then m + temperature · s ⊙ ε."""
         weights = torch.softmax(self.logits.detach().double(), 0).cpu().numpy()
         of = rng.choice(len(weights), n, p=weights / weights.sum())
         means, scales = (each.detach().double().cpu().numpy() for each in (self.means, self.log_scales.exp()))
         return np.asarray(means[of] + temperature * scales[of] * rng.standard_normal((n, *self.event)), dtype)
+
+
+class GaussianOfEachClass(Prior, ReadsLabel):
+    """p(z|y) = N(m_y, diag s_y²), learnt with the model: classes need not share one ball. KL(q ‖ p) has a closed form.
+
+    Means and log scales start at 0, as N(0, I). Sohn, Lee & Yan 2015 learn p(z|y) by a net, of which this is the table.
+    """
+
+    @checked
+    def __init__(self, event: Shape, classes: int) -> None:
+        ReadsLabel.__init__(self, classes)
+        self.event = event
+        self.means = nn.Parameter(torch.zeros(classes, *event))
+        self.log_scales = nn.Parameter(torch.zeros(classes, *event))
+
+    def forward(self, given: Given) -> Distribution:
+        """Of batch shape (B,); () where all have one class. Raises `Mistake` without a label."""
+        label = self.label(given)
+        return Independent(
+            Normal(self.means[label], self.log_scales[label].exp(), validate_args=False), len(self.event), validate_args=False
+        )
+
+    def draw(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
+    ) -> NDArray[Any]:
+        """m_y + temperature · s_y ⊙ ε, ε NumPy's."""
+        of = self(given)
+        mean, scale = (each.detach().double().cpu().numpy() for each in (of.mean, of.stddev))
+        return np.asarray(mean + temperature * scale * rng.standard_normal((n, *self.event)), dtype)
+
+
+def drawn(of: Distribution, n: int) -> Tensor:
+    """n draws; one of each where it is a batch of n already, as a prior given the labels of n examples is."""
+    return of.sample(() if of.batch_shape else (n,))

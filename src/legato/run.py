@@ -5,6 +5,7 @@
     training.json       steps, batch size, learning rate, seed, …
     model.safetensors   the EMA weights: what every command uses
     codes.safetensors   mean and covariance of the training codes: what samples are drawn from where no prior was trained for
+    codes/              the same of each class, where the model is told the class
     checkpoint/         everything that resuming needs; the newest two are kept
     snapshots/          about twelve, spaced evenly in the logarithm of the step
     metrics.jsonl       loss parts, validation, σ, Std μ and KL of each dimension
@@ -51,6 +52,7 @@ class Run:
         self.path = Path(path)
         self.recipe, self.data, self.training = (self.path / f"{name}.json" for name in ("recipe", "data", "training"))
         self.model, self.codes = self.path / "model.safetensors", self.path / "codes.safetensors"
+        self.classes = self.path / "codes"
         self.checkpoints, self.snapshots = self.path / "checkpoint", self.path / "snapshots"
         self.metrics, self.figures, self.report = self.path / "metrics.jsonl", self.path / "figures", self.path / "report.html"
 
@@ -69,9 +71,18 @@ class Run:
         """Whether its training codes were summed up, which is the last thing that training does."""
         return self.codes.is_file()
 
-    def moments(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Mean and covariance of the training codes, of the shapes of `like`. Raises `Mistake` where they are missing."""
-        return read_tensors(self.codes, like)
+    def moments(self, like: Mapping[str, Tensor], one: int | None = None) -> dict[str, Tensor]:
+        """Mean and covariance of the training codes, of the shapes of `like`; of one class, where it is said.
+
+        Raises `Mistake` where they are missing.
+        """
+        if one is not None and self.has_moments and not self.codes_of(one).is_file():
+            raise Mistake(f"`{self.path}` was trained on no image of that class, so that there are no codes of it to go by")
+        return read_tensors(self.codes if one is None else self.codes_of(one), like)
+
+    def codes_of(self, number: int) -> Path:
+        """The moments of one class's training codes."""
+        return self.classes / f"class-{number:05d}.safetensors"
 
     @staticmethod
     def existing(path: str | Path) -> Run:
@@ -131,7 +142,7 @@ class Run:
         with disk_errors(self.path):
             made(self.path)
         steps = [f"{self.checkpoints.name}/{path.name}" for path in self.checkpoints.glob("step-*")]
-        self._refuse_links([LOCK, self.metrics.name, self.checkpoints.name, self.snapshots.name, *steps])
+        self._refuse_links([LOCK, self.metrics.name, self.checkpoints.name, self.snapshots.name, self.classes.name, *steps])
         with disk_errors(self.path / LOCK):
             lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from legato.data.prepared import spec_of
 from legato.definition import Definition, module_of
 from legato.devices import drawing, memory_of_machine
 from legato.files import damaged
@@ -24,7 +25,7 @@ def sentence_of(run: Run, module: str | None = None, weights: Path | None = None
     Raises `Mistake` where the run's files are damaged: a recipe.json from elsewhere may ask for more than any memory holds.
     """
     stored, definition = run.stored("data"), Definition.from_json(run.stored("recipe"))
-    spec = DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"])
+    spec = spec_of(stored)
     if why := definition.fault(module):
         raise damaged(f"`{run.recipe}`", why)
     if module_of(definition.name) is None:

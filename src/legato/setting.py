@@ -64,9 +64,14 @@ def shape_of(said: Any) -> Shape | None:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The data as a recipe sees them: one example's shape, the kind of its values, the likelihood that fits, the words."""
+    """The data as a recipe sees them: one example's shape, the kind of its values, the likelihood that fits, the words; how
+    many training examples there are, and the classes of their labels. Made in one place, `data.prepared.spec_of`.
+    """
 
     shape: Shape  # (C, H, W) or (D,)
     kind: Kind
     likelihood: str  # the one that fits
     words: Words = field(default_factory=Words)
+    count: int = 0  # examples to be trained on
+    classes: tuple[str, ...] = ()  # the labels' names, by their numbers
+    unlabelled: int = 0  # rows without a label where others have one

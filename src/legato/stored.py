@@ -82,6 +82,8 @@ class StoredData(TypedDict):
     likelihood: LikelihoodName
     splits: Splits
     labels: NotRequired[str | None]
+    classes: NotRequired[list[str]]
+    unlabelled: NotRequired[Count]
     columns: NotRequired[StoredColumns | None]
     preparation: StoredPreparation
 

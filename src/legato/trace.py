@@ -44,10 +44,19 @@ class Summary:
 
 @dataclass(frozen=True)
 class Given:
-    """What a prior may condition on: a label, (B,), and x ↦ q(z|x) (a mixture of posteriors needs it)."""
+    """What is known of the examples beside x, for nets, priors and terms. All may be None.
+
+    label (B,), int64: each one's class, or () where all have one. mask (B, *data): which values are there. rows (B,): the
+    number of the row that each is, for what keeps something of each. infer: x ↦ q(z|x) (a mixture of posteriors needs it).
+    """
 
     label: Tensor | None = None
+    mask: Tensor | None = None
+    rows: Tensor | None = None
     infer: Callable[[Tensor], Distribution | None] | None = None
+
+
+NOTHING = Given()
 
 
 class Rung:
@@ -113,7 +122,8 @@ class Seen:
 class Trace:
     """x, p(x|z), the code and the rungs of one pass with S draws of B examples.
 
-    x (B, *data); code (S, B, *code); likelihood: a distribution of batch shape (S, B) and event shape `data`.
+    x (B, *data); code (S, B, *code); likelihood: a distribution of batch shape (S, B) and event shape `data`; given: what was
+    known of the examples beside x.
     """
 
     def __init__(
@@ -123,8 +133,10 @@ class Trace:
         code: Tensor,
         rungs: tuple[Rung, ...],
         summarise: Callable[[], Summary] | None = None,
+        given: Given = NOTHING,
     ) -> None:
         self.x, self.likelihood, self.code, self.rungs, self._summarise = x, likelihood, code, rungs, summarise
+        self.given = given
 
     @lazy
     def summary(self) -> Summary:

@@ -30,8 +30,8 @@ class Kept(Protocol):
     def has_moments(self) -> bool:
         """Whether the training codes were summed up."""
 
-    def moments(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Mean and covariance of the training codes, of the shapes of `like`."""
+    def moments(self, like: Mapping[str, Tensor], one: int | None = None) -> dict[str, Tensor]:
+        """Mean and covariance of the training codes, of the shapes of `like`; of one class, where it is said."""
 
     def saved(self) -> Run:
         """The RUN on a disk. Raises `Mistake` where there is none."""
@@ -61,8 +61,13 @@ class Unsaved:
         """True: what is fitted in memory ends with them."""
         return True
 
-    def moments(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Mean and covariance of the training codes. Whoever put them here knows the model: `like` tells nothing more."""
+    def moments(self, like: Mapping[str, Tensor], one: int | None = None) -> dict[str, Tensor]:
+        """Mean and covariance of the training codes. Whoever put them here knows the model: `like` tells nothing more.
+
+        Raises `Mistake` for one class.
+        """
+        if one is not None:
+            raise Mistake("codes of one class are kept in a RUN alone: train it by legato.train(…, out=RUN)")
         return self.codes
 
     def saved(self) -> Run:

@@ -49,15 +49,26 @@ def code_of(data: DataSpec, latent_dim: int) -> Shape:
     return code
 
 
-def frame(data: DataSpec, code: Shape, posterior: Family, prior: Prior) -> LatentVariableModel:
-    """One group of latents of any shape; nets and likelihood from `data.words`."""
+def frame(data: DataSpec, code: Shape, posterior: Family, prior: Prior, classes: int = 0) -> LatentVariableModel:
+    """One group of latents of any shape; nets and likelihood from `data.words`. `classes`: q and p(x|z) read a label, too."""
     _refuse_empty(code)
     words = resolve(data)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
     return LatentVariableModel(
-        Flat(Conditional(net, posterior, data.shape, code), prior),
-        Conditional(net, likelihood(replace(data, words=words)), code, data.shape),
+        Flat(Conditional(net, posterior, data.shape, code, classes), prior),
+        Conditional(net, likelihood(replace(data, words=words)), code, data.shape, classes),
     )
+
+
+def classes_of(data: DataSpec) -> int:
+    """How many classes the data have. Raises `Mistake` where rows come without a label: none is left out in silence."""
+    how = "put images in a folder for each class, or name their labels with --labels"
+    if not data.classes:
+        raise Mistake(f"a class-conditional model needs a label for every row, and these data have none: {how}")
+    if data.unlabelled:
+        rows = f"{data.unlabelled:,} row{'s have' if data.unlabelled > 1 else ' has'} none"
+        raise Mistake(f"a class-conditional model needs a label for every row, and {rows}: label them, or take them out")
+    return len(data.classes)
 
 
 def ladder(data: DataSpec, widths: Sequence[int]) -> LatentVariableModel:

@@ -9,7 +9,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Rows, RunPath, Source, Where
+from legato.commands.options import HERE, Label, Rows, RunPath, Source, Where
 from legato.commands.output import say
 from legato.commands.tables import Column, labels_of, write_table
 
@@ -23,16 +23,17 @@ def encode(
     data: Source = None,
     split: Rows = "all",
     out: Annotated[Path | None, Parameter(help="A .parquet, .csv or .npz file; by default codes.parquet in the run.")] = None,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """id, label, mu and sigma of every image, in order. An autoencoder's sigma is 0: a point has no spread."""
-    space = place.load(run)
+    space = place.load(run, label=label)
     opened = space.data(data)
     numbers = opened.split(split).all()
     path = out or space.run.path / "codes.parquet"
 
     def some(rows: np.ndarray) -> dict[str, Column]:
-        mu, sigma = space.encode(opened.dataset.rows[rows], rows)
+        mu, sigma = space.encode(opened.dataset.rows[rows], rows, space.labels(opened, rows))
         return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
 
     write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding")

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Json, RunPath, Seed, Source, Split, Where
+from legato.commands.options import HERE, Json, Label, RunPath, Seed, Source, Split, Where
 from legato.commands.output import say, write_figures
 from legato.measures import evaluate as evaluate_run
 from legato.measures.known import measure_of
@@ -29,10 +29,11 @@ def evaluate(
     limit: Annotated[int | None, Parameter(help="A random sample of so many examples of the split.")] = None,
     seed: Seed = 0,
     json: Json = None,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """ELBO, rate, distortion, importance-weighted log-likelihood and more, each with its 95 % interval over the examples."""
-    found = evaluate_run(place.load(run), data, split=split, k=k, limit=limit, seed=seed)
+    found = evaluate_run(place.load(run, label=label), data, split=split, k=k, limit=limit, seed=seed)
     if json is not None:
         write_figures(found, json)
     if json is None or str(json) != "-":

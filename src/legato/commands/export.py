@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, RunPath, Where
+from legato.commands.options import HERE, Label, RunPath, Where
 from legato.commands.output import say
 from legato.exported import write_onnx
 
@@ -22,10 +22,11 @@ def export(
     format: Annotated[Literal["onnx"], Parameter(help="ONNX, opset 20: run by onnxruntime, also in a browser.")] = "onnx",
     out: Annotated[Path | None, Parameter(help="A folder; by default export/ in the RUN.")] = None,
     half: Annotated[bool, Parameter(negative=(), help="Weights as float16: half the size, at most 1/255 off.")] = False,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """encoder.onnx, decoder.onnx and export.json, which says what goes in and comes out: checked against the model."""
-    space = place.load(run)
+    space = place.load(run, label=label)
     folder = space.run.own("export") if out is None else out
     for name, one in write_onnx(space, folder, half=half).items():
         errors = ", ".join(f"{output} {error:.1e}" for output, error in one.agreement.error.items())

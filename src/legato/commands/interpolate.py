@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from legato.codes import path
 from legato.commands.application import FLAG, application
-from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
-from legato.commands.output import check_animation, chosen_rows, say, write_path, write_rows
+from legato.commands.options import HERE, Label, Out, RunPath, Seed, Source, Split, Where
+from legato.commands.output import check_animation, chosen_rows, of_one, say, write_path, write_rows
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 
@@ -30,10 +30,11 @@ def interpolate(
     gif: Annotated[Path | None, Parameter(help="Also write the path as an animation (24 frames from stop to stop).")] = None,
     seed: Seed = 0,
     out: Out = None,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """A path through latent space. NAMES: two stops or more, ids or row numbers (without any, two drawn at random)."""
-    space = place.load(run)
+    space = place.load(run, label=label)
     check_animation(gif, space)
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, 2, seed)
@@ -41,7 +42,8 @@ def interpolate(
         what = "1 was named" if names else f"the split `{split or opened.default_split}` has 1 row"
         raise Mistake(f"a path needs 2 stops or more, and {what}: name two rows or more, or choose another --split")
     stored = opened.dataset.rows[rows]
-    stops = space.encode(stored, rows)[0]
+    labels = space.labels(opened, rows)
+    stops, space = space.encode(stored, rows, labels)[0], of_one(space, labels)
     images = opened.preparation.original(stored)
     kind = "spherical" if spherical else "linear"
     strips = [(kind, space.decode(space.interpolate(stops, steps=steps, spherical=spherical)))]

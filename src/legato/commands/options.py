@@ -20,6 +20,12 @@ Split = Annotated[
     Parameter(help="train, validation, test, or all. By default test of the run's own data, and all of other data."),
 ]
 Rows = Annotated[str, Parameter(name="--split", help="train, validation, test, or all.")]
+Label = Annotated[
+    str | None,
+    Parameter(
+        help="Of a class-conditional model, the class to look at: what is decoded is of it, and of labelled data its rows."
+    ),
+]
 Out = Annotated[Path | None, Parameter(help="Where to write; by default in the run's figures/.")]
 Seed = Annotated[int, Parameter(help="Fixes every draw.", validator=Number(gte=0, lt=2**31))]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from legato.classes import listed
 from legato.commands.tables import Columns, write_table
 from legato.data.preparation import Units
 from legato.data.prepared import Prepared
@@ -18,6 +19,7 @@ from legato.files import whole_file, write_json
 from legato.latent_space import LatentSpace
 from legato.pictures import grid, save_gif, save_png, strips, to_pillow
 from legato.terminal import one_line, speaks_unicode
+from legato.types import Integers
 
 
 def say(line: str) -> None:
@@ -43,6 +45,16 @@ def chosen_rows(data: Prepared, names: Sequence[str], split: str | None, n: int,
     if n < 1 or not len(rows):
         raise Mistake(f"there is nothing to show: --n is {n}, the split `{split}` has {len(rows)} rows")
     return np.sort(rows.draw(n, "shown", seed))
+
+
+def of_one(space: LatentSpace, labels: Integers | None) -> LatentSpace:
+    """The model of the class that all of these are of, where one is needed to decode. Raises `Mistake` where they differ."""
+    if labels is None or not space.model.needs_label:
+        return space
+    names = [space.classes[number] for number in np.unique(labels)]
+    if len(names) > 1:
+        raise Mistake(f"these are of several classes ({listed(names)}), and what lies between is decoded as one: --label NAME")
+    return space.of_class(names[0])
 
 
 def write_grid(values: Units, path: Path, space: LatentSpace) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Out, RunPath, Seed, Source, Split, Where
+from legato.commands.options import HERE, Label, Out, RunPath, Seed, Source, Split, Where
 from legato.commands.output import chosen_rows, say, write_rows
 
 app = application("reconstruct")
@@ -22,14 +22,17 @@ def reconstruct(
     n: Annotated[int, Parameter(name=["--n", "-n"], help="How many, drawn at random, where none are named.")] = 10,
     seed: Seed = 0,
     out: Out = None,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """Images above their reconstructions: the decoded means of their codes' means. NAMES: ids or row numbers."""
-    space = place.load(run)
+    space = place.load(run, label=label)
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, n, seed)
     stored = opened.dataset.rows[rows]
-    shown = [("reconstruction", space.reconstruct(stored, rows))]
+    labels = space.labels(opened, rows)
+    mu, _ = space.encode(stored, rows, labels)
+    shown = [("reconstruction", space.decode(mu, labels if space.model.needs_label else None))]
     if opened.preparation.binarise:
         shown.insert(0, ("its pixels\ndrawn 0 or 1", opened.rows(rows)))
     shown.insert(0, ("image", opened.preparation.original(stored)))

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Out, RunPath, Seed, Where
+from legato.commands.options import HERE, Label, Out, RunPath, Seed, Where
 from legato.commands.output import say, write_grid
 from legato.latent_space import FITTED, LatentSpace, Origin
 from legato.population import FAR, nats_from_prior
@@ -31,10 +31,11 @@ def sample(
     temperature: Annotated[float, Parameter(help="Multiplies how far draws lie from the mean.")] = 1.0,
     seed: Seed = 0,
     out: Out = None,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """Decoded means of draws from the prior, as one picture (a table's rows as .npy)."""
-    space = place.load(run)
+    space = place.load(run, label=label)
     drawn = space.sample(n, seed=seed, origin=origin, temperature=temperature)
     if told := _drawn_from(space, origin):
         say(told)

@@ -11,8 +11,9 @@ import torch
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from legato.batch import Batch
 from legato.commands.application import application
-from legato.commands.options import HERE, RunPath, Seed, Source, Split, Where
+from legato.commands.options import HERE, Label, RunPath, Seed, Source, Split, Where
 from legato.commands.output import say, write_rows
 from legato.commands.tables import Column, labels_of, write_table
 from legato.data.preparation import beyond
@@ -39,6 +40,7 @@ def score(
         int,
         Parameter(help="Also a sheet of so many of the oddest pictures beside their reconstructions; 0: none.", validator=ANY),
     ] = 12,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """id, label and log_px of every image: the importance-weighted log p(x), nats. Low ones are outliers; -inf is too far out
@@ -50,7 +52,7 @@ def score(
 
     An autoencoder has no p(x): it gets a column `distortion` instead, -log p(x|z) at its code.
     """
-    space = place.load(run)
+    space = place.load(run, label=label)
     opened = space.data(data)
     numbers = opened.split(split or opened.default_split).all()
     path = out or space.run.path / "scores.csv"
@@ -61,11 +63,12 @@ def score(
     def some(rows: np.ndarray) -> dict[str, Column]:
         stored = opened.dataset.rows[rows]
         if not space.has_density:
-            likely.append(-space.distortion(stored, rows))
+            likely.append(-space.distortion(stored, rows, space.labels(opened, rows)))
             return {**labels_of(opened, rows), "distortion": -likely[-1]}
         # A seed of its own for each block of rows, so that the draws of one block do not repeat in the next.
-        prepared = space.prepare(stored, rows)
-        batches = torch.split(torch.from_numpy(prepared).to(space.device), BATCH)
+        prepared, labels = space.prepare(stored, rows), space.labels(opened, rows)
+        some = Batch(torch.from_numpy(prepared), None if labels is None else torch.from_numpy(labels)).to(space.device)
+        batches = [some[at : at + BATCH] for at in range(0, len(some), BATCH)]
         found = scores_of(space.model, batches, k, seed + int(rows[0]))
         assert found.log_px is not None
         # Too far from the data for single precision: no number is less likely than that.
@@ -116,9 +119,10 @@ def _show_oddest(space: LatentSpace, opened: Prepared, odd: Odd, beside: Path | 
 
 def _remade(space: LatentSpace, opened: Prepared, rows: np.ndarray) -> np.ndarray:
     """Reconstructions as they are shown; white of a row too far out for a code."""
-    mu, _ = space.posterior(opened.rows(rows))
+    labels = space.labels(opened, rows)
+    mu, _ = space.posterior(opened.rows(rows), labels)
     known = np.isfinite(mu).all(1)
     shown = np.ones((len(rows), *space.shape))
     if known.any():
-        shown[known] = space.seen(mu[known])
+        shown[known] = space.seen(mu[known], None if labels is None else labels[known])
     return shown

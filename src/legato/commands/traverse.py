@@ -10,8 +10,8 @@ from cyclopts.validators import Number
 
 from legato.codes import name_of, number_of
 from legato.commands.application import application
-from legato.commands.options import HERE, Out, RunPath, Source, Where
-from legato.commands.output import say, write_rows
+from legato.commands.options import HERE, Label, Out, RunPath, Source, Where
+from legato.commands.output import of_one, say, write_rows
 
 app = application("traverse")
 
@@ -29,15 +29,18 @@ def traverse(
     steps: Annotated[int, Parameter(help="Pictures in a row.")] = 11,
     span: Annotated[float, Parameter(help="How far to each side, in standard deviations of the training codes.")] = 3.0,
     out: Out = None,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """One row for each latent dimension, most informative first. NAME: the image to start from (default: the mean code)."""
-    space = place.load(run)
+    space = place.load(run, label=label)
     anchor = None
     if name is not None:
         opened = space.data(data)
         row = opened.dataset.find(name)
-        anchor = space.encode(opened.dataset.rows[[row]], np.array([row]))[0][0]
+        labels = space.labels(opened, np.array([row]))
+        anchor = space.encode(opened.dataset.rows[[row]], np.array([row]), labels)[0][0]
+        space = of_one(space, labels)
     named = [number_of(dim) for dim in dims] if dims else space.ranking()[:most]
     chosen, codes = space.traverse(anchor, dims=named, steps=steps, span=span)
     rows = [(name_of(dim), space.decode(line)) for dim, line in zip(chosen, codes, strict=True)]

@@ -7,25 +7,48 @@ of the order need be stored.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from legato.batch import Batch
 from legato.data.preparation import Preparation
-from legato.types import Floats
+from legato.types import Floats, Integers, Rows
 
 ORDER, PIXELS = 1, 2  # streams of one seed: the data's order, and the Bernoulli draws of its pixels
 BLOCK = 4 << 20  # bytes of prepared batches that are cut at once: few enough for the cache, and Python is paid once for all
 
 
+class Batches(Protocol):
+    """Where a training step's examples come from: wherever they lie, the loop cannot tell."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in one pass over the data."""
+
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The batch of this step; of `world` processes the part of the one numbered `rank`. Parts in a row are the batch."""
+
+
 class TrainingBatches:
-    """Shuffled afresh each epoch; the last, smaller batch of an epoch is left out (other rows each time)."""
+    """Shuffled afresh each epoch; the last, smaller batch of an epoch is left out (other rows each time).
+
+    `labels`: the class of each row of the source, (N,), where they are known.
+    """
 
     def __init__(
-        self, rows: NDArray[Any], chosen: NDArray[np.int64], preparation: Preparation, batch_size: int, seed: int
+        self,
+        rows: NDArray[Any],
+        chosen: NDArray[np.int64],
+        preparation: Preparation,
+        batch_size: int,
+        seed: int,
+        labels: Integers | None = None,
     ) -> None:
         self.rows, self.chosen, self.preparation, self.seed = np.asarray(rows), chosen, preparation, seed
+        self.labels = labels
         self.batch_size = min(batch_size, len(chosen))
         self.per_epoch = len(chosen) // self.batch_size
         example = prod(self.rows.shape[1:]) * np.dtype(np.float32).itemsize
@@ -33,21 +56,29 @@ class TrainingBatches:
         self._epoch, self._order = -1, chosen
         self._block, self._prepared = (-1, -1), np.empty(0, np.float32)
 
-    def at(self, step: int) -> Floats:
-        """The batch of this step, (B, *data): read-only."""
+    def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """The batch of this step, x (B, *data): read-only."""
         epoch, place = divmod(step, self.per_epoch)
         block, within = divmod(place, self._together)
         if (epoch, block) != self._block:
             self._block, self._prepared = (epoch, block), self._cut(epoch, block)
-        return self._prepared[within * self.batch_size : (within + 1) * self.batch_size]
+        first, last = (self.batch_size * part // world for part in (rank, rank + 1))
+        start = within * self.batch_size
+        rows = self._rows(epoch, place, place + 1)[first:last]
+        label = None if self.labels is None else torch.from_numpy(self.labels[rows])
+        x = torch.from_numpy(self._prepared[start + first : start + last])
+        return Batch(x, label, rows=torch.from_numpy(rows))
 
-    def _cut(self, epoch: int, block: int) -> Floats:
+    def _rows(self, epoch: int, first: int, last: int) -> Rows:
+        """The rows of the batches from number `first` of an epoch to before `last`, in their order."""
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = self.chosen[_generator(self.seed, ORDER, epoch).permutation(len(self.chosen))]
+        return self._order[first * self.batch_size : last * self.batch_size]
+
+    def _cut(self, epoch: int, block: int) -> Floats:
         first, last = block * self._together, min((block + 1) * self._together, self.per_epoch)
-        some = self._order[first * self.batch_size : last * self.batch_size]
-        return self.preparation.training(self.rows[some], _generator(self.seed, PIXELS, epoch, block))
+        return self.preparation.training(self.rows[self._rows(epoch, first, last)], _generator(self.seed, PIXELS, epoch, block))
 
 
 def _generator(*key: int) -> np.random.Generator:

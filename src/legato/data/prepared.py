@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from legato.batch import Batch
+from legato.classes import listed
 from legato.data.as_trained import Form, open_as_trained
 from legato.data.dataset import Dataset
 from legato.data.options import WHOLE, DataOptions, RunOptions
@@ -21,7 +24,7 @@ from legato.data.sources import FACTORS, MNIST
 from legato.data.splits import Split
 from legato.errors import Mistake, quoted, unknown
 from legato.setting import DataSpec
-from legato.types import Floats
+from legato.types import Floats, Integers, Rows
 
 IN_MEMORY = "array of "
 
@@ -32,17 +35,31 @@ class Prepared:
 
     `own`: these are the data of the run that prepares them, as they were or changed since; else another source.
     `remarks`: what whoever uses these data should be told, a line each.
+    `known`: the classes that the run was trained with, None where these are to be trained on; by them labels are numbered.
+    `one`: the class that these data are looked at as; all rows of it, and no others.
     """
 
     dataset: Dataset
     preparation: Preparation
     own: bool = True
     remarks: tuple[str, ...] = ()
+    known: tuple[str, ...] | None = None
+    one: int | None = None
 
     @property
     def spec(self) -> DataSpec:
         """What a recipe is told of these data."""
-        return DataSpec(self.dataset.shape, self.dataset.kind, self.dataset.likelihood)
+        return spec_of(self._said())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, by their numbers."""
+        own = () if self.dataset.labels is None else self.dataset.label_names
+        return own if self.known is None else self.known
+
+    def of_class(self, number: int) -> Prepared:
+        """The rows of one class; of a source without labels all rows, as that class."""
+        return replace(self, one=number)
 
     @property
     def default_split(self) -> str:
@@ -51,11 +68,43 @@ class Prepared:
 
     def split(self, name: str) -> Split:
         """A split by its name; `all` is every row. Raises `Mistake` for a name that does not exist."""
-        if name == "all":
-            return Split(np.arange(len(self.dataset)))
-        if name not in self.dataset.splits:
+        if name != "all" and name not in self.dataset.splits:
             raise unknown("split", name, [*self.dataset.splits, "all"])
-        return self.dataset.splits[name]
+        found = Split(np.arange(len(self.dataset))) if name == "all" else self.dataset.splits[name]
+        if self.one is None or self.dataset.labels is None:
+            return found
+        return Split(found.all()[self._numbered(found.all()) == self.one])
+
+    def labels(self, numbers: Rows) -> Integers:
+        """The class of each of these rows, (n,); `one` where a row has none. Raises `Mistake` where that is not said either."""
+        data = self.dataset
+        if data.labels is None:
+            if self.one is not None:
+                return np.full(len(numbers), self.one)
+            raise Mistake(f"`{data.source}` has no labels, and the model reads them: --label NAME takes all rows as one class")
+        found = self._numbered(numbers)
+        if self.one is not None:
+            return np.where(found < 0, self.one, found)
+        if len(lost := np.flatnonzero(found < 0)):
+            row, label = int(numbers[lost[0]]), int(data.labels[numbers[lost[0]]])
+            had = "no label" if label < 0 else f"the label `{data.label_names[label]}`"
+            raise Mistake(
+                f"row `{data.ids[row]}` of `{data.source}` has {had}, and the model reads it: expected one of "
+                f"{listed(self.classes)}"
+            )
+        return found
+
+    def _numbered(self, numbers: Rows) -> Integers:
+        """The run's number of the class of each row; -1 where there is none."""
+        data, place = self.dataset, {name: number for number, name in enumerate(self.classes)}
+        assert data.labels is not None
+        numbered = np.array([*(place.get(name, -1) for name in data.label_names), -1], np.int64)  # the last is that of -1
+        return np.asarray(numbered[np.asarray(data.labels)[numbers]])
+
+    def batch(self, numbers: Rows, labelled: bool = False) -> Batch:
+        """These rows as every evaluation sees them; `labelled`: with the class of each."""
+        label = torch.from_numpy(self.labels(numbers)) if labelled else None
+        return Batch(torch.from_numpy(self.rows(numbers)), label, rows=torch.from_numpy(numbers))
 
     def rows(self, numbers: NDArray[np.int64]) -> Floats:
         """These rows as every evaluation sees them, (n, *data)."""
@@ -70,9 +119,9 @@ class Prepared:
         for start in range(0, len(numbers), size):
             yield self.rows(numbers[start : start + size])
 
-    def to_json(self) -> dict[str, Any]:
-        """What `data.json` keeps."""
-        data, test = self.dataset, self.dataset.splits["test"]
+    def _said(self) -> dict[str, Any]:
+        """What is known at once."""
+        data = self.dataset
         return {
             "source": place_of(data.source),
             "options": asdict(data.options) | {"labels": _place_of_labels(data)},
@@ -82,12 +131,30 @@ class Prepared:
             "kind": data.kind,
             "likelihood": data.likelihood,
             "splits": {name: len(rows) for name, rows in data.splits.items()},
-            "labels": _digest_of_labels(data),
+            "classes": list(self.classes),
+            "unlabelled": 0 if data.labels is None else int(np.count_nonzero(np.asarray(data.labels) < 0)),
             "skipped": len(data.problems),
             "columns": data.roles and data.roles.to_json(),
             "preparation": self.preparation.to_json(),
-            "test_checksum": self.preparation.checksum(data.rows, test.all()) if self.preparation.binarise else None,
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """What `data.json` keeps."""
+        data, binarised = self.dataset, self.preparation.binarise
+        drawn = self.preparation.checksum(data.rows, data.splits["test"].all()) if binarised else None
+        return {**self._said(), "labels": _digest_of_labels(data), "test_checksum": drawn}
+
+
+def spec_of(said: Mapping[str, Any]) -> DataSpec:
+    """What a recipe is told of data, by what data.json says of them; a run of before classes were kept has none."""
+    return DataSpec(
+        tuple(said["shape"]),
+        said["kind"],
+        said["likelihood"],
+        count=said["splits"]["train"],
+        classes=tuple(said.get("classes", ())),
+        unlabelled=said.get("unlabelled", 0),
+    )
 
 
 def reopen(stored: dict[str, Any], source: str | Path | NDArray[Any] | None = None) -> Prepared:
@@ -126,7 +193,7 @@ def _reopen_own(source: Any, stored: dict[str, Any]) -> Prepared:
 def _open(source: Any, stored: dict[str, Any], options: RunOptions) -> Prepared:
     preparation = Preparation.from_json(stored["preparation"])
     dataset = open_as_trained(source, Form(tuple(stored["shape"]), preparation), options)
-    return Prepared(replace(dataset, likelihood=stored["likelihood"]), preparation)
+    return Prepared(replace(dataset, likelihood=stored["likelihood"]), preparation, known=tuple(stored.get("classes", ())))
 
 
 def _remarks(other: Dataset, stored: dict[str, Any]) -> Iterator[str]:

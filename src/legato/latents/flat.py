@@ -15,9 +15,9 @@ from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.latents.latent import Latent
-from legato.priors import Prior
+from legato.priors import Prior, drawn
 from legato.shown import Line
-from legato.trace import Given, Rung, Summary
+from legato.trace import NOTHING, Given, Rung, Summary
 from legato.types import Precision
 
 
@@ -39,40 +39,45 @@ class Flat(Latent):
         self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
         self.has_moments = posterior.family.has_moments and prior.has_moments
 
-    def encode(self, x: Tensor) -> Distribution:
+    def encode(self, x: Tensor, given: Given = NOTHING) -> Distribution:
         """q(z|x) itself."""
-        return self.posterior(x)
+        return self.posterior(x, given)
 
     def draw(self, encoded: Distribution, draws: int, given: Given) -> tuple[Tensor, tuple[Rung, ...]]:
         """z = μ + σ⊙ε for a Gaussian, so that gradients reach μ and σ; the rung keeps ε."""
         z, noise = reparameterised(encoded, draws)
         return z, (Rung(encoded, self.p(given), z, noise),)
 
-    def summary(self, encoded: Distribution, given: Given) -> Summary:
+    def summary(self, encoded: Distribution, given: Given = NOTHING) -> Summary:
         """The posterior's own moments, and its KL from the prior where that has a closed form."""
         mu, sigma = self.q.family.moments(encoded)
         kl = kl_per_dimension(encoded, self.p(given)) if self.has_density else None
         return Summary(mu, sigma, kl, self.q.family.how)
 
-    def posterior(self, x: Tensor) -> Distribution:
+    def posterior(self, x: Tensor, given: Given = NOTHING) -> Distribution:
         """q(z|x), batch shape (B,)."""
-        q: Distribution = self.q(x)
+        q: Distribution = self.q(x, given)
         return q
 
-    def prior(self, given: Given) -> Distribution:
+    def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z)."""
         p: Distribution = self.p(given)
         return p
 
     def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
     ) -> NDArray[Any]:
         """n codes from the prior, (n, *event)."""
-        return self.p.draw(n, rng, temperature, dtype)
+        return self.p.draw(n, rng, temperature, dtype, given)
 
-    def sample(self, n: int, given: Given) -> Tensor:
+    def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, *event)."""
-        return self.prior(given).sample((n,))
+        return drawn(self.prior(given), n)
 
     def told(self) -> list[Line]:
         """q(z|x) and p(z) by their families."""

@@ -6,6 +6,7 @@ Covered: top-down posteriors, a rate for each rung, draws of the whole code. Not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,9 @@ from legato.distributions.joint import Joint
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.latents.latent import Latent
-from legato.priors import Prior
+from legato.priors import Prior, drawn
 from legato.shown import Line
-from legato.trace import Given, Rung, Summary
+from legato.trace import NOTHING, Given, Rung, Summary
 from legato.types import Precision
 
 
@@ -66,7 +67,7 @@ class Ladder(Latent):
                 raise Mistake(f"rung {rung}: its prior reads {p.given}, and {above} numbers lie above it: give it those")
             above += q.event[0]
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, given: Given = NOTHING) -> Tensor:
         """h (B, k)."""
         return torch.as_tensor(self.features(x))
 
@@ -83,7 +84,7 @@ class Ladder(Latent):
         assert above is not None
         return above, tuple(rungs)
 
-    def summary(self, encoded: Tensor, given: Given) -> Summary:
+    def summary(self, encoded: Tensor, given: Given = NOTHING) -> Summary:
         """The middle of each rung's posterior where those above lie at theirs: q(z|x) of all has no moments in closed form."""
         moments: list[tuple[Tensor, Tensor]] = []
         kl: list[Tensor] = []
@@ -97,24 +98,29 @@ class Ladder(Latent):
         how = "each rung's mean and standard deviation where those above lie at their means"
         return Summary(mu, sigma, torch.cat(kl, -1) if len(kl) == len(moments) else None, how)
 
-    def prior(self, given: Given) -> Distribution:
+    def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z) of the whole code."""
-        return Joint(self.top(given), self._below())
+        return Joint(self.top(given), [partial(each, given=given) for each in self._below()])
 
     def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
     ) -> NDArray[Any]:
         """n codes, (n, d), from the top down. `temperature` is the top's: what lies below follows it as the prior says."""
         device = next(self.parameters()).device
-        above = torch.as_tensor(self.top.draw(n, rng, temperature), device=device)
+        above = torch.as_tensor(self.top.draw(n, rng, temperature, given=given), device=device)
         with torch.no_grad(), drawing(device, int(rng.integers(2**63))):
             for p in self._below():
-                above = torch.cat([above, p(above).sample()], -1)
+                above = torch.cat([above, p(above, given).sample()], -1)
         return np.asarray(above.cpu().numpy(), dtype)
 
-    def sample(self, n: int, given: Given) -> Tensor:
+    def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, d)."""
-        return self.prior(given).sample((n,))
+        return drawn(self.prior(given), n)
 
     def told(self) -> list[Line]:
         """The rungs from the top, and what lies above them."""
@@ -126,9 +132,9 @@ class Ladder(Latent):
     ) -> tuple[Distribution, Distribution]:
         """Posterior and prior of a rung, given what was drawn above it."""
         if above is None:
-            return q_of(encoded), self.top(given)
+            return q_of(encoded, given), self.top(given)
         features = encoded.expand(*above.shape[:-1], encoded.shape[-1])
-        return q_of(torch.cat([above, features], -1)), self._below()[rung - 1](above)
+        return q_of(torch.cat([above, features], -1), given), self._below()[rung - 1](above, given)
 
     def _posteriors(self) -> list[Conditional]:
         return [each for each in self.posteriors if isinstance(each, Conditional)]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from legato.shown import Line
-from legato.trace import Given, Rung, Summary
+from legato.trace import NOTHING, Given, Rung, Summary
 from legato.types import Precision, Shape
 
 
@@ -33,7 +33,7 @@ class Latent(nn.Module):
     standard_prior: bool  # whether p(z) is N(0, I)
 
     @abstractmethod
-    def encode(self, x: Tensor) -> Any:
+    def encode(self, x: Tensor, given: Given = NOTHING) -> Any:
         """x (B, *data) -> whatever `draw` and `summary` need; what does not depend on the draw."""
 
     @abstractmethod
@@ -41,25 +41,30 @@ class Latent(nn.Module):
         """(code (S, B, *event), rungs) with S = `draws`."""
 
     @abstractmethod
-    def summary(self, encoded: Any, given: Given) -> Summary:
+    def summary(self, encoded: Any, given: Given = NOTHING) -> Summary:
         """What is shown of the codes of x: the same at every call, whatever the generator's state."""
 
-    def posterior(self, x: Tensor) -> Distribution | None:
+    def posterior(self, x: Tensor, given: Given = NOTHING) -> Distribution | None:
         """q(z|x), batch shape (B,), event shape `event`; None where a code is no draw of one distribution."""
         return None
 
     @abstractmethod
-    def prior(self, given: Given) -> Distribution:
-        """p(z), event shape `event`."""
+    def prior(self, given: Given = NOTHING) -> Distribution:
+        """p(z), event shape `event`; batch shape (B,) where it depends on each example's label."""
 
     @abstractmethod
     def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: float = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
     ) -> NDArray[Any]:
         """n codes from the prior by NumPy's generator, (n, *event); deviations from its mean times `temperature`."""
 
     @abstractmethod
-    def sample(self, n: int, given: Given) -> Tensor:
+    def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior by torch's generator, (n, *event)."""
 
     @abstractmethod

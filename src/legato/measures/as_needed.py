@@ -20,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.batch import Batch
 from legato.errors import Mistake
 from legato.measures.annealed import Effort, anneal
-from legato.measures.likelihood import Scores, score_batch, scores_of
+from legato.measures.likelihood import Scores, Some, log_weights, score_batch, scores_of
 from legato.measures.posterior import gaussian_posterior, is_gaussian, log_joint, still
 from legato.measures.tails import pareto_k, settled
 from legato.model import CHUNK, LatentVariableModel
@@ -53,7 +54,7 @@ LADDER = Ladder()
 
 @torch.no_grad()
 def score_as_needed(
-    model: LatentVariableModel, batches: Iterable[Tensor], seed: int = 0, ladder: Ladder = LADDER, chunk: int = CHUNK
+    model: LatentVariableModel, batches: Iterable[Some], seed: int = 0, ladder: Ladder = LADDER, chunk: int = CHUNK
 ) -> Scores:
     """Scores every example of `batches` (in order), each with as many draws as it needs: `draws`, 0 where it is annealed.
 
@@ -61,14 +62,16 @@ def score_as_needed(
     """
     with still(model, seed) as device:
         generator = torch.Generator(device).manual_seed(int(random_stream(seed, "annealing").integers(2**62)))
-        return scores_of([_batch(model, x, ladder, generator, chunk) for x in batches])
+        return scores_of([_batch(model, Batch.of(some), ladder, generator, chunk) for some in batches])
 
 
-def _batch(model: LatentVariableModel, x: Tensor, ladder: Ladder, generator: torch.Generator, chunk: int) -> dict[str, Tensor]:
-    needed = draws_needed(model, x, ladder, chunk)
-    groups = [(k, torch.from_numpy(np.flatnonzero(needed == k)).to(x.device)) for k in np.unique(needed)]
+def _batch(
+    model: LatentVariableModel, batch: Batch, ladder: Ladder, generator: torch.Generator, chunk: int
+) -> dict[str, Tensor]:
+    needed = draws_needed(model, batch, ladder, chunk)
+    groups = [(k, torch.from_numpy(np.flatnonzero(needed == k)).to(batch.x.device)) for k in np.unique(needed)]
     parts = [
-        _weighted(model, x[rows], int(k), chunk) if k else _annealed(model, x[rows], ladder, generator, chunk)
+        _weighted(model, batch[rows], int(k), chunk) if k else _annealed(model, batch[rows], ladder, generator, chunk)
         for k, rows in groups
     ]
     back = torch.cat([rows for _, rows in groups]).argsort()
@@ -76,25 +79,26 @@ def _batch(model: LatentVariableModel, x: Tensor, ladder: Ladder, generator: tor
 
 
 @torch.no_grad()
-def draws_needed(model: LatentVariableModel, x: Tensor, ladder: Ladder = LADDER, chunk: int = CHUNK) -> Integers:
-    """How many draws each example of x (B, *data) needs, (B,); 0: annealing. From torch's generator; all draws are dropped.
+def draws_needed(model: LatentVariableModel, some: Some, ladder: Ladder = LADDER, chunk: int = CHUNK) -> Integers:
+    """How many draws each of B examples needs, (B,); 0: annealing. From torch's generator; all draws are dropped.
 
     k is settled where k̂ of the draws so far and of as many again, k each, both say so: one alone says so by chance for some.
     """
-    needed = np.zeros(len(x), np.int64)
-    left, k, drawn = np.arange(len(x)), ladder.first, _log_weights(model, x, ladder.first, chunk)
+    batch = Batch.of(some)
+    needed = np.zeros(len(batch), np.int64)
+    left, k, drawn = np.arange(len(batch)), ladder.first, _log_weights(model, batch, ladder.first, chunk)
     while len(left) and k <= ladder.most:
-        again = _log_weights(model, x[torch.from_numpy(left).to(x.device)], k, chunk)
+        again = _log_weights(model, batch[torch.from_numpy(left).to(batch.x.device)], k, chunk)
         light = np.maximum(_shapes(drawn), _shapes(again)) <= settled(k)
         needed[left[light]] = k
         left, drawn, k = left[~light], np.concatenate([drawn, again])[:, ~light], 2 * k
-    if not is_gaussian(model, x[:1]):
+    if not is_gaussian(model, batch[:1].x, batch[:1].given):
         needed[left] = ladder.most
     return needed
 
 
-def _log_weights(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> NDArray[np.float64]:
-    return np.asarray(torch.cat([trace.log_w for trace in model.chunks(x, k, chunk)]).cpu().numpy())
+def _log_weights(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> NDArray[np.float64]:
+    return np.asarray(log_weights(model, batch, k, chunk).cpu().numpy())
 
 
 def _shapes(log_w: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,16 +107,16 @@ def _shapes(log_w: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _weighted(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> dict[str, Tensor]:
-    return {**score_batch(model, x, k, chunk), "draws": torch.full((len(x),), k)}
+def _weighted(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> dict[str, Tensor]:
+    return {**score_batch(model, batch, k, chunk), "draws": torch.full((len(batch),), k)}
 
 
 def _annealed(
-    model: LatentVariableModel, x: Tensor, ladder: Ladder, generator: torch.Generator, chunk: int
+    model: LatentVariableModel, batch: Batch, ladder: Ladder, generator: torch.Generator, chunk: int
 ) -> dict[str, Tensor]:
-    mu, sigma = gaussian_posterior(model, x)
-    found = anneal(log_joint(model, x), mu, sigma, ladder.annealing, generator)
-    scored = score_batch(model, x, ladder.first, chunk)
+    mu, sigma = gaussian_posterior(model, batch.x, batch.given)
+    found = anneal(log_joint(model, batch.x, batch.given), mu, sigma, ladder.annealing, generator)
+    scored = score_batch(model, batch, ladder.first, chunk)
     bounds = torch.from_numpy(found.lower).to(scored["log_px"])
-    nothing = torch.full((len(x),), torch.nan, dtype=torch.double)
-    return {**scored, "log_px": bounds, "k_hat": nothing, "draws": torch.zeros(len(x), dtype=torch.long)}
+    nothing = torch.full((len(batch),), torch.nan, dtype=torch.double)
+    return {**scored, "log_px": bounds, "k_hat": nothing, "draws": torch.zeros(len(batch), dtype=torch.long)}

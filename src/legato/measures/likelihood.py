@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from legato.batch import Batch
 from legato.devices import drawing
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, mean_over
@@ -24,6 +25,7 @@ from legato.model import CHUNK, LatentVariableModel
 from legato.types import Doubles
 
 KS = (1, 10, 100, 1000, 5000)
+Some = Tensor | Batch  # examples, of which perhaps more is known than x
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,14 @@ class Scores:
 
 
 @torch.no_grad()
-def score(model: LatentVariableModel, batches: Iterable[Tensor], k: int, seed: int = 0, chunk: int = CHUNK) -> Scores:
-    """Scores every example of `batches` (in order) with exactly k draws each. The global generator is left as it was."""
+def score(model: LatentVariableModel, batches: Iterable[Some], k: int, seed: int = 0, chunk: int = CHUNK) -> Scores:
+    """Scores every example of `batches` (in order) with exactly k draws each. The global generator is left as it was.
+
+    Of a model that reads labels, p(x) is p(x|y) here as everywhere.
+    """
     device = next(model.parameters()).device
     with drawing(device, seed):
-        rows = [score_batch(model, x, k, chunk) for x in batches]
+        rows = [score_batch(model, Batch.of(some), k, chunk) for some in batches]
     return scores_of(rows)
 
 
@@ -54,14 +59,15 @@ def scores_of(rows: Sequence[dict[str, Tensor]]) -> Scores:
     return Scores(**{name: joined([row[name] for row in rows]) for name in rows[0]})
 
 
-def score_batch(model: LatentVariableModel, x: Tensor, k: int, chunk: int) -> dict[str, Tensor]:
+def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> dict[str, Tensor]:
     """The fields of `Scores` of one batch, from torch's own generator."""
+    x = batch.x
     if not model.latent.has_density:
-        trace = model(x)  # every draw of a point mass is the same
+        trace = model(x, 1, batch.given)  # every draw of a point mass is the same
         return {"distortion": -trace.log_px[0], "mu": trace.summary.mu.flatten(1)}
     log_w, total = [], torch.zeros(len(x), dtype=torch.double, device=x.device)
     costs: list[tuple[int, Tensor, Tensor | None]] = []
-    for trace in model.chunks(x, k, chunk):
+    for trace in model.chunks(x, k, chunk, batch.given):
         total += trace.log_px.sum(0, dtype=torch.double)
         log_w.append(trace.log_w)
         costs.append((len(trace.code), trace.kl, trace.kl_per_dimension))
@@ -119,7 +125,7 @@ class Curve:
 
 @torch.no_grad()
 def importance_curve(
-    model: LatentVariableModel, batches: Iterable[Tensor], ks: Sequence[int] = KS, seed: int = 0, chunk: int = CHUNK
+    model: LatentVariableModel, batches: Iterable[Some], ks: Sequence[int] = KS, seed: int = 0, chunk: int = CHUNK
 ) -> Curve:
     """The bound at each k for every example of `batches` (in order), from exactly max(k) draws each.
 
@@ -127,11 +133,16 @@ def importance_curve(
     """
     ks = tuple(sorted(set(ks)))
     with still(model, seed):
-        weights = (torch.cat([t.log_w for t in model.chunks(x, ks[-1], chunk)]) for x in batches)
+        weights = (log_weights(model, Batch.of(some), ks[-1], chunk) for some in batches)
         rows = [(bounds(log_w, ks), effective_sample_size(log_w), pareto_k(log_w.cpu().numpy())) for log_w in weights]
     found, ess, k_hat = zip(*rows, strict=True)
     tails = [tail for tail in k_hat if tail is not None]
     return Curve(ks, joined(found), joined(ess), np.concatenate(tails) if tails else None)
+
+
+def log_weights(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> Tensor:
+    """log p(x, z) − log q(z|x) of k draws of each example, (k, B), nats."""
+    return torch.cat([trace.log_w for trace in model.chunks(batch.x, k, chunk, batch.given)])
 
 
 def bounds(log_w: Tensor, ks: Sequence[int]) -> Tensor:

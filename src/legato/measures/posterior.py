@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch.distributions import Distribution, Independent, Normal
 from legato.devices import drawing
 from legato.errors import Mistake
 from legato.model import LatentVariableModel
-from legato.trace import Given
+from legato.trace import NOTHING, Given
 
 Density = Callable[[Tensor], Tensor]  # z (C, B, d) -> (C, B), nats
 
@@ -36,17 +37,17 @@ def still(model: LatentVariableModel, seed: int) -> Iterator[torch.device]:
         model.train(training)
 
 
-def gaussian_posterior(model: LatentVariableModel, x: Tensor) -> tuple[Tensor, Tensor]:
+def gaussian_posterior(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> tuple[Tensor, Tensor]:
     """(μ, σ) of q(z|x), each (B, d). Raises `Mistake` where q is no diagonal Gaussian over a vector."""
-    base = _diagonal(model.latent.posterior(x))
+    base = _diagonal(model.latent.posterior(x, given))
     if base is None:
         raise Mistake("this measure needs a Gaussian posterior over a vector, N(mu, diag sigma^2): a point has no density")
     return base.loc, base.scale
 
 
-def is_gaussian(model: LatentVariableModel, x: Tensor) -> bool:
+def is_gaussian(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> bool:
     """Whether q(z|x) is such a Gaussian."""
-    return _diagonal(model.latent.posterior(x)) is not None
+    return _diagonal(model.latent.posterior(x, given)) is not None
 
 
 def _diagonal(q: Distribution | None) -> Normal | None:
@@ -54,23 +55,23 @@ def _diagonal(q: Distribution | None) -> Normal | None:
     return base if isinstance(base, Normal) and base.loc.ndim == 2 else None
 
 
-def log_joint(model: LatentVariableModel, x: Tensor) -> Density:
+def log_joint(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> Density:
     """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data); added up in double precision."""
-    prior, cost = prior_of(model), distortion(model, x)
+    prior, cost = prior_of(model, given), distortion(model, x, given)
     return lambda z: prior.log_prob(z).double() - cost(z)
 
 
-def distortion(model: LatentVariableModel, x: Tensor) -> Density:
+def distortion(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> Density:
     """z (C, B, d) ↦ −log p(x|z), (C, B), nats."""
 
     def cost(z: Tensor) -> Tensor:
-        likelihood: Distribution = model.likelihood(z)
+        likelihood: Distribution = model.likelihood(z, given)
         log_px: Tensor = likelihood.log_prob(x)
         return -log_px
 
     return cost
 
 
-def prior_of(model: LatentVariableModel) -> Distribution:
+def prior_of(model: LatentVariableModel, given: Given = NOTHING) -> Distribution:
     """p(z) of the whole code."""
-    return model.latent.prior(Given(infer=model.latent.posterior))
+    return model.latent.prior(replace(given, infer=model.latent.posterior))

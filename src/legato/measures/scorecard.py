@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from legato.arguments import Seed, checked
+from legato.batch import Batch
 from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
@@ -29,6 +28,7 @@ from legato.measures.likelihood import Scores, score
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
 from legato.measures.tails import trust, untrusted_share
 from legato.progress import progress
+from legato.types import Rows
 
 BATCH = 100
 AUTO: Literal["auto"] = "auto"
@@ -157,14 +157,13 @@ def rows_of(data: Prepared, split: str, limit: int | None = None) -> NDArray[np.
     return rows.all() if limit is None else np.sort(rows.draw(limit, "evaluated"))
 
 
-def batches(space: LatentSpace, data: Prepared, numbers: Any) -> Iterator[Tensor]:
-    """These rows as the model sees them, on its device, with a bar."""
+def batches(space: LatentSpace, data: Prepared, numbers: Rows) -> Iterator[Batch]:
+    """These rows as the model sees them, with their classes where it reads them, on its device, with a bar."""
     with progress("scoring", len(numbers), unit="examples") as bar:
-        done = 0
-        for x in data.batches(numbers, BATCH):
-            yield torch.from_numpy(x).to(space.device)
-            done += len(x)
-            bar(done)
+        for at in range(0, len(numbers), BATCH):
+            some = data.batch(numbers[at : at + BATCH], space.model.needs_label)
+            yield some.to(space.device)
+            bar(at + len(some))
 
 
 def describe(data: Prepared, split: str, numbers: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from legato.recipes.basic import (
 from legato.recipes.codebooks import fsq_vae, vq_vae
 from legato.recipes.constraints import geco_vae
 from legato.recipes.flows import flow_vae
+from legato.recipes.labels import conditional_vae
 from legato.recipes.ladders import ladder_vae
 from legato.recipes.priors import mixture_vae
 
@@ -26,6 +27,7 @@ __all__ = [
     "Recipe",
     "autoencoder",
     "beta_vae",
+    "conditional_vae",
     "factor_vae",
     "fixed_noise_autoencoder",
     "flow_vae",

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from legato.data.prepared import spec_of
 from legato.devices import drawing
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
-from legato.setting import DataSpec
 from legato.streams import random_stream
 from legato.types import Floats
 
@@ -85,7 +85,7 @@ def untrained(space: LatentSpace, seed: int) -> Trained:
     """The sentence of a RUN with starting weights. Raises `Mistake` where the RUN does not say of which data it is."""
     stored, definition = space.run.stored("data"), space.definition
     with drawing(torch.device("cpu"), seed):
-        recipe = definition.build(DataSpec(tuple(stored["shape"]), stored["kind"], stored["likelihood"]))
+        recipe = definition.build(spec_of(stored))
     recipe.model.to(space.device)
     return Trained(LatentSpace(recipe, space.preparation, space.shape, space.run, definition))
 

@@ -14,6 +14,7 @@ from legato.types import Shape
 RecipeName = Literal[
     "autoencoder",
     "beta_vae",
+    "conditional_vae",
     "factor_vae",
     "fixed_noise_autoencoder",
     "flow_vae",

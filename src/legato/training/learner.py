@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from legato.batch import Batch
 from legato.devices import drawing_step
 from legato.model import LatentVariableModel
 from legato.player import Player
@@ -44,14 +45,14 @@ class Learner:
         self._averaged, self._moving = self.average.learnt(), self.model.learnt()
         self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
 
-    def step(self, x: Tensor, step: int) -> Tensor | None:
-        """One step on x (B, *data), of all players at once: each loss and gradient is at the weights before it.
+    def step(self, batch: Batch, step: int) -> Tensor | None:
+        """One step on a batch, of all players at once: each loss and gradient is at the weights before it.
 
         Gives the parts of the model's loss and each other player's loss, (parts,), nats per example, in the order of
         `figures`; None where the step was skipped, which it is for all where one gradient is insane.
         """
         with self._drawing(step):
-            trace = self.model(x, self.objective.draws)
+            trace = self.model(batch.x, self.objective.draws, batch.given)
             loss = self.objective(trace, self.objective.at(step, self.plan.total))
         losses = [loss.total, *(self._loss_of(player, trace, step) for player in self.players)]
         norms = [side.differentiate(one) for side, one in zip(self.sides, losses, strict=True)]

@@ -28,6 +28,8 @@ from legato.training.guard import Diverged
 from legato.training.setup import Job
 from legato.training.stop import Stop
 
+OF_ALL, OF_CLASS = 10_000, 2_000  # training rows whose codes are summed up
+
 
 class Loop:
     """Runs a job to its end."""
@@ -69,8 +71,7 @@ class Loop:
     def _steps(self, stop: Stop, bar: Bar) -> None:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
         while self.done < self.plan.total and not stop:
-            x = torch.from_numpy(self.batches.at(self.done)).to(self.learner.device, non_blocking=True)
-            self._count(self.learner.step(x, self.done))
+            self._count(self.learner.step(self.batches.at(self.done).to(self.learner.device), self.done))
             self.done += 1
             if self.done % log_every == 0 or self.done == self.plan.total:
                 self._log_training(bar)
@@ -100,7 +101,11 @@ class Loop:
         self.saved = time.monotonic()
 
     def _finish(self) -> None:
-        write_tensors(self.job.run.codes, summarise(self.learner.result, self.job.some("train", 10_000)))
+        """What the codes are like: of each class first, for the file of all says that the run is finished."""
+        for number in range(self.learner.model.classes):
+            if some := list(self.job.some("train", OF_CLASS, number)):
+                write_tensors(self.job.run.codes_of(number), summarise(self.learner.result, some))
+        write_tensors(self.job.run.codes, summarise(self.learner.result, self.job.some("train", OF_ALL)))
 
     def _count(self, parts: Tensor | None) -> None:
         if parts is not None:

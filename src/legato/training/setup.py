@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from legato import checkpoint
+from legato.batch import Batch
 from legato.data import DataOptions
-from legato.data.batches import TrainingBatches
+from legato.data.batches import Batches, TrainingBatches
 from legato.data.dataset import Dataset
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, place_of, reopen
@@ -51,16 +51,22 @@ class Job:
     state: dict[str, Any]
     length: Length | None = None  # how a new run's steps and threads were found
 
-    def batches(self) -> TrainingBatches:
+    def batches(self) -> Batches:
         """The training split, in the order of the plan's seed."""
-        return TrainingBatches(
-            self.data.dataset.rows, self.data.split("train").all(), self.data.preparation, self.plan.batch_size, self.plan.seed
-        )
+        labels = self.data.labels(self.data.split("all").all()) if self.learner.model.classes else None
+        chosen = self.data.split("train").all()
+        plan, data = self.plan, self.data
+        return TrainingBatches(data.dataset.rows, chosen, data.preparation, plan.batch_size, plan.seed, labels)
 
-    def some(self, split: str, most: int) -> Iterator[Tensor]:
-        """Up to `most` evaluation rows of a split, drawn once and for all whatever the run's seed, on the device."""
-        for x in self.data.batches(self.data.split(split).draw(most, "training looks at"), self.plan.batch_size):
-            yield torch.from_numpy(x).to(self.learner.device)
+    def some(self, split: str, most: int, one: int | None = None) -> Iterator[Batch]:
+        """Up to `most` evaluation rows of a split, drawn once and for all whatever the run's seed, on the device.
+
+        `one`: of that class alone.
+        """
+        data = self.data if one is None else self.data.of_class(one)
+        rows, size = data.split(split).draw(most, "training looks at"), self.plan.batch_size
+        for at in range(0, len(rows), size):
+            yield data.batch(rows[at : at + size], self.learner.model.needs_label).to(self.learner.device)
 
     def validate(self) -> dict[str, Any]:
         """The averaged model on the validation images, its solved scale first solved on training images."""
@@ -195,7 +201,7 @@ def _rehearsal(trial: Job) -> Rehearsal:
     batches, device = trial.batches(), trial.learner.device
 
     def step(i: int) -> None:
-        trial.learner.step(torch.from_numpy(batches.at(i)).to(device), i)
+        trial.learner.step(batches.at(i).to(device), i)
 
     return Rehearsal(step, trial.validate, len(trial.plan.validations()))
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from legato.batch import Batch
 from legato.devices import drawing
 from legato.model import LatentVariableModel
 from legato.trace import Trace
@@ -21,13 +22,13 @@ IMAGES = 1000  # of the validation split: ±0.8 nats on MNIST, and some hundredt
 
 
 @torch.no_grad()
-def validate(model: LatentVariableModel, batches: Iterable[Tensor]) -> dict[str, Any]:
+def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, Any]:
     """distortion, rate, elbo (nats per image); per latent dimension: σ, Std μ, KL. None where a point mass has none.
 
     σ is the geometric mean over images, as everywhere: the one average that is the same of widths and of precisions.
     """
     with drawing(_device(model), SEED):
-        seen = [_read(model(x), model.latent.has_density) for x in batches]
+        seen = [_read(model(some.x, 1, some.given), model.latent.has_density) for some in batches]
     distortion, mu, sigma, rate, kl = (_joined(column) for column in zip(*seen, strict=True))
     assert distortion is not None
     assert mu is not None
@@ -44,11 +45,12 @@ def validate(model: LatentVariableModel, batches: Iterable[Tensor]) -> dict[str,
 
 
 @torch.no_grad()
-def solve_scale(model: LatentVariableModel, batches: Iterable[Tensor]) -> None:
+def solve_scale(model: LatentVariableModel, batches: Iterable[Batch]) -> None:
     """Settles what a likelihood solves from training data, such as σ² = mean (x − decoded mean of a draw)²; else nothing."""
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
-        for trace in map(model, batches):
+        for some in batches:
+            trace = model(some.x, 1, some.given)
             yield trace.x, trace.likelihood.mean[0]
 
     with drawing(_device(model), SCALE_SEED):

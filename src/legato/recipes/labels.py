@@ -1,0 +1,23 @@
+"""Models that are told each example's class."""
+
+from __future__ import annotations
+
+from legato.families import Gaussian
+from legato.objectives import Distortion, Rate
+from legato.priors import GaussianOfEachClass, StandardNormal
+from legato.recipe import Recipe, recipe
+from legato.setting import DataSpec
+from legato.vocabulary import classes_of, code_of, frame
+
+
+@recipe
+def conditional_vae(data: DataSpec, latent_dim: int = 32, beta: float = 1.0, learnt: bool = False) -> Recipe:
+    """A VAE that is told each image's class: q(z|x, y), p(x|z, y); the code carries what the class does not say.
+
+    Kingma, Rezende, Mohamed & Welling 2014, https://arxiv.org/abs/1406.5298, model M2 where every label is known; Sohn, Yan &
+    Lee 2015, https://papers.nips.cc/paper/5775. p(z) is N(0, I), the same for every class; `learnt`: a Gaussian of its own for
+    each class, learnt with the model.
+    """
+    code, classes = code_of(data, latent_dim), classes_of(data)
+    prior = GaussianOfEachClass(code, classes) if learnt else StandardNormal(code)
+    return Recipe(frame(data, code, Gaussian(), prior, classes), Distortion() + beta * Rate())
