@@ -108,6 +108,7 @@ def test_a_recipe_has_its_page_made_of_what_it_is(name):
     assert told in page
     assert all(f"| `{option}` |" in page for option in options_of(RECIPES[name]))
     assert re.search(r"^  p\(x\|z\) .*\n  objective .*\n  weights ", page, re.M)
+    assert recipe_pages.vocabulary(RECIPES[name])
     written = ast.parse(recipe_pages.body(RECIPES[name])).body[0]
     assert isinstance(written, ast.FunctionDef)
     assert written.name == name
@@ -115,9 +116,9 @@ def test_a_recipe_has_its_page_made_of_what_it_is(name):
 
 
 def test_laws_are_found_where_they_are():
-    """A test of one recipe, one of all, and a word that no test says."""
-    assert "test_the_python_of_a_page_runs_from_top_to_bottom" in {law.name for law in laws.naming("docs/data.md")}
-    assert "test_a_recipe_has_its_page_made_of_what_it_is" in {law.name for law in laws.of_all()}
+    """A test of one word, one of all recipes, and a word that no test says."""
+    assert "two linear gaussian rungs meet their exact evidence" in [law.says for law in laws.naming("", "Ladder")]
+    assert "test_recipes.py" in {law.file for law in laws.of_all()}
     assert laws.naming("a word that " + "no test says") == []
 
 

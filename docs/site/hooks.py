@@ -64,6 +64,11 @@ def _shown(found: re.Match[str], here: Path, docs: Path) -> str:
     return path if text.strip("`").rstrip("/") in path else f"{text} ({path})"
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Drops the backslash that a bar in a table's code is written with."""
+    return re.sub(r"<code>[^<]*</code>", lambda code: code[0].replace("\\|", "|"), html)
+
+
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     """Lets a page with formulas set them, and no other page load what sets them."""
     if 'class="arithmatex"' not in output:

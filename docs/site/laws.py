@@ -1,7 +1,7 @@
-"""The tests that name a word: a recipe's laws, found in the tests' own text.
+"""The tests that name a word: the laws of a recipe and of its words, found in the tests' own text.
 
-A test names a recipe where the name stands in it as a string or as an identifier; it is a law of every recipe where it is
-parametrised by `RECIPES`. Covered: finding and grouping. Not covered: whether they hold (`make test`).
+A test names a word that stands in it as a string or as an identifier, and reaches those of what it uses of its file. It is a
+law of every recipe where it is parametrised by `RECIPES`. Covered: finding and grouping. Not covered: whether they hold.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parents[2] / "tests"
+DOCS = ("test_site.py", "test_readme.py", "test_docs.py")  # of pages, not of models
 EVERY = "RECIPES"  # the table that a law of all recipes is parametrised by
 
 
 @dataclass(frozen=True)
 class Law:
-    """One test: the file that it stands in, what that file is about, its own name, the words that it names."""
+    """One test: the file that it stands in, what that file is about, its own name, the words that it names and reaches."""
 
     file: str
     about: str
     name: str
     words: frozenset[str]
+    reached: frozenset[str]
     of_all: bool
 
     @property
@@ -34,13 +36,13 @@ class Law:
 
 @cache
 def laws() -> tuple[Law, ...]:
-    """Every test of the house, in the order of files and lines."""
-    return tuple(law for path in sorted(TESTS.glob("test_*.py")) for law in _of(path))
+    """Every test of models, in the order of files and lines."""
+    return tuple(law for path in sorted(TESTS.glob("test_*.py")) if path.name not in DOCS for law in _of(path))
 
 
-def naming(word: str) -> list[Law]:
-    """The tests that name `word`, and are not of every recipe anyway."""
-    return [law for law in laws() if word in law.words and not law.of_all]
+def naming(name: str, *words: str) -> list[Law]:
+    """The tests that name a recipe, or reach one of its words, and are not of every recipe anyway."""
+    return [law for law in laws() if (name in law.words or law.reached & {*words}) and not law.of_all]
 
 
 def of_all() -> list[Law]:
@@ -64,15 +66,29 @@ def _block(file: str, held: list[Law]) -> str:
 def _of(path: Path) -> Iterator[Law]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     about = (ast.get_docstring(tree) or path.name).splitlines()[0].replace('"', "'")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    said = {name: _words(node) for name, node in functions.items()}
+    for name, node in functions.items():
+        if name.startswith("test_"):
             over = any(EVERY in _words(decorator) for decorator in node.decorator_list)
-            yield Law(path.name, about, node.name, frozenset(_words(node)), over)
+            yield Law(path.name, about, name, frozenset(said[name]), frozenset(_reached(name, said)), over)
+
+
+def _reached(name: str, said: dict[str, set[str]]) -> set[str]:
+    """The words of a function and of the helpers and fixtures of its file that it uses, and that these use."""
+    reached, waiting = {name}, [name]
+    while waiting:
+        new = (said[waiting.pop()] & said.keys()) - reached
+        reached |= new
+        waiting += new
+    return set().union(*(said[one] for one in reached))
 
 
 def _words(tree: ast.AST) -> set[str]:
-    """Strings as they stand, and identifiers."""
-    nodes = list(ast.walk(tree))
-    said = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    return said | names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    """Strings as they stand, identifiers, arguments."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(word)) | ast.Name(id=word) | ast.Attribute(attr=word) | ast.arg(arg=word):
+                found.add(word)
+    return found

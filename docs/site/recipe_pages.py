@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
+from dataclasses import fields
 from pathlib import Path
 
 import laws
@@ -13,11 +14,12 @@ import laws
 import legato.recipes  # noqa: F401  (registers the named models)
 from legato.definition import define
 from legato.recipe import RECIPES, Sentence, options_of
-from legato.setting import DataSpec
+from legato.setting import DataSpec, Words
 
 ROOT = Path(__file__).parents[2]
-DIGITS = DataSpec((1, 28, 28), "bytes", "bernoulli")  # what the page shows the recipe built for
-SHARED = "`net`, `width`, `depth`, `likelihood` and `scale`"
+DIGITS = DataSpec((1, 28, 28), "bytes", "bernoulli", count=55_000, classes=tuple("0123456789"))  # what pages show it built for
+PLAIN = ("Recipe", "DataSpec", "Mistake")  # capitals that are no words of the grammar
+FIRST = "src/legato/recipes/basic.py"  # what a reader wants to have met before the others
 
 
 def pages() -> dict[str, str]:
@@ -26,9 +28,9 @@ def pages() -> dict[str, str]:
 
 
 def ideas() -> dict[str, list[str]]:
-    """What a file of recipes/ is about -> the recipes in it, in the order of the registry."""
+    """What a file of recipes/ is about -> the recipes in it; the basic ones first, the others in the order of the registry."""
     grouped: dict[str, list[str]] = {}
-    for name, sentence in RECIPES.items():
+    for name, sentence in sorted(RECIPES.items(), key=lambda one: _file(one[1]) != FIRST):
         grouped.setdefault(_idea(sentence), []).append(name)
     return grouped
 
@@ -60,6 +62,8 @@ def page(name: str) -> str:
     sentence = RECIPES[name]
     first, *rest = _paragraphs(sentence)
     told = "\n\n".join(rest)
+    words = vocabulary(sentence)
+    shared = ", ".join(f"`{word.name}`" for word in fields(Words))
     return f"""# {name}
 
 **{first}**
@@ -84,7 +88,7 @@ From `{_file(sentence)}`. Built for 28 × 28 binary digits, by default:
 
 {_options(name)}
 
-Every recipe also takes {SHARED} ([what they mean](../grammar.md#the-words)).
+Every recipe also takes {shared} ([what they mean](../grammar.md#the-words)).
 
 ## Use
 
@@ -99,9 +103,10 @@ space = legato.train("{name}", data="mnist", minutes=5, out="runs/{name}")
 
 ## Laws
 
-{laws.by_file(laws.naming(name)) or "No test names it alone."}
+Each box is a file of tests, and each line in it a test that names `{name}`, or is about a word of its
+sentence: {", ".join(f"`{word}`" for word in words)}. It keeps the [laws of every recipe](index.md#laws-of-every-recipe) too.
 
-It keeps the [laws of every recipe](index.md#laws-of-every-recipe) too.
+{laws.by_file(laws.naming(name, *words))}
 """
 
 
@@ -125,6 +130,12 @@ def body(sentence: Sentence) -> str:
     return "\n".join(lines)
 
 
+def vocabulary(sentence: Sentence) -> list[str]:
+    """The words of the grammar in a sentence: its families, priors and terms."""
+    names = [node.id for node in ast.walk(ast.parse(body(sentence))) if isinstance(node, ast.Name)]
+    return [name for name in dict.fromkeys(names) if name[0].isupper() and name not in PLAIN]
+
+
 def _table(names: list[str]) -> str:
     rows = "\n".join(f"| [`{name}`]({name}.md) | {_paragraphs(RECIPES[name])[0]} |" for name in names)
     return f"| recipe | what it is |\n|---|---|\n{rows}"
@@ -146,7 +157,7 @@ def _paragraphs(sentence: Sentence) -> list[str]:
 
 
 def _file(sentence: Sentence) -> str:
-    return str(Path(inspect.getsourcefile(inspect.unwrap(sentence)) or "").relative_to(ROOT))
+    return f"src/{inspect.unwrap(sentence).__module__.replace('.', '/')}.py"
 
 
 def _idea(sentence: Sentence) -> str:
