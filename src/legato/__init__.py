@@ -40,6 +40,8 @@ _PUBLIC = {
     "evaluate": "legato.measures",
     "compare": "legato.measures",
     "Estimate": "legato.measures",
+    "VAE": "legato.estimator",
+    "Autoencoder": "legato.estimator",
     "measure": "legato.measured",
 }
 

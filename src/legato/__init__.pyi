@@ -4,6 +4,8 @@ from legato.conditional import Conditional as Conditional
 from legato.data import DataOptions as DataOptions
 from legato.data import open_source as open_source
 from legato.errors import Mistake as Mistake
+from legato.estimator import VAE as VAE
+from legato.estimator import Autoencoder as Autoencoder
 from legato.families import Family as Family
 from legato.latents import Flat as Flat
 from legato.latents import Latent as Latent

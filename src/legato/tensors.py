@@ -14,6 +14,7 @@ import os
 import struct
 from collections.abc import Mapping
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TypedDict
 
@@ -42,15 +43,20 @@ class Entry(TypedDict):
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> bytes:
     """Tensors to a safetensors file with its checksum, whole or not at all; returns the bytes written."""
+    content = encoded(tensors)
+    with whole_file(path) as file:
+        file.write(content)
+    return content
+
+
+def encoded(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as the bytes of a safetensors file with its checksum."""
     plain = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     start = LENGTH.size + LENGTH.unpack_from(plain)[0]
     header, data = json.loads(plain[LENGTH.size : start]), memoryview(plain)[start:]
     text = json.dumps({METADATA: {CHECKSUM: _checksum(header, data)}, **header}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the data lie aligned
-    content = b"".join((LENGTH.pack(len(text)), text, data))
-    with whole_file(path) as file:
-        file.write(content)
-    return content
+    return b"".join((LENGTH.pack(len(text)), text, data))
 
 
 def read_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -61,10 +67,19 @@ def read_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
     """
     _refuse_missing(path)
     with opened(path) as file:
-        header, start = _header(file, path)
-        _refuse_unlike(path, header, like)
-        file.seek(0)
-        content = file.read()
+        return _decoded(file, os.fstat(file.fileno()).st_size, path, like)
+
+
+def decoded(content: bytes, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The inverse of `encoded`, with the same refusals as `read_tensors`."""
+    return _decoded(BytesIO(content), len(content), Path("the pickled state"), like)
+
+
+def _decoded(file: BinaryIO, size: int, path: Path, like: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
+    header, start = _header(file, size, path)
+    _refuse_unlike(path, header, like)
+    file.seek(0)
+    content = file.read()
     expected, data = _said(header, path), memoryview(content)[start:]
     if expected is not None and _checksum(header, data) != expected:
         raise _broken(path, "its checksum says that it is not what was written")
@@ -78,7 +93,7 @@ def check_fits(path: Path, like: Mapping[str, Tensor]) -> None:
     """Looks at the names and shapes alone. Raises `Mistake` where they are others, or the file is missing or none."""
     _refuse_missing(path)
     with opened(path) as file:
-        _refuse_unlike(path, _header(file, path)[0], like)
+        _refuse_unlike(path, _header(file, os.fstat(file.fileno()).st_size, path)[0], like)
 
 
 def _refuse_missing(path: Path) -> None:
@@ -91,9 +106,8 @@ def _refuse_unlike(path: Path, header: Header, like: Mapping[str, Tensor] | None
         raise Mistake(f"`{path}` does not fit the recipe that lies beside it: {why}")
 
 
-def _header(file: BinaryIO, path: Path) -> tuple[Header, int]:
-    """The header and where the data start. Raises `Mistake` where the file's length is not what the header comes to."""
-    size = os.fstat(file.fileno()).st_size
+def _header(file: BinaryIO, size: int, path: Path) -> tuple[Header, int]:
+    """The header and where the data start. Raises `Mistake` where the file's size is not what the header comes to."""
     lead = file.read(LENGTH.size)
     length = LENGTH.unpack(lead)[0] if len(lead) == LENGTH.size else size
     if length > min(MOST_HEADER, size - LENGTH.size):

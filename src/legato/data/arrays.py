@@ -43,10 +43,10 @@ def as_rows(array: np.ndarray, layout: Layout, name: str) -> np.ndarray:
         return array.reshape(len(array), -1)
     if array.ndim == 3:
         return array[:, None]
-    return array.transpose(0, 3, 1, 2) if _channels_last(array.shape, layout, name) else array
+    return array.transpose(0, 3, 1, 2) if channels_last(array.shape, layout, name) else array
 
 
-def _channels_last(shape: Shape, layout: Layout, name: str) -> bool:
+def channels_last(shape: Shape, layout: Layout, name: str) -> bool:
     """Told by an axis of at most `FEW`, else by the two sides that are equal. Raises `Mistake` where neither tells."""
     _, first, second, third = shape
     if layout != "auto":
@@ -66,7 +66,7 @@ def settled(options: DataOptions, shape: Shape, name: str) -> DataOptions:
 
     (Up to the first edition many channels were always taken to be second: what it stored under `auto` is so.)
     """
-    many = len(shape) == 4 and 0 not in shape and shape[3] > FEW and _channels_last(shape, options.layout, name)
+    many = len(shape) == 4 and 0 not in shape and shape[3] > FEW and channels_last(shape, options.layout, name)
     return replace(options, layout="NHWC") if many else options
 
 

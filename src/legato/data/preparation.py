@@ -72,6 +72,12 @@ class Preparation:
             hint = "" if self.kind == "binary" else ", or the bytes 0 … 255 as integers"
             raise Mistake(f"`x` ({x.dtype}) lies between {low:g} and {high:g}: expected {expected}{hint}")
 
+    def log_volume(self, shape: Shape) -> float:
+        """log |d row / d x| of an example of this shape, nats: log p(row) = log p(x) − this, where p is a density."""
+        if self.kind == "reals":
+            return math.prod(shape) / len(self.scale) * sum(map(math.log, self.scale))
+        return math.prod(shape) * math.log(255) if self.kind == "bytes" and not self.binarise else 0.0
+
     @property
     def offset(self) -> bool:
         """Whether float32 would round digits away, so that values come as float64: far from 0 (seconds since 1970), or tiny."""

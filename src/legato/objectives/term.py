@@ -21,6 +21,8 @@ from legato.errors import Mistake
 from legato.player import Player
 from legato.trace import Trace
 
+END = 10**12  # a step past any schedule
+
 
 class Weight(nn.Module):
     """A weight that follows the step, or the loss: then its buffers are a state, which checkpoints hold."""
@@ -37,6 +39,11 @@ class Weight(nn.Module):
 
     def __mul__(self, term: Term) -> Objective:
         return Objective([(self, term)])
+
+    def resting(self) -> Weight:
+        """The weight that it ends with, from the first step on."""
+        last = float(self.value(END, END))
+        return Line(last, last)
 
     def steps(self, total: int) -> int:
         """After how many of `total` steps it rests."""
@@ -155,8 +162,7 @@ class Objective(nn.Module):
     @property
     def charges_rate(self) -> bool:
         """Whether the run ends with a positive weight on a term that compares q with the prior."""
-        end = 10**12  # past any schedule
-        return any(float(weight.value(end, end)) > 0 and term.needs_density for weight, term in self._parts())
+        return any(float(weight.value(END, END)) > 0 and term.needs_density for weight, term in self._parts())
 
     @property
     def follows(self) -> bool:
@@ -165,8 +171,7 @@ class Objective(nn.Module):
 
     def final_weight(self, name: str) -> float:
         """The weight that the run ends with on the term of that name; 0 where there is none."""
-        end = 10**12  # past any schedule
-        return sum(float(weight.value(end, end)) for weight, term in self._parts() if term.name == name)
+        return sum(float(weight.value(END, END)) for weight, term in self._parts() if term.name == name)
 
     def __add__(self, other: Term | Objective) -> Objective:
         more = weighed(1.0, other) if isinstance(other, Term) else other
@@ -195,6 +200,10 @@ class Objective(nn.Module):
         """Moves the weights that follow the loss, after a step whose `parts` were found."""
         for weight, term in self._parts():
             weight.follow(parts[term.name], pace)
+
+    def endless(self) -> None:
+        """For a training whose end nobody knows: weights that follow a share of it rest, others go on as they are."""
+        self.weights = nn.ModuleList(one.resting() if 0 < one.length <= 1 else one for one, _ in self._parts())
 
     def _terms(self) -> list[Term]:
         return [term for term in self.terms if isinstance(term, Term)]

@@ -32,8 +32,38 @@ RecipeName = Literal[
 ]
 
 
-class Chosen(TypedDict, total=False):
-    """Options of training, of the data, the shared words, and what one recipe or another takes."""
+class OfRecipes(TypedDict, total=False):
+    """The shared words, and what one recipe or another takes."""
+
+    net: NetName
+    width: int | None
+    depth: int | None
+    latent_shape: Shape | None
+    likelihood: LikelihoodName
+    scale: float | None
+
+    latent_dim: int
+    beta: float
+    noise: float
+    warmup: float
+    free_bits: float
+    components: int
+    transforms: int
+    top: float
+    levels: int
+    learnt: bool
+    token_dim: int
+    codebook_size: int
+    commitment: float
+    gamma: float
+    target: float
+    tolerance: float
+    critic_width: int
+    critic_depth: int
+
+
+class Chosen(OfRecipes, total=False):
+    """Options of training and of the data, beside what recipes take."""
 
     steps: int | None
     epochs: float | None
@@ -62,29 +92,3 @@ class Chosen(TypedDict, total=False):
     group: str | None
     strict: bool
     split_seed: int
-
-    net: NetName
-    width: int | None
-    depth: int | None
-    latent_shape: Shape | None
-    likelihood: LikelihoodName
-    scale: float | None
-
-    latent_dim: int
-    beta: float
-    noise: float
-    warmup: float
-    free_bits: float
-    components: int
-    transforms: int
-    top: float
-    levels: int
-    learnt: bool
-    token_dim: int
-    codebook_size: int
-    commitment: float
-    gamma: float
-    target: float
-    tolerance: float
-    critic_width: int
-    critic_depth: int

@@ -10,6 +10,8 @@ from torch import Tensor
 from legato.batch import Batch
 from legato.model import LatentVariableModel
 
+OF_ALL, OF_CLASS = 10_000, 2_000  # training rows whose codes are summed up
+
 
 @torch.no_grad()
 def summarise(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, Tensor]:

@@ -23,12 +23,10 @@ from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
 from legato.tensors import write_tensors
 from legato.training.best import score
-from legato.training.codes import summarise
+from legato.training.codes import OF_ALL, OF_CLASS, summarise
 from legato.training.guard import Diverged
 from legato.training.setup import Job
 from legato.training.stop import Stop
-
-OF_ALL, OF_CLASS = 10_000, 2_000  # training rows whose codes are summed up
 
 
 class Loop:
@@ -71,7 +69,7 @@ class Loop:
     def _steps(self, stop: Stop, bar: Bar) -> None:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
         while self.done < self.plan.total and not stop:
-            self._count(self.learner.step(self.batches.at(self.done).to(self.learner.device), self.done))
+            self._count(self.job.step(self.batches, self.done))
             self.done += 1
             if self.done % log_every == 0 or self.done == self.plan.total:
                 self._log_training(bar)

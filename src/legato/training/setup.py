@@ -16,16 +16,13 @@ from typing import Any
 import torch
 
 from legato import checkpoint
-from legato.batch import Batch
 from legato.data import DataOptions
-from legato.data.batches import Batches, TrainingBatches
 from legato.data.dataset import Dataset
-from legato.data.preparation import prepare
 from legato.data.prepared import Prepared, place_of, reopen
 from legato.data.roles import some
 from legato.data.sources import open_source
-from legato.definition import Definition, define, module_of
-from legato.devices import auto_precision, drawing
+from legato.definition import Definition, module_of
+from legato.devices import auto_precision
 from legato.errors import Mistake
 from legato.files import damaged, disk_errors, write_json
 from legato.recipe import Sentence
@@ -36,42 +33,16 @@ from legato.stored import StoredState
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found
 from legato.training.options import Plan, TrainingOptions, check, plan, suited
-from legato.training.validation import IMAGES, solve_scale, validate
+from legato.training.task import Task, defined, learner_of
 
 
 @dataclass(frozen=True)
-class Job:
-    """A learner, its data, and where it writes; `state` is a checkpoint's, or empty at the start."""
+class Job(Task):
+    """A task that writes into a RUN; `state` is a checkpoint's, or empty at the start."""
 
     run: Run
-    plan: Plan
-    definition: Definition
-    data: Prepared
-    learner: Learner
     state: dict[str, Any]
     length: Length | None = None  # how a new run's steps and threads were found
-
-    def batches(self) -> Batches:
-        """The training split, in the order of the plan's seed."""
-        labels = self.data.labels(self.data.split("all").all()) if self.learner.model.classes else None
-        chosen = self.data.split("train").all()
-        plan, data = self.plan, self.data
-        return TrainingBatches(data.dataset.rows, chosen, data.preparation, plan.batch_size, plan.seed, labels)
-
-    def some(self, split: str, most: int, one: int | None = None) -> Iterator[Batch]:
-        """Up to `most` evaluation rows of a split, drawn once and for all whatever the run's seed, on the device.
-
-        `one`: of that class alone.
-        """
-        data = self.data if one is None else self.data.of_class(one)
-        rows, size = data.split(split).draw(most, "training looks at"), self.plan.batch_size
-        for at in range(0, len(rows), size):
-            yield data.batch(rows[at : at + size], self.learner.model.needs_label).to(self.learner.device)
-
-    def validate(self) -> dict[str, Any]:
-        """The averaged model on the validation images, its solved scale first solved on training images."""
-        solve_scale(self.learner.average, self.some("train", IMAGES))
-        return validate(self.learner.average, self.some("validation", IMAGES))
 
 
 def begin(
@@ -89,11 +60,7 @@ def begin(
     check(options)
     refuse_existing(run, overwrite)
     dataset = open_source(source, data_options, labels)
-    raw = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, dataset.rows, dataset.splits["train"].all()))
-    definition = define(recipe, raw.spec, **chosen)
-    data = raw  # real numbers are standardised alike for every likelihood, and once is enough to read them all
-    if dataset.kind != "reals":
-        data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, dataset.rows, raw.split("train").all()))
+    definition, data = defined(recipe, dataset, chosen)
     options = suited(options, definition.words.net)
     size = min(options.batch_size or 1, len(data.split("train")))
     precision, module = auto_precision(device), module_of(definition.name)
@@ -188,22 +155,13 @@ def _job(
     run: Run, made: Plan, definition: Definition, data: Prepared, device: torch.device, state: dict[str, Any],
     module: str | None,
 ) -> Job:  # fmt: skip
-    return Job(run, made, definition, data, _learner(made, definition, data, device, module), state)
-
-
-def _learner(made: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None) -> Learner:
-    with drawing(device, made.seed):
-        return Learner(definition.build(data.spec, module), made, device)
+    return Job(made, definition, data, learner_of(made, definition, data, device, module), run, state)
 
 
 def _rehearsal(trial: Job) -> Rehearsal:
     """The work of a job whose weights are thrown away."""
-    batches, device = trial.batches(), trial.learner.device
-
-    def step(i: int) -> None:
-        trial.learner.step(batches.at(i).to(device), i)
-
-    return Rehearsal(step, trial.validate, len(trial.plan.validations()))
+    batches = trial.batches()
+    return Rehearsal(lambda step: trial.step(batches, step), trial.validate, len(trial.plan.validations()))
 
 
 def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, Any]:

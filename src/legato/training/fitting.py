@@ -1,0 +1,150 @@
+"""Training in memory: to an end that is known (`fit`), or a pass over rows whenever some come (`go_on`). Nothing is written.
+
+Covered: how long, at which rate, and what is kept of it. Not covered: one step (learner.py); what a person calls
+(legato/estimator.py).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from legato.batch import Batch
+from legato.data.dataset import Dataset
+from legato.data.preparation import Preparation
+from legato.data.prepared import Prepared
+from legato.definition import Definition, module_of
+from legato.devices import auto_precision, generators_kept, using_threads
+from legato.latent_space import LatentSpace
+from legato.progress import progress
+from legato.recipe import Recipe, Sentence
+from legato.streams import random_stream
+from legato.training.codes import OF_ALL, summarise
+from legato.training.learner import Learner
+from legato.training.length import EPOCHS
+from legato.training.options import LEAST_STEPS, Plan, TrainingOptions, check, plan, suited
+from legato.training.task import Task, defined, learner_of
+from legato.training.validation import IMAGES, validate
+from legato.unsaved import Unsaved, What
+
+ENDLESS = 10**9  # steps: the rate has then hardly begun to fall after a million (by three parts in a million)
+BATCHES, SMALL = (
+    4,
+    32,
+)  # of few rows: batches in an epoch, rows in the smallest of them; more cost time alone
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training in memory gave. `learner` and `step`: how it goes on where rows may still come; else None and 0."""
+
+    space: LatentSpace
+    kept: Unsaved
+    learner: Learner | None = None
+    step: int = 0
+
+
+def begin(
+    recipe: str | Sentence,
+    dataset: Dataset,
+    options: TrainingOptions,
+    chosen: dict[str, Any],
+    device: torch.device,
+    threads: int,
+    endless: bool = False,
+) -> Task:
+    """A task of all the rows. Its steps are those that were said, else 20 epochs and at least 300; or it has no end.
+
+    Without an end the learning rate stays at its peak, and a weight that follows a share of the run has arrived from the start.
+    """
+    check(options)
+    definition, data = defined(recipe, dataset, chosen)
+    few = options.batch_size is None
+    options = suited(options, definition.words.net)
+    size = min(options.batch_size or 1, len(dataset), max(len(dataset) // BATCHES, SMALL) if few else len(dataset))
+    total = ENDLESS if endless else _steps(options, len(dataset) // size)
+    whole = replace(plan(options, total, size, auto_precision(device), threads), keep="last")
+    return _task(whole, definition, data, device, endless)
+
+
+def _task(whole: Plan, definition: Definition, data: Prepared, device: torch.device, endless: bool) -> Task:
+    learner = learner_of(whole, definition, data, device, module_of(definition.name))
+    if endless:
+        learner.objective.endless()
+    return Task(whole, definition, data, learner)
+
+
+def _steps(options: TrainingOptions, per_epoch: int) -> int:
+    if options.steps is not None:
+        return options.steps
+    if options.epochs is not None:
+        return max(round(options.epochs * per_epoch), 1)
+    return max(round(EPOCHS * per_epoch), LEAST_STEPS)
+
+
+def fit(task: Task) -> Fitted:
+    """The whole plan. Raises `Mistake` where the training diverges."""
+    batches, total = task.batches(), task.plan.total
+    with (
+        using_threads(task.plan.threads),
+        generators_kept(),
+        progress(f"fitting {task.definition.name}", total, unit="steps") as bar,
+    ):
+        for step in range(total):
+            task.step(batches, step)
+            bar(step + 1)
+        return Fitted(*_space(task, total))
+
+
+def go_on(task: Task, step: int) -> Fitted:
+    """One pass over the task's rows, each once, from `step` on: in batches of equal sizes, none above the plan's."""
+    rows = task.data.split("train").all()
+    rng = random_stream(task.plan.seed, "partial fit", str(step))
+    with using_threads(task.plan.threads), generators_kept():
+        for some in np.array_split(rng.permutation(rows), math.ceil(len(rows) / task.plan.batch_size)):
+            x = task.data.preparation.training(task.data.dataset.rows[some], rng)
+            task.learner.step(Batch(torch.from_numpy(x), rows=torch.from_numpy(some)).to(task.learner.device), step)
+            step += 1
+        return Fitted(*_space(task, step), task.learner, step)
+
+
+def again(fitted: Fitted, dataset: Dataset, options: TrainingOptions, device: torch.device, threads: int) -> Task:
+    """A task of other rows that goes on from where `fitted` is, with its sentence and its preparation.
+
+    After `fit` it begins a training without an end, at the weights that were fitted.
+    """
+    space, data = fitted.space, Prepared(dataset, fitted.space.preparation)
+    if fitted.learner is not None:
+        return Task(fitted.learner.plan, space.definition, data, fitted.learner)
+    options = suited(options, space.definition.words.net)
+    size = space.kept.stored("training")["batch_size"]
+    whole = replace(plan(options, ENDLESS, size, auto_precision(device), threads), keep="last")
+    task = _task(whole, space.definition, data, device, endless=True)
+    for model in (task.learner.model, task.learner.average):
+        model.load_state_dict(space.model.state_dict())
+    return task
+
+
+def _space(task: Task, step: int) -> tuple[LatentSpace, Unsaved]:
+    """The averaged model as it is after `step` steps, with what a RUN would keep beside it."""
+    task.solve_scale()
+    model = task.learner.result
+    files: dict[What, dict[str, Any]] = {
+        "recipe": task.definition.to_json(),
+        "data": task.data.to_json(),
+        "training": {**task.plan.to_json(), "total": step},
+    }
+    seen = {"step": step, "validation": validate(model, task.some("train", IMAGES))}
+    codes = {name: value.cpu() for name, value in summarise(model, task.some("train", OF_ALL)).items()}
+    kept = Unsaved(files, [seen], codes)
+    return space_of(Recipe(model, task.learner.objective), task.data.preparation, kept), kept
+
+
+def space_of(recipe: Recipe, preparation: Preparation, kept: Unsaved) -> LatentSpace:
+    """A latent space of what lies in memory."""
+    shape = tuple(kept.stored("data")["shape"])
+    return LatentSpace(recipe, preparation, shape, kept, Definition.from_json(kept.stored("recipe")))

@@ -1,0 +1,81 @@
+"""A recipe under training and its data: what a RUN's job and a fit in memory share. No folder is needed.
+
+Covered: batches, one step, what training looks at, the validation. Not covered: where anything is written (loop.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from legato.batch import Batch
+from legato.data.batches import Batches, TrainingBatches
+from legato.data.dataset import Dataset
+from legato.data.preparation import prepare
+from legato.data.prepared import Prepared
+from legato.definition import Definition, define
+from legato.devices import drawing
+from legato.recipe import Sentence
+from legato.training.learner import Learner
+from legato.training.options import Plan
+from legato.training.validation import IMAGES, solve_scale, validate
+
+
+@dataclass(frozen=True)
+class Task:
+    """A learner, its plan and its data."""
+
+    plan: Plan
+    definition: Definition
+    data: Prepared
+    learner: Learner
+
+    def batches(self) -> Batches:
+        """The training split, in the order of the plan's seed."""
+        labels = self.data.labels(self.data.split("all").all()) if self.learner.model.classes else None
+        chosen = self.data.split("train").all()
+        plan, data = self.plan, self.data
+        return TrainingBatches(data.dataset.rows, chosen, data.preparation, plan.batch_size, plan.seed, labels)
+
+    def step(self, batches: Batches, step: int) -> Tensor | None:
+        """One step of training: what `Learner.step` gives."""
+        return self.learner.step(batches.at(step).to(self.learner.device), step)
+
+    def some(self, split: str, most: int, one: int | None = None) -> Iterator[Batch]:
+        """Up to `most` evaluation rows of a split, drawn once and for all whatever the run's seed, on the device.
+
+        `one`: of that class alone.
+        """
+        data = self.data if one is None else self.data.of_class(one)
+        rows, size = data.split(split).draw(most, "training looks at"), self.plan.batch_size
+        for at in range(0, len(rows), size):
+            yield data.batch(rows[at : at + size], self.learner.model.needs_label).to(self.learner.device)
+
+    def solve_scale(self) -> None:
+        """Settles on training rows what the averaged model's likelihood solves."""
+        solve_scale(self.learner.average, self.some("train", IMAGES))
+
+    def validate(self) -> dict[str, Any]:
+        """The averaged model on the validation images, its solved scale first solved on training images."""
+        self.solve_scale()
+        return validate(self.learner.average, self.some("validation", IMAGES))
+
+
+def defined(recipe: str | Sentence, dataset: Dataset, chosen: dict[str, Any]) -> tuple[Definition, Prepared]:
+    """The recipe with every word filled in, and the data as its likelihood needs them, prepared by their training rows."""
+    rows, training = dataset.rows, dataset.splits["train"].all()
+    data = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, rows, training))
+    definition = define(recipe, data.spec, **chosen)
+    if dataset.kind != "reals":  # these are standardised alike for every likelihood, and once is enough to read them all
+        data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, rows, training))
+    return definition, data
+
+
+def learner_of(plan: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None) -> Learner:
+    """The recipe at its starting weights, which the plan's seed fixes."""
+    with drawing(device, plan.seed):
+        return Learner(definition.build(data.spec, module), plan, device)
