@@ -27,15 +27,25 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MADE = {**recipe_pages.pages(), "measures.md": measure_pages.page(), "api.md": api_pages.page()}
 
 
-def commands(text: str) -> Iterator[str]:
+def in_blocks(text: str) -> Iterator[str]:
     """Lines of blocks, fenced or indented, that start with the command, without what is said behind `#`."""
     for line in text.splitlines():
-        if found := re.match(r"(?:    )?(legato [^#]*)", line):
+        if found := re.match(r"(?:    )?(legato [^#]*)(#|$)", line):
             yield found[1]
 
 
-SAID = [(page.name, line) for page in PAGES for line in commands(page.read_text(encoding="utf-8"))]
-SAID += [(name, line) for name, text in MADE.items() for line in commands(text)]
+def in_sentences(text: str) -> Iterator[str]:
+    """What stands in a sentence, where it says more than a command's name."""
+    prose = re.sub(r"^```.*?^```|^    .*?$", "", text, flags=re.M | re.S)
+    for code in re.findall(r"`([^`]+)`", prose):
+        if re.match(r"legato \S+ [^|]+$", code):
+            yield " ".join(code.split())
+
+
+SAID = [
+    (page.name, line) for page in PAGES for read in (in_blocks, in_sentences) for line in read(page.read_text(encoding="utf-8"))
+]
+SAID += [(name, line) for name, text in MADE.items() for line in in_blocks(text)]
 
 
 @pytest.mark.parametrize(("page", "line"), SAID, ids=[f"{page}: {line.strip()}" for page, line in SAID])

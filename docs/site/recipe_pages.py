@@ -13,6 +13,7 @@ import laws
 
 import legato.recipes  # noqa: F401  (registers the named models)
 from legato.definition import define
+from legato.errors import Mistake
 from legato.recipe import RECIPES, Sentence, options_of
 from legato.setting import DataSpec, Words
 
@@ -81,7 +82,7 @@ In words: {words_of(name)}.
 From `{_file(sentence)}`. Built for 28 × 28 binary digits, by default:
 
 ```text
-{define(name, DIGITS).build(DIGITS)!r}
+{built(name)}
 ```
 
 ## Options
@@ -108,6 +109,14 @@ sentence: {", ".join(f"`{word}`" for word in words)}. It keeps the [laws of ever
 
 {laws.by_file(laws.naming(name, *words))}
 """
+
+
+def built(name: str) -> str:
+    """The recipe in its parts, or why digits are none of its data."""
+    try:
+        return repr(define(name, DIGITS).build(DIGITS))
+    except Mistake as mistake:
+        return f"refused: {mistake}"
 
 
 def words_of(name: str) -> str:
