@@ -24,7 +24,8 @@ from legato.report.measured.exhibit import Exhibit
 from legato.report.measured.numbers import NBSP, finite
 from legato.report.measured.story import sections
 from legato.report.panels import cross_fade
-from legato.report.trained.images import SAMPLES, two_places
+from legato.report.trained.images import SAMPLES
+from legato.report.views import two_places
 from legato.survey.evaluation import Evaluation
 from made_runs import blobs
 from test_figures import assert_nothing_is_cut_off

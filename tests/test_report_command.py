@@ -15,11 +15,9 @@ from legato.errors import Mistake
 from legato.measures import evaluate
 from legato.measures.interval import bracketed
 from legato.report.panels import ImageRow, traversal_panel
-from legato.report.trained.images import two_rows
 from legato.report.trained.numbers import estimate_of
-from legato.report.trained.planes import plane_of
 from legato.report.trained.story import map_sections
-from legato.report.trained.subjects import MOST, shown_rows, titled
+from legato.report.trained.subjects import MOST, examples_of, plane_of, shown_rows, titled
 from legato.report.trained.training import loss_figure, sigma_figure
 from made_runs import train
 from test_figures import assert_nothing_is_cut_off
@@ -161,7 +159,7 @@ def test_the_map_of_more_than_two_latents_shows_the_two_that_carry_most(runs):
 
 def test_a_path_leads_from_the_first_test_image_to_the_first_of_another_class(runs):
     data = legato.load(runs["vae"], device="cpu").data()
-    first, other = two_rows(data)
+    first, other = shown_rows(data, 1000)[examples_of(data).pair]
     test, labels = shown_rows(data, 1000), data.dataset.labels
     assert labels is not None
     assert sorted(test) == sorted(data.split("test").all())

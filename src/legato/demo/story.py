@@ -16,14 +16,15 @@ from legato.demo.answer import Answer, share
 from legato.demo.members import LARGE, SMALL, Member
 from legato.demo.numbers import TESTED, Row, Yardstick, whitened
 from legato.measures.estimate import Estimate
+from legato.report import views
 from legato.report.html import Section, Table
 from legato.report.neighbours import Neighbours, nearest, neighbour_figure
 from legato.report.trained.images import SAMPLES as SHOWN
-from legato.report.trained.images import interpolation_figure, reconstruction_figure, sample_figure, two_rows
-from legato.report.trained.planes import LATTICE, MAPPED, latent_map, plane_figure
-from legato.report.trained.subjects import shown_rows, stored
+from legato.report.trained.images import sample_figure
+from legato.report.trained.subjects import examples_of, shown_rows, stored, views_of
 from legato.report.trained.training import loss_figure, sigma_figure
 from legato.report.triptych import Wing, triptych
+from legato.report.views import LATTICE, MAPPED
 
 SHORT = ("model", "latents", "ELBO", "distortion", "σ", "σ / spread", "N(0, I)", "fitted", "halfway", "same digit")
 STRIP, ROWS, NEAR = 9, 6, 7  # images in a strip; digits whose neighbours are shown, and how many of these
@@ -82,14 +83,10 @@ def opening(members: Sequence[Member], data: Prepared) -> Section:
 
 
 def _opening(members: Sequence[Member], data: Prepared) -> Figure:
-    rows = two_rows(data)
-    images = stored(data, rows)
-    wings = []
-    for small, large in zip(_with(members, SMALL), _with(members, LARGE), strict=True):
-        space = large.space
-        path = space.interpolate(space.encode(images, rows)[0], steps=STRIP)
-        drawn = space.draw(STRIP, seed=0, origin="prior")
-        wings.append(Wing(latent_map(small, data), [space.seen(drawn), space.seen(path)]))
+    examples, wings = examples_of(data), []
+    for small, large in zip(*(views_of(_with(members, dim), data) for dim in (SMALL, LARGE)), strict=True):
+        drawn = large.seen(large.subject.space.draw(STRIP, seed=0, origin="prior"))
+        wings.append(Wing(views.latent_map(small, examples), [drawn, views.line(large, examples.pair, STRIP)]))
     return triptych(wings, ["Random numbers from N(0, I), decoded", "From one test digit to another, in a straight line"])
 
 
@@ -98,6 +95,7 @@ def sections(
 ) -> list[Section]:
     """The report behind its answer, in order; `drag`, a map that answers to the hand, after what each place decodes to."""
     small, large = _with(members, SMALL), _with(members, LARGE)
+    wide, examples = views_of(large, data), examples_of(data)
     return [
         *answer.sections(),
         Section(
@@ -110,7 +108,7 @@ def sections(
         Section(
             "What each place decodes to",
             "The plane of two latents, decoded at even steps. In the VAE's every place inside the rings should be some digit.",
-            plane_figure(small, data),
+            views.planes(views_of(small, data), examples),
             f"{LATTICE} × {LATTICE} decoded means: the VAE over ±3, the others over the middle 98 % of their codes.",
         ),
         *([drag] if drag else []),
@@ -134,13 +132,13 @@ def sections(
         Section(
             "From one digit to another",
             "Straight lines between two codes, decoded. The cross-fade blends pixels instead: smooth, and no digit in between.",
-            interpolation_figure(large, data),
+            views.paths(wide, examples, [examples.pair]),
             f"Two test digits of different classes, drawn at random, {LARGE} latents.",
         ),
         Section(
             "Reconstructions",
             "What the noise and the KL term cost: the same digits through each model.",
-            reconstruction_figure(large, data),
+            views.reconstructions(wide, examples),
             f"Decoded means of the codes of 10 random test digits, {LARGE} latents; the models see pixels drawn 0 or 1.",
         ),
         Section(

@@ -22,18 +22,19 @@ from legato.lazy import lazy
 from legato.loading import load
 from legato.measures.aggregate import log_aggregate
 from legato.measures.field import arrows
+from legato.report import views
 from legato.report.curves import SigmaSeries, sigma_curves
 from legato.report.fields import Pull, kl_field
 from legato.report.holes import HolesPanel, holes_map
-from legato.report.maps import LatentMap, decoded_plane, decoded_planes, latent_maps
-from legato.report.panels import ImageRow, SamplePanel, cross_fade, interpolation_panel, sample_panels
+from legato.report.panels import SamplePanel, sample_panels
+from legato.report.views import Examples
 from legato.survey import QUICK
 from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Trained
-from legato.types import Floats
+from legato.types import Floats, Rows
 
-MAPPED, SHOWN, LATTICE, STEPS, FORCED = 4000, 25, 15, 11, 300
+MAPPED, SHOWN, LATTICE, FORCED = 4000, 25, 15, 300
 HOLE_STEPS = 80  # of the lattice on which holes are drawn
 
 
@@ -43,11 +44,27 @@ class Shown:
 
     member: Member
     space: LatentSpace
+    material: Material
+    plane = (0, 1)
 
     @property
     def title(self) -> str:
         """In plain words."""
         return title_of(self.member.name)
+
+    @property
+    def charged(self) -> bool:
+        """Whether training charged the KL to N(0, I)."""
+        return self.space.prior_was_trained
+
+    def codes(self, places: Rows) -> tuple[Floats, Floats | None]:
+        """μ, and σ where there is one, of test rows by their places."""
+        mu, sigma = self.space.posterior(self.material.test.x[places])
+        return mu, sigma if self.space.has_width else None
+
+    def seen(self, z: Floats) -> Units:
+        """What codes decode to, as it is shown."""
+        return self.space.seen(z)
 
 
 class Gallery:
@@ -61,7 +78,8 @@ class Gallery:
         """The members of that size, all or those named, with seed 0, in the family's order."""
         members = [m for m in self.experiment.members if m.latent_dim == latent_dim and m.seed == 0]
         kept = [m for m in members if not names or m.name in names]
-        return [Shown(m, load(m.path(self.experiment.out), device=self.experiment.protocol.device)) for m in kept]
+        device = self.experiment.protocol.device
+        return [Shown(m, load(m.path(self.experiment.out), device=device), self.material) for m in kept]
 
     @lazy
     def small(self) -> list[Shown]:
@@ -73,21 +91,19 @@ class Gallery:
         """The autoencoder, noise without KL, and the VAE, with 16 latents."""
         return self.shown(LARGE, "autoencoder", "noise", "beta-1")
 
+    @property
+    def examples(self) -> Examples:
+        """The test rows; the classes go by their numbers."""
+        test = self.material.test
+        return Examples(len(test), self._seen, test.labels)
+
     def maps(self) -> Figure:
         """Codes of test rows with their clouds."""
-        test = self.material.test
-        panels = []
-        for one in self.small:
-            mu, sigma = one.space.posterior(test.x[:MAPPED])
-            labels = None if test.labels is None else test.labels[:MAPPED]
-            panels.append(
-                LatentMap(one.title, mu, sigma if one.space.has_width else None, labels, None, one.space.prior_was_trained)
-            )
-        return latent_maps(panels)
+        return views.maps(self.small, self.examples, MAPPED)
 
     def planes(self) -> Figure:
         """What each place decodes to."""
-        return decoded_planes([decoded_plane(one.title, one.space.seen, LATTICE, self._codes(one)) for one in self.small])
+        return views.planes(self.small, self.examples, LATTICE, MAPPED)
 
     def samples(self, rung: str) -> Figure:
         """Decoded draws of seed 0 from one rung of the ladder (`prior`, `gaussian`, `mixture`), and real images beside."""
@@ -100,14 +116,7 @@ class Gallery:
     def paths(self, pairs: int = 2) -> Figure:
         """Straight lines between codes of the first pairs, for each model, and the cross-fade below."""
         first, second = (rows[:pairs] for rows in self.material.pairs(pairs))
-        rows = []
-        for a, b in zip(first, second, strict=True):
-            ends = np.array([a, b])
-            for one in self.principal:
-                path = one.space.interpolate(one.space.posterior(self.material.test.x[ends])[0], steps=STEPS)
-                rows.append(ImageRow(one.title, one.space.seen(path)))
-            rows.append(cross_fade(self._seen(ends), STEPS))
-        return interpolation_panel(rows)
+        return views.paths(self.principal, self.examples, [np.array(ends) for ends in zip(first, second, strict=True)])
 
     def sigmas(self) -> Figure:
         """σ over training, of every large member that has one."""
@@ -151,7 +160,3 @@ class Gallery:
     def _seen(self, rows: slice | NDArray[np.int64]) -> Units:
         """Test images as they are shown."""
         return self.principal[0].space.preparation.seen(self.material.test.images[rows])
-
-    def _codes(self, one: Shown) -> Floats | None:
-        """Where a plane is looked at: the codes; None where the prior was trained for."""
-        return None if one.space.prior_was_trained else one.space.posterior(self.material.test.x[:MAPPED])[0]

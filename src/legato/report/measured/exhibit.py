@@ -15,10 +15,11 @@ from legato.lazy import lazy
 from legato.measures.collapse import Collapse, collapse
 from legato.report.html import Badge
 from legato.report.trained.collapsed import MOST, Row, active, judged
+from legato.report.views import Examples
 from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Subject
-from legato.types import Floats
+from legato.types import Floats, Rows
 
 OWN_PRIOR = (
     "The prior is not N(0, I) and is known by its draws alone: how far a posterior lies from it cannot be computed. A "
@@ -39,6 +40,17 @@ class Exhibit:
     def test(self) -> Codes:
         """Codes of the test rows."""
         return self.evaluation.test
+
+    @property
+    def examples(self) -> Examples:
+        """The test rows, as figures show them."""
+        rows = self.material.test
+        return Examples(len(rows), self.images, rows.labels, self.label_names)
+
+    def codes(self, places: Rows) -> tuple[Floats, Floats | None]:
+        """μ, and σ where there is one, of test rows by their places."""
+        sigma = self.test.sigma
+        return self.test.mu[places], None if sigma is None else sigma[places]
 
     def seen(self, z: Floats) -> Units:
         """What codes decode to, as it is shown."""

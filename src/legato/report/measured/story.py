@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from legato.codes import name_of
 from legato.errors import Mistake
-from legato.report import phrases
+from legato.report import phrases, views
 from legato.report.html import Section
 from legato.report.measured import figures
 from legato.report.measured.exhibit import Exhibit
@@ -21,7 +21,7 @@ from legato.report.perturbation import perturbation_curve, perturbation_curves
 from legato.report.trained.collapsed import verdict_section
 from legato.report.trained.images import SAMPLES
 from legato.report.trained.numbers import DIMENSIONS, kl_plot
-from legato.report.trained.planes import LATTICE, MAPPED
+from legato.report.views import LATTICE, MAPPED
 from legato.survey import Survey
 
 
@@ -51,7 +51,7 @@ def _pictures(shown: Exhibit) -> list[Section]:
         _drawn(
             "Reconstructions",
             phrases.RECONSTRUCTIONS,
-            partial(figures.reconstructions, shown),
+            lambda: views.reconstructions([shown], shown.examples),
             "Test images, drawn at random, above the decoded means of their codes.",
         ),
         _drawn(
@@ -65,7 +65,7 @@ def _pictures(shown: Exhibit) -> list[Section]:
         _drawn(
             "From one image to another",
             phrases.PATH,
-            partial(figures.path, shown),
+            lambda: views.paths([shown], shown.examples, [shown.examples.pair]),
             phrases.ENDS,
         ),
         _drawn(
@@ -89,7 +89,7 @@ def _map(shown: Exhibit) -> list[Section]:
     coded = _drawn(
         "Where the codes lie",
         f"Each dot is the code of a test example.{clouds}{chosen}",
-        partial(figures.latent_map, shown),
+        lambda: views.maps([shown], shown.examples),
         f"Codes of {n:,} test examples.",
     )
     return [coded, *([_plane(shown)] if shown.dim == 2 and shown.material.pictures else [])]
@@ -100,7 +100,7 @@ def _plane(shown: Exhibit) -> Section:
     return _drawn(
         "What each place decodes to",
         phrases.PLANE,
-        partial(figures.plane, shown),
+        lambda: views.planes([shown], shown.examples),
         f"{LATTICE} × {LATTICE} decoded means, over {where}.",
     )
 

@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 from legato.codes import name_of
 from legato.data.prepared import Prepared
-from legato.report import phrases
+from legato.report import phrases, views
 from legato.report.html import Section
-from legato.report.trained import images, planes
+from legato.report.trained import images
 from legato.report.trained.collapsed import collapse_section
 from legato.report.trained.numbers import Found, kl_figure, numbers_table
 from legato.report.trained.rows import row_sections
-from legato.report.trained.subjects import Subject, is_image, shown_rows
+from legato.report.trained.subjects import Subject, examples_of, is_image, plane_of, shown_rows, views_of
 from legato.report.trained.training import loss_figure, sigma_figure, training_table
 
 
@@ -64,25 +64,26 @@ def _unasked(subjects: Sequence[Subject]) -> str:
 
 def _paths(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     drawn = ", which the model saw with every pixel drawn 0 or 1" if subjects[0].space.preparation.binarise else ""
+    shown, examples = views_of(subjects, data), examples_of(data)
     parts = [
         Section(
-            subject.title,
-            figure=images.traversal_figure(subject),
-            caption=f"{subject.title}: decoded means along single dimensions, the others at the codes' mean.",
+            view.title,
+            figure=images.traversal_figure(view),
+            caption=f"{view.title}: decoded means along single dimensions, the others at the codes' mean.",
         )
-        for subject in subjects
+        for view in shown
     ]
     return [
         Section(
             "Reconstructions",
             phrases.RECONSTRUCTIONS,
-            images.reconstruction_figure(subjects, data),
+            views.reconstructions(shown, examples),
             f"Decoded means of the codes of some test images, drawn at random{drawn}.",
         ),
         Section(
             "From one image to another",
             phrases.PATH,
-            images.interpolation_figure(subjects, data),
+            views.paths(shown, examples, [examples.pair]),
             phrases.ENDS,
         ),
         Section("What each dimension does", phrases.TRAVERSALS, parts=parts),
@@ -96,13 +97,13 @@ def map_sections(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     wide = [subject for subject in subjects if subject.space.latent_dim > 2]
     chosen = "; ".join(_chosen(subject) for subject in wide)
     words = f" Of more than two dimensions the map shows the two most informative: {chosen}." if wide else ""
-    n = len(shown_rows(data, planes.MAPPED))
+    n = len(shown_rows(data, views.MAPPED))
     found = [
         Section(
             "Where the codes lie",
             "Each dot is the code of a test example. A model that learns a width gives each a cloud, the ellipse of one "
             f"standard deviation; the dashed rings are the prior's, where training asked for it.{words}",
-            planes.map_figure(subjects, data),
+            views.maps(views_of(subjects, data), examples_of(data)),
             f"Codes of {n:,} test examples; every panel has its own scale.",
         )
     ]
@@ -110,16 +111,16 @@ def map_sections(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
 
 
 def _chosen(subject: Subject) -> str:
-    first, second = map(name_of, planes.plane_of(subject.space))
+    first, second = map(name_of, plane_of(subject.space))
     return f"{first} and {second} of {subject.space.latent_dim} in {subject.title}"
 
 
 def _planes(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     if not subjects or not is_image(subjects[0].space):
         return []
-    sides = f"{planes.LATTICE} × {planes.LATTICE}"
+    sides = f"{views.LATTICE} × {views.LATTICE}"
     caption = f"{sides} decoded means, over ±3 where training asked for N(0, I), else over the codes."
-    figure = planes.plane_figure(subjects, data)
+    figure = views.planes(views_of(subjects, data), examples_of(data))
     return [Section("What each place decodes to", phrases.PLANE, figure, caption)]
 
 

@@ -12,11 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.data.preparation import Units
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.measures.comparison import check_same_data
 from legato.report import style
+from legato.report.views import Examples
+from legato.types import Floats, Rows
 
 MOST = style.MOST - 1  # runs side by side: real images take a panel too
 SHOWN = 5000  # rows that the figures of one report share
@@ -40,6 +43,59 @@ class TitledRun:
 
     title: str
     space: LatentSpace
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A subject as its pictures ask it (views.py): its codes of the rows that all figures of one report share."""
+
+    subject: Subject
+    data: Prepared
+
+    @property
+    def title(self) -> str:
+        """The subject's."""
+        return self.subject.title
+
+    @property
+    def charged(self) -> bool:
+        """Whether training charged the KL to N(0, I)."""
+        return self.subject.space.prior_was_trained
+
+    @property
+    def plane(self) -> tuple[int, int]:
+        """The two most informative dimensions; of two, both in their order."""
+        return plane_of(self.subject.space)
+
+    def codes(self, places: Rows) -> tuple[Floats, Floats | None]:
+        """μ, and σ where there is one, of shown rows by their places."""
+        rows = shown_rows(self.data, SHOWN)[places]
+        mu, sigma = self.subject.space.encode(stored(self.data, rows), rows)
+        return mu, sigma if self.subject.space.has_width else None
+
+    def seen(self, z: Floats) -> Units:
+        """What codes decode to, as it is shown."""
+        return self.subject.space.seen(z)
+
+
+def views_of(subjects: Sequence[Subject], data: Prepared) -> list[RunView]:
+    """The subjects as their pictures ask them."""
+    return [RunView(subject, data) for subject in subjects]
+
+
+def examples_of(data: Prepared) -> Examples:
+    """The rows that all figures show, as examples."""
+    rows, labels = shown_rows(data, SHOWN), data.dataset.labels
+    own = None if labels is None else np.asarray(labels)[rows]
+    return Examples(len(rows), lambda places: data.seen(rows[places]), own, data.dataset.label_names)
+
+
+def plane_of(space: LatentSpace) -> tuple[int, int]:
+    """The two dimensions that a map shows, counted from 0."""
+    if space.latent_dim == 2:
+        return (0, 1)
+    first, second, *_ = space.ranking()
+    return (first, second)
 
 
 def titled(spaces: Sequence[LatentSpace]) -> list[TitledRun]:
