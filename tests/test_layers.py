@@ -41,6 +41,7 @@ LAYERS = {
     "legato.arguments": 0,
     "legato.devices": 0,
     "legato.population": 0,
+    "legato.moments": 0,
     "legato.types": 0,
     "legato.trace": 0,
     "legato.distributions": 0,

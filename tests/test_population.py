@@ -16,7 +16,8 @@ import legato
 from legato import cli
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
-from legato.population import Mixture, fitted, nats_from_prior
+from legato.moments import Whole, nats_from_prior
+from legato.population import Mixture, fitted
 
 CORNERS = np.array([[4.0, 4, 0], [-4, 4, 0], [4, -4, 0], [-4, -4, 0], [0, 0, 6]])
 
@@ -143,7 +144,7 @@ def test_the_command_draws_from_a_mixture_and_says_so(runs, tmp_path, capsys):
 
 def test_the_command_says_where_codes_lie_far_from_the_prior_and_names_what_to_do(runs, tmp_path, capsys, monkeypatch):
     where = tmp_path / "some.png"
-    monkeypatch.setattr(LatentSpace, "codes", lambda _: (np.array([3.0, 0, 0]), np.eye(3), np.zeros(3)))
+    monkeypatch.setattr(LatentSpace, "moments", lambda _: Whole(np.array([3.0, 0, 0]), np.zeros(3), np.eye(3)))
     assert command("sample", runs["vae"], "--n", 4, "--out", where) == 0
     said = capsys.readouterr().out
     assert "4.5 nats" in said
@@ -151,6 +152,6 @@ def test_the_command_says_where_codes_lie_far_from_the_prior_and_names_what_to_d
     assert "--from mixture" in said
     assert command("sample", runs["vae"], "--n", 4, "--out", where, "--from", "prior") == 0
     assert "nats" not in capsys.readouterr().out
-    monkeypatch.setattr(LatentSpace, "codes", lambda _: (np.zeros(3), 1.2 * np.eye(3), np.zeros(3)))
+    monkeypatch.setattr(LatentSpace, "moments", lambda _: Whole(np.zeros(3), np.zeros(3), 1.2 * np.eye(3)))
     assert command("sample", runs["vae"], "--n", 4, "--out", where) == 0
     assert "nats" not in capsys.readouterr().out

@@ -6,12 +6,14 @@ A dimension is called z0, z1, … wherever a person reads of one: on pages, in p
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.arguments import numbers
 from legato.errors import Mistake
 
 
@@ -28,6 +30,17 @@ def names_of(count: int) -> str:
 def missing(dimension: int, count: int) -> Mistake:
     """The mistake of naming a dimension that a model of `count` does not have."""
     return Mistake(f"there is no dimension {name_of(dimension)}: the model has {names_of(count)}")
+
+
+def dimensions(named: Sequence[int], count: int) -> list[int]:
+    """Dimensions by their numbers. Raises `Mistake` for one that a model of `count` does not have."""
+    chosen = numbers(named, "dims")
+    if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
+        raise Mistake(f"`dims` must be a list of numbers of dimensions, such as [0, 1], got {named!r}")
+    for dimension in chosen:
+        if not 0 <= dimension < count:
+            raise missing(int(dimension), count)
+    return [int(dimension) for dimension in chosen]
 
 
 def number_of(name: str) -> int:

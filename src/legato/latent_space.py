@@ -18,7 +18,7 @@ from torch import Tensor
 from legato import shown
 from legato.arguments import Seed, checked, numbers, one_for_each
 from legato.classes import check_labels, number_of, unlabelled
-from legato.codes import missing, path
+from legato.codes import dimensions, path
 from legato.data.preparation import Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
@@ -27,18 +27,21 @@ from legato.devices import drawing
 from legato.errors import Mistake, tell
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
+from legato.moments import Moments, shapes, whole
+from legato.moments import moments as moments_of
 from legato.pictures import grid, png_of
-from legato.population import Mixture, check_draw, fitted
+from legato.population import Mixture, check_draw, check_size, fitted
 from legato.progress import progress
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.streams import random_stream
 from legato.trace import NOTHING, Given
-from legato.types import Floats, Integers, Precision, Rows, Shape
+from legato.types import Doubles, Floats, Integers, Precision, Rows, Shape
 from legato.unsaved import Kept
 
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
+TRAVERSED = 256  # dimensions that are swept where none are named: each is a row of codes as long as there are dimensions
 FITTED, HELD_OUT = 10_000, 2_500  # images whose codes a mixture is fitted to and judged by
 Function = Callable[[Tensor, Given], Tensor]
 Loaded = tuple[str | None, int | None]  # how a run was loaded: the module, the step
@@ -216,9 +219,9 @@ class LatentSpace:
             return self.draw_prior(n, np.random.default_rng(seed), temperature)
         if origin == "mixture":
             return self.mixture.draw(n, random_stream(seed, "draws", "mixture"), temperature).astype(np.float32)
-        mean, covariance, _ = self.codes()
-        drawn = random_stream(seed, "draws", "training codes").multivariate_normal(mean, covariance, n, method="eigh")
-        return np.asarray(mean + temperature * (drawn - mean), np.float32)
+        known = self.moments()
+        drawn = known.draw(n, random_stream(seed, "draws", "training codes"))
+        return np.asarray(known.mean + temperature * (drawn - known.mean), np.float32)
 
     def draw_prior(self, n: int, rng: np.random.Generator, temperature: float = 1, dtype: Precision = np.float32) -> Floats:
         """n codes from the model's own prior, (n, latent_dim), that `rng` fixes."""
@@ -233,7 +236,9 @@ class LatentSpace:
     def mixture(self) -> Mixture:
         """A mixture of Gaussians fitted to draws z ~ q(z|x) of 10,000 training images, its number of components chosen by the
         log density of those of 2,500 validation images; kept once fitted. The run's data must be where they were.
+        Raises `Mistake` for codes of more than 4,096 dimensions.
         """
+        check_size(self.latent_dim)
         data = self.data()
         return fitted(self._drawn_codes(data, "train", FITTED), self._drawn_codes(data, "validation", HELD_OUT))
 
@@ -270,11 +275,13 @@ class LatentSpace:
         """Dimensions, most informative first, and codes (len(dims), steps, latent_dim) that move only that dimension.
 
         It sweeps the training codes' mean ± `span` of their standard deviations; others stay at `anchor` (default: their mean).
+        Where none are named, at most 256 of them.
         """
         if steps < 2:
             raise Mistake(f"a traversal needs 2 steps or more, got {steps}")
-        mean, covariance, _ = self.codes()
-        chosen = self.ranking() if dims is None else self._dims(dims)
+        known = self.moments()
+        mean, deviations = known.mean, np.sqrt(known.variances)
+        chosen = self.ranking()[:TRAVERSED] if dims is None else dimensions(dims, self.latent_dim)
         start = mean if anchor is None else numbers(anchor, "anchor").astype(np.float64)
         if start.shape != mean.shape:
             raise Mistake(
@@ -282,18 +289,8 @@ class LatentSpace:
             )
         codes = np.tile(start, (len(chosen), steps, 1))
         for row, dim in enumerate(chosen):
-            codes[row, :, dim] = mean[dim] + np.linspace(-span, span, steps) * np.sqrt(covariance[dim, dim])
+            codes[row, :, dim] = mean[dim] + np.linspace(-span, span, steps) * deviations[dim]
         return chosen, codes.astype(np.float32)
-
-    def _dims(self, dims: Sequence[int]) -> list[int]:
-        """Dimensions by their numbers. Raises `Mistake` for one that the run does not have."""
-        chosen = numbers(dims, "dims")
-        if chosen.ndim != 1 or not len(chosen) or chosen.dtype.kind not in "iu":
-            raise Mistake(f"`dims` must be a list of numbers of dimensions, such as [0, 1], got {dims!r}")
-        for dim in chosen:
-            if not 0 <= dim < self.latent_dim:
-                raise missing(int(dim), self.latent_dim)
-        return [int(dim) for dim in chosen]
 
     def __repr__(self) -> str:
         return shown.text(*self._told_of())
@@ -362,16 +359,24 @@ class LatentSpace:
         numbered = np.arange(len(x)) if rows is None else one_for_each(rows, len(x), "rows", "row number")
         return self.preparation.evaluation(x, numbered)
 
-    def codes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Mean (d,), covariance (d, d) and mean σ² (d,) of the training codes: of the class that is looked at, if one is."""
-        d = self.latent_dim
-        shapes = {"mean": (d,), "covariance": (d, d), "noise": (d,)}
-        like = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-        found = self.kept.moments(like, self.one)
-        return found["mean"].numpy(), found["covariance"].numpy(), found["noise"].numpy()
+    def moments(self) -> Moments:
+        """Mean and covariance of the training codes (of the class that is looked at, if one is), `noise` their mean σ²."""
+        like = {name: torch.empty(shape, device="meta") for name, shape in shapes(self.latent_dim).items()}
+        return moments_of({name: value.numpy() for name, value in self.kept.moments(like, self.one).items()})
+
+    def codes(self) -> tuple[Doubles, Doubles, Doubles]:
+        """Mean (d,), covariance (d, d) and mean σ² (d,) of the training codes. Raises `Mistake` above 4,096 dimensions."""
+        known = self.moments()
+        return known.mean, known.matrix(), known.noise
 
     def ranking(self) -> list[int]:
-        """Latent dimensions, most informative first: by KL at the last validation, by Std μ where there is no KL."""
+        """Latent dimensions, most informative first: by KL at the last validation, by Std μ where there is no KL.
+
+        Of more than 4,096 the validation tells channels alone: by Std μ of the training codes.
+        """
+        if not whole(self.latent_dim):
+            known = self.moments()
+            return [int(i) for i in np.argsort(known.noise - known.variances, kind="stable")]
         last = next((m["validation"] for m in reversed(self.kept.read_metrics()) if "validation" in m), None)
         if last is None:
             return list(range(self.latent_dim))

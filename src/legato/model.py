@@ -20,6 +20,7 @@ from legato.errors import Mistake
 from legato.families import Family
 from legato.label import readers
 from legato.latents import Latent
+from legato.moments import LARGEST
 from legato.trace import NOTHING, Given, Summary, Trace
 
 CHUNK = 2048  # decoded examples at a time in an estimate: few enough that small images stay near the cache
@@ -101,12 +102,14 @@ class LatentVariableModel(nn.Module):
     def chunks(self, x: Tensor, k: int, chunk: int = CHUNK, given: Given = NOTHING) -> Iterator[Trace]:
         """Traces whose draws add up to exactly k per example; the encoder runs once.
 
-        Memory holds `chunk` decoded examples, or one draw of each of x where that is more.
+        Memory holds `chunk` decoded examples, fewer where codes are larger than 4,096 numbers, or one draw of each of x where
+        that is more.
         """
         if k < 1:
             raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
         encoded = self.latent.encode(x, given)
-        most = max(chunk // max(len(x), 1), 1)
+        fitting = chunk * LARGEST // max(math.prod(self.latent.event), LARGEST)
+        most = max(fitting // max(len(x), 1), 1)
         for done in range(0, k, most):
             yield self.trace(x, encoded, min(most, k - done), given)
 

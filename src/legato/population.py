@@ -1,7 +1,7 @@
-"""Codes as a population: how far it lies from N(0, I), and a mixture of Gaussians to draw from where it is no Gaussian.
+"""Codes as a mixture of Gaussians, to draw from where their population is no Gaussian.
 
-Covered: a bound on KL(q̂(z) ‖ N(0, I)) from two moments; mixtures whose number of components is chosen by codes held out.
-Not covered: the aggregate posterior itself, sum for sum (measures/aggregate.py).
+Covered: mixtures whose number of components is chosen by codes held out. Not covered: one Gaussian's moments (moments.py); the
+aggregate posterior itself, sum for sum (measures/aggregate.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from legato.errors import Mistake
+from legato.moments import whole
 from legato.types import Doubles
 
 Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances
@@ -23,7 +24,7 @@ Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances
 LADDER = (1, 2, 5, 10, 20, 50, 100)  # components that are tried, fewest first
 PATIENCE = 2  # numbers of components in a row that codes held out may like less, before no more are tried
 FLOOR = 1e-4  # of a component's variances, in units of the population's: a component on a single code would be a point
-FAR = 1.0  # nats
+SMALL = 256  # dimensions up to which any number of components is tried
 
 
 def check_draw(n: int, temperature: float) -> None:
@@ -32,18 +33,6 @@ def check_draw(n: int, temperature: float) -> None:
         raise Mistake(f"the number of samples must be 1 or more, got {n}")
     if not 0 <= temperature < math.inf:
         raise Mistake(f"`temperature` must be a number, 0 or more, got {temperature}")
-
-
-def nats_from_prior(mean: Doubles, covariance: Doubles) -> float:
-    """KL(N(m, S) ‖ N(0, I)) = ½ (tr S + |m|² − d − log det S), nats; m (d,), S (d, d).
-
-    At most KL(q̂(z) ‖ N(0, I)) of any population q̂ with these two moments: of all densities with them the Gaussian has the
-    largest entropy. Infinite where codes fill a subspace alone.
-    """
-    sign, log_det = np.linalg.slogdet(covariance)
-    if sign <= 0:
-        return math.inf
-    return max(0.5 * float(np.trace(covariance) + mean @ mean - len(mean) - log_det), 0.0)
 
 
 @dataclass(frozen=True)
@@ -77,8 +66,10 @@ def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0) -> Mixtur
     """The mixture fitted to `codes` (n, d) under which those of `held_out` (m, d), which no fit sees, are likeliest.
 
     1, 2, 5, … 100 components with full covariances, by expectation-maximisation from k-means++, until more were worse twice.
-    Raises `Mistake` on codes that are not finite, or too few.
+    Beyond 256 dimensions no more components are tried than have two codes for each dimension. Raises `Mistake` on codes that
+    are not finite, too few, or of more than 4,096 dimensions.
     """
+    check_size(np.shape(codes)[1])
     codes, held_out = np.asarray(codes, np.float64), np.asarray(held_out, np.float64)
     if len(codes) < 2 or not len(held_out):
         raise Mistake(f"a mixture needs 2 codes and 1 to hold out, got {len(codes)} and {len(held_out)}: use --from codes")
@@ -86,7 +77,7 @@ def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0) -> Mixtur
         raise Mistake("a mixture needs finite codes: the run diverged, train it anew")
     centre, scale = codes.mean(0), np.maximum(codes.std(0), 1e-12)
     best, worse = None, 0
-    for count in (k for k in LADDER if 2 * k <= len(codes)):
+    for count in _tried(*codes.shape):
         parts = _in_units(_fit((codes - centre) / scale, count, seed), centre, scale)
         found = Mixture(*parts, float(Mixture(*parts, math.nan).log_density(held_out).mean()))
         if best is None or found.held_out > best.held_out:
@@ -95,6 +86,20 @@ def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0) -> Mixtur
             break
     assert best is not None
     return best
+
+
+def check_size(dimensions: int) -> None:
+    """Raises `Mistake` where a covariance for each component would be too large."""
+    if not whole(dimensions):
+        raise Mistake(
+            f"a mixture has a covariance for each component, too large at {dimensions:,} dimensions: use --from codes"
+        )
+
+
+def _tried(n: int, dimensions: int) -> list[int]:
+    """Numbers of components, fewest first; one at least."""
+    least = 2 * dimensions if dimensions > SMALL else 2  # codes for each component
+    return [count for count in LADDER if count == 1 or count * least <= n]
 
 
 def _fit(codes: Doubles, count: int, seed: int) -> Parts:

@@ -13,9 +13,11 @@ from legato.commands.options import HERE, Json, Label, RunPath, Seed, Source, Sp
 from legato.commands.output import say, write_figures
 from legato.measures import evaluate as evaluate_run
 from legato.measures.known import measure_of
+from legato.moments import whole
 
 app = application("evaluate")
 SINGLE = ("elbo", "rate", "distortion", "nll", "untrusted_share", "bits_per_dim", "ess")
+SHOWN = 64  # dimensions whose KL is printed
 DRAWS = "Importance draws per example, exactly; auto: as many as each needs, and annealing where none would do."
 
 
@@ -66,7 +68,9 @@ def _show(found: dict[str, Any]) -> None:
         say(f"no {', '.join(names)}: {why}")
     if isinstance(found["kl_per_dimension"], list):
         kl = sorted((one["value"] for one in found["kl_per_dimension"]), reverse=True)
-        say("KL per dimension, sorted, nats: " + " ".join(f"{value:.2f}" for value in kl))
+        what = "dimension" if whole(run.get("latent_dim", 0)) else "channel"
+        rest = f" … ({len(kl) - SHOWN:,} more, {sum(kl[SHOWN:]):.2f} in all)" if len(kl) > SHOWN else ""
+        say(f"KL per {what}, sorted, nats: {' '.join(f'{value:.2f}' for value in kl[:SHOWN])}{rest}")
 
 
 def _known(found: dict[str, Any], name: str) -> bool:

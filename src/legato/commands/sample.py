@@ -10,7 +10,7 @@ from legato.commands.application import application
 from legato.commands.options import HERE, Label, Out, RunPath, Seed, Where
 from legato.commands.output import say, write_grid
 from legato.latent_space import FITTED, LatentSpace, Origin
-from legato.population import FAR, nats_from_prior
+from legato.moments import FAR, whole
 
 app = application("sample")
 
@@ -51,11 +51,12 @@ def _drawn_from(space: LatentSpace, origin: Origin) -> str | None:
         return None
     if not space.prior_was_trained:
         return "drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that"
-    if not space.run.codes.is_file() or (nats := nats_from_prior(*space.codes()[:2])) < FAR:  # none yet while it is trained
+    if not space.run.codes.is_file() or (nats := space.moments().nats_from_prior()) < FAR:  # none yet while it is trained
         return None
+    closer = ", --from mixture closer still" if whole(space.latent_dim) else ""
     return (
         f"drawn from the prior N(0, I), and the training codes lie elsewhere (KL of {nats:.1f} nats or more): samples may look "
-        "worse than reconstructions; --from codes draws where the codes lie, --from mixture closer still"
+        f"worse than reconstructions; --from codes draws where the codes lie{closer}"
     )
 
 

@@ -20,6 +20,7 @@ from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
 from legato.measures.collapse import IDLE, divergence
 from legato.measures.whitening import Whitening
+from legato.moments import Moments, of_rows
 from legato.types import Floats
 
 NUMBERS = 200_000  # values encoded in one slice: some milliseconds, whatever the size of an image
@@ -60,9 +61,14 @@ class Codes:
         return np.asarray(np.square(self.sigma).mean(0, dtype=np.float64))
 
     @cached_property
-    def covariance(self) -> NDArray[np.float64]:
-        """Cov μ, (d, d)."""
-        return np.atleast_2d(np.cov(self.mu.T.astype(np.float64), bias=True))
+    def moments(self) -> Moments:
+        """Cov μ."""
+        return of_rows(self.mu)
+
+    @cached_property
+    def population(self) -> Moments:
+        """Cov μ + diag(E σ²): of the aggregate posterior."""
+        return self.moments.with_noise(self.noise)
 
     @cached_property
     def whitening(self) -> Whitening:

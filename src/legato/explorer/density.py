@@ -60,8 +60,7 @@ class Aggregate:
             return log_aggregate(z, mu, self.codes.sigma[self.reference])
         white = self.codes.whitening
         centres = white.apply(mu)
-        scale = np.linalg.slogdet(white.root)[1]  # |S^½|: latent units back to the model's own
-        return log_aggregate(white.apply(z), centres, np.full(centres.shape, self.bandwidth)) - float(scale)
+        return log_aggregate(white.apply(z), centres, np.full(centres.shape, self.bandwidth)) - white.log_det
 
     def support(self, z: NDArray[Any]) -> Doubles:
         """log q̂(z) − log p(z), p the model's prior, (n, d) -> (n,), nats; log q̂(z) where leaving p was not charged for."""
@@ -94,7 +93,7 @@ class Aggregate:
         if self.bandwidth is None:
             covariance = np.einsum("nd,id,jd->nij", np.square(self.codes.sigma[self.reference], dtype=np.float64), axes, axes)
         else:
-            stretched = axes @ self.codes.whitening.root * self.bandwidth
+            stretched = self.codes.whitening.stretched(axes) * self.bandwidth
             covariance = np.broadcast_to(stretched @ stretched.T, (len(means), 2, 2))
         precision = np.linalg.inv(covariance + THINNEST * np.eye(2))
         slope = np.einsum("nij,nj->ni", precision, means)

@@ -87,8 +87,7 @@ def speed(space: LatentSpace, codes: Codes, z: NDArray[Any], plane: Plane) -> Do
 
 def step_along(codes: Codes, direction: Doubles) -> float:
     """The step of a difference in this direction (d,): a small part of the codes' deviation there."""
-    variance = float(direction @ (codes.covariance + np.diag(codes.noise)) @ direction)
-    return STEP * math.sqrt(max(variance, 1e-12))
+    return STEP * math.sqrt(max(codes.population.along(direction), 1e-12))
 
 
 def pushed(space: LatentSpace, z: NDArray[Any], direction: Doubles, step: float) -> Doubles:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from legato.codes import missing, name_of
 from legato.errors import Mistake
+from legato.moments import eigenvectors
 from legato.types import Doubles
 
 UMAP: Literal["umap"] = "umap"
@@ -75,8 +76,9 @@ def axes(i: int, j: int, anchor: Doubles) -> Plane:
             raise missing(dimension, d)
     if i == j:
         raise Mistake(f"a plane needs two dimensions, got {name_of(i)} twice")
-    unit = np.eye(d)
-    return Plane(unit[i], unit[j], anchor)
+    u, v = np.zeros((2, d))
+    u[i] = v[j] = 1
+    return Plane(u, v, anchor)
 
 
 def leading(matrix: Doubles, anchor: Doubles) -> Plane:
@@ -84,10 +86,16 @@ def leading(matrix: Doubles, anchor: Doubles) -> Plane:
 
     With two latents there is one plane, and its axes are theirs.
     """
+    return spanned(eigenvectors(matrix)[1], anchor)
+
+
+def spanned(vectors: Doubles, anchor: Doubles) -> Plane:
+    """The plane of the first two of orthonormal vectors (k, d); where there are fewer, axes fill it."""
     if len(anchor) <= 2:
         return axes(0, len(anchor) - 1, anchor)
-    u, v = eigenvectors(matrix)[1][:2]
-    return Plane(u, v, anchor)
+    if len(vectors) < 2:
+        return axes(0, 1, anchor)
+    return Plane(vectors[0], vectors[1], anchor)
 
 
 def local(gram: Doubles, z: Doubles) -> Plane:
@@ -97,14 +105,3 @@ def local(gram: Doubles, z: Doubles) -> Plane:
     stretch = np.sqrt(np.maximum(squares, 0))
     kept = max(min(2, len(z)), int((stretch[:MOST] > FAINT * stretch[0]).sum()))
     return replace(plane, directions=vectors[:kept], stretch=stretch[:kept])
-
-
-def eigenvectors(matrix: Doubles) -> tuple[Doubles, Doubles]:
-    """(values (d,), vectors (d, d)) of a symmetric matrix, the largest first.
-
-    A sign is free: the largest component of each is made positive, so that a map does not flip from one step to the next.
-    """
-    values, columns = np.linalg.eigh(matrix)
-    vectors = columns.T[::-1]
-    signs = np.sign(vectors[np.arange(len(vectors)), np.abs(vectors).argmax(1)])
-    return values[::-1], vectors * signs[:, None]

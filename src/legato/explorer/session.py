@@ -25,7 +25,7 @@ from legato.explorer.landscape import DECODED, Kind, Landscape, decode, gram
 from legato.explorer.layout import obstacle
 from legato.explorer.likeness import Held, Judge
 from legato.explorer.models import Member, titles
-from legato.explorer.planes import UMAP, Plane, axes, leading, local
+from legato.explorer.planes import UMAP, Plane, axes, local, spanned
 from legato.explorer.points import Points, placed, project
 from legato.explorer.qualities import of_codes, of_rows, offered
 from legato.explorer.recent import Recent
@@ -106,7 +106,7 @@ class Session:
     def principal(self, model: int, step: Step) -> Slices[Plane]:
         """The principal plane of the codes, through their mean."""
         codes = yield from self.codes(model, step)
-        return leading(codes.covariance, codes.mean)
+        return spanned(codes.moments.leading(2), codes.mean)
 
     def local(self, model: int, step: Step, z: NDArray[Any]) -> Slices[Plane]:
         """The directions in which the image changes most at z (d,), and the plane of the first two through z."""
@@ -287,8 +287,8 @@ class Session:
             return {"mean": [], "std": [], "noise": []}
         space = member.at(None)
         if member.run.codes.is_file():
-            mean, covariance, noise = space.codes()
-            return _moments(mean, np.diag(covariance), noise)
+            known = space.moments()
+            return _moments(known.mean, known.variances, known.noise)
         rows = np.sort(self.catalogue.shown[:SAMPLE])
         mu, sigma = yield from encoded(space, self.catalogue.dataset.rows, rows)
         return _moments(mu.mean(0), mu.var(0), np.square(sigma).mean(0))

@@ -5,6 +5,7 @@ Covered: the questions. Not covered: the answers of one group (flat.py), of a la
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from legato.moments import whole
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
 from legato.types import Precision, Shape
@@ -43,6 +45,12 @@ class Latent(nn.Module):
     @abstractmethod
     def summary(self, encoded: Any, given: Given = NOTHING) -> Summary:
         """What is shown of the codes of x: the same at every call, whatever the generator's state."""
+
+    def parts(self, values: Tensor) -> Tensor:
+        """Numbers of each dimension, (B, *event), in a row (B, d); of more than 4,096 dimensions sums of channels, (B, C)."""
+        if whole(math.prod(self.event)):
+            return values.flatten(1)
+        return values.reshape(len(values), self.event[0] if len(self.event) > 1 else 1, -1).sum(2)
 
     def posterior(self, x: Tensor, given: Given = NOTHING) -> Distribution | None:
         """q(z|x), batch shape (B,), event shape `event`; None where a code is no draw of one distribution."""

@@ -20,7 +20,7 @@ from torch.func import vjp
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, bootstrap, quantile_over
 from legato.measures.forward_mode import jvp
-from legato.measures.whitening import Whitening
+from legato.measures.whitening import Root, Whitening
 from legato.types import Doubles, Floats
 
 EXACT = 64  # latent dimensions up to which the whole Jacobian is as cheap as a power iteration that is sure of its result
@@ -82,7 +82,7 @@ def stretch(
     S^½ JᵀJ S^½, by 24 products with J and Jᵀ. Raises `Mistake` where all derivatives vanish although the
     images differ (`torch.no_grad` within, or thresholds): such a decoder is a plain function.
     """
-    root = torch.as_tensor(whitening.root, dtype=codes.dtype, device=codes.device)
+    root = whitening.root_of(codes)
     exact = codes.shape[1] <= EXACT if exact is None else exact
     size = BLOCK if exact else WIDE
     blocks = [codes[at : at + size] for at in range(0, len(codes), size)]
@@ -98,9 +98,9 @@ def stretch(
     return found
 
 
-def _columns(decode: Callable[[Tensor], Tensor], z: Tensor, root: Tensor) -> list[Tensor]:
+def _columns(decode: Callable[[Tensor], Tensor], z: Tensor, root: Root) -> list[Tensor]:
     """J S^½ e_j for each j, (n, D) each: a tangent for the batch is a tangent for each of its images."""
-    return [jvp(decode, z, column.expand_as(z).contiguous()).flatten(1) for column in root.T]
+    return [jvp(decode, z, column.expand_as(z).contiguous()).flatten(1) for column in root.columns()]
 
 
 def _singular(jacobian: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +118,7 @@ def _singular(jacobian: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def power_iteration(
-    decode: Callable[[Tensor], Tensor], z: Tensor, root: Tensor, generator: torch.Generator, rounds: int = ROUNDS
+    decode: Callable[[Tensor], Tensor], z: Tensor, root: Root, generator: torch.Generator, rounds: int = ROUNDS
 ) -> Tensor:
     """The largest singular value of J S^½ at each row of z (n, d), (n,): a lower bound, exact where `rounds` reach d.
 
@@ -131,7 +131,7 @@ def power_iteration(
     span, images = z.new_zeros(len(z), 0, z.shape[1]), z.new_zeros(len(z), 0, z.shape[1])
     for _ in range(min(rounds, z.shape[1])):
         v = _orthogonal(v, span)
-        product = transposed(jvp(decode, z, v @ root))[0] @ root
+        product = root.back(transposed(jvp(decode, z, root.shift(v)))[0])
         span, images = torch.cat([span, v[:, None]], 1), torch.cat([images, product[:, None]], 1)
         v = product
     projected = span.double() @ images.double().mT
@@ -156,7 +156,7 @@ def stretch_by_differences(
     parts, size = [], max(1, min(BLOCK, BLOCK * EXACT // codes.shape[1]))  # fewer where each Jacobian is larger
     for at in range(0, len(codes), size):
         z = np.asarray(codes[at : at + size], np.float64)
-        pairs = [(decode(_float32(z + step * column)), decode(_float32(z - step * column))) for column in whitening.root.T]
+        pairs = [(decode(_float32(z + step * column)), decode(_float32(z - step * column))) for column in whitening.columns()]
         columns = [(np.float64(a) - np.float64(b)).reshape(len(z), -1) / (2 * step) for a, b in pairs]
         parts.append(_singular(torch.from_numpy(np.stack(columns, -1))))
     return _gathered(parts, f"central differences of {step:g} latent units")

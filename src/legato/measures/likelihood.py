@@ -22,6 +22,8 @@ from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import still
 from legato.measures.tails import FEWEST, pareto_k, tail_length
 from legato.model import CHUNK, LatentVariableModel
+from legato.moments import whole
+from legato.trace import Trace
 from legato.types import Doubles
 
 KS = (1, 10, 100, 1000, 5000)
@@ -33,9 +35,9 @@ class Scores:
     """One row per example. Without a density (an autoencoder) only `distortion` and `mu` are there."""
 
     distortion: Doubles  # −E_q log p(x|z), (n,), over the draws
-    mu: Doubles  # posterior means, (n, d)
+    mu: Doubles  # posterior means, (n, d); (n, 0) of codes of more than 4,096 dimensions
     rate: Doubles | None = None  # KL(q(z|x) ‖ p(z)), (n,)
-    kl: Doubles | None = None  # the same per dimension, (n, d), where it has a closed form
+    kl: Doubles | None = None  # the same per dimension, (n, d), where it has a closed form; of large codes per channel, (n, C)
     log_px: Doubles | None = None  # log (1/k)Σ w, (n,)
     ess: Doubles | None = None  # (Σw)²/Σw², between 1 and k
     k_hat: Doubles | None = None  # Pareto k̂ of the weights, (n,): above 0.7 log_px is not to be trusted; None below 21 draws
@@ -64,24 +66,31 @@ def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int) ->
     x = batch.x
     if not model.latent.has_density:
         trace = model(x, 1, batch.given)  # every draw of a point mass is the same
-        return {"distortion": -trace.log_px[0], "mu": trace.summary.mu.flatten(1)}
+        return {"distortion": -trace.log_px[0], "mu": _means(trace)}
     log_w, total = [], torch.zeros(len(x), dtype=torch.double, device=x.device)
     costs: list[tuple[int, Tensor, Tensor | None]] = []
     for trace in model.chunks(x, k, chunk, batch.given):
         total += trace.log_px.sum(0, dtype=torch.double)
         log_w.append(trace.log_w)
-        costs.append((len(trace.code), trace.kl, trace.kl_per_dimension))
+        kl = trace.kl_per_dimension
+        costs.append((len(trace.code), trace.kl, None if kl is None else model.latent.parts(kl)))
     weights = torch.cat(log_w).double()  # (k, B)
     log_sum = torch.logsumexp(weights, 0)
     rate, kl = _mean_cost(costs) if trace.rate_varies else costs[-1][1:]
     return ({} if kl is None else {"kl": kl}) | {
         "distortion": -total / k,
-        "mu": trace.summary.mu.flatten(1),
+        "mu": _means(trace),
         "rate": rate,
         "log_px": log_sum - math.log(k),
         "ess": effective_sample_size(weights),
         **_tails(weights),
     }
+
+
+def _means(trace: Trace) -> Tensor:
+    """Posterior means (B, d), where they are few enough to be kept of every example."""
+    mu = trace.summary.mu.flatten(1)
+    return mu if whole(mu.shape[1]) else mu[:, :0]
 
 
 def _mean_cost(costs: Sequence[tuple[int, Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:

@@ -27,6 +27,7 @@ from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
 from legato.measures.tails import trust, untrusted_share
+from legato.moments import whole
 from legato.progress import progress
 from legato.types import Rows
 
@@ -70,8 +71,14 @@ def evaluate(
     return Scorecard(
         _figures(space, found, k),
         data=describe(data, split, numbers),
-        run={"path": str(space.run.path), **space.definition.to_json(), "k": k, "seed": seed, **_likelihood(space)},
+        run={"path": str(space.run.path), **_said(space), "k": k, "seed": seed, **_likelihood(space)},
     )
+
+
+def _said(space: LatentSpace) -> dict[str, Any]:
+    """The sentence; a shape where there is one, so that what was written before codes had any stays as it was."""
+    found = space.definition.to_json()
+    return {name: value for name, value in found.items() if name != "latent_shape" or value is not None}
 
 
 def _blame(data: Prepared, numbers: NDArray[np.int64], found: Scores) -> None:
@@ -98,7 +105,7 @@ def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
         return dict.fromkeys(names, none) | {"trust": NO_POSTERIOR, "distortion": distortion.to_json(), "active_units": active}
     elbo = _mean("elbo", -(found.distortion + found.rate), f"beta = 1, {draws}, KL in closed form")
     nll = _mean("nll", -found.log_px, how_bounded(found, k))
-    kl = kl_per_dimension(found.kl)
+    kl = kl_per_dimension(found.kl, channels=not whole(space.latent_dim))
     return {
         "elbo": elbo.to_json(),
         "rate": _mean("rate", found.rate, "KL(q(z|x) || p(z))").to_json(),

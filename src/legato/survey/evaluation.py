@@ -15,6 +15,7 @@ from sklearn.mixture import GaussianMixture
 
 from legato.lazy import lazy
 from legato.measures.whitening import Whitening
+from legato.moments import of_rows
 from legato.streams import random_stream
 from legato.survey.effort import Effort
 from legato.survey.material import Material
@@ -128,7 +129,4 @@ def _mixture(codes: Floats, n: int, seed: int) -> Floats:
 
 def gaussian(codes: Floats, n: int, seed: int) -> Floats:
     """n draws from the Gaussian with the mean and covariance of codes."""
-    wide = codes.astype(np.float64)
-    covariance = np.cov(wide.T).reshape(wide.shape[1], -1)
-    drawn = random_stream(seed, "gaussian").multivariate_normal(wide.mean(0), covariance, n, method="eigh")
-    return np.asarray(drawn, np.float32)
+    return np.asarray(of_rows(codes, unbiased=True).draw(n, random_stream(seed, "gaussian")), np.float32)

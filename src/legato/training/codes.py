@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from legato.batch import Batch
 from legato.model import LatentVariableModel
+from legato.moments import FEWER, sketched, whole
+from legato.types import Doubles, Floats
 
 OF_ALL, OF_CLASS = 10_000, 2_000  # training rows whose codes are summed up
 
 
 @torch.no_grad()
 def summarise(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, Tensor]:
-    """mean (d,) and covariance (d, d) of the aggregate posterior (1/N)Σ q(z|xₙ): Cov(μ) + diag(E σ²); and E σ², (d,).
+    """Mean and covariance of the aggregate posterior (1/N)Σ q(z|xₙ): Cov(μ) + diag(E σ²); and E σ², (d,). See moments.py.
 
     With these, latent distances can be whitened, and an autoencoder sampled from a Gaussian fitted to its codes.
     """
+    if not whole(math.prod(model.latent.event)):
+        return _sketched(model, batches)
     shown = [model.summary(some.x, some.given) for some in batches]
     mu = torch.cat([each.mu.flatten(1) for each in shown]).double()
     widths = [each.sigma.flatten(1) for each in shown if each.sigma is not None]
     noise = torch.cat(widths).double().square().mean(0) if widths else torch.zeros_like(mu[0])
     centred = mu - mu.mean(0)
     return {"mean": mu.mean(0), "covariance": centred.T @ centred / len(mu) + torch.diag(noise), "noise": noise}
+
+
+def enough(model: LatentVariableModel, rows: int) -> int:
+    """How many of so many training rows `summarise` is to look at."""
+    return rows if whole(math.prod(model.latent.event)) else min(rows, FEWER)
+
+
+def _sketched(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, Tensor]:
+    squares: list[Doubles] = []
+    counts: list[int] = []
+
+    def means() -> Iterator[Floats]:
+        for some in batches:
+            shown = model.summary(some.x, some.given)
+            squares.append(shown.width.flatten(1).double().square().sum(0).cpu().numpy())
+            counts.append(len(shown.mu))
+            yield shown.mu.flatten(1).cpu().numpy()
+
+    found = sketched(means())
+    noisy = found.with_noise(np.sum(squares, 0) / sum(counts))
+    return {name: torch.from_numpy(array) for name, array in noisy.arrays().items()}

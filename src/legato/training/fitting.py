@@ -23,7 +23,7 @@ from legato.latent_space import LatentSpace
 from legato.progress import progress
 from legato.recipe import Recipe, Sentence
 from legato.streams import random_stream
-from legato.training.codes import OF_ALL, summarise
+from legato.training.codes import OF_ALL, enough, summarise
 from legato.training.learner import Learner
 from legato.training.length import EPOCHS
 from legato.training.options import LEAST_STEPS, Plan, TrainingOptions, check, plan, suited
@@ -139,7 +139,7 @@ def _space(task: Task, step: int) -> tuple[LatentSpace, Unsaved]:
         "training": {**task.plan.to_json(), "total": step},
     }
     seen = {"step": step, "validation": validate(model, task.some("train", IMAGES))}
-    codes = {name: value.cpu() for name, value in summarise(model, task.some("train", OF_ALL)).items()}
+    codes = {name: value.cpu() for name, value in summarise(model, task.some("train", enough(model, OF_ALL))).items()}
     kept = Unsaved(files, [seen], codes)
     return space_of(Recipe(model, task.learner.objective), task.data.preparation, kept), kept
 

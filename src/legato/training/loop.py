@@ -23,7 +23,7 @@ from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
 from legato.tensors import write_tensors
 from legato.training.best import score
-from legato.training.codes import OF_ALL, OF_CLASS, summarise
+from legato.training.codes import OF_ALL, OF_CLASS, enough, summarise
 from legato.training.guard import Diverged
 from legato.training.setup import Job
 from legato.training.stop import Stop
@@ -100,10 +100,12 @@ class Loop:
 
     def _finish(self) -> None:
         """What the codes are like: of each class first, for the file of all says that the run is finished."""
-        for number in range(self.learner.model.classes):
-            if some := list(self.job.some("train", OF_CLASS, number)):
-                write_tensors(self.job.run.codes_of(number), summarise(self.learner.result, some))
-        write_tensors(self.job.run.codes, summarise(self.learner.result, self.job.some("train", OF_ALL)))
+        model = self.learner.result
+        of_class, of_all = (enough(model, rows) for rows in (OF_CLASS, OF_ALL))
+        for number in range(model.classes):
+            if some := list(self.job.some("train", of_class, number)):
+                write_tensors(self.job.run.codes_of(number), summarise(model, some))
+        write_tensors(self.job.run.codes, summarise(model, self.job.some("train", of_all)))
 
     def _count(self, parts: Tensor | None) -> None:
         if parts is not None:

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from legato.batch import Batch
 from legato.devices import drawing
+from legato.latents import Latent
 from legato.model import LatentVariableModel
+from legato.moments import whole
 from legato.trace import Trace
 
 SEED = 20131220
@@ -25,14 +27,16 @@ IMAGES = 1000  # of the validation split: ±0.8 nats on MNIST, and some hundredt
 def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, Any]:
     """distortion, rate, elbo (nats per image); per latent dimension: σ, Std μ, KL. None where a point mass has none.
 
-    σ is the geometric mean over images, as everywhere: the one average that is the same of widths and of precisions.
+    σ is the geometric mean over images, as everywhere: the one average that is the same of widths and of precisions. Of codes
+    of more than 4,096 dimensions they are told per channel: σ's geometric and Std μ's quadratic mean over places, KL's sum.
     """
     with drawing(_device(model), SEED):
-        seen = [_read(model(some.x, 1, some.given), model.latent.has_density) for some in batches]
+        seen = [_read(model(some.x, 1, some.given), model.latent) for some in batches]
     distortion, mu, sigma, rate, kl = (_joined(column) for column in zip(*seen, strict=True))
     assert distortion is not None
     assert mu is not None
-    found = {"distortion": distortion.mean().item(), "std_mu": _list(mu.std(0, unbiased=False))}
+    spread = mu.std(0, unbiased=False) if mu.ndim == 2 else _spread(mu.sum(0) / len(distortion), model.latent)
+    found = {"distortion": distortion.mean().item(), "std_mu": _list(spread)}
     if rate is None:
         return {**found, "rate": None, "elbo": None, "sigma": None, "kl": None}
     return {
@@ -57,16 +61,29 @@ def solve_scale(model: LatentVariableModel, batches: Iterable[Batch]) -> None:
         model.likelihood.family.finish(pairs)
 
 
-def _read(trace: Trace, has_density: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    """−log p(x|z) (B,); μ and σ (B, d); the rate (B,) and KL per dimension (B, d) where the posterior has a density."""
-    shown, kl = trace.summary, trace.kl_per_dimension if has_density else None
-    return (
-        -trace.log_px[0].double(),
-        shown.mu.flatten(1).double(),
-        None if shown.sigma is None else shown.sigma.flatten(1).double(),
-        trace.kl.double() if has_density else None,
-        None if kl is None else kl.double(),
-    )
+def _read(trace: Trace, latent: Latent) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """−log p(x|z) (B,); μ and σ (B, d); the rate (B,) and KL per dimension (B, d) where the posterior has a density.
+
+    Of large codes σ and KL are of channels, and of μ there are its sum and that of its squares over the batch, (1, 2, d).
+    """
+    shown, kl = trace.summary, trace.kl_per_dimension if latent.has_density else None
+    mu, sigma = shown.mu.flatten(1).double(), None if shown.sigma is None else shown.sigma.flatten(1).double()
+    if not whole(mu.shape[1]):
+        mu = torch.stack([mu.sum(0), mu.square().sum(0)])[None]
+        sigma = None if sigma is None else _mean_of_channels(sigma.log(), latent).exp()
+    rate = trace.kl.double() if latent.has_density else None
+    return -trace.log_px[0].double(), mu, sigma, rate, None if kl is None else latent.parts(kl.double())
+
+
+def _spread(moments: Tensor, latent: Latent) -> Tensor:
+    """E μ and E μ², (2, d) -> the quadratic mean of Std μ over each channel's places, (C,)."""
+    variance = (moments[1] - moments[0].square()).clamp(min=0)
+    return _mean_of_channels(variance[None], latent)[0].sqrt()
+
+
+def _mean_of_channels(values: Tensor, latent: Latent) -> Tensor:
+    sums = latent.parts(values)
+    return sums * (sums.shape[1] / values.shape[1])
 
 
 def _joined(column: tuple[Tensor | None, ...]) -> Tensor | None:
