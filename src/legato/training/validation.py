@@ -13,7 +13,6 @@ from torch import Tensor
 
 from legato.batch import Batch
 from legato.devices import drawing
-from legato.latents import Latent
 from legato.model import LatentVariableModel
 from legato.moments import whole
 from legato.trace import Trace
@@ -31,11 +30,11 @@ def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, 
     of more than 4,096 dimensions they are told per channel: σ's geometric and Std μ's quadratic mean over places, KL's sum.
     """
     with drawing(_device(model), SEED):
-        seen = [_read(model(some.x, 1, some.given), model.latent) for some in batches]
+        seen = [_read(model(some.x, 1, some.given), model) for some in batches]
     distortion, mu, sigma, rate, kl = (_joined(column) for column in zip(*seen, strict=True))
     assert distortion is not None
     assert mu is not None
-    spread = mu.std(0, unbiased=False) if mu.ndim == 2 else _spread(mu.sum(0) / len(distortion), model.latent)
+    spread = mu.std(0, unbiased=False) if mu.ndim == 2 else _spread(mu.sum(0) / len(distortion), model)
     found = {"distortion": distortion.mean().item(), "std_mu": _list(spread)}
     if rate is None:
         return {**found, "rate": None, "elbo": None, "sigma": None, "kl": None}
@@ -61,28 +60,28 @@ def solve_scale(model: LatentVariableModel, batches: Iterable[Batch]) -> None:
         model.likelihood.family.finish(pairs)
 
 
-def _read(trace: Trace, latent: Latent) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
     """−log p(x|z) (B,); μ and σ (B, d); the rate (B,) and KL per dimension (B, d) where the posterior has a density.
 
     Of large codes σ and KL are of channels, and of μ there are its sum and that of its squares over the batch, (1, 2, d).
     """
-    shown, kl = trace.summary, trace.kl_per_dimension if latent.has_density else None
+    shown, kl = trace.summary, trace.kl_per_dimension if model.latent.has_density else None
     mu, sigma = shown.mu.flatten(1).double(), None if shown.sigma is None else shown.sigma.flatten(1).double()
     if not whole(mu.shape[1]):
         mu = torch.stack([mu.sum(0), mu.square().sum(0)])[None]
-        sigma = None if sigma is None else _mean_of_channels(sigma.log(), latent).exp()
-    rate = trace.kl.double() if latent.has_density else None
-    return -trace.log_px[0].double(), mu, sigma, rate, None if kl is None else latent.parts(kl.double())
+        sigma = None if sigma is None else _mean_of_channels(sigma.log(), model).exp()
+    rate = trace.kl.double() if model.latent.has_density else None
+    return -trace.log_px[0].double(), mu, sigma, rate, None if kl is None else model.latent.parts(kl.double())
 
 
-def _spread(moments: Tensor, latent: Latent) -> Tensor:
+def _spread(moments: Tensor, model: LatentVariableModel) -> Tensor:
     """E μ and E μ², (2, d) -> the quadratic mean of Std μ over each channel's places, (C,)."""
     variance = (moments[1] - moments[0].square()).clamp(min=0)
-    return _mean_of_channels(variance[None], latent)[0].sqrt()
+    return _mean_of_channels(variance[None], model)[0].sqrt()
 
 
-def _mean_of_channels(values: Tensor, latent: Latent) -> Tensor:
-    sums = latent.parts(values)
+def _mean_of_channels(values: Tensor, model: LatentVariableModel) -> Tensor:
+    sums = model.latent.parts(values)
     return sums * (sums.shape[1] / values.shape[1])
 
 
