@@ -44,6 +44,7 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
     if not whole.exists():
         _write(whole, partial, step, checkpoint)
     with disk_errors(folder):
+        # Only after the new one has its name: on a full disk nothing that can be continued from has been dropped.
         for old in existing(folder)[:-KEPT]:
             shutil.rmtree(old)
     return whole
@@ -51,12 +52,14 @@ def write(folder: Path, step: int, checkpoint: Checkpoint) -> Path:
 
 def _write(whole: Path, partial: Path, step: int, checkpoint: Checkpoint) -> None:
     with disk_errors(whole):
+        # First, for what a killed writer left takes room that this one may need.
         _drop_partial(whole.parent)
         try:
             content = write_tensors(partial / "tensors.safetensors", checkpoint.tensors)
             state = {**checkpoint.state, "step": step, "checksum": _checksum(content)}
             write_json(partial / "state.json", {**state, "state_checksum": _checksum_of_state(state)})
             os.rename(partial, whole)
+            # A rename is written in the folder, not in the files: without this, lost power may undo it and leave both files.
             synchronise(whole.parent)
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -62,6 +62,7 @@ class TrainingBatches:
         block, within = divmod(place, self._together)
         if (epoch, block) != self._block:
             self._block, self._prepared = (epoch, block), self._cut(epoch, block)
+        # Bounds from products, not from a rounded size: the parts have no gap and no overlap where `world` does not divide.
         first, last = (self.batch_size * part // world for part in (rank, rank + 1))
         start = within * self.batch_size
         rows = self._rows(epoch, place, place + 1)[first:last]
@@ -73,6 +74,7 @@ class TrainingBatches:
         """The rows of the batches from number `first` of an epoch to before `last`, in their order."""
         if epoch != self._epoch:
             self._epoch = epoch
+            # One permutation a pass, from its number alone: whoever resumes in the middle of a pass makes the same one again.
             self._order = self.chosen[_generator(self.seed, ORDER, epoch).permutation(len(self.chosen))]
         return self._order[first * self.batch_size : last * self.batch_size]
 

@@ -34,6 +34,7 @@ def delimiter(start: bytes, suffix: str) -> str | None:
     lines = [line for line in text.splitlines() if line.strip()][:20]
     if b"\0" in start or len(lines) < 2:
         return None
+    # The last line is left out where there are others: the first bytes of a file end in the middle of one.
     counts = {mark: [len(row) for row in csv.reader(lines[: max(2, len(lines) - 1)], delimiter=mark)] for mark in DELIMITERS}
     even = [mark for mark in DELIMITERS if counts[mark][0] > 1 and len(set(counts[mark])) == 1]
     if even:
@@ -50,10 +51,12 @@ def table(path: Path, mark: str, start: bytes) -> Table:
     columns = names if headed else [str(i) for i in range(len(names))]
     if twice := sorted({word for word in columns if columns.count(word) > 1}):
         raise Mistake(f"`{name}` has more than one column named `{twice[0]}`: give each its own name")
+    # Only beside semicolons: where the comma separates it cannot be the decimal mark as well.
     point = "," if mark == ";" and re.search(r"(^|;)\s*-?\d+,\d+\s*(;|$)", text.split("\n", 1)[-1], re.M) else "."
     read = pyarrow.csv.ReadOptions(
         use_threads=False, block_size=BLOCK, column_names=columns, skip_rows=1 if headed else 0, encoding="utf8"
     )
+    # A quoted cell may hold a line's end, at which Arrow would otherwise cut a block.
     parse = pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True)
 
     def blocks(types: pa.Schema) -> Iterator[pa.RecordBatch]:

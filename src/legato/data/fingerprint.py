@@ -30,6 +30,7 @@ def fingerprint(reader: str, content: str, preparation: dict[str, object]) -> st
 def digest_array(array: np.ndarray) -> str:
     """Hash of an array's shape, type and values, in blocks (a hash of the whole would copy what is not contiguous)."""
     total = hashlib.blake2b(f"{array.shape} {array.dtype.str}".encode(), digest_size=20)
+    # 16 MB at a time: one copy of a block, where a copy of the whole might not fit
     step = max(1, 2**24 // max(1, array[:1].nbytes)) if array.ndim else 1
     for start in range(0, len(array), step):
         total.update(np.ascontiguousarray(array[start : start + step]).view(np.uint8).data)
@@ -43,6 +44,7 @@ def digest_files(names: Sequence[str], path: Callable[[str], str]) -> str:
     if known is not None:
         return str(known["content"])
     total = hashlib.blake2b(digest_size=20)
+    # The names are hashed too: labels come from them, and a renamed folder is another source.
     for name, digest in zip(names, ordered(lambda name: _digest_file(path(name)), names), strict=True):
         total.update(name.encode(errors="surrogateescape") + b"\0" + digest)
     if time.time() - newest > RACY:
@@ -71,4 +73,5 @@ def _digest_file(path: str) -> bytes:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).digest()
     except OSError:
+        # A digest all the same: once the file can be read its digest is another, and the entry is built anew.
         return b"unreadable"

@@ -24,6 +24,8 @@ def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
     step = max(1, BLOCK // max(1, rows[:1].nbytes))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
+        # Pages of a mapped file count as this process's memory until they are given back: a pass over 50 GB would seem
+        # to need 50.
         _let_go(rows)
 
 
@@ -90,6 +92,7 @@ def find(ids: Sequence[str], name: str) -> int:
         return ids.index(name)
     except ValueError:
         pass
+    # `isdigit` alone also takes ², for which `int` has no number; a table's own row numbers are names already.
     if name.isascii() and name.isdigit() and int(name) < len(ids) and not _numbered(ids):
         return int(name)
     near = difflib.get_close_matches(name, ids[:NEAR_BY], n=1, cutoff=0.5)

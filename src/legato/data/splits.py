@@ -82,6 +82,7 @@ def split(
     codes = np.zeros(len(ids), np.uint8) if own is None else own.copy()
     keys = _keys(_groups(ids, group) if group else ids, seed)
     tenth = max(1, round(np.count_nonzero(codes == TRAIN) / 10))
+    # The test split first: it stays the same whatever size of validation is asked for.
     for part in (TEST, VALIDATION):
         if not (codes == part).any():
             _draw(codes, keys, part, held if held is not None and part == VALIDATION else tenth)
@@ -91,7 +92,9 @@ def split(
 def _draw(codes: np.ndarray, keys: np.ndarray, part: int, size: int) -> None:
     """Moves whole groups with the smallest keys from training to `part` until it holds `size` rows."""
     rows = np.flatnonzero(codes == TRAIN)
+    # So many groups must stay for the parts that come after: one for training, and one for validation where it has none.
     still_needed = 2 if part == TEST and not (codes == VALIDATION).any() else 1
+    # By whole groups: pictures of one person on both sides of a split would make what is learnt by heart look like skill.
     groups, member, counts = np.unique(keys[rows], return_inverse=True, return_counts=True)
     most = len(groups) - still_needed
     if most < 1:

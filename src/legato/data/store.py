@@ -49,6 +49,7 @@ def entry(key: str, build: Callable[[Writer], None]) -> Content:
     with writing(root()):
         root().mkdir(parents=True, exist_ok=True)
         remove_stale()
+        # Beside the entry, on the same disk: a rename across disks is a copy, and may be met half done.
         folder = root() / f"{BUILDING}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
     try:
@@ -64,6 +65,7 @@ def entry(key: str, build: Callable[[Writer], None]) -> Content:
 
 
 def _move_into_place(folder: Path, place: Path) -> None:
+    # A damaged entry must go before the rename, which replaces no folder that holds files.
     if place.exists() and load(place) is None:  # damaged: someone cut a file short
         shutil.rmtree(place, ignore_errors=True)
     with writing(root()):
@@ -131,6 +133,7 @@ def _crc(path: Path) -> int:
     found = 0
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
+            # a megabyte at a time: an entry may be larger than the memory
             found = zlib.crc32(block, found)
     return found
 
@@ -153,6 +156,7 @@ def purge() -> tuple[int, int]:
     """Empty the store: (entries, bytes) removed. Only what Legato wrote goes, whatever else lies in the folder."""
     remove_stale()
     places = [place for place in _below_root() if re.fullmatch(r"[0-9a-f]{40}", place.name)]
+    # A person may keep folders of their own here: what has neither rows nor meta.json was not written by Legato.
     places = [place for place in places if (place / ROWS).exists() or (place / META).exists()]
     freed = sum(size(place) for place in places)
     for place in [*places, root() / memo.FOLDER]:

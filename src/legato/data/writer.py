@@ -70,6 +70,7 @@ class Writer:
         """Refuses now what would fill the disk in an hour. Raises `Mistake`."""
         with writing(self.folder.parent):
             free = shutil.disk_usage(self.folder).free
+        # Refused before the first byte: a disk that fills at 90 % has cost an hour, and other programs their room.
         if free < size + HEADROOM:
             raise Mistake(
                 f"the cache folder `{self.folder.parent}` has {free / 1e9:.1f} GB free and the prepared data needs "
@@ -90,6 +91,7 @@ class Writer:
         if rows.shape[1:] != self.shape[1:] or rows.dtype != self._dtype:
             raise ValueError(f"rows of {rows.shape[1:]} {rows.dtype} after rows of {self.shape[1:]} {self._dtype}")
         content = np.ascontiguousarray(rows).view(np.uint8).data if rows.size else b""
+        # Over what is written, as it is written: reading it back would cost a second pass, and from the cache prove little.
         self._crc = zlib.crc32(content, self._crc)
         with writing(self.folder.parent):
             self._rows.write(content)
@@ -130,6 +132,7 @@ class Writer:
             if not isinstance(ids, RowNumbers):
                 files[IDS] = self._write(IDS, b"".join(f"{name}\n".encode(errors="surrogateescape") for name in ids))
             said = {**meta, "files": files}
+            # Last of all: an entry without meta.json is none, so a build that ends before this leaves nothing to be read.
             self._write(META, json.dumps({**said, "checksum": checksum_of(said)}).encode())
             synchronise(self.folder)
 

@@ -90,6 +90,7 @@ class Codes:
         """Places in the map's order of the k codes nearest to z (d,), and their whitened distances."""
         squares = np.square(self.white - self.whitening.apply(z).astype(np.float32)).sum(1)
         k = min(k, len(squares))
+        # Partitioned, then only k sorted: a hand waits for this among 10⁵ codes. Ties go by place, so that answers repeat.
         near = np.argpartition(squares, k - 1)[:k]
         near = near[np.lexsort((near, squares[near]))]
         return near, np.sqrt(squares[near], dtype=np.float64)
@@ -162,7 +163,9 @@ def encoded(space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -
 def encoded_into(mu: Floats, sigma: Floats, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[None]:
     """The same into memory that is there. In the order of the source, whose rows lie on disk and are drawn in blocks."""
     order = np.argsort(rows, kind="stable")
+    # Rows of one slice: so few that a cursor need not wait, and never so few that a call costs more than its work.
     size = max(16, min(512, NUMBERS // int(np.prod(space.shape))))
+    # Block by block of the source: binarised pixels are drawn for whole blocks, and a block drawn twice costs twice.
     starts = np.flatnonzero(np.diff(rows[order] // BLOCK, prepend=-1))
     for block in np.split(order, starts[1:]):
         prepared = space.prepare(np.asarray(stored[rows[block]]), rows[block])

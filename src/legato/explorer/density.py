@@ -45,6 +45,7 @@ class Aggregate:
         """The first of either kind in the map's random order; where a kind is missing, whatever there is."""
         inside, outside = np.flatnonzero(~held)[:REFERENCE], np.flatnonzero(held)[:HELD]
         everything = np.arange(min(len(held), REFERENCE))
+        # A tiny source may have no held-out image, or one other: thresholds are then of images that the sum holds too.
         inside = inside if len(inside) > 1 else everything
         outside = outside if len(outside) else everything[:HELD]
         usual = codes.mu[outside].astype(np.float64)
@@ -95,6 +96,7 @@ class Aggregate:
         else:
             stretched = self.codes.whitening.stretched(axes) * self.bandwidth
             covariance = np.broadcast_to(stretched @ stretched.T, (len(means), 2, 2))
+        # A cloud seen edge-on is a line on the plane, whose covariance has no inverse: it is given the width of nothing.
         precision = np.linalg.inv(covariance + THINNEST * np.eye(2))
         slope = np.einsum("nij,nj->ni", precision, means)
         constant = 0.5 * np.linalg.slogdet(precision)[1] - np.log(2 * np.pi * len(means)) - 0.5 * (slope * means).sum(1)

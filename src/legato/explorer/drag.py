@@ -53,6 +53,7 @@ class Drag:
         if not 0 <= request.model < len(self.session.members):
             raise Malformed(f"there is no model {request.model}")
         kind = (request.op, request.model)
+        # In place of the one that waited: a hand has moved on, and a place that it left is decoded for nobody.
         self._waiting[kind] = request
         if kind not in self._busy or self._busy[kind].done():
             self._busy[kind] = asyncio.create_task(self._answer(kind))
@@ -65,6 +66,7 @@ class Drag:
                 await self.socket.send_bytes(Answered(request.seq, request.op, request.model, picture).pack())
         except (WebSocketDisconnect, RuntimeError, OSError):
             return  # the page went away between its question and our answer
+        # Whatever it was, the page is told and the log has it: a task that dies silently looks like a model that hangs.
         except Exception:
             logging.getLogger(__name__).exception("a question of the socket failed")
             await self._close(BROKEN, "an error of Legato's own: the terminal tells it")
@@ -77,6 +79,7 @@ class Drag:
 
     async def _close(self, code: int, reason: str) -> None:
         try:
+            # A close frame has room for 123 bytes, and letters may take two.
             await self.socket.close(code, reason[:100])
         except (WebSocketDisconnect, RuntimeError, OSError):
             return

@@ -59,11 +59,13 @@ class Guard:
     def _below(self, path: str) -> str | None:
         """The path after /TOKEN, or None."""
         given, slash, rest = path.removeprefix("/").partition("/")
+        # In constant time: how long a refusal takes must not tell how much of the token was right.
         known = compare_digest(given.encode("utf-8", "surrogatepass"), self.token.encode())
         return slash + rest if known and slash else None
 
     def _trusted(self, headers: Headers) -> bool:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        # Two Host headers are read differently by different programs: what is ambiguous is refused.
         if len(hosts) != 1 or not self._known(hosts[0].lower()):
             return False
         return not origins or origins == [f"http://{hosts[0].lower()}"]

@@ -70,6 +70,7 @@ def reencoding(space: LatentSpace, codes: Codes, z: NDArray[Any]) -> Doubles:
     dimensions of the squares. Where the decoder gives no finite number it is NaN.
     """
     again = space.posterior(raw(space, z))[0]
+    # Points have no σ to measure by; the spread of the data is the scale that they do have.
     if not codes.has_density:
         return cycle_errors(z, again, codes.whitening)
     return np.asarray(np.sqrt((np.square(again.astype(np.float64) - z) / codes.noise).mean(1)))
@@ -87,11 +88,13 @@ def speed(space: LatentSpace, codes: Codes, z: NDArray[Any], plane: Plane) -> Do
 
 def step_along(codes: Codes, direction: Doubles) -> float:
     """The step of a difference in this direction (d,): a small part of the codes' deviation there."""
+    # Of codes as they are drawn, clouds and all: a step is then small beside what the decoder was trained to bear.
     return STEP * math.sqrt(max(codes.population.along(direction), 1e-12))
 
 
 def pushed(space: LatentSpace, z: NDArray[Any], direction: Doubles, step: float) -> Doubles:
     """J(z) v for each z (n, d) and v (d,), (n, values), in units of the prepared data: (f(z + hv) − f(z − hv))/2h."""
+    # Both ends in one pass of the decoder: for so few codes the call costs more than the arithmetic.
     ends = np.concatenate([z + step * direction, z - step * direction])
     ahead, behind = np.split(raw(space, ends).reshape(len(ends), -1).astype(np.float64), 2)
     return np.asarray((ahead - behind) / (2 * step))

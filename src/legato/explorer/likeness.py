@@ -50,6 +50,7 @@ class Finding:
     def of(name: str, value: float, usual: Doubles) -> Finding:
         """The value among those of held-out pictures (n,)."""
         least, greatest = float(usual.min()), float(usual.max())
+        # Of few hundred pictures the range is a little too narrow: the next one of the same kind would often be outside it.
         slack = MARGIN * (greatest - least)
         below, above = ENDS[name]
         odd = (below and value < least - slack) or (above and value > greatest + slack)
@@ -135,6 +136,7 @@ class _Nearest:
         """RMS from each (n, values) to the nearest, (n,); `apart`: not to the picture itself, which is among the known."""
         squares = self.squares - 2 * pictures @ self.known.T + np.square(pictures).sum(1)[:, None]
         if apart:
+            # each picture is at distance 0 from itself, which says nothing of how near another one is
             np.fill_diagonal(squares, np.inf)
         return np.asarray(np.sqrt(np.maximum(squares.min(1), 0) / pictures.shape[1]))
 

@@ -67,6 +67,7 @@ class Worker:
             if self._closed.is_set():
                 job.future.cancel()
             elif _advance(job):
+                # As if it were asked for now: between two slices of a long job whatever is more urgent goes first.
                 job.due = self._due(job.urgency)
                 self._jobs.put(job)
         while not self._jobs.empty():
@@ -105,6 +106,7 @@ def _advance(job: _Job) -> bool:
 
 
 def _settle(future: Future[Any], result: Any = None, error: Exception | None = None) -> None:
+    # The future may be cancelled while its slice computes; setting a result then would raise in the one thread there is.
     if not future.set_running_or_notify_cancel():  # cancelled during this slice
         return
     if error is None:

@@ -24,6 +24,7 @@ class AdamW:
         self, weights: Sequence[Tensor], *, betas: tuple[float, float], weight_decay: float, epsilon: float = 1e-8
     ) -> None:
         self.weights, self.betas, self.weight_decay, self.epsilon = list(weights), betas, weight_decay, epsilon
+        # Tensors, for the kernel reads its step counts on the device: a Python number would be copied there at each step.
         self.counts = torch.zeros(len(self.weights), device=self.weights[0].device if self.weights else None)
         self.steps = list(self.counts.unbind())  # views, so that one addition counts for all
         self.means = [torch.zeros_like(w, requires_grad=False) for w in self.weights]
@@ -44,6 +45,7 @@ class AdamW:
             [grad for weight in self.weights if (grad := weight.grad) is not None],
             [self.means[i] for i in live],
             [self.squares[i] for i in live],
+            # no largest squares are kept: AMSGrad is off
             [],
             [self.steps[i] for i in live],
             amsgrad=False,

@@ -32,6 +32,7 @@ class Guard:
 
     def accepts(self, *norms: float) -> bool:
         """Whether gradients of these norms, a player's each, may move the weights. Raises `Diverged` when too many may not."""
+        # A list, not a generator: `all` would stop at the first bad norm, and the other players would not remember theirs.
         verdicts = [_remembered(norm, history) for norm, history in zip(norms, self.histories, strict=True)]
         sane = all(verdicts)
         self.outcomes.append(int(not sane))
@@ -60,6 +61,8 @@ class Guard:
 def _remembered(norm: float, history: deque[float]) -> bool:
     """Whether a norm is sane beside those before it, which it joins."""
     sane = math.isfinite(norm) and (len(history) < ENOUGH or norm <= INSANE * median(history))
+    # NaN and infinity have no place in an order, so no median may be taken over them. A norm joins after it was judged, else a
+    # spike would raise the very median that it is held against.
     if math.isfinite(norm):
         history.append(norm)
     return sane

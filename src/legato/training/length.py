@@ -83,7 +83,9 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
     """The length of a run on so many training rows in batches of `size`. `rehearse` is called where anything is timed."""
     most, began = torch.get_num_threads(), time.perf_counter()
     free = device.type == "cpu" and most > 1 and not threads_were_said()
+    # the last, smaller batch of a pass is left out (data/batches.py)
     per_epoch = rows // size
+    # Nothing is to be timed: the net of a rehearsal need not even be built.
     if not free and options.minutes is None:
         return Length(_counted(options, per_epoch), per_epoch, most)
     stage = rehearse()
@@ -91,6 +93,7 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
     threads = pace.best if pace else most
     if options.minutes is None:
         return Length(_counted(options, per_epoch), per_epoch, threads, pace)
+    # The timing of threads is time of the person's too: it comes off the minutes.
     left = options.minutes - (time.perf_counter() - began) / 60 if pace else options.minutes
     with using_threads(threads):
         affordable = steps_for(left, stage.step, stage.validate, stage.validations)

@@ -37,11 +37,13 @@ class Loop:
         self.batches = job.batches()
         self.every = checkpoint_minutes * 60
         self.done = int(job.state.get("step", 0))
+        # Double precision: a line of metrics may sum over thousands of steps. On the device, where adding waits for nothing.
         self.sums = torch.zeros(len(self.learner.figures), dtype=torch.double, device=self.learner.device)
         self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=torch.double, device=self.learner.device)
         self.counted = int(job.state.get("counted", 0))
         self.best: dict[str, Any] | None = job.state.get("best")
         self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))  # by the processes before this one
+        # A monotonic clock: the time of day may be set back while a run lasts.
         self.began = self.saved = time.monotonic()
         self.note = ""
         self._rewind_metrics(int(job.state.get("metrics_bytes", 0)))
@@ -70,6 +72,7 @@ class Loop:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
         while self.done < self.plan.total and not stop:
             self._count(self.job.step(self.batches, self.done))
+            # Counted before anything is written, so that every file names the number of steps that are in its weights.
             self.done += 1
             if self.done % log_every == 0 or self.done == self.plan.total:
                 self._log_training(bar)
@@ -85,6 +88,7 @@ class Loop:
         """A checkpoint of this very step, and the model as it is now for those who look in."""
         self._refuse_removed()
         with disk_errors(self.job.run.metrics):
+            # The lines first: a checkpoint promises as many bytes of them as it names, whatever the machine does next.
             os.fsync(self.metrics.fileno())
         state = {
             "guard": self.learner.guard.state(),
@@ -95,6 +99,7 @@ class Loop:
             "clock": {"seconds": self._seconds()},
         }
         checkpoint.write(self.job.run.checkpoints, self.done, Checkpoint(self.learner.tensors(), state))
+        # After the checkpoint: whoever looks in may meet an older model beside it, never one that is ahead of its checkpoint.
         write_tensors(self.job.run.model, self.learner.result.state_dict())
         self.saved = time.monotonic()
 

@@ -20,13 +20,17 @@ def steps_for(minutes: float, step: Callable[[int], object], validate: Callable[
     start = time.perf_counter()
     for i in range(WARM):
         step(i)
+    # A share of the budget, so that a short run is not spent on its own probe; at least a second, or one interruption by the
+    # system would halve the estimate; at most eight, for more would tell little.
     allowed = min(max(SHARE * budget, LEAST), MOST)
     began, count = time.perf_counter(), 0
+    # three steps at least: a step may be longer than the time allowed
     while time.perf_counter() - began < allowed or count < 3:
         step(WARM + count)
         count += 1
     per_step = (time.perf_counter() - began) / count
     before = time.perf_counter()
+    # Once is enough: a run validates seldom, so that this figure moves the number of steps but little.
     validate()
     now = time.perf_counter()
     left = budget - (now - start) - validations * (now - before)

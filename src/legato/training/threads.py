@@ -47,10 +47,12 @@ def timed(step: Callable[[int], object], most: int) -> Pace:
     spent, steps, at = {1: 0.0, most: 0.0}, {1: 0, most: 0}, 1
     for _ in range(ROUNDS):
         for count in (1, most):
+            # In turns and in short slices: what else the machine does falls on both alike, and only their ratio is used.
             with using_threads(count):
                 took, done = _slice(step, at)
             spent[count], steps[count], at = spent[count] + took, steps[count] + done, at + done + 1
         one, all_ = (spent[count] / steps[count] for count in (1, most))
+        # A clear ratio needs no more rounds, and a step so long that a round takes seconds can afford none.
         if time.perf_counter() - began > LONG or max(one, all_) > CLEAR * min(one, all_):
             break
     return Pace(most, one, all_)

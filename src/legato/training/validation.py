@@ -29,6 +29,7 @@ def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, 
     σ is the geometric mean over images, as everywhere: the one average that is the same of widths and of precisions. Of codes
     of more than 4,096 dimensions they are told per channel: σ's geometric and Std μ's quadratic mean over places, KL's sum.
     """
+    # The same noise at every validation: the curve then shows the weights alone.
     with drawing(_device(model), SEED):
         seen = [_read(model(some.x, 1, some.given), model) for some in batches]
     distortion, mu, sigma, rate, kl = (_joined(column) for column in zip(*seen, strict=True))
@@ -56,6 +57,7 @@ def solve_scale(model: LatentVariableModel, batches: Iterable[Batch]) -> None:
             trace = model(some.x, 1, some.given)
             yield trace.x, trace.likelihood.mean[0]
 
+    # Draws of the posterior, not its means: those give a smaller error, and σ would be too small for what sampling decodes.
     with drawing(_device(model), SCALE_SEED):
         model.likelihood.family.finish(pairs)
 
