@@ -51,6 +51,17 @@ def test_the_map_begins_inside_its_border(visit):
     assert np.allclose(moved, (37, 21), atol=0.5)
 
 
+def test_what_was_pointed_at_is_told_no_longer_while_the_hand_drags(visit, mu, apart):
+    page = visit("vae", at=SHOWN)
+    x, y = page.place(*mu("vae")[apart[0]])
+    page.page.mouse.move(x, y)
+    page.page.locator(".tip").wait_for()
+    page.page.mouse.down()
+    page.page.mouse.move(x + 30, y + 20)
+    page.page.locator(".tip").wait_for(state="detached")
+    page.page.mouse.up()
+
+
 def test_points_are_hidden_and_shown_again(visit, mu, apart):
     page = visit("vae", at=SHOWN)
     codes = mu("vae")

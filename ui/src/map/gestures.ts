@@ -46,6 +46,7 @@ export function listen(element: HTMLElement, means: Means): () => void {
   function move(event: PointerEvent): void {
     const spot = spotOf(event)
     if (!down.has(event.pointerId)) return means.point(spot)
+    means.point(null) // what was pointed at before the press lies where the hand no longer is
     if (mode === 'two') return twoFingers(event.pointerId, spot)
     if (mode === 'undecided' && Math.hypot(spot.x - start.x, spot.y - start.y) >= FAR) mode = 'drag'
     if (mode === 'drag') means.drag(spot, false)
