@@ -336,23 +336,23 @@ def test_on_a_linear_gaussian_the_distortion_meets_its_target_and_lambda_is_the_
     assert abs(math.log(float(learnt.objective.at(0, 1)[0]) / price)) < 4 * error * 2 * price / active
 
 
-@pytest.mark.parametrize(("target", "sign"), [(1e6, -1), (-1e6, 1)])
-def test_far_from_its_target_log_lambda_moves_by_a_hundredth_of_the_learning_rates_share(target, sign):
+@pytest.mark.parametrize(("target", "most"), [(1e6, -0.04), (-1e6, 0.005)])
+def test_far_from_its_target_log_lambda_moves_at_its_most_times_the_learning_rates_share(target, most):
     learnt = learner("geco_vae", target=target)
     paces = [learnt.plan.rate(step) / learnt.plan.learning_rate for step in range(20)]
     for step in range(20):
         learnt.step(images(), step)
-    assert math.log(float(learnt.objective.at(0, 1)[0])) == pytest.approx(sign * 0.01 * sum(paces), rel=1e-5)
+    assert math.log(float(learnt.objective.at(0, 1)[0])) == pytest.approx(most * sum(paces), rel=1e-5)
 
 
 def test_lambda_is_the_moving_average_of_the_excess_integrated_and_bounded():
     weight, average, log_value = Multiplier(10.0, tolerance=2.0), None, 0.0
-    for found in (13.0, 9.0, 10.5, 10.0, 4.0):
+    for found in (13.0, 9.0, 10.5, 10.0, -400.0):
         weight.follow(torch.tensor(found), pace=0.5)
         average = found - 10 if average is None else 0.9 * average + 0.1 * (found - 10)
-        log_value += 0.01 * 0.5 * min(max(average / 2, -1), 1)
+        log_value += 0.005 * 0.5 * min(max(average / 2, -8), 1)
         assert math.log(float(weight.value(0, 1))) == pytest.approx(log_value, abs=1e-7)
-    for _ in range(2000):
+    for _ in range(3000):
         weight.follow(torch.tensor(1e9), pace=1.0)
     assert float(weight.value(0, 1)) == pytest.approx(1e4, rel=1e-5)
 

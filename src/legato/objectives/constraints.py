@@ -16,21 +16,22 @@ from legato.errors import Mistake
 from legato.objectives.term import Weight
 
 MOST = math.log(1e4)  # of |log λ|: past it a target is out of reach, or no constraint at all
-SPEED = 0.01  # of log λ in a step, at most: a factor of e in 100 steps
+SPEED, FALL = 0.005, 8  # of log λ in a step: at most e in 200 steps upwards, in 25 downwards
 MEMORY = 0.9  # of the moving average: ten steps, within which the weights have hardly answered to λ
 
 
 class Multiplier(Weight):
     """λ of `term ≤ target`: it rises while the term's moving average lies above the target, falls while it lies below.
 
-    log λ ← log λ + 0.01 · pace · clamp(C/tolerance, −1, 1), C the moving average over some ten steps of the batch's mean of
+    log λ ← log λ + 0.005 · pace · clamp(C/tolerance, −8, 1), C the moving average over some ten steps of the batch's mean of
     term − target, nats per example; λ starts at 1 and stays within 10⁻⁴ … 10⁴. Where it rests, the term is at its target and λ
     the price of a nat of it in nats of what else is minimised: of `Multiplier(κ) * Distortion() + Rate()`, a VAE's 1/β. A term
     that is below its target at any price loses its weight.
 
-    Rezende & Viola 2018, https://arxiv.org/abs/1810.00597, algorithm 1 (GECO), λ ← λ exp(ν C), with two changes: the exponent
-    is bounded, for at first C may be hundreds of nats and a λ that ran away comes back no sooner than it went; and `pace`, the
-    learning rate as a share of its peak, slows λ as it slows the weights, else it would go on alone where they rest.
+    Rezende & Viola 2018, https://arxiv.org/abs/1810.00597, algorithm 1 (GECO), λ ← λ exp(ν C), with two changes. The exponent
+    is bounded, upwards more than downwards: at first C is hundreds of nats because nothing is learnt yet, and a λ that rose for
+    that must come down while there is time (with equal bounds it did not in 1,500 steps on MNIST). And `pace`, the learning
+    rate as a share of its peak, slows λ as it slows the weights, else it would go on alone where they rest.
     """
 
     follows = True
@@ -63,4 +64,4 @@ class Multiplier(Weight):
         excess = found.double() - self.target
         self.average.lerp_(excess, 1 - MEMORY * self.begun)  # the first one is the average
         self.begun.fill_(1.0)
-        self.log_value.add_((self.average / self.tolerance).clamp(-1, 1), alpha=SPEED * pace).clamp_(-MOST, MOST)
+        self.log_value.add_((self.average / self.tolerance).clamp(-FALL, 1), alpha=SPEED * pace).clamp_(-MOST, MOST)
