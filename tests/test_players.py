@@ -326,7 +326,7 @@ def test_on_a_linear_gaussian_the_distortion_meets_its_target_and_lambda_is_the_
     made = define("geco_vae", data, **words, target=target, tolerance=0.3).build(data)
     learnt = Learner(made, replace(PLAN, total=1200, warmup_steps=50), torch.device("cpu"))
     for step in range(learnt.plan.total):
-        learnt.step(x, step)
+        learnt.step(Batch(x), step)
     with torch.no_grad():
         found = -learnt.model(x, 1000).log_px.mean(1)  # as a batch has it, at each draw
     error = found.std().item() / math.sqrt(10)  # of ten steps, over which the multiplier averages
@@ -341,7 +341,7 @@ def test_far_from_its_target_log_lambda_moves_at_its_most_times_the_learning_rat
     learnt = learner("geco_vae", target=target)
     paces = [learnt.plan.rate(step) / learnt.plan.learning_rate for step in range(20)]
     for step in range(20):
-        learnt.step(images(), step)
+        learnt.step(Batch(images()), step)
     assert math.log(float(learnt.objective.at(0, 1)[0])) == pytest.approx(most * sum(paces), rel=1e-5)
 
 
@@ -359,10 +359,10 @@ def test_lambda_is_the_moving_average_of_the_excess_integrated_and_bounded():
 
 def test_a_step_that_is_skipped_leaves_lambda_as_it_was():
     learnt = learner("geco_vae", target=10.0)
-    learnt.step(images(), 0)
+    learnt.step(Batch(images()), 0)
     before = {name: value.clone() for name, value in learnt.objective.state_dict().items()}
     assert len(before) == 3
-    assert learnt.step(images() * math.nan, 1) is None
+    assert learnt.step(Batch(images() * math.nan), 1) is None
     assert all(torch.equal(value, before[name]) for name, value in learnt.objective.state_dict().items())
 
 

@@ -151,6 +151,30 @@ def test_curves_of_a_run_are_its_metrics_and_of_an_autoencoder_there_is_no_sigma
     assert_nothing_is_cut_off(figure)
 
 
+@pytest.mark.parametrize(
+    ("name", "panels"),
+    [
+        ("vae", ["distortion", "rate"]),
+        ("factor_vae", ["distortion", "rate", "total correlation", "loss of the critic"]),
+        ("geco_vae", ["distortion", "rate", "weight of the distortion"]),
+        ("warmup_vae", ["distortion", "rate", "weight of the rate"]),
+    ],
+)
+def test_a_curve_for_each_part_each_player_and_each_weight_that_changes(name, panels, runs):
+    subjects = titled([legato.load(runs[name], device="cpu")])
+    lines = [line for line in subjects[0].space.run.read_metrics() if "train" in line]
+    figure = loss_figure(subjects)
+    assert figure is not None
+    bold = [
+        text.get_text().replace("\n", " ") for axes in figure.axes for text in axes.texts if text.get_fontweight() == "bold"
+    ]
+    assert bold == panels
+    if name == "geco_vae":
+        drawn = [np.asarray(line.get_xydata()).tolist() for line in figure.axes[2].lines]
+        assert [[line["step"], line["weights"]["distortion"]] for line in lines] in drawn
+    assert_nothing_is_cut_off(figure)
+
+
 def test_the_map_of_more_than_two_latents_shows_the_two_that_carry_most(runs):
     space = legato.load(runs["vae"], device="cpu")
     kl = [m["validation"]["kl"] for m in space.run.read_metrics() if "validation" in m][-1]

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { last, nearest, rows, thinned } from '../src/charts/curves'
+import { further, last, nearest, rows, thinned } from '../src/charts/curves'
 import { across, lineOf, near, plotOf, rowNear, stepAt, ticks, upward } from '../src/charts/plot'
 
 const lines = [
@@ -35,6 +35,17 @@ describe('the columns of metrics.jsonl', () => {
     const long = Array.from({ length: 1000 }, (_, i) => i)
     expect(thinned(long, 5)).toEqual([0, 250, 500, 749, 999])
     expect(thinned([1, 2], 5)).toEqual([1, 2])
+  })
+  it('has columns for what only some objectives have: terms, players, weights that change', () => {
+    const train = (step: number, weight: number) => ({
+      step, train: { distortion: 90, rate: 20, 'total correlation': 0.5 }, weights: { distortion: weight, rate: 1 }, players: { critic: 0.69 },
+    })
+    const found = rows([lines[1]!, train(1, 1), train(2, 1.5), { ...lines[1]!, step: 3 }])
+    expect(found[1]).toMatchObject({ 'part total correlation': 0.5, 'player critic': 0.69, 'weight distortion': 1.5 })
+    expect(further(found).map(({ title }) => title)).toEqual(['total correlation', 'loss of the critic', 'weight of the reconstruction'])
+    expect(last(found, 'weight distortion')).toBe(1.5)
+    expect(found[2]!['player critic']).toBeNull()
+    expect(further(rows(lines))).toEqual([])
   })
   it('finds the snapshot nearest to a step', () => {
     expect(nearest([10, 22, 50], 35)).toBe(22)

@@ -48,11 +48,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class TrainingSeries:
-    """One run's loss parts by name, in nats per example; a part that a run lacks (an autoencoder's rate) is left out."""
+    """One run's loss parts by name, in nats per example; a part that a run lacks (an autoencoder's rate) is left out.
+
+    `weights`: those of its terms that are not the same throughout, a number each.
+    """
 
     title: str
     train: Mapping[str, Curve] = field(default_factory=dict)
     validation: Mapping[str, Curve] = field(default_factory=dict)
+    weights: Mapping[str, Curve] = field(default_factory=dict)
 
 
 def sigma_curves(series: Sequence[SigmaSeries]) -> Figure:
@@ -84,27 +88,40 @@ def sigma_curves(series: Sequence[SigmaSeries]) -> Figure:
 
 
 def training_curves(series: Sequence[TrainingSeries]) -> Figure:
-    """One panel per part of the loss, all runs in each: training faint, validation strong, in nats per example."""
+    """One panel per part of the loss, all runs in each: training faint, validation strong, in nats per example.
+
+    One more for each weight that changes.
+    """
     style.counted(series, "runs")
     parts = list(dict.fromkeys(part for each in series for part in [*each.train, *each.validation]))
+    weights = list(dict.fromkeys(name for each in series for name in each.weights))
     if not parts:
         raise Mistake("there are no training curves to draw: no series has a part")
     style.counted(parts, "parts of a loss")
     with style.styled():
-        figure, places, top = framed([_name(part) for part in parts], [each.title for each in series], _training_extras())
-        for axes, part in zip(places, parts, strict=True):
+        names = [*map(_name, parts), *(f"weight of the {name}" for name in weights)]
+        figure, places, top = framed(names, [each.title for each in series], _training_extras())
+        for axes, part in zip(places, parts, strict=False):
             for i, each in enumerate(series):
                 _line(axes, i, each.train.get(part), strong=False)
                 _line(axes, i, each.validation.get(part), strong=True)
-            axes.set(xlabel="training step", ylabel="nats per example")
-            if part not in LINEAR and _all_positive(axes):
-                log_axis(axes, "y")
-            else:
-                axes.yaxis.set_major_formatter(FuncFormatter(style.plain))
-            style.heading(axes, _name(part), "", BOX[0])
+            _panel(axes, _name(part), "nats per example", logarithmic=part not in LINEAR)
+        for axes, name in zip(places[len(parts) :], weights, strict=True):
+            for i, each in enumerate(series):
+                _line(axes, i, each.weights.get(name), strong=True)
+            _panel(axes, f"weight of the {name}", "in the loss", logarithmic=True)
         _share_steps(places)
         legend(figure, [each.title for each in series], _training_extras(), top)
     return figure
+
+
+def _panel(axes: Axes, name: str, unit: str, logarithmic: bool) -> None:
+    axes.set(xlabel="training step", ylabel=unit)
+    if logarithmic and _all_positive(axes):
+        log_axis(axes, "y")
+    else:
+        axes.yaxis.set_major_formatter(FuncFormatter(style.plain))
+    style.heading(axes, name, "", BOX[0])
 
 
 _SMALL: dict[str, Any] = {"fontsize": style.NOTE, "color": style.FAINT}

@@ -2,7 +2,11 @@
 
 export const ACTIVE = 0.01 // of Var μ: less does not move with the image (Burda et al. 2016)
 
-export interface Row {
+/** What only some objectives have: terms beside the usual two, players beside the model, weights that change. */
+type Other = `${'part' | 'player' | 'weight'} ${string}`
+const WORDS: Record<string, string> = { distortion: 'reconstruction', rate: 'KL' }
+
+interface Named {
   step: number
   loss: number | null // Σ weight · part, nats an example
   distortion: number | null
@@ -12,6 +16,7 @@ export interface Row {
   negativeElbo: number | null // at β = 1
   active: number | null // dimensions with Var μ above ACTIVE
 }
+export type Row = Named & Record<Other, number | null>
 export type Column = Exclude<keyof Row, 'step'>
 
 type Line = Record<string, unknown>
@@ -19,13 +24,29 @@ type Line = Record<string, unknown>
 /** One row a step, in order; a line that was written again after an interruption replaces the earlier one. */
 export function rows(lines: readonly Line[]): Row[] {
   const found = new Map<number, Row>()
+  const moving = changing(lines)
   for (const line of lines) {
     const step = number(line.step)
     if (step === null) continue
     const row = found.get(step) ?? empty(step)
-    found.set(step, { ...row, ...training(line), ...validation(line) })
+    found.set(step, { ...row, ...training(line), ...others(line, moving), ...validation(line) })
   }
-  return [...found.values()].sort((a, b) => a.step - b.step)
+  const none = Object.fromEntries([...found.values()].flatMap(namesOf).map((name) => [name, null])) as Record<Other, null>
+  return [...found.values()].map((row) => ({ ...none, ...row })).sort((a, b) => a.step - b.step)
+}
+
+/** The columns that only some objectives have, in words. */
+export function further(from: readonly Row[]): { column: Other; title: string }[] {
+  return (from[0] ? namesOf(from[0]) : []).map((column) => ({ column, title: titled(column) }))
+}
+
+function namesOf(row: Row): Other[] {
+  return Object.keys(row).filter((name): name is Other => name.includes(' '))
+}
+
+function titled(column: Other): string {
+  const [kind, name] = [column.slice(0, column.indexOf(' ')), column.slice(column.indexOf(' ') + 1)]
+  return kind === 'part' ? name : `${kind === 'player' ? 'loss' : 'weight'} of the ${WORDS[name] ?? name}`
 }
 
 /** The last value that a column has. */
@@ -48,7 +69,7 @@ function empty(step: number): Row {
   return { step, loss: null, distortion: null, rate: null, validDistortion: null, validRate: null, negativeElbo: null, active: null }
 }
 
-function training(line: Line): Partial<Row> {
+function training(line: Line): Partial<Named> {
   const [parts, weights] = [record(line.train), record(line.weights)]
   if (!parts) return {}
   const names = Object.keys(parts)
@@ -57,7 +78,28 @@ function training(line: Line): Partial<Row> {
   return { loss, distortion: number(parts.distortion), rate: number(parts.rate) }
 }
 
-function validation(line: Line): Partial<Row> {
+function others(line: Line, moving: ReadonlySet<string>): Record<Other, number | null> {
+  const named = (kind: 'part' | 'player' | 'weight', from: unknown, kept: (name: string) => boolean) =>
+    Object.entries(record(from) ?? {}).filter(([name]) => kept(name)).map(([name, value]) => [`${kind} ${name}`, number(value)])
+  return Object.fromEntries([
+    ...named('part', line.train, (name) => !(name in WORDS)),
+    ...named('player', line.players, () => true),
+    ...named('weight', line.weights, (name) => moving.has(name)),
+  ]) as Record<Other, number | null>
+}
+
+/** The terms whose weight is not the same in every line: a schedule's, or one that follows the loss. */
+function changing(lines: readonly Line[]): Set<string> {
+  const first = new Map<string, unknown>()
+  const found = new Set<string>()
+  for (const [name, value] of lines.flatMap((line) => Object.entries(record(line.weights) ?? {}))) {
+    if (!first.has(name)) first.set(name, value)
+    else if (first.get(name) !== value) found.add(name)
+  }
+  return found
+}
+
+function validation(line: Line): Partial<Named> {
   const found = record(line.validation)
   if (!found) return {}
   const spread = Array.isArray(found.std_mu) ? found.std_mu.map(number) : null

@@ -34,7 +34,7 @@ export function fromZero(values: readonly number[]): Range {
 }
 
 export function plotOf(from: readonly Row[], columns: readonly Column[], box: Box, whole: boolean): Plot {
-  const values = columns.flatMap((column) => from.map((row) => row[column])).filter((value) => value !== null)
+  const values = columns.flatMap((column) => from.map((row) => row[column] ?? null)).filter((value) => value !== null)
   const known = from.filter((row) => columns.some((column) => row[column] !== null))
   const [first, final] = [known[0]?.step ?? 0, known.at(-1)?.step ?? 1]
   return { box, steps: { low: first, high: final > first ? final : first + 1 }, values: (whole ? fromZero : near)(values) }

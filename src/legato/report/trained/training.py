@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from legato.report.html import Table
 from legato.report.trained.subjects import Subject
 from legato.training.best import course
 
-PARTS, KINDS = ("distortion", "rate"), ("train", "validation")
+PARTS, KINDS = ("distortion", "rate"), ("train", "validation")  # of every model; an objective may have more
 
 
 def training_table(subjects: Sequence[Subject]) -> Table:
@@ -35,7 +35,7 @@ def sigma_figure(subjects: Sequence[Subject]) -> Figure | None:
 
 
 def loss_figure(subjects: Sequence[Subject]) -> Figure | None:
-    """Distortion and rate over training; None where nothing was logged."""
+    """The parts of the loss over training, other players' losses, weights that change; None where nothing was logged."""
     series = [_losses(subject) for subject in subjects]
     return training_curves(series) if any(one.train or one.validation for one in series) else None
 
@@ -101,8 +101,17 @@ def _sigmas(subject: Subject) -> SigmaSeries:
 
 def _losses(subject: Subject) -> TrainingSeries:
     lines = subject.space.run.read_metrics()
-    train, validation = ({name: curve for name in PARTS if (curve := _curve(lines, kind, name))} for kind in KINDS)
-    return TrainingSeries(subject.title, train, validation)
+    train, validation = (_curves(lines, kind, PARTS) for kind in KINDS)
+    more = {name: curve for name, curve in _curves(lines, "train").items() if name not in PARTS}
+    players = {f"loss of the {name}": curve for name, curve in _curves(lines, "players").items()}
+    weights = {name: curve for name, curve in _curves(lines, "weights").items() if np.ptp(curve.values) > 0}
+    return TrainingSeries(subject.title, {**train, **more, **players}, validation, weights)
+
+
+def _curves(lines: Sequence[dict[str, Any]], kind: str, names: Iterable[str] | None = None) -> dict[str, Curve]:
+    """The curves of these names, or of all that the lines have of that kind."""
+    named = dict.fromkeys(name for line in lines for name in line.get(kind, {})) if names is None else names
+    return {name: curve for name in named if (curve := _curve(lines, kind, name))}
 
 
 def _curve(lines: Sequence[dict[str, Any]], kind: str, name: str) -> Curve | None:
