@@ -30,6 +30,7 @@ MOST_FILES = 10_000
 
 def open_file(path: Path, start: bytes, options: DataOptions) -> Content | None:
     """The rows of one file of a table; None where its first bytes, `start`, are of no table. Raises `Mistake`."""
+    # Imported where it is needed: Arrow takes long to load, and a folder of pictures has no use for it.
     if start.startswith(b"PAR1"):
         from legato.data.parquet import open_parquet
 
@@ -50,6 +51,7 @@ def _opener(path: Path, start: bytes) -> Callable[[], Table] | None:
         return lambda: (parquet if start.startswith(b"PAR1") else feather)(path)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff") and path.suffix.lower() in SUFFIXES:
         raise Mistake(f"`{path}` is text in UTF-16: save it as UTF-8")
+    # Archives and arrays are no text, though the first bytes of some could pass for it.
     if start.startswith((b"PK", b"\x1f\x8b", b"\x93NUMPY")) or b"\0" in start:
         return None
     from legato.data.csv_text import delimiter, table
@@ -75,6 +77,7 @@ def files_in(folder: Path, below: tuple[list[str], list[str]]) -> list[Path]:
 
 
 def _order(code: int | None) -> int:
+    # after training, validation and test
     return 9 if code is None else code
 
 

@@ -52,6 +52,7 @@ def _files(path: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
     """Files below a folder, hidden ones left out. Links are followed, each folder once, so that no link goes in circles."""
     try:
         stat = os.stat(os.path.join(path, below))
+        # Sorted: a system lists files in any order, and a row's number must not depend on the disk that the folder lies on.
         entries = sorted(os.scandir(os.path.join(path, below)), key=lambda entry: entry.name)
     except OSError as error:
         raise Mistake(f"the folder `{path / below}` cannot be read: {error.strerror}; allow it or move it away") from error

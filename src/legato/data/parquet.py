@@ -171,6 +171,7 @@ def _write_numbers(writer: Writer, table: Table, columns: list[str], dtype: np.d
             raise Mistake(f"the lists in `{columns[0]}` of `{table.name}` are empty: rows must have one number or more")
     else:
         width = len(columns)
+    # Before the first value: what would not fit is refused now, not when the disk is full.
     writer.reserve(table.rows * width * dtype.itemsize)
     start = 0
     for group in _groups(table, columns, dtype.itemsize):

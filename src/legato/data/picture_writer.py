@@ -161,6 +161,7 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
             _, height, width = result.pixels.shape
             if first is None:
                 first = (id, (width, height))
+                # At the first picture: now the size of all is known, and nothing has been decoded for nothing.
                 writer.reserve(result.pixels.nbytes * total)
             _check_same(name, first, (id, (width, height)))
             writer.append(result.pixels[None])

@@ -28,6 +28,7 @@ class Joint(Distribution):
         done = self.event_shape[0]
         total: Tensor = self.first.log_prob(value[..., :done])
         for conditional in self.then:
+            # Networks compute in single precision, whatever the codes are asked in.
             p = conditional(value[..., :done].to(torch.float32))
             width = p.event_shape[0]
             total = total + p.log_prob(value[..., done : done + width])

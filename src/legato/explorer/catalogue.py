@@ -83,6 +83,7 @@ class Catalogue:
 
     def find(self, text: str) -> dict[str, list[Any]]:
         """At most 200 rows: the one of that very id, those of that label, that row, then ids that hold the text."""
+        # A dictionary keeps the order of what was found first and drops what is found again.
         found = dict.fromkeys(self._matches(text.strip()))
         return self.named(np.array(list(found)[:FOUND], np.int64))
 
@@ -135,6 +136,7 @@ def png(image: Floats) -> bytes:
 
 def _chosen(dataset: Dataset, points: int) -> NDArray[np.int64]:
     rng = np.random.default_rng(SEED)
+    # Rows beyond what a point's number can tell (points.py) are on no map.
     everything = np.arange(min(len(dataset), ROWS))
     if len(everything) > points:
         test = dataset.splits["test"].all()

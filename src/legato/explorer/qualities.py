@@ -85,6 +85,7 @@ def of_codes(key: str, codes: Codes) -> Floats | None:
         return codes.mu[:, int(key[1:])]
     known: dict[str, Callable[[], NDArray[Any]]] = {
         RATE: lambda: divergence(codes.mu.astype(np.float64), codes.sigma.astype(np.float64)).sum(1),
+        # Of a width that has shrunk to 0 in single precision the logarithm is kept finite: 10⁻³⁰ is narrower than any.
         WIDTH: lambda: np.exp(np.log(np.maximum(codes.sigma, 1e-30)).mean(1, dtype=np.float64)),
         FAR: lambda: np.sqrt(np.square(codes.white).sum(1, dtype=np.float64)),
     }

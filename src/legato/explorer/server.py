@@ -151,6 +151,7 @@ class Routes:
         content = await read(request, UPLOAD)
         data = self.session.catalogue.prepared
         async with self.reading:
+            # In a thread: decoding a large picture would otherwise hold up every cursor for its length.
             row = await asyncio.to_thread(as_row, content, data.dataset)
         told = await self._job(request, NEAR, self.session.encode(row))
         return JSONResponse({**told, "image": _inline(png(data.preparation.seen(data.preparation.original(row))))})
@@ -251,6 +252,7 @@ class Routes:
     async def _awaited(self, request: Request, found: asyncio.Future[T]) -> T:
         """The result; what a page that went away waited for is cancelled."""
         try:
+            # Looked at now and then: a page that is closed sends nothing more, and its field may take a minute.
             while not (await asyncio.wait([found], timeout=PATIENCE))[0]:
                 if await request.is_disconnected():
                     raise HTTPException(400, "nobody waits for this answer")

@@ -289,6 +289,7 @@ class Session:
         if member.run.codes.is_file():
             known = space.moments()
             return _moments(known.mean, known.variances, known.noise)
+        # Sorted: the rows are a random sample already, and in their own order a disk reads them faster.
         rows = np.sort(self.catalogue.shown[:SAMPLE])
         mu, sigma = yield from encoded(space, self.catalogue.dataset.rows, rows)
         return _moments(mu.mean(0), mu.var(0), np.square(sigma).mean(0))
@@ -310,6 +311,7 @@ def _code(z: NDArray[Any], space: LatentSpace) -> NDArray[np.float32]:
     """z (n, d) in single precision. Raises `Mistake` for another width or what is not finite."""
     if z.ndim != 2 or z.shape[1] != space.latent_dim or not len(z):
         raise Mistake(f"`z` has {space.latent_dim} numbers, got {z.shape[-1]}")
+    # Checked after the conversion: 10⁴⁰ is finite until it is a single.
     single = np.asarray(z, np.float32)
     if not np.isfinite(single).all():
         raise Mistake("`z` must be finite")

@@ -77,6 +77,7 @@ class Ladder(Latent):
         above: Tensor | None = None
         for rung, q_of in enumerate(self._posteriors()):
             q, p = self._pair(rung, q_of, encoded, above, given)
+            # The top is drawn S times for each x. Below it q has these S as an axis already, and each place is drawn once.
             z, noise = reparameterised(q, draws if above is None else 1)
             z, noise = (z, noise) if above is None else (z[0], None if noise is None else noise[0])
             rungs.append(Rung(q, p, z, noise))

@@ -99,6 +99,8 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     """log w (C, n) and the mean acceptance (n,): weigh at β_t, then move under β_t. After the last weight nothing need move."""
     u = noise((effort.chains, *tempered.mu.shape), tempered.mu, generator)
+    # The first weight is at the start itself: u is an exact draw of q, so nothing need move before it, and that counts as
+    # accepted.
     log_w, accepted = tempered.log_ratio(u) * path[1], torch.ones(len(tempered.mu), device=u.device)
     for before, beta in pairwise(path[1:]):
         u, chance = move(tempered, u, before, steps, effort.leapfrogs, generator)

@@ -61,6 +61,7 @@ def score_as_needed(
     The others of its figures are then from `ladder.first` draws; it has no k̂ (NaN). Raises `Mistake` for a point mass.
     """
     with still(model, seed) as device:
+        # A stream of its own: whether one example is annealed must not move the draws of the others.
         generator = torch.Generator(device).manual_seed(int(random_stream(seed, "annealing").integers(2**62)))
         return scores_of([_batch(model, Batch.of(some), ladder, generator, chunk) for some in batches])
 
@@ -74,6 +75,7 @@ def _batch(
         _weighted(model, batch[rows], int(k), chunk) if k else _annealed(model, batch[rows], ladder, generator, chunk)
         for k, rows in groups
     ]
+    # Groups come by their number of draws; the caller's order is that of the batch.
     back = torch.cat([rows for _, rows in groups]).argsort()
     return {name: torch.cat([part[name] for part in parts])[back.to(parts[0][name].device)] for name in parts[0]}
 

@@ -43,6 +43,7 @@ def curvature(theta: Callable[[Tensor], Tensor], information: Information, z: Te
 def _curvature(theta: Callable[[Tensor], Tensor], information: Information, z: Tensor) -> Tensor:
     form = information(theta(z))
     directions = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    # A column at a time: the whole Jacobian of 512 codes would be as many times as large as there are latents.
     columns = [form(jvp(theta, z, one.expand_as(z).contiguous())) for one in directions]
     return torch.stack(columns, 1)
 

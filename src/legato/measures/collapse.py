@@ -100,6 +100,7 @@ def advise(mean_kl: Doubles | None, signal: Doubles, width: Doubles, charged: bo
     unused, rate = int((mean_kl < QUIET).sum()), float(mean_kl.sum())
     if unused == d:
         return Advice("collapsed", _collapsed(d))
+    # Before the unused are counted: nats that carry nothing say that training is not done, and then no count is final.
     if unsettled := int(((mean_kl >= PAID) & (signal < IDLE)).sum()):
         return Advice("unsettled", _unsettled(unsettled, d))
     if not unused:
@@ -109,6 +110,7 @@ def advise(mean_kl: Doubles | None, signal: Doubles, width: Doubles, charged: bo
 
 def _uncharged(signal: Doubles, width: Doubles) -> str:
     alive = signal > 0
+    # A geometric mean: widths and spreads range over decades, and a mean of ratios would be that of the largest.
     ratio = np.exp(np.log(width[alive] / np.sqrt(signal[alive])).mean()) if alive.any() else 0.0
     now = f"σ/Std μ is {ratio:.2g}, a geometric mean" if alive.any() else "no mean varies with the image"
     return (

@@ -66,6 +66,7 @@ def compare(
     data = spaces[0].data(source)
     split = split or data.default_split
     numbers = rows_of(data, split, limit)
+    # A run that is named twice is measured once: its difference from itself is 0, and not two draws of noise.
     known: dict[tuple[Path, Any], Scores] = {}
     for space in spaces:
         if _identity(space) not in known:

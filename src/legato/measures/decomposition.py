@@ -100,6 +100,7 @@ def mutual_information(draws: Draws) -> Estimate:
     def without(kept: Bools) -> Doubles:
         """Log N less the loss, for it is the figure of N images that is wanted."""
         others = np.logaddexp.reduce(draws.log_sums[:, kept], 1)
+        # An image is always among its own posteriors, whichever group is left out: log q̂ is never below its own term.
         return np.asarray(log_n + draws.log_own - np.maximum(others, draws.log_own))
 
     variance = left_out_variance(information, draws.source, without, draws.groups)

@@ -77,6 +77,7 @@ def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 1000, seed: 
     generator = torch.Generator(mu.device).manual_seed(seed)
     noise = torch.randn((draws, *mu.shape), generator=generator, device=mu.device, dtype=mu.dtype)
     values, slopes = _with_slopes(f, mu + sigma * noise)
+    # Double precision from here on: f ε/σ of a narrow posterior is a large number whose mean over draws is a small one.
     sigma, noise = sigma.double(), noise.double()
     by_mu, by_log_sigma = zip(
         pathwise(slopes, sigma, noise),
@@ -125,6 +126,7 @@ def bias(found: Estimators, other: Doubles) -> Estimate:
     if not varies.any():
         return absent("the two estimates agree in every draw", "squared standard errors")
     squares = np.where(varies, difference.mean(0) ** 2 / np.where(varies, error, 1.0), np.nan)
+    # an image of which no dimension varies has no t: a mean of none would be NaN
     images = squares[varies.any(1)]
     return mean_over(
         np.nanmean(images, 1), "squared standard errors", f"bias of the gradient, {len(difference)} draws; 1: none"

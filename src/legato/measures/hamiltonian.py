@@ -69,6 +69,7 @@ def move(
         potential, gradient = tempered.energy(place, beta)
         speed = speed - (0.5 if step == leapfrogs - 1 else 1.0) * size * gradient
     loss = potential + _kinetic(speed) - energy - _kinetic(momentum)
+    # Clamped before the exponential: a large gain of energy would overflow, and min(1, ·) makes it 1 anyway.
     chance = torch.exp(-loss.clamp(min=0)).nan_to_num(0.0)
     accept = _uniform(chance.shape, u, generator) < chance
     return torch.where(accept.unsqueeze(-1), place, u), chance
@@ -85,6 +86,7 @@ def adapted(tempered: Tempered, u: Tensor, path: list[float], leapfrogs: int, ge
     for t, beta in enumerate(path[1:], start=1):
         u, chance = move(tempered, u, beta, log_step.exp(), leapfrogs, generator)
         log_step = log_step + (chance - TARGET) / math.sqrt(t)
+        # The first half is on the way: its steps begin at a guess and at temperatures of their own.
         if t > len(path) // 2:
             total, counted = total + log_step, counted + 1
     return (total / counted).exp() if counted else log_step.exp()

@@ -63,9 +63,11 @@ def hole_fraction(
     codes, draws = np.sort(held_out), np.sort(prior)
     rng, e = np.random.default_rng(seed), independent_codes(held_out <= codes[k - 1], image)
     shares = rng.beta(k / (n + 1) * (e + 1), (1 - k / (n + 1)) * (e + 1), resamples)
+    # The ⌈nU⌉-th value, counted from 1; U may round to 0.
     below = np.searchsorted(draws, codes[np.ceil(n * shares).astype(np.int64).clip(1, n) - 1])
     low, high = np.quantile(rng.beta(below + 0.5, m - below + 0.5), [0.025, 0.975])
     value = float(np.searchsorted(draws, codes[k - 1]) / m)
+    # The value lies in its own interval: of few draws below the threshold the resampled ends may both lie beyond it.
     low, high = min(float(low), value), max(float(high), value)
     return Estimate(value, low, high, images, UNIT, f"{method}; percentile bootstrap over images and draws")
 
@@ -91,6 +93,7 @@ def prior_holes(
     `held_out`: (μ, σ) of images that were not trained on; q̂ at their means alone would be higher than at their codes, and find
     holes where there are none. `prior`: draws (m, d); None draws from N(0, I). Raises `Mistake` as `log_aggregate` does.
     """
+    # One draw of each held-out image at least, however few were asked for: the interval is over the images.
     codes, source = sample_posteriors(*held_out, max(draws, len(held_out[0])), seed, "held-out images")
     prior = standard_normal(draws, codes.shape[1], seed + 1) if prior is None else prior
     log_codes, log_prior = (log_aggregate(z, mu, sigma) for z in (codes, prior))

@@ -58,6 +58,7 @@ def left_out_variance(values: Doubles, image: Rows, without: Callable[[Bools], D
     same for the values as they are, times `image_variance` of these, which is exact where images do not meet.
     """
     alone, group = image_variance(values, image), groups.of_image[image]
+    # Of two groups a variance has one degree of freedom: the ratio would be anything.
     if len(np.unique(group)) < 3:
         return alone
     rest = [group != g for g in range(groups.count)]

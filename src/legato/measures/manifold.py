@@ -107,6 +107,7 @@ def crossing(real: Cloud, generated: Cloud, rows: Rows | None = None, columns: R
     """One pass over the distances between both sets, or between `rows` of one and `columns` of the other."""
     x = real.points if rows is None else real.points[torch.from_numpy(rows)]
     y = generated.points if columns is None else generated.points[torch.from_numpy(columns)]
+    # Radii within the half that is looked at: a half is sparser, and whole radii would make it look covered.
     reach, other_reach = real.radii(rows), generated.radii(columns)
     nearest_generated, recalled = torch.empty(len(x)), torch.empty(len(x), dtype=torch.bool)
     nearest_real, balls = torch.full((len(y),), torch.inf), torch.zeros(len(y))

@@ -31,6 +31,7 @@ def confusion_rate(draws: Draws) -> Estimate:
 
     0: disjoint clouds; 1 − 1/N: nobody can tell whose a draw is. From the densities of `aggregate.draw`.
     """
+    # By groups, not by images: leaving one group out then asks for no new density.
     denser = draws.log_tops > draws.log_own[:, None] + EQUAL
 
     def without(kept: Bools) -> Doubles:
@@ -56,6 +57,7 @@ def nearest_overlap(mu: Floats, sigma: Floats, sample: int = 500, seed: int = 0)
     0: the nearest cloud is disjoint; 1: it is the same cloud. Raises `Mistake` as `log_aggregate` does, and for one posterior.
     """
     mu, sigma = checked(mu, sigma)
+    # A sample asks, all are asked: the nearest of 500 clouds would be farther away than the nearest of all.
     of, groups = np.random.default_rng(seed).permutation(len(mu))[:sample], in_groups(len(mu), seed)
     nearest = np.exp(nearest_log_bhattacharyya(mu, sigma, of, groups.of_image))
     method = f"largest Bhattacharyya coefficient with any of {len(mu) - 1} other posteriors"

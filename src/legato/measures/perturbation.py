@@ -119,6 +119,7 @@ def perturb(
     views = [_View(pixels, euclidean)]
     views += [] if features is None else [_View(features, euclidean)]
     views += [] if classify is None else [_View(classify, np.not_equal)]
+    # By blocks of codes, all radii of one block at once: what is seen at r = 0 is decoded once and kept no longer.
     blocks = [slice(at, at + BLOCK) for at in range(0, len(codes), BLOCK)]
     found = np.concatenate([_compared(decode, views, codes[b], steps[b], codes[others[:, b]], radii) for b in blocks], 2)
     moved, met = np.split(found, [len(radii)], 1)
@@ -140,6 +141,7 @@ def _compared(
     """(views, R + k, b): how each view changes at every radius, then how far it is from `others` (k, b, d)."""
     start = decode(z)
     seen = [view.see(start) for view in views]
+    # In single precision, as decoders take them; the sum itself is in double, or small radii would be rounded away.
     places = [*((z + radius * steps).astype(np.float32) for radius in radii), *others]
     rows = [[view.between(s, view.see(images)) for view, s in zip(views, seen, strict=True)] for images in map(decode, places)]
     return np.asarray(rows, np.float64).transpose(1, 0, 2)

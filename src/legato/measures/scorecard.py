@@ -149,6 +149,7 @@ def _effective(found: Scores, k: Draws) -> Estimate:
 def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:
     """nll/(D log 2), only for probabilities of 8-bit values: a density has no bits."""
     unit = measure_of("bits_per_dim").unit
+    # Bits of a density depend on the unit of x: halve it, and each value costs a bit less.
     if space.model.likelihood.family.levels == 256:
         return nll.scaled(1 / (math.prod(space.shape) * math.log(2)), unit, f"nll / (D log 2); {nll.method}")
     if space.preparation.binarise or space.preparation.kind == "binary":
@@ -161,6 +162,7 @@ def rows_of(data: Prepared, split: str, limit: int | None = None) -> NDArray[np.
     rows = data.split(split)
     if not len(rows):
         raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
+    # A sample in the source's order too, in which a disk reads it faster.
     return rows.all() if limit is None else np.sort(rows.draw(limit, "evaluated"))
 
 

@@ -62,6 +62,7 @@ NEGATIVE = Scale("geometric mean of minus the value", lambda v: -math.log(-v), l
 def mean_variance(x: Any) -> tuple[Doubles, Doubles]:
     """x̄ and s²/n over the last axis of x (…, n), n >= 2. Equal values have exactly themselves, and exactly no variance."""
     x = np.asarray(x, np.float64)
+    # Less the first value: equal values then differ by exactly 0, where a rounded mean would leave them a variance.
     moved = x - x[..., :1]
     return x[..., 0] + moved.mean(-1), moved.var(-1, ddof=1) / x.shape[-1]
 

@@ -44,6 +44,7 @@ def pareto_k(log_w: NDArray[Any]) -> Doubles | None:
     length = tail_length(len(log_w))
     if length < FEWEST:
         return None
+    # Partitioned first: of 10⁴ draws only the 300 of the tail need be in order.
     largest = np.partition(log_w, len(log_w) - length - 1, 0)[-length - 1 :] - top
     largest.sort(0)
     cut, tail = largest[0], largest[1:]

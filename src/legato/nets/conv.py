@@ -121,6 +121,7 @@ def blocks(channels: int, depth: int) -> list[nn.Module]:
 
 def norm(channels: int) -> nn.Module:
     """Group normalisation, in eight groups where the channels allow it."""
+    # Groups, not batches: batch normalisation would mix examples, and every figure here is one example's.
     return nn.GroupNorm(gcd(channels, 8), channels)
 
 

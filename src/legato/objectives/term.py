@@ -141,6 +141,7 @@ class Objective(nn.Module):
     @property
     def own(self) -> list[nn.Parameter]:
         """The parameters that learn with the model, by its loss: all but the players'."""
+        # By identity: tensors compare value by value, and two players may begin with equal weights.
         others = {id(weight) for player in self.players for weight in player.module.parameters()}
         return [weight for weight in self.parameters() if id(weight) not in others]
 
@@ -181,6 +182,7 @@ class Objective(nn.Module):
 
     def forward(self, trace: Trace, weights: list[float | Tensor]) -> Loss:
         """The batch's loss at `weights` (from `at`), and its parts."""
+        # The one mean over the batch: terms give nats per example, so that none can be averaged twice.
         values = {term.name: term(trace).mean() for term in self._terms()}
         total = sum(weight * value for weight, value in zip(weights, values.values(), strict=True))
         assert isinstance(total, Tensor)
