@@ -142,3 +142,14 @@ def test_every_public_name_has_its_place_in_the_api():
     named = [name for names in api_pages.grouped().values() for name in names]
     assert sorted({*named} - {"LatentSpace"}) == sorted({*legato.__all__} - {"__version__"})
     assert len(named) == len({*named})
+
+
+def test_every_page_is_in_the_navigation_and_its_links_lead_to_what_a_checkout_or_the_site_has():
+    """What `make docs` finds strictly, without its tools."""
+    pages = sorted((ROOT / "docs").glob("*.md"))
+    listed = re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert sorted({path.name for path in pages} | {"measures.md", "api.md"}) == sorted(listed)
+    for path in pages:
+        for target in re.findall(r"\]\(((?!http)[\w./-]+)", path.read_text(encoding="utf-8")):
+            if re.search(r"[/.]", target):  # else a formula's bracket
+                assert target in MADE or (path.parent / target).exists(), f"{path.name}: {target}"

@@ -15,6 +15,8 @@ CHAPTERS = {
     "Data": ("open_source", "DataOptions"),
     "The grammar": (),
 }
+WITH_BASE = ("Estimators",)  # whose methods stand in a base that has no public name
+WHOLE = "\n    options: {inherited_members: true}"
 BESIDE = {"LatentSpace": "legato.latent_space"}  # what public functions give, and no public name is
 
 
@@ -43,4 +45,4 @@ def place(name: str) -> str:
 
 
 def _chapter(title: str, names: list[str]) -> str:
-    return f"## {title}\n\n" + "\n\n".join(f"::: {place(name)}" for name in names)
+    return f"## {title}\n\n" + "\n\n".join(f"::: {place(name)}{WHOLE * (title in WITH_BASE)}" for name in names)

@@ -25,6 +25,7 @@ FORMULAS = """<script>window.MathJax = {{tex: {{inlineMath: [["\\\\(", "\\\\)"]]
 options: {{ignoreHtmlClass: ".*", processHtmlClass: "arithmatex", enableMenu: false}}}};</script>
 <script src="{place}" defer></script>
 </body>"""
+QUOTED = re.compile(r"(?:<blockquote>\s*){3}<p>(.*?)</p>\s*(?:</blockquote>\s*){3}", re.S)
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((\.\./[^)]+|[\w/]+/)\)")  # to what lies outside docs/, or to a folder
 
 
@@ -65,8 +66,9 @@ def _shown(found: re.Match[str], here: Path, docs: Path) -> str:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Drops the backslash that a bar in a table's code is written with."""
-    return re.sub(r"<code>[^<]*</code>", lambda code: code[0].replace("\\|", "|"), html)
+    """Drops the backslash that a bar in a table's code is written with; shows a docstring's `>>> …` as code."""
+    html = re.sub(r"<code>[^<]*</code>", lambda code: code[0].replace("\\|", "|"), html)
+    return QUOTED.sub(r"<pre><code>&gt;&gt;&gt; \1</code></pre>", html)
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
