@@ -127,6 +127,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     where draws are. `space_` is the fitted `LatentSpace`, with all that one can do.
     """
 
+    _needs_density = False  # of the recipe, for its score
     _fitted: fitting.Fitted
     recipe: RecipeName | Sentence
     score_draws: int
@@ -142,7 +143,8 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         Raises `Mistake` (a `ValueError`, too) for what cannot be trained on, and for parameters that mean nothing.
         """
         with _refusing():
-            self._fitted = fitting.fit(self._task(self._first(X)))
+            array = self._numbers(X, reset=True)
+            self._fitted, self._example = fitting.fit(self._begun(array)), array.shape[1:]
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -152,12 +154,12 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         all. Weights that follow a share of the run, such as a warm-up of β, are where they end from the first step on.
         """
         with _refusing():
-            if not hasattr(self, "_fitted"):
-                self._fitted = fitting.go_on(self._task(self._first(X), endless=True), 0)
-            else:
-                options = self._taken(TrainingOptions, TRAINING, seed=self._seed())
-                task = fitting.again(self._fitted, self._more(X), options, self._device(), self.threads)
+            if hasattr(self, "_fitted"):
+                task = fitting.again(self._fitted, self._more(X), self._options(), self._device(), self._threads())
                 self._fitted = fitting.go_on(task, self._fitted.step)
+            else:
+                array = self._numbers(X, reset=True)
+                self._fitted, self._example = fitting.go_on(self._begun(array, endless=True), 0), array.shape[1:]
         return self
 
     def transform(self, X: Any) -> Floats:
@@ -230,16 +232,21 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     # What the parameters come to
 
-    def _task(self, dataset: Dataset, endless: bool = False) -> Task:
-        options = self._taken(TrainingOptions, TRAINING, seed=self._seed())
+    def _begun(self, array: NDArray[Any], endless: bool = False) -> Task:
+        """The training that the parameters ask for, of rows that settle what a row is. Raises `Mistake`."""
         said = {name: value for name in OfRecipes.__annotations__ if (value := getattr(self, name)) is not None}
         own = {} if self.options is None else dict(self.options)
-        task = fitting.begin(self.recipe, dataset, options, said | own, self._device(), self._threads(), endless)
-        self._check(task)
+        dataset = unstored(array, self._taken(DataOptions, DATA))
+        place, threads = self._device(), self._threads()
+        task = fitting.begin(self.recipe, dataset, self._options(), said | own, place, threads, endless)
+        if self._needs_density and not task.learner.model.latent.has_density:
+            name = task.definition.name
+            raise Mistake(f"`{name}` has no log p(x), which a VAE is scored by: use legato.Autoencoder(recipe='{name}')")
         return task
 
-    def _check(self, task: Task) -> None:
-        """Raises `Mistake` where this estimator has no use for the recipe."""
+    def _options(self) -> TrainingOptions:
+        options: TrainingOptions = self._taken(TrainingOptions, TRAINING, seed=_seed_of(self.random_state))
+        return options
 
     def _taken(self, kind: Any, names: tuple[str, ...], **more: Any) -> Any:
         taken = kind(**{name: getattr(self, name) for name in names}, **more)
@@ -252,16 +259,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _threads(self) -> int:
         return int(held(Annotated[int, Within(1, 4096)], self.threads, "`threads`"))
 
-    def _seed(self) -> int:
-        return _seed_of(self.random_state)
-
     # From what was given to rows, and back
-
-    def _first(self, X: Any) -> Dataset:
-        """The rows that settle what a row is."""
-        array = self._numbers(X, reset=True)
-        self._example = array.shape[1:]
-        return unstored(array, self._taken(DataOptions, DATA))
 
     def _more(self, X: Any) -> Dataset:
         """Rows of the same shape and kind."""
@@ -319,6 +317,8 @@ class VAE(_Estimator):
     https://arxiv.org/abs/1312.6114.
     """
 
+    _needs_density = True
+
     def __init__(self, recipe: RecipeName | Sentence = "vae", **chosen: Unpack[Parameters]) -> None:
         self._keep(recipe, dict(chosen))
 
@@ -335,11 +335,6 @@ class VAE(_Estimator):
         with _refusing():
             draws, seed, space = self.score_draws, self._trained_seed, self.space_
             return self._one_by_one(X, lambda row, number: space.score(row, number, k=draws, seed=seed))
-
-    def _check(self, task: Task) -> None:
-        if not task.learner.model.latent.has_density:
-            name = task.definition.name
-            raise Mistake(f"`{name}` has no log p(x), which a VAE is scored by: use legato.Autoencoder(recipe='{name}')")
 
 
 class Autoencoder(_Estimator):
