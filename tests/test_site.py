@@ -24,7 +24,6 @@ from legato.recipe import RECIPES, options_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-MADE = {**recipe_pages.pages(), "measures.md": measure_pages.page(), "api.md": api_pages.page()}
 
 
 def in_blocks(text: str) -> Iterator[str]:
@@ -45,29 +44,45 @@ def in_sentences(text: str) -> Iterator[str]:
 SAID = [
     (page.name, line) for page in PAGES for read in (in_blocks, in_sentences) for line in read(page.read_text(encoding="utf-8"))
 ]
-SAID += [(name, line) for name, text in MADE.items() for line in in_blocks(text)]
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """The pages that are made of the code: building every recipe takes a second or two."""
+    return {**recipe_pages.pages(), "measures.md": measure_pages.page(), "api.md": api_pages.page()}
+
+
+@pytest.fixture
+def parsed(monkeypatch) -> list[object]:
+    """What the command line was asked: it parses, and does nothing."""
+    asked: list[object] = []
+
+    def parse(app: cyclopts.App, arguments: list[str], **how: object) -> None:
+        asked.append(app.parse_args(arguments, exit_on_error=False, print_error=False))
+
+    monkeypatch.setattr(cyclopts.App, "__call__", parse)
+    return asked
 
 
 @pytest.mark.parametrize(("page", "line"), SAID, ids=[f"{page}: {line.strip()}" for page, line in SAID])
-def test_every_command_on_a_page_is_one_that_the_command_line_takes(page, line, monkeypatch, capsys):
+def test_every_command_on_a_page_is_one_that_the_command_line_takes(page, line, parsed, capsys):
     if re.search(r"\w:\w", line.split("--")[0]):
         pytest.skip("a recipe of the page's own: tests/test_docs.py runs it")
-    parsed = []
-
-    def parse(app: cyclopts.App, arguments: list[str], **how: object) -> None:
-        parsed.append(app.parse_args(arguments, exit_on_error=False, print_error=False))
-
-    monkeypatch.setattr(cyclopts.App, "__call__", parse)
     assert cli.run(shlex.split(line)[1:]) == 0, capsys.readouterr().err
-    assert parsed
+    assert len(parsed) == 1
 
 
-def test_what_does_not_parse_is_told(monkeypatch, capsys):
-    """Without this the test above could pass for any line."""
+def test_so_is_every_command_on_a_page_that_is_made(made, parsed, capsys):
+    said = [line for text in made.values() for line in in_blocks(text)]
+    assert len(said) == 2 * len(RECIPES)
+    assert [line for line in said if cli.run(shlex.split(line)[1:]) != 0] == [], capsys.readouterr().err
+    assert len(parsed) == len(said)
+
+
+@pytest.mark.usefixtures("parsed")
+def test_what_does_not_parse_is_told(capsys):
+    """Without this the tests above could pass for any line."""
     assert len(SAID) > 40
-    monkeypatch.setattr(
-        cyclopts.App, "__call__", lambda app, said, **how: app.parse_args(said, exit_on_error=False, print_error=False)
-    )
     assert cli.run(["sample", "runs/photos", "--of", "mixture"]) == 2
     assert cli.run(["train", "vae", "--latent-dims", "3"]) == 2
     capsys.readouterr()
@@ -111,9 +126,9 @@ def test_the_python_of_the_export_page_runs_on_what_is_exported():
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_a_recipe_has_its_page_made_of_what_it_is(name):
-    page = MADE[f"recipes/{name}.md"]
-    assert f"]({name}.md)" in MADE["recipes/index.md"]
+def test_a_recipe_has_its_page_made_of_what_it_is(made, name):
+    page = made[f"recipes/{name}.md"]
+    assert f"]({name}.md)" in made["recipes/index.md"]
     told = (RECIPES[name].__doc__ or "").strip().splitlines()[0]
     assert told in page
     assert all(f"| `{option}` |" in page for option in options_of(RECIPES[name]))
@@ -132,8 +147,8 @@ def test_laws_are_found_where_they_are():
     assert laws.naming("a word that " + "no test says") == []
 
 
-def test_every_measure_stands_on_its_page_once():
-    page = MADE["measures.md"]
+def test_every_measure_stands_on_its_page_once(made):
+    page = made["measures.md"]
     assert [key for key in MEASURES if page.count(f"<br>`{key}` |") != 1] == []
     assert sum(map(len, measure_pages.grouped().values())) == len(MEASURES)
 
@@ -144,7 +159,7 @@ def test_every_public_name_has_its_place_in_the_api():
     assert len(named) == len({*named})
 
 
-def test_every_page_is_in_the_navigation_and_its_links_lead_to_what_a_checkout_or_the_site_has():
+def test_every_page_is_in_the_navigation_and_its_links_lead_to_what_a_checkout_or_the_site_has(made):
     """What `make docs` finds strictly, without its tools."""
     pages = sorted((ROOT / "docs").glob("*.md"))
     listed = re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
@@ -152,4 +167,4 @@ def test_every_page_is_in_the_navigation_and_its_links_lead_to_what_a_checkout_o
     for path in pages:
         for target in re.findall(r"\]\(((?!http)[\w./-]+)", path.read_text(encoding="utf-8")):
             if re.search(r"[/.]", target):  # else a formula's bracket
-                assert target in MADE or (path.parent / target).exists(), f"{path.name}: {target}"
+                assert target in made or (path.parent / target).exists(), f"{path.name}: {target}"
