@@ -13,10 +13,11 @@ from torch import Size, Tensor
 from torch.distributions import Categorical, Distribution
 
 from legato.distributions.divergence import register_kl
+from legato.distributions.point import Fixed
 from legato.types import Shape
 
 
-class Chosen(Distribution):
+class Chosen(Fixed):
     """The one code that q(z|x) chooses among finitely many: probability 1, so that KL(q ‖ p) = −log p(z).
 
     value (*batch, *event): the chosen code, whose gradient goes to the encoder as if nothing had been rounded (Bengio et al.
@@ -24,27 +25,9 @@ class Chosen(Distribution):
     before.
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
-    has_rsample = True
-
     def __init__(self, value: Tensor, index: Tensor, away: Tensor, event_dims: int) -> None:
-        self.value, self.index, self.away = value, index, away
-        split = value.ndim - event_dims
-        super().__init__(value.shape[:split], value.shape[split:], validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        """The code itself."""
-        return self.value
-
-    @property
-    def stddev(self) -> Tensor:
-        """Zero: it is chosen, not drawn."""
-        return torch.zeros_like(self.value)
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """The code, repeated over `sample_shape` without a copy."""
-        return self.value.expand(Size(sample_shape) + self.value.shape)
+        super().__init__(value, event_dims)
+        self.index, self.away = index, away
 
     def log_prob(self, value: Tensor) -> Tensor:
         """0 nats: the probability of what was chosen."""

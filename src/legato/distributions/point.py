@@ -16,11 +16,10 @@ NO_DENSITY = (
 )
 
 
-class PointMass(Distribution):
-    """δ(z − value): every draw is `value`, with gradients flowing straight through.
+class Fixed(Distribution):
+    """A distribution whose draws are all `value`, with gradients flowing straight through; log p is the subclass's to say.
 
-    `value` has shape (*batch, *event), of which the last `event_dims` axes are one event. There is no density with respect to
-    Lebesgue measure, so `log_prob` raises `Mistake` rather than return a number that could be summed into a bound.
+    value (*batch, *event), of which the last `event_dims` axes are one event.
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
@@ -33,7 +32,7 @@ class PointMass(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """The point itself."""
+        """The value itself."""
         return self.value
 
     @property
@@ -44,6 +43,12 @@ class PointMass(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """`value`, repeated over `sample_shape` without a copy."""
         return self.value.expand(Size(sample_shape) + self.value.shape)
+
+
+class PointMass(Fixed):
+    """δ(z − value). There is no density with respect to Lebesgue measure, so `log_prob` raises `Mistake` rather than return a
+    number that could be summed into a bound.
+    """
 
     def log_prob(self, value: Tensor) -> NoReturn:
         """Raises `Mistake`: there is none."""
