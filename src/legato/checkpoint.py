@@ -103,7 +103,7 @@ def _checksum(content: bytes) -> str:
 
 
 def _checksum_of_state(state: Mapping[str, Any]) -> str:
-    """Of all that it says but this; numbers survive JSON exactly."""
+    """The checksum of all that it says but itself; numbers survive JSON exactly."""
     return _checksum(json.dumps(state, sort_keys=True).encode())
 
 

@@ -324,7 +324,7 @@ def decide(contrasts: Mapping[Key, Contrast], missing: Contrast) -> list[dict[st
 
 
 def _adjusted(p_values: Mapping[int, Sequence[float] | None]) -> dict[int, Sequence[float]]:
-    """By Holm, each kind of statement over all claims of which any is known."""
+    """p-values adjusted by Holm, for each kind of statement over all claims of which any is known."""
     known = {number: p for number, p in p_values.items() if p is not None}
     columns = [holm(column) for column in zip(*known.values(), strict=True)]
     return {number: [float(column[i]) for column in columns] for i, number in enumerate(known)}

@@ -91,7 +91,7 @@ class Whole(Moments):
         return float(direction @ self.covariance @ direction)
 
     def draw(self, n: int, rng: np.random.Generator) -> Doubles:
-        """By the eigenvectors of S, so that it may be singular."""
+        """n draws, made by the eigenvectors of S, so that it may be singular."""
         return np.asarray(rng.multivariate_normal(self.mean, self.covariance, n, method="eigh"))
 
     def nats_from_prior(self) -> float:
@@ -177,7 +177,7 @@ def moments(arrays: dict[str, Doubles]) -> Moments:
 
 
 def of_rows(rows: NDArray[Any], *, unbiased: bool = False) -> Moments:
-    """Of codes (n, d), divided by n, or by n − 1. No noise."""
+    """The moments of codes (n, d), divided by n, or by n − 1. No noise."""
     n, d = rows.shape
     if not whole(d):
         found = sketched(rows[at : at + BLOCK] for at in range(0, n, BLOCK))
@@ -188,7 +188,7 @@ def of_rows(rows: NDArray[Any], *, unbiased: bool = False) -> Moments:
 
 
 def sketched(blocks: Iterable[NDArray[Any]]) -> Sketch:
-    """Of codes that come in blocks (b, d), divided by their number; memory holds 2 · RANK rows or so, whatever their number.
+    """The moments of codes that come in blocks (b, d), divided by their number; memory holds some 2 · RANK rows.
 
     After each block the RANK directions of largest variance are kept, the mean's shift as one more row (Ross et al. 2008,
     https://doi.org/10.1007/s11263-007-0075-7). What a step drops it drops for good, so that FᵀF is never above Cov z and r

@@ -132,7 +132,7 @@ class GaussianOfEachClass(Prior, ReadsLabel):
         self.log_scales = nn.Parameter(torch.zeros(classes, *event))
 
     def forward(self, given: Given) -> Distribution:
-        """Of batch shape (B,); () where all have one class. Raises `Mistake` without a label."""
+        """p(z|class), of batch shape (B,); () where all have one class. Raises `Mistake` without a label."""
         label = self.label(given)
         return Independent(
             Normal(self.means[label], self.log_scales[label].exp(), validate_args=False), len(self.event), validate_args=False

@@ -73,7 +73,7 @@ def _table(reference: dict[str, Any], run: dict[str, Any]) -> Table:
 
 
 def _share(figure: dict[str, Any]) -> str:
-    """Of how many examples the nll is not to be trusted."""
+    """The share of examples whose nll is not to be trusted."""
     return "not known" if figure["value"] is None else f"{figure['value']:.0%}"
 
 

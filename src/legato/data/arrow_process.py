@@ -49,7 +49,7 @@ class Parquet:
         self.rows = self._metadata.num_rows
 
     def sizes(self) -> dict[str, Sizes]:
-        """By column. A page is held, where whoever wrote the file kept to the usual."""
+        """Sizes by column. A page is held, where whoever wrote the file kept to the usual."""
         sizes: dict[str, Sizes] = {}
         for group in range(self._metadata.num_row_groups):
             rows = self._metadata.row_group(group)
@@ -79,7 +79,7 @@ class Arrow:
         self.rows, self._most = sum(counts), max(counts, default=0)
 
     def sizes(self) -> dict[str, Sizes]:
-        """By column, of those whose cells have one size: what is packed is unpacked in whole batches."""
+        """Sizes by column, of those whose cells have one size: what is packed is unpacked in whole batches."""
         widths = {field.name: field.type.bit_width for field in self.schema if pa.types.is_primitive(field.type)}
         return {name: Sizes(held=self._most * width // 8) for name, width in widths.items()}
 

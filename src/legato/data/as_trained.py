@@ -42,7 +42,7 @@ class Form:
 
     @property
     def kind(self) -> Kind:
-        """Of its values."""
+        """The kind of its values."""
         return self.preparation.kind
 
     @property

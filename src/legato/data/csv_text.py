@@ -94,7 +94,7 @@ def _is_number(word: str) -> bool:
 
 
 def _typed(blocks: Iterator[pa.RecordBatch], names: list[str], point: str) -> tuple[pa.Schema, int]:
-    """Of each column the narrowest type that all of its cells have, whole numbers, real numbers or text; and the rows."""
+    """The narrowest type of each column that all of its cells have, whole numbers, real numbers or text; and the rows."""
     kinds, count = [-1] * len(names), 0
     for block in blocks:
         count += block.num_rows

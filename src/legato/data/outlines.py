@@ -30,7 +30,7 @@ def _box(u: Singles, v: Singles, half: float) -> Singles:
 
 
 def ellipse(u: Singles, v: Singles) -> Singles:
-    """In first order, (|p| − 1)/|∇|p||, p the point in half axes: exact at the outline, and only pixels there are mixed."""
+    """Distance in first order, (|p| − 1)/|∇|p||, p in half axes: exact at the outline, and only pixels there are mixed."""
     p, q = u / LONG, v / SHORT
     length = np.sqrt(p * p + q * q)
     slope = np.sqrt((p / LONG) ** 2 + (q / SHORT) ** 2)

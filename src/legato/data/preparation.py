@@ -39,7 +39,7 @@ class Preparation:
     shift: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
     range: tuple[float, float] | None = None
-    """Of pictures of real numbers: the smallest and largest value of training, shown as black and white."""
+    """The range of pictures of real numbers: the smallest and largest value of training, shown as black and white."""
 
     def training(self, rows: NDArray[Any], rng: np.random.Generator) -> Singles:
         """Rows as training sees them: binarised afresh at every call."""

@@ -146,7 +146,7 @@ class Writer:
 
 
 def checksum_of(meta: Mapping[str, Any]) -> str:
-    """Of what meta.json says, but for this."""
+    """The checksum of what meta.json says, but for itself."""
     return hashlib.blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 

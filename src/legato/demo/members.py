@@ -31,7 +31,7 @@ class Member:
 
     @property
     def title(self) -> str:
-        """In plain words."""
+        """The recipe's name in plain words."""
         return TITLES[self.recipe]
 
 

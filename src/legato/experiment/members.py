@@ -43,7 +43,7 @@ class Member:
 
     @property
     def title(self) -> str:
-        """In plain words."""
+        """The member's name in plain words."""
         return title_of(self.name)
 
     def path(self, out: Path) -> Path:

@@ -54,7 +54,7 @@ class Experiment:
 
 
 class StoredProtocol(TypedDict):
-    """Of protocol.json what is read as a number; the rest is compared with what is asked for."""
+    """What is read of protocol.json as a number; the rest is compared with what is asked for."""
 
     steps: Annotated[int, Within(1, 2**53)]
     seeds: Annotated[int, Within(1, 10_000)]

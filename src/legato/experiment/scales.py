@@ -77,7 +77,7 @@ SCALES: dict[str, Scale] = {"log": LOGARITHM, "negative log": NEGATIVE, "share":
 
 
 def scale_of(measure: str) -> Scale:
-    """That which the table of measures names; of realism, whose end is another on every data set, see `Evidence.scale`."""
+    """The scale that the table of measures names. Realism ends elsewhere on every data set: see `Evidence.scale`."""
     found = MEASURES.get(measure)
     return PLAIN if found is None else SCALES.get(found.scale, PLAIN)
 

@@ -52,7 +52,7 @@ class Collapse:
 
 
 def collapse(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Collapse:
-    """Of posteriors N(μ, diag σ²) against N(0, I), each (n, d); σ None for points. Raises `Mistake` on what is not finite."""
+    """The collapse of posteriors N(μ, diag σ²), each (n, d), against N(0, I); σ None for points. Raises `Mistake` on NaN."""
     mu = np.asarray(mu, np.float64)
     if mu.ndim != 2 or (sigma is not None and sigma.shape != mu.shape):
         raise Mistake(f"needs mu and sigma (n, d) alike, got {mu.shape} and {None if sigma is None else sigma.shape}")

@@ -49,7 +49,7 @@ class Features(ABC):
 
     @abstractmethod
     def _block(self, images: Singles) -> Singles:
-        """Of a few images, which are finite."""
+        """The features of a few images, which are finite."""
 
 
 class PrincipalComponents(Features):
@@ -112,7 +112,7 @@ def _some(real: NDArray[Any]) -> NDArray[Any]:
 
 
 def finite(images: NDArray[Any]) -> Singles:
-    """In single precision. Raises `Mistake` where a value is NaN or infinite."""
+    """The images in single precision. Raises `Mistake` where a value is NaN or infinite."""
     images = np.asarray(images, np.float32)
     if broken := int((~np.isfinite(images)).reshape(len(images), -1).any(1).sum()):
         raise Mistake(f"{broken} of {len(images)} images hold values that are not finite: the model diverged, train it anew")

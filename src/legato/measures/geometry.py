@@ -76,7 +76,7 @@ class Stretch:
 def stretch(
     decode: Callable[[Tensor], Tensor], codes: Tensor, whitening: Whitening, exact: bool | None = None, seed: int = 0
 ) -> Stretch:
-    """Of a differentiable decoder, (n, d) -> (n, *data), image by image, at codes (n, d).
+    """The stretch of a differentiable decoder, (n, d) -> (n, *data), image by image, at codes (n, d).
 
     `exact`: the whole Jacobian by d Jacobian-vector products (the default up to 64 dimensions); else power iteration on
     S^½ JᵀJ S^½, by 24 products with J and Jᵀ. Raises `Mistake` where all derivatives vanish although the

@@ -132,7 +132,7 @@ class Smoothness:
 def smoothness(
     path: Path, n: int, features: Map | None = None, draws: int = 4, seed: int = 0, ends: Ends | None = None
 ) -> list[Smoothness]:
-    """Of n paths, in pixels and, where `features` are given, in features too, from the same decodings.
+    """The smoothness of n paths, in pixels and, where `features` are given, in features too, from the same decodings.
 
     `ends`: rows of the images that they join, (n,) each. Many paths between few images are not so many examples.
 

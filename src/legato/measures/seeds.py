@@ -87,7 +87,7 @@ class Level:
 
 
 def level(x: Sequence[float]) -> Level:
-    """Of seeds' values on a scale; one seed has no variance known."""
+    """The level of seeds' values on a scale; one seed has no variance known."""
     if len(x) < 2:
         return Level(float(x[0]), 1, None)
     mean, variance = mean_variance(x)
@@ -104,11 +104,11 @@ class Student:
     scale: Scale
 
     def p_above(self, margin: float) -> float:
-        """Of "the truth is <= margin", one-sided."""
+        """The one-sided p of "the truth is <= margin"."""
         return self._beyond(self.middle - self.scale.place(margin))
 
     def p_below(self, margin: float) -> float:
-        """Of "the truth is >= margin", one-sided."""
+        """The one-sided p of "the truth is >= margin"."""
         return self._beyond(self.scale.place(margin) - self.middle)
 
     def interval(self, level: float) -> tuple[float, float]:
@@ -149,7 +149,7 @@ class Contrast:
 
 
 def contrast(scale: Scale, of: Level, beside: Level | None = None) -> Contrast:
-    """Of one level on that scale; or of the ratio of two, which lie in logarithms."""
+    """The contrast of one level on that scale, or of the ratio of two, which lie in logarithms."""
     sides = [of] if beside is None else [of, beside]
     middle = of.mean if beside is None else of.mean - beside.mean
     law, counts = _law(middle, sides, scale), [side.seeds for side in sides if side.parts != ()] or [1]

@@ -84,7 +84,7 @@ def _quarter(m: int) -> int:
 
 
 def settled(k: int) -> float:
-    """Up to which k̂ of k draws an average of as many can be relied upon: min(1 − 1/log₁₀ k, 0.7).
+    """The largest k̂ of k draws at which an average of as many can be relied upon: min(1 − 1/log₁₀ k, 0.7).
 
     k̂ of few draws is itself uncertain; from 2,155 draws on this is 0.7. Vehtari et al. 2024, eq. 13.
     """

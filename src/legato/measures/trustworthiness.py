@@ -38,7 +38,7 @@ class Preserved:
 
 
 def preserved(codes: NDArray[Any], images: NDArray[Any], k: int = K, sample: int = SAMPLE, seed: int = 0) -> Preserved:
-    """Of (whitened) codes (N, d) against images or features (N, *data), Euclidean, on up to `sample` rows.
+    """How well (whitened) codes (N, d) keep the neighbours of images or features (N, *data), on up to `sample` rows. Euclidean.
 
     Images that are exact copies of each other share the better rank. Raises `Mistake` unless k is below half of the rows.
     """

@@ -37,12 +37,12 @@ class Whitening(ABC):
 
     @staticmethod
     def fit(mu: NDArray[Any], sigma: NDArray[Any] | None = None) -> Whitening:
-        """Of posterior means (n, d) and deviations alike; None for points. Raises `Mistake` where nothing varies at all."""
+        """That of posterior means (n, d) and deviations alike; None for points. Raises `Mistake` where nothing varies."""
         return of_moments(of_rows(_checked(mu)).with_noise(np.zeros(np.shape(mu)[1]) if sigma is None else _noise(sigma)))
 
     @staticmethod
     def of(mean: NDArray[Any], covariance: NDArray[Any]) -> Whitening:
-        """Of a known mean (d,) and S (d, d): N(0, I), whose draws are already white, or a population's exact moments."""
+        """That of a known mean (d,) and S (d, d): N(0, I), whose draws are white, or a population's exact moments."""
         variances, axes = np.linalg.eigh(np.asarray(covariance, np.float64))
         floor = _floor(variances[-1])
         scales = np.sqrt(np.maximum(variances, floor))
@@ -214,7 +214,7 @@ class _Product:
 
 
 def of_moments(moments: Moments) -> Whitening:
-    """Of a population's moments, whichever they are kept as. Raises `Mistake` where nothing varies at all."""
+    """The whitening of a population's moments, whichever they are kept as. Raises `Mistake` where nothing varies at all."""
     if isinstance(moments, Whole):
         return Whitening.of(moments.mean, moments.covariance)
     assert isinstance(moments, Sketch)

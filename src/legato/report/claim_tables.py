@@ -27,7 +27,7 @@ SHOWN = {  # part of the table -> its measures, few enough to stand beside each 
 
 
 def units(material: Material) -> str:
-    """In what the columns are."""
+    """A sentence that says which units the columns are in."""
     return (
         f"Distances (Fréchet) in {material.reference.first.name}, of decoded means from {len(material.test):,} test images. "
         "Means over seeds ± half a 95 % t-interval; – where a model or a control has none."

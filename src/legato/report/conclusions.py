@@ -29,7 +29,7 @@ class Said:
     whether: str
 
     def sentence(self, word: str, figures: Sequence[str], why: str | None) -> str:
-        """That of the row's word."""
+        """The sentence for the row's word."""
         if Verdict(word) is Verdict.CANNOT_TELL:
             return f"Whether {self.whether} cannot be told{f': {why}' if why else ''}.".format(*figures)
         told = {Verdict.HOLDS: self.holds, Verdict.IN_PART: self.part, Verdict.FAILS: self.fails}

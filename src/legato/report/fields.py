@@ -84,7 +84,7 @@ def _note(pull: Pull, chosen: NDArray[np.intp], longest: float) -> str:
 
 
 def _shortened(arrows: Floats, longest: float) -> Floats:
-    """In units of the longest; what is longer is cut to it."""
+    """The arrows in units of `longest`, cut to it where they are longer."""
     lengths = np.linalg.norm(arrows, axis=1, keepdims=True)
     shortened: Floats = arrows / np.maximum(lengths, longest)
     return shortened

@@ -49,7 +49,7 @@ class Shown:
 
     @property
     def title(self) -> str:
-        """In plain words."""
+        """The member's name in plain words."""
         return title_of(self.member.name)
 
     @property

@@ -73,7 +73,7 @@ def _sheet(images: Floats, other: NDArray[np.bool_]) -> Image.Image:
 
 
 def _framed(images: Floats, other: NDArray[np.bool_]) -> Floats:
-    """In colour, with room for a frame of which only that of another class is seen."""
+    """The images in colour, with room for a frame, which is drawn round those of another class alone."""
     colour = np.repeat(images, 3, 1) if images.shape[1] == 1 else images[:, :3]
     wide = np.pad(colour, ((0, 0), (0, 0), (FRAME, FRAME), (FRAME, FRAME)), constant_values=1.0)
     inner = np.zeros(wide.shape[-2:], bool)

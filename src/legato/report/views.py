@@ -29,7 +29,7 @@ class View(Protocol):
 
     @property
     def title(self) -> str:
-        """In few words."""
+        """What figures call it, in few words."""
 
     @property
     def charged(self) -> bool:

@@ -72,7 +72,7 @@ def nats(answer: Any) -> NDArray[np.float64]:
 
 
 def array(values: Any, name: str) -> Floats:
-    """In single precision. Raises `Mistake` where it holds no numbers, or NaN, or infinity."""
+    """The values in single precision. Raises `Mistake` where it holds no numbers, or NaN, or infinity."""
     if isinstance(values, Tensor):
         values = values.detach().float().cpu().numpy()
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":

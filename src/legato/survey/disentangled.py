@@ -44,7 +44,7 @@ def disentangled(evaluation: Evaluation) -> Found:
 
 
 def _untrained(evaluation: Evaluation) -> Scores:
-    """Of the same network's means with its starting weights; no dimension counts as dead, for its widths mean nothing yet."""
+    """Scores of the same network at its starting weights; none of its dimensions is dead, for its widths mean nothing."""
     space, known = evaluation.subject.space, evaluation.shared.known
     assert known is not None
     if space is None:

@@ -69,7 +69,7 @@ class Evaluation:
 
     @lazy
     def whitening(self) -> Whitening:
-        """Of the training population, noise included: every latent distance is measured in its units."""
+        """The whitening of the training population, noise included: every latent distance is measured in its units."""
         return Whitening.fit(self.train.mu, self.train.sigma)
 
     @property

@@ -69,7 +69,7 @@ def middle(reference: ReferenceFeatures, effort: Effort, path: Path, ends: Ends)
 
 
 def _share_between(inside: NDArray[np.float64], ends: Ends) -> Estimate:
-    """Of the paths that have two ends."""
+    """The share over the paths that have two ends."""
     unit, moves = "share of paths", ~np.isnan(inside)
     if not moves.any():
         return absent("the decoder gives one image at both ends of every path", unit)

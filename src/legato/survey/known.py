@@ -26,17 +26,17 @@ class KnownFactors:
         self._floors: dict[int, Scores] = {}
 
     def scores(self, mu: Floats, sigma: Floats | None, seed: int) -> Scores:
-        """Of a model's codes (n, d), their widths telling which dimensions are dead."""
+        """Scores of a model's codes (n, d), their widths telling which dimensions are dead."""
         noise = None if sigma is None else (sigma.astype(np.float64) ** 2).mean(0)
         return disentanglement(mu, self.factors, ORDERED, noise, seed)
 
     @lazy
     def ceiling(self) -> Scores:
-        """Of the true factors."""
+        """Scores of the true factors in the place of codes."""
         return ceiling(self.factors, ORDERED)
 
     def floor(self, latent_dim: int) -> Scores:
-        """Of Gaussian noise in as many dimensions."""
+        """Scores of Gaussian noise in as many dimensions."""
         if latent_dim not in self._floors:
             self._floors[latent_dim] = floor(self.factors, latent_dim, ORDERED)
         return self._floors[latent_dim]

@@ -53,12 +53,12 @@ class Material:
 
     @property
     def shape(self) -> Shape:
-        """Of one example."""
+        """The shape of one example."""
         return self.test.images.shape[1:]
 
     @lazy
     def reference(self) -> ReferenceFeatures:
-        """With what these images are looked at."""
+        """The features in which these images are compared."""
         return reference_features(self.source, self.train.images, self.test.images)
 
     @lazy

@@ -70,7 +70,7 @@ def stretched(evaluation: Evaluation) -> Found:
 
 
 def _stretch(evaluation: Evaluation, codes: Floats) -> Stretch:
-    """By derivatives where the decoder has them, else by differences, at as many codes as a number of decodings allows."""
+    """The stretch by derivatives, or by differences where the decoder has none, at as many codes as the effort allows."""
     subject = evaluation.subject
     if subject.decoder is None:
         return stretch_by_differences(

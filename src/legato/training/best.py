@@ -60,7 +60,7 @@ class Course(NamedTuple):
 
 
 def course(metrics: Iterable[dict[str, Any]]) -> Course | None:
-    """Of the lines of metrics.jsonl; None before the first validation."""
+    """The course that the lines of metrics.jsonl tell; None before the first validation."""
     lines = [line for line in metrics if "validation" in line]
     if not lines:
         return None

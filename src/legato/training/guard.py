@@ -45,7 +45,7 @@ class Guard:
         return sane
 
     def state(self) -> dict[str, Any]:
-        """For the checkpoint; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""
+        """What the checkpoint keeps; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""
         norms, *others = map(list, self.histories)
         more = {"others": others} if others else {}
         return {"norms": norms, **more, "outcomes": list(self.outcomes), "skipped": self.skipped}

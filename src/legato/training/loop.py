@@ -49,7 +49,7 @@ class Loop:
         self._rewind_metrics(int(job.state.get("metrics_bytes", 0)))
 
     def run(self) -> None:
-        """To the last step. Raises `Stopped` on a signal (all is saved), `Mistake` when too many steps are skipped."""
+        """Runs to the last step. Raises `Stopped` on a signal (all is saved), `Mistake` when too many steps are skipped."""
         title = f"training {self.job.definition.name}"
         with Stop() as stop, progress(title, self.plan.total, start=self.done, unit="steps") as bar:
             try:

@@ -45,7 +45,7 @@ class TrainingOptions:
     ema: float = 0.999
     """The model is the exponential moving average of the weights with this decay."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the networks' products in training; all else is float32. auto: LEGATO_PRECISION, else what the chip is quick at."""
+    """Precision of the networks' products; all else is float32. auto: LEGATO_PRECISION, else what the chip is quick at."""
     seed: int = 0
     """Fixes the weights' start, the order of the data and every draw."""
     snapshots: int = 12

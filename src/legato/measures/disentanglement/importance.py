@@ -69,7 +69,7 @@ def _told(truth: Integers, predicted: NDArray[np.float64], ordered: bool) -> flo
 
 
 def _entropies(rows: Doubles) -> Doubles:
-    """Of each row's shares, in units of log(columns): 0 for a single one, 1 for all alike or none."""
+    """The entropy of each row's shares, in units of log(columns): 0 for a single one, 1 for all alike or none."""
     if rows.shape[1] == 1:
         return np.zeros(len(rows))
     total = rows.sum(1, keepdims=True)

@@ -71,7 +71,7 @@ class Exhibit:
 
     @property
     def what(self) -> str:
-        """In a word."""
+        """The kind of model, in a word."""
         return "An autoencoder" if self.test.sigma is None else "A variational autoencoder"
 
     @property
@@ -88,7 +88,7 @@ class Exhibit:
 
     @lazy
     def collapse(self) -> Collapse:
-        """Of a part of the test rows; against another prior than N(0, I) no KL is taken."""
+        """Collapse over a part of the test rows; against another prior than N(0, I) no KL is taken."""
         sigma = self.test.sigma if self.subject.standard_prior else None
         return collapse(self.test.mu[:MOST], None if sigma is None else sigma[:MOST])
 

@@ -30,7 +30,7 @@ class Subject(Protocol):
 
     @property
     def title(self) -> str:
-        """In few words."""
+        """What figures call it, in few words."""
 
     @property
     def space(self) -> LatentSpace:
