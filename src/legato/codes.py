@@ -5,6 +5,7 @@ A dimension is called z0, z1, … wherever a person reads of one: on pages, in p
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -25,6 +26,14 @@ def name_of(dimension: int) -> str:
 def names_of(count: int) -> str:
     """All of a model's dimensions in a few letters: z0 … z31."""
     return name_of(0) if count == 1 else f"{name_of(0)} … {name_of(count - 1)}"
+
+
+def told(event: Sequence[int]) -> str:
+    """How large a code is, and in which order its numbers stand in a row."""
+    count = math.prod(event)
+    if len(event) == 1:
+        return f"{count} dimensions"
+    return f"{count} dimensions, {' × '.join(map(str, event))} in a row: {name_of(0)} … run along the last side first"
 
 
 def missing(dimension: int, count: int) -> Mistake:

@@ -15,7 +15,7 @@ export interface Quality { key: string; name: string; unit: string; group: 'data
 
 export interface ModelInfo {
   title: string; recipe: string; sentence: string; words: Record<string, unknown>
-  latent_dim: number; has_density: boolean; prior_was_trained: boolean
+  latent_dim: number; shape?: number[]; has_density: boolean; prior_was_trained: boolean
   standard_prior?: boolean // false: the prior is no N(0, I), and only the server draws from it
   snapshots: number[]; total: number; state: 'training' | 'finished' | 'stopped'; ready: boolean
   mean: number[]; std: number[]; noise: number[]

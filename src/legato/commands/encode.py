@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from cyclopts import Parameter
 
+from legato.codes import told
 from legato.commands.application import application
 from legato.commands.options import HERE, Label, Rows, RunPath, Source, Where
 from legato.commands.output import say
@@ -36,5 +37,5 @@ def encode(
         mu, sigma = space.encode(opened.dataset.rows[rows], rows, space.labels(opened, rows))
         return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
 
-    write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding")
-    say(f"wrote {path}: {len(numbers):,} codes of {space.latent_dim} dimensions")
+    write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding", space.latent_dim)
+    say(f"wrote {path}: {len(numbers):,} codes of {told(space.model.latent.event)}")

@@ -12,6 +12,7 @@ import numpy as np
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.files import whole_file
+from legato.moments import LARGEST
 from legato.progress import progress
 
 Column = np.ndarray | Sequence[str | None]
@@ -27,21 +28,31 @@ def labels_of(data: Prepared, rows: np.ndarray) -> Columns:
 
 
 def write_table(
-    path: Path, rows: np.ndarray, some: Callable[[np.ndarray], Columns], formats: Sequence[str], title: str
+    path: Path,
+    rows: np.ndarray,
+    some: Callable[[np.ndarray], Columns],
+    formats: Sequence[str],
+    title: str,
+    wide: int = 1,
 ) -> None:
-    """`some(rows)` for each block of rows, written whole or not at all. Raises `Mistake` for a format that is not offered."""
+    """`some(rows)` for each block of rows, written whole or not at all. Raises `Mistake` for a format that is not offered.
+
+    `wide`: how many numbers a row has; above 4,096 a block has fewer rows.
+    """
     if path.suffix not in formats:
         raise Mistake(f"`{path}` must end in {', '.join(formats)}: that says in which format to write")
     if not len(rows):
         raise Mistake("there are no rows to write: choose another --split (train, validation, test, all)")
-    {".parquet": _parquet, ".csv": _csv, ".npz": _npz}[path.suffix](path, _blocks(rows, some, title))
+    {".parquet": _parquet, ".csv": _csv, ".npz": _npz}[path.suffix](
+        path, _blocks(rows, some, title, BLOCK * LARGEST // max(wide, LARGEST))
+    )
 
 
-def _blocks(rows: np.ndarray, some: Callable[[np.ndarray], Columns], title: str) -> Iterator[Columns]:
+def _blocks(rows: np.ndarray, some: Callable[[np.ndarray], Columns], title: str, size: int) -> Iterator[Columns]:
     with progress(title, len(rows), unit="rows") as bar:
-        for start in range(0, len(rows), BLOCK):
-            yield some(rows[start : start + BLOCK])
-            bar(min(start + BLOCK, len(rows)))
+        for start in range(0, len(rows), size):
+            yield some(rows[start : start + size])
+            bar(min(start + size, len(rows)))
 
 
 def _parquet(path: Path, blocks: Iterator[Columns]) -> None:

@@ -25,6 +25,7 @@ from legato.types import Floats
 
 NUMBERS = 200_000  # values encoded in one slice: some milliseconds, whatever the size of an image
 SPAN = 3.0  # of the aggregate's deviations: how far a slider reaches to either side
+MOST = 256  # dimensions that a page is told of one by one
 DEAD = 1e-4  # of the widest dimension's variance: where nothing charges for it, one that varies less carries nothing
 
 
@@ -96,7 +97,7 @@ class Codes:
         return near, np.sqrt(squares[near], dtype=np.float64)
 
     def dimensions(self) -> list[dict[str, Any]]:
-        """What each latent dimension carries, most informative first: by KL, by Std μ where none is charged."""
+        """What each latent dimension carries, the `MOST` most informative first: by KL, by Std μ where none is charged."""
         kl = divergence(self.mu.astype(np.float64), self.sigma.astype(np.float64)).mean(0) if self._has_kl else None
         reach = SPAN * np.sqrt(self.signal + self.noise)
         idle = IDLE if self._has_kl else DEAD * self.signal.max()
@@ -110,7 +111,7 @@ class Codes:
                 "high": float(self.mean[j] + reach[j]),
                 "collapsed": bool(self.signal[j] <= idle),
             }
-            for j in np.argsort(-(self.signal if kl is None else kl), kind="stable")
+            for j in np.argsort(-(self.signal if kl is None else kl), kind="stable")[:MOST]
         ]
 
     @property

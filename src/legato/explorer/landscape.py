@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from legato.data.preparation import Units
+from legato.errors import Mistake
 from legato.explorer.codes import Codes
 from legato.explorer.density import LEVEL, Aggregate, sliced
 from legato.explorer.fields import NONE, Field, Grid, field
@@ -26,6 +27,7 @@ from legato.types import Doubles
 Kind = Literal["density", "holes", "support", "speed"]
 KINDS: tuple[Kind, ...] = ("density", "holes", "support", "speed")
 DECODED = 16  # examples decoded in one slice: a cursor waits for no more
+MOST_COLUMNS = 1024  # dimensions up to which a Jacobian is a matter of seconds
 STEP = 1e-2  # of a central difference, in the codes' own deviations
 
 
@@ -101,7 +103,12 @@ def pushed(space: LatentSpace, z: NDArray[Any], direction: Doubles, step: float)
 
 
 def gram(space: LatentSpace, codes: Codes, z: Doubles) -> Slices[Doubles]:
-    """JᵀJ at z (d,), (d, d), some columns of J at a time."""
+    """JᵀJ at z (d,), (d, d), some columns of J at a time. Raises `Mistake` where it would take minutes."""
+    if len(z) > MOST_COLUMNS:
+        raise Mistake(
+            f"directions at a place take two decodings for each of {len(z):,} dimensions, too long above {MOST_COLUMNS:,}: use "
+            "the principal plane, or axes"
+        )
     columns = []
     for unit in np.eye(len(z)):
         columns.append(pushed(space, z[None], unit, step_along(codes, unit))[0])

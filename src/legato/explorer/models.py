@@ -75,6 +75,7 @@ class Member:
             "sentence": sentence(space.definition.name),
             "words": words,
             "latent_dim": space.latent_dim,
+            "shape": list(space.model.latent.event),
             "has_density": space.has_width,
             "standard_prior": space.has_standard_prior,
             "prior_was_trained": space.prior_was_trained,

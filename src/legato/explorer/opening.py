@@ -18,7 +18,7 @@ from typing import Any
 
 import uvicorn
 
-from legato.errors import Mistake
+from legato.errors import Mistake, tell
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.frames import REQUEST
 from legato.explorer.guard import LOOPBACK, Guard
@@ -32,6 +32,7 @@ from legato.measures.comparison import check_same_data
 MOST = 2
 WILDCARDS = ("0.0.0.0", "::")
 TOKEN = "LEGATO_TOKEN"  # in the environment, which other users of the machine cannot read, as they can a command line
+NUMBERS = 1 << 24  # in the codes of all images on the map: 200 MB with their widths and in latent units
 SLACK = 4096  # bytes: a frame that is too long by a little is told why before the socket ends
 
 
@@ -41,7 +42,16 @@ def prepare(runs: Sequence[Path], source: Any, points: int, load: Loader, module
         raise Mistake(f"the explorer shows one run or two side by side, got {len(runs)}: legato explore RUN [RUN]")
     members = [Member(run, load, module) for run in runs]
     check_same_data([member.blank for member in members], given=source is not None)
-    return Session(members, Catalogue(members[0].blank.data(source), points))
+    return Session(members, Catalogue(members[0].blank.data(source), _held_in_memory(members, points)))
+
+
+def _held_in_memory(members: Sequence[Member], points: int) -> int:
+    """As many images as there is memory for the codes of, and says where that is fewer."""
+    latents = max(member.blank.latent_dim for member in members)
+    fitting = max(NUMBERS // latents, 2)
+    if fitting < points:
+        tell(f"codes are of {latents:,} numbers: the map shows {fitting:,} images at most")
+    return min(points, fitting)
 
 
 def listen(host: str, port: int) -> socket.socket:
