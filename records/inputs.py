@@ -194,7 +194,7 @@ def on_run(run: str, rng: random.Random) -> tuple[str, Callable[[Path], int | No
 
 def opened(run: Path) -> None:
     """What a page asks first, of a RUN that may be damaged."""
-    session = prepare([run], None, 50, partial(load, device="cpu", threads=1), None)
+    session = prepare([run], None, 50, partial(load, device="cpu", threads=1), None).now
     finished(session.description())
     finished(session.decode(0, None, np.zeros((1, 2))))
     plane = finished(session.principal(0, None))
@@ -390,7 +390,7 @@ class Served:
 
     def __init__(self, base: Base) -> None:
         self.loop = asyncio.new_event_loop()
-        session: Session = prepare([base.run("pictures")], None, 50, partial(load, device="cpu", threads=1), None)
+        session: Session = prepare([base.run("pictures")], None, 50, partial(load, device="cpu", threads=1), None).now
         self.worker = Worker()
         self.app = Guard(Routes(session, self.worker).app(), TOKEN, [HOST])
 

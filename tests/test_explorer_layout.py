@@ -181,7 +181,7 @@ def plane(served, model: int = 0) -> dict:
 
 def test_the_page_is_served_a_layout(served, runs, stand_in):
     assert json.loads(served.ask("session.json")[2])["limits"]["no_umap"] is None
-    there = prepare([runs["vae"], runs["autoencoder"]], None, 10_000, LOAD, None)
+    there = prepare([runs["vae"], runs["autoencoder"]], None, 10_000, LOAD, None).now
     principal = json.loads(served.post("plane", {**BASE, "kind": "pca"}))
     assert plane(served) == {**principal, "layout": "umap"}
     shown = there.catalogue.shown

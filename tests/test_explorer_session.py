@@ -38,7 +38,7 @@ from legato.explorer.worker import CURSOR, FIELD, PATIENCE, Worker, finished
 from legato.loading import load
 from legato.run import Run
 from legato.streams import random_stream
-from made_runs import RECIPES, train
+from made_runs import OF_CLASSES, RECIPES, train
 
 LOAD = partial(load, device="cpu", threads=1)
 MANY = 10_000
@@ -56,7 +56,7 @@ def at_once(function: Callable[[], object]) -> Callable[[], Iterator[None]]:
 
 
 def visit(*paths: Path, points: int = MANY) -> Session:
-    return prepare(paths, None, points, LOAD, None)
+    return prepare(paths, None, points, LOAD, None).now
 
 
 @pytest.fixture(scope="module")
@@ -387,7 +387,7 @@ def test_a_path_ends_where_it_should(pair, runs):
     assert (gif.format, gif.n_frames, gif.size) == ("GIF", 16, (256, 256))
 
 
-@pytest.mark.parametrize("name", [*RECIPES, "bernoulli", "table"])
+@pytest.mark.parametrize("name", [*RECIPES, "bernoulli", "table", *OF_CLASSES])
 def test_every_recipe_has_its_map(runs, name):
     session = visit(runs[name])
     plane = finished(session.principal(0, None))

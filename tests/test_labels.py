@@ -391,6 +391,7 @@ def test_one_class_has_its_own_rows_its_own_codes_and_its_own_pictures(zoo):
     assert np.allclose(mean, mu.mean(0), atol=1e-5)
     assert np.allclose(noise, (sigma**2).mean(0), rtol=1e-4)
     assert np.allclose(covariance, np.cov(mu.T, bias=True) + np.diag((sigma**2).mean(0)), atol=1e-5)
+    assert all(a is b for a, b in zip(owls.model.parameters(), space.model.parameters(), strict=True))
     z = owls.draw(5, seed=1)
     assert np.array_equal(owls.decode(z), space.decode(z, np.full(5, 3)))
     assert not np.allclose(owls.decode(z), space.of_class("cat").decode(z))

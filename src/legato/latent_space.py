@@ -114,8 +114,8 @@ class LatentSpace:
 
         Raises `Mistake` for a model that reads no label, and for a class that it does not know.
         """
-        one = copy.copy(self)
-        one.__dict__.pop("mixture", None)  # it was fitted to other codes
+        one = LatentSpace.__new__(LatentSpace)  # `copy.copy` would load the run anew, by `__reduce__`
+        one.__dict__.update({name: value for name, value in self.__dict__.items() if name != "mixture"})
         one.one = number_of(str(name), self.classes, f"`{self.kept}` (`{self.definition.name}`)")
         one.recipe = copy.copy(self.recipe)
         one.model = one.recipe.model = self.model.of_class(one.one)

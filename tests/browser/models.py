@@ -21,6 +21,7 @@ COMMON: dict[str, Any] = {
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "vae": ("vae", {"latent_dim": 2}),
     "autoencoder": ("autoencoder", {"latent_dim": 2}),
+    "told": ("conditional_vae", {"latent_dim": 2}),
     "five": ("vae", {"latent_dim": 5, "beta": 6.0}),  # so dear a rate that some dimensions carry nothing
 }
 

@@ -88,6 +88,12 @@ export function toAddress(state: State): string {
   return texts.filter(([, text]) => text !== '').map(([key, text]) => `${key}=${text}`).join('&')
 }
 
+/** The page of another class: the same places under it. Images that were chosen are of this class, and stay behind. */
+export function classAddress({ pathname, search }: { pathname: string; search: string }, state: State, number: number): string {
+  const root = pathname.replace(/class\/\d+\/$/, '')
+  return `${root}class/${number}/${search}#${toAddress({ ...state, selected: null, picked: [], only: [] })}`
+}
+
 /** What an address says, over the start; what it says wrongly is left at the start. */
 export function fromAddress(address: string, models: Start): State {
   const state = startState(models)

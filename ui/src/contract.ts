@@ -25,11 +25,13 @@ export interface ModelInfo {
 export interface Column { name: string; unit: string; mean: number; std: number }
 export interface Session {
   version: 1; legato: string
-  data: { source: string; rows: number; shown: number; sampled: boolean; shape: number[]; image: boolean; labels: string[] | null
+  data: { source: string; rows: number; shown: number; among?: number; sampled: boolean; shape: number[]; image: boolean; labels: string[] | null
     columns?: Column[] | null; background?: [number, number, number] | null } // background: what most pictures have at their edges
   models: ModelInfo[]
   limits: { upload_bytes: number; decode: number; no_umap?: string | null } // why there is no UMAP layout, in one line
+  classes?: Classes // of a class-conditional model, which is looked at one class at a time
 }
+export interface Classes { names: string[]; rows: number[]; one: number } // rows: how many each has; one: the class of this page
 
 /** The i-th point of every model and step is the same image. */
 export interface Points {

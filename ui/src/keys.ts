@@ -36,10 +36,20 @@ function act(core: ViewerCore, key: string): boolean {
   return true
 }
 
-/** The next image in the session's order, or the previous one. */
+/** The next image in the session's order, or the previous one; of a page of one class the next on its map. */
 function next(core: ViewerCore, by: number): number {
+  const shown = core.points[core.state.active]?.row
+  if (core.session.classes && shown?.length) return nextOf(Array.from(shown), core.state.selected, by)
   const rows = core.session.data.rows
   return ((core.state.selected ?? (by > 0 ? -1 : 0)) + by + rows) % rows
+}
+
+export function nextOf(rows: number[], selected: number | null, by: number): number {
+  const order = rows.sort((a, b) => a - b)
+  const before = order.filter((row) => row < (selected ?? (by > 0 ? -1 : 0))).length
+  const on = selected !== null && order[before] === selected
+  const at = by > 0 ? before + Number(on) : before - 1
+  return order[(at + order.length) % order.length]!
 }
 
 export function stopHere(core: ViewerCore): Stop {

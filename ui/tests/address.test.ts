@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { fromAddress, startState, toAddress } from '../src/address'
+import { classAddress, fromAddress, startState, toAddress } from '../src/address'
+import { nextOf } from '../src/keys'
 import type { State } from '../src/contract'
 
 const two = [{ latent_dim: 2 }, { latent_dim: 2 }]
@@ -50,4 +51,20 @@ describe('the address', () => {
     'leaves what is wrong at the start: %s', (address) => expect(fromAddress(address, two)).toEqual(startState(two)))
   it('reads what a mail program encoded', () =>
     expect(fromAddress('at=0.5%2C1', two).models[0]!.cursor).toEqual([0.5, 1]))
+})
+
+describe('the page of another class', () => {
+  it('lies beside this one, or below the first', () => {
+    expect(classAddress({ pathname: '/token/', search: '?e2e=1' }, startState(two), 3)).toBe('/token/class/3/?e2e=1#')
+    expect(classAddress({ pathname: '/token/class/12/', search: '' }, startState(two), 0)).toBe('/token/class/0/#')
+  })
+  it('keeps the places and leaves the images of the class behind', () => {
+    const there = fromAddress(new URL(classAddress({ pathname: '/token/', search: '' }, full, 1), 'http://x').hash, two)
+    expect(there).toEqual({ ...full, selected: null, picked: [], only: [] })
+  })
+  it('goes from image to image of its map', () => {
+    const rows = [9, 2, 5]
+    expect([null, 2, 5, 9, 3].map((row) => nextOf(rows, row, 1))).toEqual([2, 5, 9, 2, 5])
+    expect([null, 2, 5, 9, 3].map((row) => nextOf(rows, row, -1))).toEqual([9, 9, 2, 5, 2])
+  })
 })

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Source, Where
+from legato.commands.options import HERE, Label, Source, Where
 from legato.commands.output import say
 from legato.errors import Mistake
 from legato.explorer.guard import LOOPBACK
@@ -26,6 +26,7 @@ def explore(
     port: Annotated[int, Parameter(help="The port to answer on; 0 is any that is free.")] = 0,
     host: Annotated[str, Parameter(help="The address to listen on; only this machine reaches the default.")] = LOOPBACK[0],
     browser: Annotated[bool, Parameter(help="Open the page in a browser.")] = True,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """A page on which you drag through latent space and see the image at once. It needs no network; Ctrl-C ends it."""
@@ -33,7 +34,7 @@ def explore(
         raise Mistake("there is nothing to explore: legato explore RUN [RUN]")
     listener = listen(host, port)
     with listener:
-        opening = Opening(prepare(runs, data, points, place.load, place.module), listener, host)
+        opening = Opening(prepare(runs, data, points, place.load, place.module, label), listener, host)
         if host not in LOOPBACK and host != "::1":
             print(f"legato: anyone who reaches {host} and knows this address sees your data", file=sys.stderr, flush=True)
 

@@ -73,7 +73,7 @@ class Prepared:
         found = Split(np.arange(len(self.dataset))) if name == "all" else self.dataset.splits[name]
         if self.one is None or self.dataset.labels is None:
             return found
-        return Split(found.all()[self._numbered(found.all()) == self.one])
+        return Split(found.all()[self.numbered(found.all()) == self.one])
 
     def labels(self, numbers: Rows) -> Integers:
         """The class of each of these rows, (n,); `one` where a row has none. Raises `Mistake` where that is not said either."""
@@ -82,7 +82,7 @@ class Prepared:
             if self.one is not None:
                 return np.full(len(numbers), self.one)
             raise Mistake(f"`{data.source}` has no labels, and the model reads them: --label NAME takes all rows as one class")
-        found = self._numbered(numbers)
+        found = self.numbered(numbers)
         if self.one is not None:
             return np.where(found < 0, self.one, found)
         if len(lost := np.flatnonzero(found < 0)):
@@ -94,7 +94,7 @@ class Prepared:
             )
         return found
 
-    def _numbered(self, numbers: Rows) -> Integers:
+    def numbered(self, numbers: Rows) -> Integers:
         """The run's number of the class of each row; -1 where there is none."""
         data, place = self.dataset, {name: number for number, name in enumerate(self.classes)}
         assert data.labels is not None

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from legato.data.dataset import Dataset
 from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.explorer.ground import background, columns
@@ -40,8 +39,8 @@ class Catalogue:
         if points < 2:
             raise Mistake(f"a map needs 2 points or more, got {points}")
         self.prepared, self.dataset = prepared, prepared.dataset
-        self.shown = _chosen(self.dataset, points)
-        self.held = np.isin(self.shown, self.dataset.splits["test"].all())
+        self.shown = _chosen(prepared, points)
+        self.held = np.isin(self.shown, prepared.split("test").all())
 
     def to_json(self) -> dict[str, Any]:
         """What a page is told of the data."""
@@ -50,12 +49,13 @@ class Catalogue:
             "source": data.source,
             "rows": len(data),
             "shown": len(self.shown),
-            "sampled": len(self.shown) < len(data),
+            "sampled": len(self.shown) < len(self.prepared.split("all")),
             "shape": list(data.shape),
             "image": len(data.shape) == 3,
             "labels": None if data.labels is None else list(data.label_names),
             "columns": None if len(data.shape) == 3 else columns(self.prepared, self.shown[:MEASURED]),
             "background": background(self.prepared.seen(self.shown[:FRAMED])) if len(data.shape) == 3 else None,
+            **({} if self.prepared.one is None else {"among": len(self.prepared.split("all"))}),
         }
 
     def told(self, wanted: list[int]) -> dict[str, list[Any] | None]:
@@ -134,12 +134,13 @@ def png(image: Floats) -> bytes:
     return file.getvalue()
 
 
-def _chosen(dataset: Dataset, points: int) -> NDArray[np.int64]:
+def _chosen(prepared: Prepared, points: int) -> NDArray[np.int64]:
     rng = np.random.default_rng(SEED)
+    everything = prepared.split("all").all()
     # Rows beyond what a point's number can tell (points.py) are on no map.
-    everything = np.arange(min(len(dataset), ROWS))
+    everything = everything[everything < ROWS]
     if len(everything) > points:
-        test = dataset.splits["test"].all()
+        test = prepared.split("test").all()
         held = rng.permutation(test[test < ROWS])[: points // 2]
         others = rng.permutation(np.setdiff1d(everything, test, assume_unique=True))
         everything = np.concatenate([held, others[: points - len(held)]])

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legato.data.preparation import BLOCK
+from legato.data.prepared import Prepared
 from legato.errors import Mistake
 from legato.explorer.worker import Slices
 from legato.latent_space import LatentSpace
@@ -125,11 +126,11 @@ class Encoding:
     Whoever waits for the codes advances them: two questions for the same do the work once, and neither waits for the other.
     """
 
-    def __init__(self, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> None:
+    def __init__(self, space: LatentSpace, prepared: Prepared, rows: NDArray[np.int64]) -> None:
         self.codes: Codes | None = None
         self._failed: Exception | None = None
         self.nbytes = 3 * 4 * len(rows) * space.latent_dim  # μ, σ and μ in latent units
-        self._work = self._slices(space, stored, rows)
+        self._work = self._slices(space, prepared, rows)
 
     @property
     def done(self) -> bool:
@@ -146,31 +147,35 @@ class Encoding:
             self._failed = error
             raise
 
-    def _slices(self, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[None]:
+    def _slices(self, space: LatentSpace, prepared: Prepared, rows: NDArray[np.int64]) -> Slices[None]:
         mu, sigma = np.empty((2, len(rows), space.latent_dim), np.float32)
-        yield from encoded_into(mu, sigma, space, stored, rows)
+        yield from encoded_into(mu, sigma, space, prepared, rows)
         prior = None if space.has_standard_prior else space.log_prior
         self.codes = Codes(mu, sigma, space.has_width, space.prior_was_trained, prior)
         yield
 
 
-def encoded(space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[tuple[Floats, Floats]]:
+def encoded(space: LatentSpace, prepared: Prepared, rows: NDArray[np.int64]) -> Slices[tuple[Floats, Floats]]:
     """μ and σ (n, d) of these rows, in their order."""
     mu, sigma = np.empty((2, len(rows), space.latent_dim), np.float32)
-    yield from encoded_into(mu, sigma, space, stored, rows)
+    yield from encoded_into(mu, sigma, space, prepared, rows)
     return mu, sigma
 
 
-def encoded_into(mu: Floats, sigma: Floats, space: LatentSpace, stored: NDArray[Any], rows: NDArray[np.int64]) -> Slices[None]:
-    """The same into memory that is there. In the order of the source, whose rows lie on disk and are drawn in blocks."""
+def encoded_into(mu: Floats, sigma: Floats, space: LatentSpace, prepared: Prepared, rows: NDArray[np.int64]) -> Slices[None]:
+    """The same into memory that is there; each row as of its own class, where the model reads it.
+
+    In the order of the source, whose rows lie on disk and are drawn in blocks.
+    """
     order = np.argsort(rows, kind="stable")
     # Rows of one slice: so few that a cursor need not wait, and never so few that a call costs more than its work.
     size = max(16, min(512, NUMBERS // int(np.prod(space.shape))))
     # Block by block of the source: binarised pixels are drawn for whole blocks, and a block drawn twice costs twice.
     starts = np.flatnonzero(np.diff(rows[order] // BLOCK, prepend=-1))
     for block in np.split(order, starts[1:]):
-        prepared = space.prepare(np.asarray(stored[rows[block]]), rows[block])
+        x = space.prepare(np.asarray(prepared.dataset.rows[rows[block]]), rows[block])
+        labels = space.labels(prepared, rows[block])
         for at in range(0, len(block), size):
-            part = block[at : at + size]
-            mu[part], sigma[part] = space.posterior(prepared[at : at + size])
+            part, some = block[at : at + size], slice(at, at + size)
+            mu[part], sigma[part] = space.posterior(x[some], None if labels is None else labels[some])
             yield

@@ -5,6 +5,7 @@ Covered: runs that are still being trained; what a page is told of a model befor
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -30,10 +31,20 @@ class Member:
     def __init__(self, path: Path, load: Loader, module: str | None = None) -> None:
         self.run = Run.existing(path)
         self._load = load
+        self.label: str | None = None
         self.blank = untrained(self.run, module, self.run.model if self.run.model.is_file() else None)
         self._kept: Recent[LatentSpace] = Recent(_weight, KEPT)
         if self.ready:
             self.at(None)  # a damaged file is told of before a page opens
+
+    def of_class(self, name: str) -> Member:
+        """The same run looked at as one class; as it is where its model reads no label."""
+        if not self.blank.classes:
+            return self
+        one = copy.copy(self)
+        one.label, one.blank, one._kept = name, self.blank.of_class(name), Recent(_weight, KEPT)
+        one._load = lambda path, step=None: self.at(step).of_class(name)  # of weights that all classes share
+        return one
 
     @property
     def ready(self) -> bool:

@@ -12,6 +12,7 @@ import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -19,13 +20,12 @@ from typing import Any
 import uvicorn
 
 from legato.errors import Mistake, tell
-from legato.explorer.catalogue import Catalogue
+from legato.explorer.by_class import KEPT, ByClass, Sessions
 from legato.explorer.frames import REQUEST
 from legato.explorer.guard import LOOPBACK, Guard
 from legato.explorer.layout import Layouts
 from legato.explorer.models import Loader, Member
 from legato.explorer.server import Routes
-from legato.explorer.session import Session
 from legato.explorer.worker import Worker
 from legato.measures.comparison import check_same_data
 
@@ -36,13 +36,18 @@ NUMBERS = 1 << 24  # in the codes of all images on the map: 200 MB with their wi
 SLACK = 4096  # bytes: a frame that is too long by a little is told why before the socket ends
 
 
-def prepare(runs: Sequence[Path], source: Any, points: int, load: Loader, module: str | None) -> Session:
-    """The session to one or two runs of the same data. Raises `Mistake` for anything else."""
+def prepare(
+    runs: Sequence[Path], source: Any, points: int, load: Loader, module: str | None, label: str | None = None
+) -> Sessions:
+    """The sessions to one or two runs of the same data. Raises `Mistake` for anything else.
+
+    `label`: of class-conditional runs, the class that the page opens with.
+    """
     if not 1 <= len(runs) <= MOST:
         raise Mistake(f"the explorer shows one run or two side by side, got {len(runs)}: legato explore RUN [RUN]")
     members = [Member(run, load, module) for run in runs]
     check_same_data([member.blank for member in members], given=source is not None)
-    return Session(members, Catalogue(members[0].blank.data(source), _held_in_memory(members, points)))
+    return Sessions(members, members[0].blank.data(source), _held_in_memory(members, points), label)
 
 
 def _held_in_memory(members: Sequence[Member], points: int) -> int:
@@ -97,19 +102,20 @@ class Server(uvicorn.Server):
 
 
 class Opening:
-    """A server for a session on a socket that listens; `url` is where it will answer."""
+    """A server for sessions on a socket that listens; `url` is where it will answer."""
 
-    def __init__(self, session: Session, listener: socket.socket, host: str = LOOPBACK[0]) -> None:
+    def __init__(self, sessions: Sessions, listener: socket.socket, host: str = LOOPBACK[0]) -> None:
         self.worker, self._listener = Worker(), listener
         port, secret = listener.getsockname()[1], token()
         named = f"[{host}]" if ":" in host else host
         shown = socket.gethostname() if host in WILDCARDS else named
         self.url = f"http://{shown}:{port}/{secret}/"
         hosts = [f"{name}:{port}" for name in (*LOOPBACK, named, shown)]
-        routes = Routes(session, self.worker)
-        guarded = Guard(routes.app(), secret, hosts, anywhere=host in WILDCARDS)
-        latents = max(member.blank.latent_dim for member in session.members)
-        self.server = Server(_configuration(guarded, latents), self.worker, routes.layouts)
+        layouts, worker = Layouts(), self.worker
+        led = ByClass(sessions.first, lru_cache(KEPT)(lambda number: Routes(sessions.of(number), worker, layouts).app()))
+        guarded = Guard(led, secret, hosts, anywhere=host in WILDCARDS)
+        latents = max(member.blank.latent_dim for member in sessions.members)
+        self.server = Server(_configuration(guarded, latents), worker, layouts)
 
     def run(self, when_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serves until it is interrupted or `server.should_exit` is set; tells the address once, when it answers."""

@@ -48,9 +48,9 @@ Answer = Callable[[Request], Awaitable[Response]]
 class Routes:
     """An answer for each address below the token."""
 
-    def __init__(self, session: Session, worker: Worker) -> None:
+    def __init__(self, session: Session, worker: Worker, layouts: Layouts) -> None:
         self.session, self.worker, self.files = session, worker, assets.read()
-        self.layouts = Layouts()
+        self.layouts = layouts
         self.reading = asyncio.Semaphore(1)  # a picture of 64 megapixels is 256 MB while it is decoded
 
     def app(self) -> Starlette:

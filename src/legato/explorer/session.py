@@ -47,8 +47,8 @@ Step = int | None
 class Session:
     """A session to one or two runs of the same data. Each method that computes is a job; all jobs are one thread's."""
 
-    def __init__(self, members: Sequence[Member], catalogue: Catalogue) -> None:
-        self.members, self.catalogue = list(members), catalogue
+    def __init__(self, members: Sequence[Member], catalogue: Catalogue, classes: dict[str, Any] | None = None) -> None:
+        self.members, self.catalogue, self.classes = list(members), catalogue, classes
         self._codes: Recent[Encoding] = Recent(lambda encoding: encoding.nbytes, KEPT)
         self._qualities: Recent[Floats] = Recent(lambda values: values.nbytes, KEPT)
         self._landscapes: Recent[Landscape] = Recent(lambda landscape: landscape.codes.mu.nbytes, KEPT)
@@ -68,7 +68,8 @@ class Session:
             models.append({**member.to_json(title), **(yield from self._moments_of(model)), "colours": colours})
         limits = {"upload_bytes": UPLOAD, "decode": DECODE, "no_umap": obstacle(len(self.catalogue.shown))}
         data = self.catalogue.to_json()
-        return {"version": 1, "legato": __version__, "data": data, "models": models, "limits": limits}
+        told = {"version": 1, "legato": __version__, "data": data, "models": models, "limits": limits}
+        return told if self.classes is None else {**told, "classes": self.classes}
 
     def cursor(self, request: CursorRequest) -> Slices[Picture]:
         """What one z decodes to; an error where z or the decoder's answer is not finite."""
@@ -125,10 +126,10 @@ class Session:
         """What a layout is made of: a key, equal for equal codes, and the codes in latent units (n, d)."""
         self._can_be_laid_out()
         member = self.member(model)
-        key, space = (model, member.key(step)), member.at(step)
+        key, space = (member.label, model, member.key(step)), member.at(step)
         if space.latent_dim <= 2:
             raise Mistake("the plane shows all of two latents: only more of them are laid out")
-        return key, (yield from self._encoded(key, space)).white
+        return key, (yield from self._encoded(key[1:], space)).white
 
     def placed(self, d: int, places: NDArray[np.float32]) -> Slices[Points]:
         """The map: every shown image at its place of a layout (n, 2), its code of d numbers."""
@@ -182,14 +183,14 @@ class Session:
         rows, models = self.catalogue.rows([row]), []
         for model, step in enumerate(steps):
             space = self.member(model).at(step)
-            models.append(_posterior(*(yield from encoded(space, self.catalogue.dataset.rows, rows))))
+            models.append(_posterior(*(yield from encoded(space, self.catalogue.prepared, rows))))
         named = self.catalogue.named(rows)
         return {"models": models, "label": named["labels"][0], "id": named["ids"][0]}
 
     def mean(self, model: int, step: Step, rows: list[int]) -> Slices[NDArray[np.float64]]:
         """The mean code of chosen images of the source, (d,)."""
         chosen = self.catalogue.rows(rows)
-        mu, _ = yield from encoded(self.member(model).at(step), self.catalogue.dataset.rows, chosen)
+        mu, _ = yield from encoded(self.member(model).at(step), self.catalogue.prepared, chosen)
         return np.asarray(mu.mean(0, dtype=np.float64))
 
     def selection(self, model: int, step: Step, rows: list[int]) -> Slices[tuple[NDArray[np.int64], Floats]]:
@@ -239,7 +240,7 @@ class Session:
         """Straight ways between the codes of two images each, at the middles of `cells` parts (showcase.py)."""
         landscape = yield from self.landscape(model, step)
         ends = self.catalogue.rows([row for way in rows for row in way])
-        mu, _ = yield from encoded(landscape.space, self.catalogue.dataset.rows, ends)
+        mu, _ = yield from encoded(landscape.space, self.catalogue.prepared, ends)
         return (yield from showcase.along(landscape, mu.reshape(len(rows), 2, -1).astype(np.float64), cells))
 
     def codes(self, model: int, step: Step) -> Slices[Codes]:
@@ -265,8 +266,7 @@ class Session:
 
     def _encoded(self, key: Hashable, space: LatentSpace) -> Slices[Codes]:
         """A model's codes by what was loaded for it: a run in training may write another model meanwhile."""
-        stored, shown = self.catalogue.dataset.rows, self.catalogue.shown
-        encoding = self._codes.get(key, lambda: Encoding(space, stored, shown))
+        encoding = self._codes.get(key, lambda: Encoding(space, self.catalogue.prepared, self.catalogue.shown))
         while encoding.codes is None:
             encoding.advance()
             yield
@@ -286,12 +286,12 @@ class Session:
         if not member.ready:
             return {"mean": [], "std": [], "noise": []}
         space = member.at(None)
-        if member.run.codes.is_file():
+        if space.kept.has_moments:
             known = space.moments()
             return _moments(known.mean, known.variances, known.noise)
         # Sorted: the rows are a random sample already, and in their own order a disk reads them faster.
         rows = np.sort(self.catalogue.shown[:SAMPLE])
-        mu, sigma = yield from encoded(space, self.catalogue.dataset.rows, rows)
+        mu, sigma = yield from encoded(space, self.catalogue.prepared, rows)
         return _moments(mu.mean(0), mu.var(0), np.square(sigma).mean(0))
 
 
