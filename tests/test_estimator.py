@@ -33,7 +33,15 @@ from legato.training.chosen import OfRecipes
 from made_runs import blobs
 
 find("vae")  # fills RECIPES
-SIZE: dict[str, Any] = {"latent_dim": 2, "net": "mlp", "width": 16, "depth": 1, "steps": 30, "learning_rate": 0.01}
+SIZE: dict[str, Any] = {
+    "latent_dim": 2,
+    "net": "mlp",
+    "width": 16,
+    "depth": 1,
+    "steps": 30,
+    "learning_rate": 0.01,
+    "device": "cpu",
+}
 TINY = {**SIZE, "score_draws": 5}
 X = np.random.default_rng(5).normal(size=(120, 2)) @ [[1, 2, 0, 3], [0, 1, 1, -2]] + [5, 0, -100, 1]
 IMAGES = blobs(60)[0]
@@ -87,8 +95,12 @@ def test_both_pass_check_estimator_whole():
     ("recipe", "data"), [("vae", X), ("sigma_vae", X), ("vae", IMAGES), ("autoencoder", IMAGES), ("vq_vae", X)]
 )
 def test_the_same_rows_seed_and_steps_give_the_weights_of_legato_train(recipe, data, tmp_path):
-    said = {name: value for name, value in SIZE.items() if name != "latent_dim"} | {"batch_size": 16}
-    trained = legato.train(recipe, data, tmp_path / "run", device="cpu", threads=1, seed=3, **said)
+    said = {name: value for name, value in SIZE.items() if name != "latent_dim"} | {
+        "batch_size": 16,
+        "precision": "float32",
+        "device": "cpu",
+    }
+    trained = legato.train(recipe, data, tmp_path / "run", threads=1, seed=3, **said)
     rows = data[trained.data(data).split("train").all()]
     kind = legato.Autoencoder if recipe == "autoencoder" else legato.VAE
     fitted = kind(recipe, random_state=3, **said).fit(rows)

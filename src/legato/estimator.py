@@ -313,8 +313,11 @@ class VAE(_Estimator):
 
     >>> codes = VAE(latent_dim=2).fit_transform(X)
 
-    Figures of `score_samples` are log p(x) in nats, a lower bound by importance weighting. Kingma & Welling 2013,
-    https://arxiv.org/abs/1312.6114.
+    Parameters, all by name: what the recipe takes (`latent_dim`, `beta`, …), the words of its net and likelihood (`net`,
+    `width`, `likelihood`, …), the length (`steps` or `epochs`) and the rest of a training as in `legato.train`, and
+    `random_state`, `score_draws`, `threads`, `device`. None is the recipe's own default, or what suits the net.
+
+    Figures of `score_samples` are log p(x) in nats, a lower bound by importance weighting. Kingma & Welling 2013, https://arxiv.org/abs/1312.6114.
     """
 
     _needs_density = True
@@ -341,6 +344,8 @@ class Autoencoder(_Estimator):
     """An autoencoder as a scikit-learn transformer: `recipe` is the name of any; what is scored is how well a row is put back.
 
     >>> codes = Autoencoder(latent_dim=2).fit_transform(X)
+
+    The parameters are those of `VAE`.
     """
 
     def __init__(self, recipe: RecipeName | Sentence = "autoencoder", **chosen: Unpack[Parameters]) -> None:
