@@ -80,6 +80,7 @@ def _shape(archive: zipfile.ZipFile, key: str) -> Shape | None:
     try:
         with archive.open(f"{key}.npy") as file:
             version = np.lib.format.read_magic(file)
+            # The header alone, by NumPy's own readers: shapes of all arrays are told without unpacking any.
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             return tuple(read(file)[0])
     except DAMAGED:

@@ -165,6 +165,7 @@ def reopen(stored: dict[str, Any], source: str | Path | NDArray[Any] | None = No
     """
     if source is not None and not _same_place(source, stored["source"]):
         other = _open(source, stored, _of_another(stored))
+        # A copy in another place has the same fingerprint, and is the run's own data with all that was said of them.
         if other.dataset.fingerprint != stored["fingerprint"]:
             return replace(other, own=False, remarks=tuple(_remarks(other.dataset, stored)))
     return _reopen_own(_own_source(stored) if source is None else source, stored)

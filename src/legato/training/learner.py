@@ -36,6 +36,7 @@ class Learner:
         self.plan, self.device = plan, device
         self.model = recipe.model.to(device).train()
         self.objective = recipe.objective.to(device).train()
+        # A copy, not a second recipe: it begins at the very weights, and its buffers are already those of the model.
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.kept = copy.deepcopy(self.average) if plan.keep == "best" else None
         self.players = self.objective.players
@@ -55,6 +56,7 @@ class Learner:
             trace = self.model(batch.x, self.objective.draws, batch.given)
             loss = self.objective(trace, self.objective.at(step, self.plan.total))
         losses = [loss.total, *(self._loss_of(player, trace, step) for player in self.players)]
+        # All gradients before any weight moves: each player's loss is then at the weights that the others had too.
         norms = [side.differentiate(one) for side, one in zip(self.sides, losses, strict=True)]
         if sane := self.guard.accepts(*norms):
             for side in self.sides:

@@ -76,6 +76,7 @@ def begin(
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
     """Writes what the run is: its sentence, its data, its plan. The caller holds the run's lock."""
+    # Asked once more, now under the lock: another process may have begun here since the first time.
     refuse_existing(job.run, overwrite)
     with job.run.replacing():
         write_json(job.run.recipe, job.definition.to_json())
@@ -110,6 +111,7 @@ def resume(
     if why := fault(StoredState, dict(found.state)):
         raise damaged(f"state.json of the newest in `{run.checkpoints}`", why)
     others = len(found.state["guard"].get("others", ()))
+    # Before anything is restored: a learner that holds half of another training would be of no use to anyone.
     if found.state["step"] > made.total or [len(found.state["sums"]), others] != _sizes(job.learner):
         raise Mistake(f"`{run.checkpoints}` is of another training than `{run.training}`: restore the run, or train it again")
     job.learner.restore(dict(found.tensors), found.state["guard"])
@@ -199,6 +201,7 @@ def _free(name: str) -> Path:
     for n in count(1):
         path = Path("runs", f"{name}-{n}")
         with disk_errors(path), suppress(FileExistsError):
+            # Not `exist_ok`: that it is made here is what makes the name this process's own.
             path.mkdir(parents=True)
             return path
     raise AssertionError("there is always another number")
