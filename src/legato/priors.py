@@ -35,12 +35,7 @@ class Prior(nn.Module):
         """p(z), or p(z|given)."""
 
     def draw(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: float = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes, (n, *event), that `rng` fixes. Raises `Mistake` for a temperature where deviations have no middle."""
         if temperature != 1:
@@ -69,12 +64,7 @@ class StandardNormal(Prior):
         return Independent(Normal(self.zero, self.one, validate_args=False), len(self.event), validate_args=False)
 
     def draw(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: float = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """Temperature times NumPy's own standard normals, (n, *event)."""
         return np.asarray(temperature * rng.standard_normal((n, *self.event), dtype=dtype))
@@ -104,12 +94,7 @@ class MixtureOfGaussians(Prior):
         return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), parts, validate_args=False)
 
     def draw(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: float = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """A component by its weight, then m + temperature · s ⊙ ε."""
         weights = torch.softmax(self.logits.detach().double(), 0).cpu().numpy()
@@ -139,12 +124,7 @@ class GaussianOfEachClass(Prior, ReadsLabel):
         )
 
     def draw(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: float = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """m_y + temperature · s_y ⊙ ε, ε NumPy's."""
         of = self(given)

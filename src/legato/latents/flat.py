@@ -65,12 +65,7 @@ class Flat(Latent):
         return p
 
     def draw_prior(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: float = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes from the prior, (n, *event)."""
         return self.p.draw(n, rng, temperature, dtype, given)

@@ -104,12 +104,7 @@ class Ladder(Latent):
         return Joint(self.top(given), [partial(each, given=given) for each in self._below()])
 
     def draw_prior(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: float = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes, (n, d), from the top down. `temperature` is the top's: what lies below follows it as the prior says."""
         device = next(self.parameters()).device

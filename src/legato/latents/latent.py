@@ -62,12 +62,7 @@ class Latent(nn.Module):
 
     @abstractmethod
     def draw_prior(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: float = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes from the prior by NumPy's generator, (n, *event); deviations from its mean times `temperature`."""
 
