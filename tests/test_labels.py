@@ -349,6 +349,8 @@ def test_unlabelled_data_are_refused_before_anything_is_written(animals, tmp_pat
         (["sample", "RUN", "--label", "lion"], "no class `lion`: the classes are cat, dog, elk, owl"),
         (["traverse", "RUN"], "say which class"),
         (["export", "RUN"], "say which class"),
+        (["report", "RUN"], "say which class"),
+        (["explore", "RUN", "--label", "lion", "--no-browser"], "knows no class `lion`"),
         (["interpolate", "RUN", "0", "1", "2", "3", "4", "5", "6"], "of several classes"),
         (["encode", "RUN", "--data", "plain"], "has no labels, and the model reads them"),
         (["evaluate", "RUN", "--data", "stranger"], "row `7` of"),
@@ -437,6 +439,49 @@ def test_evaluate_takes_each_rows_own_label_and_one_class_those_of_its_rows(zoo)
     x, y = np.asarray(space.data().dataset.rows), space.data().labels(rows)
     wrong = space.distortion(x, rows, (y + 1) % 4).mean()
     assert wrong > space.distortion(x, rows, y).mean() + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "wrote"),
+    [
+        (["sample", "--label", "cat", "--from", "codes", "--out", "FILE.png"], "FILE.png"),
+        (["encode", "--out", "FILE.csv"], "120 codes"),
+        (["encode", "--label", "cat", "--out", "FILE.csv"], "COUNT codes"),
+        (["reconstruct", "--out", "FILE.png"], "FILE.png"),
+        (["reconstruct", "3", "4", "--label", "cat", "--out", "FILE.png"], "FILE.png"),
+        (["interpolate", "3", "4", "--label", "cat", "--out", "FILE.png"], "FILE.png"),
+        (["traverse", "5", "--out", "FILE.png"], "FILE.png"),
+        (["traverse", "--label", "cat", "--out", "FILE.png"], "FILE.png"),
+        (["score", "--k", "3", "--out", "FILE.csv"], "12 rows"),
+        (["evaluate", "--k", "3", "--label", "cat"], "the model is told the class (cat)"),
+        (["evaluate", "--k", "3"], "the model is told the class (each row's own)"),
+        (["report", "--label", "cat", "--k", "3", "--out", "FILE.html"], "FILE.html"),
+    ],
+)
+def test_every_command_on_a_run_looks_at_one_class_or_takes_each_rows_own(words, wrote, zoo, tmp_path, capsys):
+    words = [words[0], str(zoo), *(word.replace("FILE", str(tmp_path / "file")) for word in words[1:])]
+    assert run(words) == 0, capsys.readouterr().err
+    cats = len(load(zoo, label="cat").data().split("all"))
+    assert wrote.replace("FILE", str(tmp_path / "file")).replace("COUNT", str(cats)) in capsys.readouterr().out
+
+
+def test_a_named_image_is_encoded_by_its_own_label_and_decoded_as_another(zoo, monkeypatch):
+    """The picture that `reconstruct 3 --label cat` writes."""
+    space, shown = load(zoo), []
+    data, row = space.data(), np.array([3])
+    monkeypatch.setattr("legato.commands.reconstruct.write_rows", lambda rows, *_, **__: shown.extend(rows))
+    other = next(name for k, name in enumerate(space.classes) if k != data.labels(row)[0])
+    assert run(["reconstruct", str(zoo), "3", "--label", other]) == 0
+    mu, _ = space.encode(np.asarray(data.dataset.rows)[row], row, data.labels(row))
+    assert np.array_equal(shown[-1][1], space.of_class(other).decode(mu))
+
+
+def test_models_that_are_told_other_classes_are_not_compared(zoo, animals, tmp_path):
+    legato.train("vae", str(animals["all"]), tmp_path / "plain", **SMALL)
+    with pytest.raises(Mistake, match="not told the same classes"):
+        legato.compare([load(zoo), load(tmp_path / "plain")], k=2)
+    found = legato.compare([load(zoo), load(zoo)], k=2)
+    assert found["data"]["n"] == 12
 
 
 def test_stopped_and_resumed_it_ends_with_the_same_bits(animals, tmp_path):

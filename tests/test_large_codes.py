@@ -64,7 +64,7 @@ from legato.explorer.fields import Grid
 from legato.explorer.opening import prepare
 from legato.loading import load
 
-session = prepare([Path("r")], None, 20_000, load, None)
+session = prepare([Path("r")], None, 20_000, load, None).now
 about = done(session.description())["models"][0]
 plane = done(session.principal(0, None))
 assert (about["latent_dim"], about["shape"], len(about["mean"])) == (65_536, [64, 32, 32], 65_536)

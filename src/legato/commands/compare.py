@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Json, Seed, Source, Split, Where
+from legato.commands.options import HERE, Json, Label, Seed, Source, Split, Where
 from legato.commands.output import say, write_figures
 from legato.measures.answers import estimate_of
 from legato.measures.comparison import compare as compare_runs
@@ -36,10 +36,11 @@ def compare(
     limit: Annotated[int | None, Parameter(help="A random sample of so many examples, the same for every run.")] = None,
     seed: Seed = 0,
     json: Json = None,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """Paired differences between runs, with 95 % intervals, on the same images and the same binarisation."""
-    found = compare_runs([place.load(run) for run in runs], data, split=split, k=k, limit=limit, seed=seed)
+    found = compare_runs([place.load(run, label=label) for run in runs], data, split=split, k=k, limit=limit, seed=seed)
     if json is not None:
         write_figures(found, json)
     if json is None or str(json) != "-":

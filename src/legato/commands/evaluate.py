@@ -57,6 +57,8 @@ def _show(found: dict[str, Any]) -> None:
     say(f"{run['recipe']} at {run['path']}, {about['n']:,} examples of {about['source']} ({about['split']}), k = {run['k']}")
     if about["checksum"]:
         say(f"pixels drawn once from Bernoulli(x/255), seed {about['binarisation']}, checksum {about['checksum']}")
+    if "label" in run:
+        say(f"the model is told the class ({run['label']}): every log p(x) is log p(x|class)")
     if run["likelihood_scale"] is not None:
         say(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")
     Console().print(table)

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from legato.classes import unlabelled
 from legato.commands.application import application
-from legato.commands.options import HERE, Place, Seed, Source, Where
+from legato.commands.options import HERE, Label, Place, Seed, Source, Where
 from legato.commands.output import say
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
@@ -33,12 +34,13 @@ def report(
         bool, Parameter(help="Of models with 2 latents, a map to drag on: about 1 MB, pictures of your data.")
     ] = True,
     live: Annotated[bool, Parameter(negative=(), help="That map decodes every place itself: 7 to 10 MB. Needs ONNX.")] = False,
+    label: Label = None,
     place: Where = HERE,
 ) -> None:
     """One HTML file of what was trained, what it makes, and what was measured of it. It needs no network."""
     if not runs:
         raise Mistake("a report needs a RUN: legato report RUN")
-    spaces = [place.load(run) for run in runs]
+    spaces = _of_one_class([place.load(run, label=label) for run in runs])
     opened(spaces, data)  # what does not belong together is told before anything is measured
     path = spaces[0].run.report if out is None else out
     shown = draggable(spaces) if explore else []
@@ -47,6 +49,14 @@ def report(
     drag = _drag(shown, data, place, live) if shown else None
     size = write_run_report(spaces, path, data, k=k, limit=limit, seed=seed, drag=drag)
     say(f"wrote {path}, {size / 1e6:.1f} MB")
+
+
+def _of_one_class(spaces: list[LatentSpace]) -> list[LatentSpace]:
+    """The same; a report looks at one class at a time. Raises `Mistake` where a class must be known and is not."""
+    for space in spaces:
+        if space.model.needs_label:
+            raise unlabelled(str(space.kept), space.classes)
+    return spaces
 
 
 def _drag(shown: list[LatentSpace], data: str | None, place: Place, live: bool) -> Section | None:

@@ -62,6 +62,8 @@ class Offline:
     ) -> None:
         self.titles, self.budget = titles, budget
         members = [Member(run, load, module) for run in runs]
+        if prepared.one is not None:
+            members = [member.of_class(prepared.classes[prepared.one]) for member in members]
         self.session = Session(members, Catalogue(prepared, MEASURED))
         self.errors: list[int] = []
         self.sides: list[int] = []

@@ -91,6 +91,7 @@ def _said(space: LatentSpace, pair: dict[str, Exported], half: bool) -> dict[str
         "bound": HALF if half else EXACT,
         "preparation": space.preparation.to_json(),
         "units": units(space.preparation),
+        **({} if space.one is None else {"label": space.classes[space.one]}),
         **{name: one.to_json(f"{name}.onnx") for name, one in pair.items()},
     }
 

@@ -71,7 +71,7 @@ def evaluate(
     return Scorecard(
         _figures(space, found, k),
         data=describe(data, split, numbers),
-        run={"path": str(space.run.path), **_said(space), "k": k, "seed": seed, **_likelihood(space)},
+        run={"path": str(space.run.path), **_said(space), "k": k, "seed": seed, **_likelihood(space), **_told(space)},
     )
 
 
@@ -193,3 +193,10 @@ def _likelihood(space: LatentSpace) -> dict[str, Any]:
     """The scale of a Gaussian likelihood is part of every figure: it is printed."""
     scale = getattr(space.model.likelihood.family, "scale", None)
     return {"likelihood_scale": None if scale is None else np.asarray(scale.detach().cpu()).tolist()}
+
+
+def _told(space: LatentSpace) -> dict[str, Any]:
+    """Which class a class-conditional model was told: its log p(x) is log p(x|class)."""
+    if not space.classes:
+        return {}
+    return {"label": "each row's own" if space.one is None else space.classes[space.one]}

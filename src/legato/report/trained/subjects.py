@@ -103,7 +103,12 @@ def titled(spaces: Sequence[LatentSpace]) -> list[TitledRun]:
     paths = [space.run.path for space in spaces]
     names = [path.resolve().name for path in paths]
     titles = names if len(set(names)) == len(names) else [str(path) for path in paths]
-    return [TitledRun(title, space) for title, space in zip(titles, spaces, strict=True)]
+    return [TitledRun(f"{title}{_class_of(space)}", space) for title, space in zip(titles, spaces, strict=True)]
+
+
+def _class_of(space: LatentSpace) -> str:
+    """Which class is looked at, of a model that is told one."""
+    return "" if space.one is None else f" ({space.classes[space.one]})"
 
 
 def opened(spaces: Sequence[LatentSpace], source: Any) -> Prepared:
