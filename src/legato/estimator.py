@@ -317,7 +317,8 @@ class VAE(_Estimator):
     `width`, `likelihood`, …), the length (`steps` or `epochs`) and the rest of a training as in `legato.train`, and
     `random_state`, `score_draws`, `threads`, `device`. None is the recipe's own default, or what suits the net.
 
-    Figures of `score_samples` are log p(x) in nats, a lower bound by importance weighting. Kingma & Welling 2013, https://arxiv.org/abs/1312.6114.
+    Figures of `score_samples` are log p(x) in nats, a lower bound by importance weighting. Kingma & Welling 2013,
+    https://arxiv.org/abs/1312.6114.
     """
 
     _needs_density = True
