@@ -45,7 +45,7 @@ Step = int | None
 
 
 class Session:
-    """A session to one or two runs of the same data. Each method that computes is a job; all jobs are one thread's."""
+    """A session with one or two runs of the same data. Each method that computes is a job; all jobs are one thread's."""
 
     def __init__(self, members: Sequence[Member], catalogue: Catalogue, classes: dict[str, Any] | None = None) -> None:
         self.members, self.catalogue, self.classes = list(members), catalogue, classes
