@@ -32,10 +32,7 @@ from legato.training.validation import IMAGES, validate
 from legato.unsaved import Unsaved, What
 
 ENDLESS = 10**9  # steps: the rate has then hardly begun to fall after a million (by three parts in a million)
-BATCHES, SMALL = (
-    4,
-    32,
-)  # of few rows: batches in an epoch, rows in the smallest of them; more cost time alone
+BATCHES, SMALL = 4, 32  # of few rows: batches in an epoch, rows in the smallest; larger ones cost time and give no more steps
 
 
 @dataclass(frozen=True)
