@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -280,6 +283,20 @@ def test_the_critic_is_in_the_checkpoint_and_not_in_the_run(runs):
     assert all(line["train"].keys() == line["weights"].keys() == {"distortion", "rate", "total correlation"} for line in lines)
     assert lines[0]["players"]["critic"] == pytest.approx(math.log(2), abs=0.02)
     assert lines[-1]["weights"]["total correlation"] == 6.0
+
+
+def test_a_recipe_tells_the_critics_weights_beside_the_models():
+    told = repr(define("factor_vae", DATA, latent_dim=3, critic_width=8, critic_depth=1).build(DATA))
+    assert re.search(r"objective +1 · distortion \+ 1 · rate \+ 6 · total correlation", told)
+    assert re.search(rf"critic +{(3 + 1) * 8 + (8 + 1)} weights", told)
+
+
+def test_a_run_from_elsewhere_that_asks_for_a_critic_beyond_any_memory_is_refused(runs, tmp_path):
+    shutil.copytree(runs["factor_vae"], tmp_path / "r")
+    said = json.loads((tmp_path / "r" / "recipe.json").read_text())
+    (tmp_path / "r" / "recipe.json").write_text(json.dumps({**said, "critic_width": 10**8}))
+    with pytest.raises(Mistake, match=r"asks for .* GB of weights"):
+        legato.load(tmp_path / "r", device="cpu")
 
 
 @pytest.mark.parametrize(

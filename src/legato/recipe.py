@@ -50,9 +50,10 @@ class Recipe:
         return shown.page("Recipe", self._told_of())
 
     def _told_of(self) -> list[shown.Line]:
-        """The sentence in its parts, and how many weights it has."""
+        """The sentence in its parts, and how many weights it has, and each player beside the model."""
         counted = f"{sum(one.numel() for one in self.model.parameters()):,}"
-        return [*_parts_of(self.model), ("objective", str(self.objective), ""), ("weights", counted, "")]
+        parts = [*_parts_of(self.model), ("objective", str(self.objective), ""), ("weights", counted, "")]
+        return [*parts, *((one.name, f"{sum(w.numel() for w in one.weights):,} weights", "") for one in self.objective.players)]
 
 
 def _parts_of(model: LatentVariableModel) -> list[shown.Line]:

@@ -37,11 +37,13 @@ def _refuse_misfit(definition: Definition, spec: DataSpec, run: Run, weights: Pa
     """The sentence built of shapes alone, which costs milliseconds whatever it asks for."""
     try:
         with drawing(torch.device("cpu"), 0), torch.device("meta"):
-            like = definition.build(spec).model.state_dict()
+            recipe = definition.build(spec)
+            like, beside = recipe.model.state_dict(), recipe.objective.state_dict()
     except (RuntimeError, OverflowError, TypeError) as error:  # numbers that no tensor can have
         raise damaged(f"`{run.recipe}`", f"no such model can be built ({str(error).splitlines()[0]})") from None
     if weights is not None:
         check_fits(weights, like)
-    asked, memory = sum(one.nbytes for one in like.values()), memory_of_machine()
+    # What learns beside the model is built with it, though only training goes on with it.
+    asked, memory = sum(one.nbytes for one in (*like.values(), *beside.values())), memory_of_machine()
     if asked > memory:
         raise damaged(f"`{run.recipe}`", f"it asks for {asked / 1e9:,.0f} GB of weights, this machine has {memory / 1e9:,.0f}")
