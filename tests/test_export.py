@@ -96,7 +96,7 @@ def test_every_likelihood_has_its_mean_in_the_file(likelihood, made, onnx):
     assert answers(decoder_bytes(space, half=False), z)["x_mean"] == pytest.approx(space.decode_prepared(z), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["colour", "table", "binary", "fixed_noise_autoencoder"])
+@pytest.mark.parametrize("name", ["colour", "table", "binary", "fixed_noise_autoencoder", "shaped"])
 def test_other_data_and_other_posteriors(name, made, onnx):
     space = made(name)
     x = seen(space, 7)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from legato.batch import Batch
 from legato.definition import define
 from legato.measures.rate import active_units, kl_per_dimension
 from legato.setting import DataSpec
+from legato.survey import survey
+from legato.survey.evaluation import Evaluation
 from legato.training.validation import validate
 from made_runs import blobs, small
 from patience import PATIENCE
@@ -60,6 +63,7 @@ def done(job):
         return end.value
 
 from pathlib import Path
+from types import SimpleNamespace
 from legato.explorer.fields import Grid
 from legato.explorer.opening import prepare
 from legato.loading import load
@@ -154,3 +158,10 @@ def test_codes_of_65_536_numbers_take_bounded_memory(tmp_path: Path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert len(found) == 8
     assert max(found.values()) < BOUND, found
+
+
+def test_what_no_survey_can_tell_of_large_codes_is_said():
+    with pytest.raises(legato.Mistake, match=r"65,536 dimensions are not surveyed \(at most 4,096\): `legato evaluate`"):
+        survey(SimpleNamespace(latent_dim=65_536), None)
+    found = [Evaluation(SimpleNamespace(latent_dim=d), None, None, 0).no_mixture for d in (250, 256)]
+    assert found == [None, "10 Gaussians of 256 × 256 numbers cannot be told from 5,000 codes"]

@@ -41,7 +41,10 @@ def gaussian_posterior(model: LatentVariableModel, x: Tensor, given: Given = NOT
     """(μ, σ) of q(z|x), each (B, d). Raises `Mistake` where q is no diagonal Gaussian over a vector."""
     base = _diagonal(model.latent.posterior(x, given))
     if base is None:
-        raise Mistake("this measure needs a Gaussian posterior over a vector, N(mu, diag sigma^2): a point has no density")
+        raise Mistake(
+            "this measure needs a Gaussian posterior over a vector, N(mu, diag sigma^2): a point has no density, and a code "
+            "with a shape is no vector"
+        )
     return base.loc, base.scale
 
 

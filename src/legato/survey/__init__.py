@@ -10,6 +10,7 @@ from legato import shown
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent
 from legato.measures.known import measure_of
+from legato.moments import LARGEST, whole
 from legato.survey.chapter import Chapter
 from legato.survey.chapters import CHAPTERS
 from legato.survey.effort import FULL, QUICK, Effort
@@ -55,7 +56,15 @@ def survey(
     chapters: Sequence[Chapter] = CHAPTERS,
     told: Callable[[str], object] = lambda _: None,
 ) -> Survey:
-    """Measures `subject` on `shared`, chapter by chapter; `told` hears the title of each. What does not apply says why."""
+    """Measures `subject` on `shared`, chapter by chapter; `told` hears the title of each. What does not apply says why.
+
+    Raises `Mistake` for codes of more than 4,096 dimensions.
+    """
+    if not whole(subject.latent_dim):
+        raise Mistake(
+            f"codes of {subject.latent_dim:,} dimensions are not surveyed (at most {LARGEST:,}): `legato evaluate` measures "
+            "them, `legato sample` and `legato explore` show them"
+        )
     found, evaluation = Survey(effort), Evaluation(subject, shared, effort, seed)
     for chapter in chapters:
         told(chapter.title)

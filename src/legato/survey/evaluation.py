@@ -98,13 +98,23 @@ class Evaluation:
 
     @lazy
     def ladder(self) -> dict[str, Floats]:
-        """Codes on each step between the population and the prior: a mixture fitted to training codes, a Gaussian, N(0, I)."""
+        """Codes on each step between the population and the prior: a mixture fitted to training codes (where there are codes
+        enough for one), a Gaussian, N(0, I).
+        """
         n, codes = self.effort.samples, self.train.draw(self.seed, "fitted to")
         return {
-            "mixture": _mixture(codes, n, self.seed),
+            **({} if self.no_mixture else {"mixture": _mixture(codes, n, self.seed)}),
             "gaussian": gaussian(codes, n, self.seed),
             "prior": self.subject.prior(n, self.seed, "samples"),
         }
+
+    @property
+    def no_mixture(self) -> str | None:
+        """Why no mixture is fitted: a covariance from fewer than two codes for each of its dimensions would be noise."""
+        d = self.subject.latent_dim
+        if 2 * d * COMPONENTS <= FITTED:
+            return None
+        return f"{COMPONENTS} Gaussians of {d} × {d} numbers cannot be told from {FITTED:,} codes"
 
     @lazy
     def samples(self) -> dict[str, Floats]:

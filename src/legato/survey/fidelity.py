@@ -27,6 +27,8 @@ def ladder(evaluation: Evaluation) -> Found:
     figures: dict[str, Estimate] = {}
     for name, images in {"reconstruction": evaluation.reconstructions, **evaluation.samples}.items():
         figures |= compared(evaluation.reference, evaluation.effort, name, images, crowd=name in CROWDS)
+    if evaluation.no_mixture:
+        figures |= dict.fromkeys(_names("mixture", crowd=True), absent(evaluation.no_mixture))
     prior, rebuilt = figures["frechet prior"], figures["frechet reconstruction"]
     figures["frechet gap"] = _difference(prior, rebuilt)
     return figures, {}
