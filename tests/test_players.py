@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import re
 import shutil
 from collections import Counter
@@ -391,6 +392,13 @@ def test_lambda_lies_in_the_checkpoint_and_in_the_metrics_and_beta_is_its_invers
     assert legato.load(run.path, device="cpu").beta == 1 / told[-1]
     assert legato.load(runs["beta_vae"], device="cpu").beta == 4.0
     assert legato.load(runs["autoencoder"], device="cpu").beta == 0.0
+
+
+def test_an_estimator_knows_the_price_that_was_found_and_so_does_its_pickle():
+    data = rows().numpy()
+    model = legato.VAE("geco_vae", latent_dim=2, net="mlp", width=8, depth=1, steps=20, target=-1e6, device="cpu").fit(data)
+    assert 0 < model.space_.beta < 1
+    assert pickle.loads(pickle.dumps(model)).space_.beta == model.space_.beta
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def _space(task: Task, step: int) -> tuple[LatentSpace, Unsaved]:
         "data": task.data.to_json(),
         "training": {**task.plan.to_json(), "total": step},
     }
-    seen = {"step": step, "validation": validate(model, task.some("train", IMAGES))}
+    seen = {"step": step, "weights": task.learner.weights(step - 1), "validation": validate(model, task.some("train", IMAGES))}
     codes = {name: value.cpu() for name, value in summarise(model, task.some("train", enough(model, OF_ALL))).items()}
     kept = Unsaved(files, [seen], codes)
     return space_of(Recipe(model, task.learner.objective), task.data.preparation, kept), kept

@@ -100,6 +100,10 @@ class Learner:
         """The parts of the model's loss, in the order in which `step` returns them."""
         return [term.name for term in self.objective.terms if isinstance(term.name, str)]
 
+    def weights(self, step: int) -> dict[str, float]:
+        """Each part's weight in the model's loss at `step`: of one that follows the loss, as it is now."""
+        return dict(zip(self.names, map(float, self.objective.at(step, self.plan.total)), strict=True))
+
     @property
     def others(self) -> list[str]:
         """The other players, whose losses `step` returns after those."""

@@ -121,8 +121,7 @@ class Loop:
         means = (self.sums / max(self.counted, 1)).tolist() if self.counted else [None] * len(self.sums)
         found = dict(zip(self.learner.figures, means, strict=True))
         parts, others = ({name: found[name] for name in names} for names in (self.learner.names, self.learner.others))
-        weights = map(float, self.learner.objective.at(self.done - 1, self.plan.total))
-        line = {"train": parts, "weights": dict(zip(parts, weights, strict=True)), **({"players": others} if others else {})}
+        line = {"train": parts, "weights": self.learner.weights(self.done - 1), **({"players": others} if others else {})}
         rate = self.plan.rate(self.done - 1)
         self._write({**line, "learning_rate": rate, "skipped": self.learner.guard.skipped})
         release_memory()
