@@ -28,7 +28,7 @@ from legato.errors import Mistake
 from legato.run import Run
 from legato.setting import DataSpec
 from legato.tensors import read_tensors
-from legato.training import TrainingOptions, begin, execute, length, loop, probe, record, setup
+from legato.training import TrainingOptions, begin, execute, length, loop, probe, record, setup, task
 from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import ENOUGH, INSANE, RECENT, TOO_MANY, WINDOW, Diverged, Guard
 from legato.training.learner import Learner
@@ -443,7 +443,7 @@ def test_a_diverging_run_stops_with_one_line_that_names_the_last_good_checkpoint
 
 def test_a_figure_that_is_not_finite_stops_the_run_instead_of_entering_the_metrics(sources, tmp_path, monkeypatch):
     job = job_of("vae", sources, tmp_path / "r")
-    monkeypatch.setattr(setup, "validate", lambda *_: {"elbo": math.nan, "distortion": 1.0})
+    monkeypatch.setattr(task, "validate", lambda *_: {"elbo": math.nan, "distortion": 1.0})
     with pytest.raises(Mistake, match="step 1 gave a figure that is not finite"):
         execute(job)
     assert all("NaN" not in line for line in job.run.metrics.read_text().splitlines())
