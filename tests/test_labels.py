@@ -22,8 +22,10 @@ import legato
 from legato.batch import Batch
 from legato.cli import run
 from legato.conditional import Conditional
+from legato.data import open_source
 from legato.data.batches import TrainingBatches
-from legato.data.preparation import Preparation
+from legato.data.preparation import Preparation, prepare
+from legato.data.prepared import Prepared, spec_of
 from legato.definition import define
 from legato.errors import Mistake, Stopped
 from legato.families import Gaussian, Homoscedastic
@@ -37,6 +39,7 @@ from legato.nets import mlp
 from legato.objectives import Distortion, Rate
 from legato.priors import GaussianOfEachClass, StandardNormal
 from legato.recipe import Recipe
+from legato.run import Run
 from legato.setting import DataSpec
 from legato.trace import Given
 from made_runs import SMALL, blobs
@@ -400,6 +403,24 @@ def test_one_class_has_its_own_rows_its_own_codes_and_its_own_pictures(zoo):
     assert np.array_equal(owls.draw(5, seed=1), space.of_class("cat").draw(5, seed=1))  # N(0, I) is every class's
     assert len(rows) == 120
     assert owls.mixture is not space.of_class("cat").mixture
+
+
+def test_a_recipe_is_told_the_same_of_open_data_and_of_what_a_run_keeps_of_them(zoo, animals, runs):
+    spec = load(zoo).data().spec
+    assert (spec.count, spec.classes, spec.unlabelled) == (96, ("cat", "dog", "elk", "owl"), 0)
+    assert spec_of(Run(zoo).stored("data")) == spec
+    data = open_source(str(animals["missing"]))
+    assert Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"].all())).spec.unlabelled == 1
+    told = {name: value for name, value in Run(runs["vae"]).stored("data").items() if name not in ("classes", "unlabelled")}
+    assert spec_of(told).classes == ()  # a run of before classes were kept
+
+
+def test_a_snapshot_is_looked_at_one_class_at_a_time_too(zoo):
+    first, last = (load(zoo, step=step, label="owl") for step in (1, 40))
+    assert first.one == last.one == 3
+    z = first.draw(2, seed=0, origin="prior")
+    assert not np.array_equal(first.decode(z), last.decode(z))
+    assert np.array_equal(last.decode(z), load(zoo).decode(z, np.full(2, 3)))
 
 
 def test_a_source_without_labels_is_taken_as_one_class(zoo, animals):
