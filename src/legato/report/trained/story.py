@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from legato.codes import name_of
 from legato.data.prepared import Prepared
+from legato.moments import whole
 from legato.report import phrases, views
 from legato.report.html import Section
 from legato.report.trained import images
@@ -138,7 +139,10 @@ def _dimensions(subjects: Sequence[Subject], found: Sequence[Found]) -> list[Sec
 
 
 def _training(subjects: Sequence[Subject]) -> list[Section]:
-    sigma = "Mean σ of each dimension over validation examples: geometric mean over dimensions, and their range."
+    each = (
+        "dimension" if all(whole(subject.space.latent_dim) for subject in subjects) else "dimension (of large codes: channel)"
+    )
+    sigma = f"Mean σ of each {each} over validation examples: geometric mean over dimensions, and their range."
     losses = "Loss parts over training, nats per example; validation is at β = 1 on the averaged weights."
     wanted: list[tuple[str, str, Figure | None, str]] = [
         ("The noise over training", "The width of the posteriors, and beside it the same over the codes' spread, which is "
