@@ -75,6 +75,7 @@ def train(
     Raises `Mistake` for what cannot be: an unknown name (with the nearest), an option out of range, an `out` that is taken.
     """
     _refuse_unknown(recipe, chosen)
+    # A name is an option of the data, which the run keeps. Labels in memory cannot be written down there.
     if labels is None or isinstance(labels, str | Path):
         chosen, labels = {**chosen, **({} if labels is None else {"labels": str(labels)})}, None
     options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
@@ -86,8 +87,9 @@ def train(
             for line in job.length.warnings(len(job.data.split("train"))) if job.length else ():
                 tell(line)
             execute(job, options.checkpoint_minutes)
+    # From the disk: what is given back is what any later `legato.load` gives.
     space = load(run.path, device=device, module=recipe.__module__ if callable(recipe) else recipe.partition(":")[0])
-    space.given = None if isinstance(data, str | Path) else data
+    space.given = None if isinstance(data, str | Path) else data  # an array cannot be opened again by its name
     return space
 
 
@@ -100,7 +102,7 @@ def _refuse_unknown(recipe: Any, chosen: dict[str, Any]) -> None:
         raise Mistake(f"`recipe` must be a recipe's name, or a function (data, …) -> legato.Recipe; got {recipe!r}")
     own = options_of(recipe if callable(recipe) else find(recipe, module_of(recipe)))
     if any(one.kind is Parameter.VAR_KEYWORD for one in own.values()):
-        return
+        return  # it takes any name, so that none can be foreign
     known = {*own, *(field.name for kind in (TrainingOptions, DataOptions, Words) for field in fields(kind))}
     if foreign := [name for name in chosen if name not in known]:
         raise unknown(f"option of `{recipe if isinstance(recipe, str) else recipe.__name__}`", foreign[0], known)
@@ -108,6 +110,7 @@ def _refuse_unknown(recipe: Any, chosen: dict[str, Any]) -> None:
 
 def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
     """Runs a job to its end, with its plan's threads. Raises `Stopped` on Ctrl-C and SIGTERM, when everything is on disk."""
+    # Both: a run that was stopped between its last step and its codes has those still to write.
     if int(job.state.get("step", 0)) >= job.plan.total and job.run.codes.is_file():
         raise Mistake(f"`{job.run.path}` is finished: all {job.plan.total:,} steps are done; to train anew use --overwrite")
     with using_threads(job.plan.threads):
@@ -123,7 +126,7 @@ def complete(
     """
     with generators_kept():
         if run.training.is_file() and not overwrite:
-            if run.codes.is_file():
+            if run.codes.is_file():  # its codes are a run's last file
                 return Plan.from_json(run.stored("training"))
             with run.writing():
                 job = resume(run, device)

@@ -36,7 +36,7 @@ class AdamW:
         live = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
         if not live:
             return
-        if len(live) == len(self.weights):
+        if len(live) == len(self.weights):  # the steps are views of this memory: one addition counts for all
             self.counts.add_(1.0)
         else:
             torch._foreach_add_([self.steps[i] for i in live], 1.0)
@@ -65,6 +65,7 @@ class AdamW:
         some chips are a hundred times as slow: after 700 steps of an MLP they took a tenth of the whole step.
         """
         for moment in (*self.means, *self.squares):
+            # not the processor's flush to zero, which holds for one thread and for whatever else runs in the process
             moment.copy_(torch.hardshrink(moment, TINY))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -76,4 +77,4 @@ class AdamW:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `tensors`."""
         for name, tensor in self.tensors().items():
-            tensor.copy_(tensors[name])
+            tensor.copy_(tensors[name])  # in place, for the steps are views of one tensor and must not part from it

@@ -26,16 +26,17 @@ def score(validation: dict[str, Any]) -> float:
 
 
 class Course(NamedTuple):
-    """What a run's validations come to: the first, the best, the last, and the word for what they judge."""
+    """The validations of a run: the first, the best, the last, and the word for what they judge."""
 
     first: Validated
     best: Validated
     last: Validated
-    word: str  # what is said of it
+    word: str
 
     @property
     def lost(self) -> bool:
-        """Whether the last weights are worse than the best by more than a hundredth of what these had gained."""
+        """True where the last weights are worse than the best by more than a hundredth of what these had gained."""
+        # A share of what was gained: nats by themselves grow with the number of pixels.
         return self.best.score - self.last.score > LOST * (self.best.score - self.first.score)
 
     def told(self, kept: bool, overfits: bool, cut: bool = False) -> str:
@@ -66,4 +67,4 @@ def course(metrics: Iterable[dict[str, Any]]) -> Course | None:
         return None
     seen = [Validated(line["step"], score(line["validation"])) for line in lines]
     word = DISTORTION if lines[-1]["validation"]["elbo"] is None else ELBO
-    return Course(seen[0], max(seen, key=lambda one: one.score), seen[-1], word)
+    return Course(seen[0], max(seen, key=lambda one: one.score), seen[-1], word)  # `max` takes the first of equals

@@ -26,6 +26,7 @@ def summarise(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
     if not whole(math.prod(model.latent.event)):
         return _sketched(model, batches)
     shown = [model.summary(some.x, some.given) for some in batches]
+    # double: where codes lie far from 0, a covariance in single precision has few digits
     mu = torch.cat([each.mu.flatten(1) for each in shown]).double()
     widths = [each.sigma.flatten(1) for each in shown if each.sigma is not None]
     noise = torch.cat(widths).double().square().mean(0) if widths else torch.zeros_like(mu[0])
@@ -34,7 +35,7 @@ def summarise(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
 
 
 def enough(model: LatentVariableModel, rows: int) -> int:
-    """How many of so many training rows `summarise` is to look at."""
+    """The number of training rows, of so many, that `summarise` is to look at."""
     return rows if whole(math.prod(model.latent.event)) else min(rows, FEWER)
 
 
@@ -50,5 +51,6 @@ def _sketched(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
             yield shown.mu.flatten(1).cpu().numpy()
 
     found = sketched(means())
+    # Only now: the two lists fill while the sketch takes the batches in.
     noisy = found.with_noise(np.sum(squares, 0) / sum(counts))
     return {name: torch.from_numpy(array) for name, array in noisy.arrays().items()}

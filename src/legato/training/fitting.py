@@ -37,7 +37,7 @@ BATCHES, SMALL = 4, 32  # of few rows: batches in an epoch, rows in the smallest
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training in memory gave. `learner` and `step`: how it goes on where rows may still come; else None and 0."""
+    """The result of a training in memory. `learner` and `step`: how it goes on where rows may still come; else None and 0."""
 
     space: LatentSpace
     kept: Unsaved
@@ -64,6 +64,7 @@ def begin(
     options = suited(options, definition.words.net)
     size = min(options.batch_size or 1, len(dataset), max(len(dataset) // BATCHES, SMALL) if few else len(dataset))
     total = ENDLESS if endless else _steps(options, len(dataset) // size)
+    # `best` needs validations along the way, and a fit in memory makes one, at its end.
     whole = replace(plan(options, total, size, auto_precision(device), threads), keep="last")
     return _task(whole, definition, data, device, endless)
 
@@ -100,8 +101,9 @@ def fit(task: Task) -> Fitted:
 def go_on(task: Task, step: int) -> Fitted:
     """One pass over the task's rows, each once, from `step` on: in batches of equal sizes, none above the plan's."""
     rows = task.data.split("train").all()
-    rng = random_stream(task.plan.seed, "partial fit", str(step))
+    rng = random_stream(task.plan.seed, "partial fit", str(step))  # a stream for each pass, else all would come in one order
     with using_threads(task.plan.threads), generators_kept():
+        # Equal sizes: a last batch of a row or two would move the weights as far as a full one.
         for some in np.array_split(rng.permutation(rows), math.ceil(len(rows) / task.plan.batch_size)):
             x = task.data.preparation.training(task.data.dataset.rows[some], rng)
             task.learner.step(Batch(torch.from_numpy(x), rows=torch.from_numpy(some)).to(task.learner.device), step)
@@ -121,14 +123,14 @@ def again(fitted: Fitted, dataset: Dataset, options: TrainingOptions, device: to
     size = space.kept.stored("training")["batch_size"]
     whole = replace(plan(options, ENDLESS, size, auto_precision(device), threads), keep="last")
     task = _task(whole, space.definition, data, device, endless=True)
-    for model in (task.learner.model, task.learner.average):
+    for model in (task.learner.model, task.learner.average):  # the average too, else it would begin where nothing was fitted
         model.load_state_dict(space.model.state_dict())
     return task
 
 
 def _space(task: Task, step: int) -> tuple[LatentSpace, Unsaved]:
     """The averaged model as it is after `step` steps, with what a RUN would keep beside it."""
-    task.solve_scale()
+    task.solve_scale()  # first, for validation and all later use read the scale that this settles
     model = task.learner.result
     files: dict[What, dict[str, Any]] = {
         "recipe": task.definition.to_json(),

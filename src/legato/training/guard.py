@@ -27,11 +27,12 @@ class Guard:
 
     def __init__(self, players: int = 1) -> None:
         self.histories: list[deque[float]] = [deque(maxlen=WINDOW) for _ in range(players)]
-        self.outcomes: deque[int] = deque(maxlen=RECENT)  # 1: skipped
+        # 1: skipped; recent ones alone, so that early skips do not end a long run
+        self.outcomes: deque[int] = deque(maxlen=RECENT)
         self.skipped = 0
 
     def accepts(self, *norms: float) -> bool:
-        """Whether gradients of these norms, a player's each, may move the weights. Raises `Diverged` when too many may not."""
+        """True where gradients of these norms, one of each player, may move the weights. Raises `Diverged` after too many."""
         # A list, not a generator: `all` would stop at the first bad norm, and the other players would not remember theirs.
         verdicts = [_remembered(norm, history) for norm, history in zip(norms, self.histories, strict=True)]
         sane = all(verdicts)
@@ -45,7 +46,7 @@ class Guard:
         return sane
 
     def state(self) -> dict[str, Any]:
-        """What the checkpoint keeps; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""
+        """A checkpoint's part; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""
         norms, *others = map(list, self.histories)
         more = {"others": others} if others else {}
         return {"norms": norms, **more, "outcomes": list(self.outcomes), "skipped": self.skipped}
@@ -59,7 +60,7 @@ class Guard:
 
 
 def _remembered(norm: float, history: deque[float]) -> bool:
-    """Whether a norm is sane beside those before it, which it joins."""
+    """True for a norm that is sane beside those before it, which it joins."""
     sane = math.isfinite(norm) and (len(history) < ENOUGH or norm <= INSANE * median(history))
     # NaN and infinity have no place in an order, so no median may be taken over them. A norm joins after it was judged, else a
     # spike would raise the very median that it is held against.

@@ -38,11 +38,13 @@ class Learner:
         self.objective = recipe.objective.to(device).train()
         # A copy, not a second recipe: it begins at the very weights, and its buffers are already those of the model.
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        # a third set of weights, kept only where it is asked for
         self.kept = copy.deepcopy(self.average) if plan.keep == "best" else None
         self.players = self.objective.players
         learning = [*self.model.parameters(), *self.objective.own]
         self.sides = [Side(learning, plan, weight_decay=plan.weight_decay), *(_side(player, plan) for player in self.players)]
         self.guard = Guard(len(self.sides))
+        # lists made once: no walk through the modules at each step
         self._averaged, self._moving = self.average.learnt(), self.model.learnt()
         self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
 
@@ -62,6 +64,7 @@ class Learner:
             for side in self.sides:
                 side.move(step)
             self._average(step)
+            # Within the guard: a multiplier that had followed a loss which is not finite would never come back.
             self.objective.follow(loss.parts, self.plan.rate(step) / self.plan.learning_rate)
         for side in self.sides:
             side.forget()
@@ -70,11 +73,12 @@ class Learner:
     def _loss_of(self, player: Player, trace: Trace, step: int) -> Tensor:
         """Another player's loss of the same pass, ()."""
         with self._drawing(step, player.name):
-            return player.loss(trace.detach()).mean()
+            return player.loss(trace.detach()).mean()  # detached: a player learns from the codes and must not move them
 
     @contextmanager
     def _drawing(self, step: int, player: str = "") -> Iterator[None]:
         """A block whose draws are a function of (seed, step, player), in the plan's precision."""
+        # bfloat16 has float32's range, so that no loss needs to be scaled.
         low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
         with drawing_step(self.device, seed_of(self.plan.seed, step, player)), low:
             yield
@@ -92,7 +96,7 @@ class Learner:
 
     @property
     def result(self) -> LatentVariableModel:
-        """What the run gives, were it to end now."""
+        """The model that the run gives, were it to end now."""
         return self.average if self.kept is None else self.kept
 
     @property
@@ -111,12 +115,13 @@ class Learner:
 
     @property
     def figures(self) -> list[str]:
-        """All that `step` returns."""
+        """Names of all that `step` returns."""
         return [*self.names, *self.others]
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that resuming needs, by name: weights, their average, what is kept of it, the optimiser's moments."""
         named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        # The objective has a state where a weight follows the loss.
         named |= {f"objective.{name}": value for name, value in self.objective.state_dict().items()}
         named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         if self.kept is not None:

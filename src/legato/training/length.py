@@ -23,21 +23,22 @@ FEW_STEPS, FEW_PASSES = 500, 10.0  # with fewer of both, pictures are hardly lea
 
 
 class Rehearsal(NamedTuple):
-    """The real work on weights that are thrown away."""
+    """The real work on weights that are thrown away, and the number of validations of a run."""
 
     step: Callable[[int], object]
     validate: Callable[[], object]
-    validations: int  # how many a run makes
+    validations: int
 
 
 @dataclass(frozen=True)
 class Length:
-    """What was found. `pace`: None where nothing was to be chosen. `affordable`: the steps that the minutes had time for, None
-    where nobody's minutes were cut short but by themselves. `minutes`: the ones that were said.
+    """A run's steps, of which `per_epoch` are a pass, and its threads. `pace`: None where nothing was to be chosen.
+    `affordable`: the steps that the minutes had time for, None where nobody's minutes were cut short but by themselves.
+    `minutes`: the ones that were said.
     """
 
     total: int
-    per_epoch: int  # steps
+    per_epoch: int
     threads: int
     pace: Pace | None = None
     affordable: int | None = None
@@ -74,7 +75,7 @@ class Length:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """What `training.json` keeps beside the plan: what a clock said, so two runs may differ in it and be the same run."""
+        """The part of `training.json` beside the plan: what a clock said, so two runs may differ in it and be the same run."""
         pace = {} if self.pace is None else {"pace": self.pace.to_json()}
         return pace | ({} if self.affordable is None else {"affordable": self.affordable})
 
@@ -82,6 +83,7 @@ class Length:
 def found(options: TrainingOptions, rows: int, size: int, device: torch.device, rehearse: Callable[[], Rehearsal]) -> Length:
     """The length of a run on so many training rows in batches of `size`. `rehearse` is called where anything is timed."""
     most, began = torch.get_num_threads(), time.perf_counter()
+    # A GPU computes elsewhere, a single thread leaves no choice, and a person's word stands.
     free = device.type == "cpu" and most > 1 and not threads_were_said()
     # the last, smaller batch of a pass is left out (data/batches.py)
     per_epoch = rows // size

@@ -14,13 +14,14 @@ from legato.errors import Mistake, unknown
 from legato.stored import RANGES
 
 KEEP = ("last", "best")
-MOST_PASSES, LEAST_STEPS, FEW_ROWS = 40, 300, 10_000  # of minutes, on fewer rows than these
-AVERAGE_EVERY, AVERAGED_SINGLY = 8, 96  # steps
+# of minutes, below these rows: see `most_steps`, where the best validations of small sources are told
+MOST_PASSES, LEAST_STEPS, FEW_ROWS = 40, 300, 10_000
+AVERAGE_EVERY, AVERAGED_SINGLY = 8, 96  # steps; within 8 weights hardly differ, and before 96 the decay itself grows quickly
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How long and how. One of `steps`, `epochs`, `minutes`; without any, 20 epochs."""
+    """Length and manner of a training. One of `steps`, `epochs`, `minutes`; without any, 20 epochs."""
 
     steps: int | None = None
     """Train for this many steps."""
@@ -58,7 +59,7 @@ class TrainingOptions:
 class Plan:
     """The options made definite: what a resumed run must share with the one that was stopped. Kept in `training.json`."""
 
-    total: int  # steps
+    total: int  # steps: schedules are fitted to them and never read a clock
     batch_size: int
     learning_rate: float
     warmup_steps: int
@@ -67,14 +68,14 @@ class Plan:
     ema: float
     seed: int
     snapshots: int
-    precision: str = "float32"  # of the networks' products
+    precision: str = "float32"  # of the networks' products alone: losses, weights and optimiser stay in float32
     threads: int = 1  # of the CPU: sums that are cut otherwise are rounded otherwise
-    keep: str = "last"  # which weights become the model
+    keep: str = "last"
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`: linear warm-up, then half a cosine down to a hundredth of the peak."""
         if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
+            return self.learning_rate * (step + 1) / self.warmup_steps  # + 1: a rate of 0 would waste the first batch
         share = (step - self.warmup_steps) / max(self.total - self.warmup_steps, 1)
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
@@ -85,8 +86,10 @@ class Plan:
         8 steps, and a pass over all of them each step was a twentieth of its time.
         """
         waits = step >= AVERAGED_SINGLY
+        # the last step always moves it: the average is the result
         if waits and (step + 1) % AVERAGE_EVERY and step + 1 < self.total:
             return None
+        # From the last multiple of 8: at a run's end fewer steps than that may have passed.
         steps = range(step - step % AVERAGE_EVERY, step + 1) if waits else (step,)
         return math.prod(min(self.ema, (1 + s) / (10 + s)) for s in steps)
 
@@ -96,6 +99,7 @@ class Plan:
 
     def validations(self) -> set[int]:
         """Steps after which the validation images are scored: some twelve even in the logarithm, ten even ones."""
+        # Without 0, to which a short run's milestones are rounded: nothing has been learnt there.
         return self._even_in_log(12) | {round(self.total * i / 10) for i in range(1, 11)} - {0}
 
     def _even_in_log(self, count: int) -> set[int]:
@@ -106,12 +110,13 @@ class Plan:
         return max(self.total // 200, 1)
 
     def to_json(self) -> dict[str, Any]:
-        """What `training.json` keeps."""
+        """The plan as `training.json` keeps it."""
         return asdict(self)
 
     @staticmethod
     def from_json(stored: dict[str, Any]) -> Plan:
         """The inverse of `to_json`; other keys are left alone."""
+        # an older run lacks some: defaults
         return Plan(**{field.name: stored[field.name] for field in fields(Plan) if field.name in stored})
 
 
@@ -122,7 +127,7 @@ def plan(options: TrainingOptions, total: int, batch_size: int, precision: str =
         total=total,
         batch_size=batch_size,
         learning_rate=rate,
-        warmup_steps=min(options.warmup_steps, total // 10),
+        warmup_steps=min(options.warmup_steps, total // 10),  # else a short run would end before it reaches its peak
         weight_decay=options.weight_decay,
         clip=options.clip,
         ema=options.ema,
@@ -179,4 +184,5 @@ def most_steps(rows: int, per_epoch: int, passes: float | None) -> float:
     """
     if passes is not None:
         return max(round(passes * per_epoch), 1)
+    # a cap by passes alone would leave the smallest sources untrained
     return max(MOST_PASSES * per_epoch, LEAST_STEPS) if rows < FEW_ROWS else math.inf

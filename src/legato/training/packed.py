@@ -25,7 +25,7 @@ from legato.unsaved import Unsaved
 
 
 def pack(fitted: Fitted) -> tuple[str, bytes]:
-    """What was fitted, as JSON and as tensors."""
+    """A fit as JSON and as tensors."""
     space, learner, kept = fitted.space, fitted.learner, fitted.kept
     told: dict[str, Any] = {"files": kept.files, "metrics": kept.metrics, "step": fitted.step}
     if learner is None:
@@ -47,7 +47,7 @@ def unpack(text: str, content: bytes, device: torch.device) -> Fitted:
         recipe.model.to(device)
         return Fitted(space_of(recipe, preparation, kept), kept)
     learner = Learner(recipe, Plan.from_json(told["plan"]), device)
-    learner.objective.endless()
+    learner.objective.endless()  # only a training without an end keeps its learner
     learner.restore(below("learner.", tensors), told["guard"])
     space = space_of(Recipe(learner.result, learner.objective), preparation, kept)
     return Fitted(space, kept, learner, told["step"])
@@ -55,5 +55,5 @@ def unpack(text: str, content: bytes, device: torch.device) -> Fitted:
 
 def _recipe(kept: Unsaved) -> Recipe:
     definition = Definition.from_json(kept.stored("recipe"))
-    with drawing(torch.device("cpu"), 0):
+    with drawing(torch.device("cpu"), 0):  # the weights drawn here are replaced, and the caller's generator must not notice
         return definition.build(spec_of(kept.stored("data")), module_of(definition.name))

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 
 SHARE, LEAST, MOST = 0.03, 1.0, 8.0  # of the budget; seconds
-LEAST_SHARE = 0.5  # of the budget that steps get, whatever validation costs
+LEAST_SHARE = 0.5  # of the budget, for steps: a slow validation may not leave a run without any
 WARM = 5  # steps that are not counted: the first ones allocate
 
 
 def steps_for(minutes: float, step: Callable[[int], object], validate: Callable[[], object], validations: int) -> int:
-    """How many steps fit into `minutes`, the probe's own time and `validations` validations taken off. At least 1.
+    """The number of steps that fit into `minutes`, the probe's own time and `validations` validations taken off. At least 1.
 
     `step(i)` and `validate()` do the real work on weights that are thrown away. At least half of the budget goes to steps:
     where validation is so slow that it would take more, the run takes longer than was asked for.

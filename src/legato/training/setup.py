@@ -42,7 +42,7 @@ class Job(Task):
 
     run: Run
     state: dict[str, Any]
-    length: Length | None = None  # how a new run's steps and threads were found
+    length: Length | None = None  # None for a resumed run, whose plan was made once and stands
 
 
 def begin(
@@ -103,6 +103,7 @@ def resume(
             f"`{data.dataset.source}` is not what `{run.path}` was trained on: bring the old data back, or train anew"
         )
     if moved is not None:
+        # after the fingerprint was compared: a wrong place must not be remembered
         write_json(run.data, {**stored, "source": place_of(moved)})
     job = _job(run, made, definition, data, device, {}, module)
     found = checkpoint.read_newest(run.checkpoints, job.learner.tensors())
@@ -120,7 +121,7 @@ def resume(
 
 
 def _sizes(learner: Learner) -> list[int]:
-    """How many figures a step gives, and how many players there are beside the model: what a checkpoint of it says."""
+    """The number of figures that a step gives, and of players beside the model: what a checkpoint of it says."""
     return [len(learner.figures), len(learner.others)]
 
 
@@ -147,7 +148,7 @@ def warn_of(definition: Definition, data: Prepared) -> str | None:
 
 
 def left_out(dataset: Dataset) -> list[str]:
-    """What training is told of columns and of pictures that are not used, a line each."""
+    """Lines on columns and pictures that are not used, as training tells them."""
     lines = [f"{what}: {said}" for what, said in (dataset.roles.lines() if dataset.roles else {}).items()]
     problems = [f"{problem.id} ({problem.reason})" for problem in dataset.problems]
     return [*lines, f"{len(problems):,} unreadable items are left out: {some(problems, 3)}"] if problems else lines
@@ -167,7 +168,7 @@ def _rehearsal(trial: Job) -> Rehearsal:
 
 
 def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, Any]:
-    """What explains a difference between two machines."""
+    """Circumstances that explain a difference between two machines."""
     from legato import __version__
 
     asked = {field.name: getattr(options, field.name) for field in fields(options)}

@@ -37,8 +37,10 @@ class Side:
 
     def differentiate(self, loss: Tensor) -> float:
         """Takes the loss's gradient by these weights and no others, cuts it to the plan's norm, gives the norm that it had."""
+        # no other's: a critic's loss would else add to the model's gradients
         torch.autograd.backward(loss, inputs=self.weights)
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        # the device is waited for: the guard needs the norm before any weight moves
         norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
         if norm > self.plan.clip:  # rarely: a pass over all gradients that most steps need not pay
             torch._foreach_mul_(gradients, self.plan.clip / norm)
@@ -53,7 +55,7 @@ class Side:
     def forget(self) -> None:
         """The gradient is dropped."""
         for weight in self.weights:
-            weight.grad = None
+            weight.grad = None  # not zeros: these would be written, and then added to
 
     def tensors(self) -> dict[str, Tensor]:
         """The optimiser's state by the names that it has in a checkpoint."""
@@ -74,4 +76,5 @@ def seed_of(seed: int, step: int, player: str = "") -> int:
 
     A player's stream is its own, so that what it draws moves no draw of the model's, whatever order they come in.
     """
+    # crc32, not `hash`, which Python salts anew in each process; of the model's empty name it is 0.
     return ((((seed << 40) ^ (step + 1)) * SPREAD & 0xFFFFFFFFFFFFFFFF) >> 32) ^ crc32(player.encode())

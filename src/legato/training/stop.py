@@ -11,7 +11,7 @@ from typing import Any
 class Stop:
     """True once a signal has come. A second one ends the process as if nobody listened, unless `second` says otherwise."""
 
-    second: signal.Handlers = signal.SIG_DFL
+    second: signal.Handlers = signal.SIG_DFL  # a step that hangs can then be ended still
 
     def __init__(self) -> None:
         self.signal = 0
@@ -28,7 +28,7 @@ class Stop:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler)  # a notebook's own handler listens again
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self.signal = number

@@ -36,6 +36,7 @@ class Task:
 
     def batches(self) -> Batches:
         """The training split, in the order of the plan's seed."""
+        # of all rows: `chosen` are numbers in the source, not in the split
         labels = self.data.labels(self.data.split("all").all()) if self.learner.model.classes else None
         chosen = self.data.split("train").all()
         plan, data = self.plan, self.data
@@ -68,6 +69,7 @@ class Task:
 def defined(recipe: str | Sentence, dataset: Dataset, chosen: dict[str, Any]) -> tuple[Definition, Prepared]:
     """The recipe with every word filled in, and the data as its likelihood needs them, prepared by their training rows."""
     rows, training = dataset.rows, dataset.splits["train"].all()
+    # by the likelihood that fits the data: the recipe's own is known only when it is built
     data = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, rows, training))
     definition = define(recipe, data.spec, **chosen)
     if dataset.kind != "reals":  # these are standardised alike for every likelihood, and once is enough to read them all

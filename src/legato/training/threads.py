@@ -28,22 +28,22 @@ class Pace:
 
     @property
     def best(self) -> int:
-        """How many threads to take."""
+        """The number of threads to take."""
         return self.most if self.all < GAIN * self.one else 1
 
     def to_json(self) -> dict[str, float]:
-        """What `training.json` keeps: seconds by number of threads."""
+        """The part of `training.json`: seconds by number of threads."""
         return {"1": float(f"{self.one:.3g}"), str(self.most): float(f"{self.all:.3g}")}
 
     def __str__(self) -> str:
-        """Noun first: `1 thread: a step took 21 ms with it, 117 ms with all 2`."""
+        """A clause for people: `a step took 21 ms with 1 thread and 117 ms with all 2`."""
         return f"a step took {_milliseconds(self.one)} with 1 thread and {_milliseconds(self.all)} with all {self.most}"
 
 
 def timed(step: Callable[[int], object], most: int) -> Pace:
     """Times `step(i)`, i counting up, with one thread and with `most`, in turns, so that what else runs disturbs both alike."""
     began = time.perf_counter()
-    step(0)  # allocates
+    step(0)  # not counted: the first step allocates
     spent, steps, at = {1: 0.0, most: 0.0}, {1: 0, most: 0}, 1
     for _ in range(ROUNDS):
         for count in (1, most):

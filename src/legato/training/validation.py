@@ -17,7 +17,7 @@ from legato.model import LatentVariableModel
 from legato.moments import whole
 from legato.trace import Trace
 
-SEED = 20131220
+SEED = 20131220  # one for all runs, so that their curves can be compared
 SCALE_SEED = SEED + 1  # training images are drawn with a noise of their own
 IMAGES = 1000  # of the validation split: ±0.8 nats on MNIST, and some hundredths of a second
 
@@ -70,7 +70,7 @@ def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor, Tensor, Ten
     shown, kl = trace.summary, trace.kl_per_dimension if model.latent.has_density else None
     mu, sigma = shown.mu.flatten(1).double(), None if shown.sigma is None else shown.sigma.flatten(1).double()
     if not whole(mu.shape[1]):
-        mu = torch.stack([mu.sum(0), mu.square().sum(0)])[None]
+        mu = torch.stack([mu.sum(0), mu.square().sum(0)])[None]  # sums alone: μ of every image would fill n × d numbers
         sigma = None if sigma is None else _mean_of_channels(sigma.log(), model).exp()
     rate = trace.kl.double() if model.latent.has_density else None
     return -trace.log_px[0].double(), mu, sigma, rate, None if kl is None else model.latent.parts(kl.double())
@@ -78,7 +78,7 @@ def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor, Tensor, Ten
 
 def _spread(moments: Tensor, model: LatentVariableModel) -> Tensor:
     """E μ and E μ², (2, d) -> the quadratic mean of Std μ over each channel's places, (C,)."""
-    variance = (moments[1] - moments[0].square()).clamp(min=0)
+    variance = (moments[1] - moments[0].square()).clamp(min=0)  # rounding may leave less than 0, whose root is no number
     return _mean_of_channels(variance[None], model)[0].sqrt()
 
 
