@@ -22,26 +22,28 @@ from legato.measures.left_out import Groups, in_groups
 from legato.streams import random_stream
 from legato.types import Doubles, Floats
 
-ROWS, COLUMNS = 128, 512  # of one block: 512 KB of doubles, which stay in a core's second-level cache between operations
-LEAST = -60.0  # nats below the largest term: N times e⁻⁶⁰ is nothing
-ROUNDING = 1e-5  # nats that the expanded square may lose to rounding
+ROWS, COLUMNS = 128, 512  # 512 KB of doubles a block: they stay in a core's second-level cache from one operation to the next
+LEAST = -60.0  # nats below the largest term; a lower one adds nothing to N terms, and exp is slow on subnormal results
+ROUNDING = 1e-5  # nats that the expanded square may lose to rounding, a thousandth of what passes for nothing (collapse.py)
 
 
 @dataclass(frozen=True)
 class Draws:
     """m draws z ~ q(z|x_n) of random posteriors n, and what all N posteriors say of them; densities in nats.
 
-    Draws of one posterior are one example: intervals are over the posteriors, for which they are kept in groups.
+    Draws of one posterior are one example: intervals are over the posteriors, for which they are kept in groups. z (m, d);
+    `source` (m,): the n of each; log_own: log q(z|x_n), log_aggregate: log q̂(z), log_top: max over n' of log q(z|x_n'), (m,);
+    log_sums: log Σ q(z|x_n') and log_tops: max over each group of posteriors, (m, groups).
     """
 
-    z: Doubles  # (m, d)
-    source: NDArray[np.int64]  # n, (m,)
-    log_own: Doubles  # log q(z|x_n), (m,)
-    log_aggregate: Doubles  # log q̂(z), (m,)
-    log_top: Doubles  # max over n' of log q(z|x_n'), (m,)
+    z: Doubles
+    source: NDArray[np.int64]
+    log_own: Doubles
+    log_aggregate: Doubles
+    log_top: Doubles
     groups: Groups  # of the N posteriors
-    log_sums: Doubles  # log Σ q(z|x_n') over each group of posteriors, (m, groups)
-    log_tops: Doubles  # max of log q(z|x_n') over each group, (m, groups)
+    log_sums: Doubles
+    log_tops: Doubles
 
 
 def log_aggregate(z: Floats, mu: Floats, sigma: Floats, rows: int = ROWS, columns: int = COLUMNS) -> Doubles:
@@ -70,13 +72,14 @@ def group_sums(
     mu, sigma = checked(mu, sigma)
     group = np.zeros(len(mu), np.int64) if group is None else group
     points = as_points(z, mu.shape[1])
-    centre = mu.mean(0)  # codes far from the origin would lose digits to it
+    # one shift for z and μ leaves densities as they are, and codes far from the origin would lose digits to it
+    centre = mu.mean(0)
     inner, reach = torch.from_numpy(points - centre), np.abs(points - centre).max(0, initial=0.0)
     members = [group == g for g in range(int(group.max()) + 1)]
     blocks = [list(_blocks(mu[among] - centre, sigma[among], reach, columns)) for among in members]
     parts = [_stream(part, blocks) for part in torch.split(inner, rows)]
     log_sums, tops = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
-    constant = 0.5 * mu.shape[1] * math.log(2 * math.pi)
+    constant = 0.5 * mu.shape[1] * math.log(2 * math.pi)  # added once at the end: it is the same for every pair
     return log_sums - constant, tops - constant
 
 
@@ -96,6 +99,8 @@ def sample_posteriors(
     """
     mu, sigma = checked(mu, sigma)
     rng = random_stream(seed, "draws", of)
+    # a permutation, since drawing with replacement would add a noise to I and TC that no image has
+    # Each posterior once before any twice: drawn with replacement, some would be missing by chance, which adds noise.
     source = np.resize(rng.permutation(len(mu)), n)
     return np.asarray(mu[source] + sigma[source] * rng.standard_normal((n, mu.shape[1])), np.float64), source
 
@@ -103,6 +108,7 @@ def sample_posteriors(
 def draw(mu: Floats, sigma: Floats, n: int = 10_000, seed: int = 0, of: str = "images") -> Draws:
     """n draws from the aggregate with their densities: one pass over n × N pairs, from which several measures read."""
     mu, sigma = checked(mu, sigma)
+    # Groups are kept, so that an interval can leave images out without a second pass over all pairs.
     z, source = sample_posteriors(mu, sigma, n, seed, of)
     groups = in_groups(len(mu), seed)
     log_sums, tops = group_sums(z, mu, sigma, groups.of_image)
@@ -112,6 +118,7 @@ def draw(mu: Floats, sigma: Floats, n: int = 10_000, seed: int = 0, of: str = "i
 
 def checked(mu: Floats, sigma: Floats) -> tuple[Doubles, Doubles]:
     """(μ, σ) in double precision and memory of their own, or `Mistake`."""
+    # Copies: what is subtracted in place further on must not reach the caller's arrays.
     means, widths = np.array(mu, np.float64), np.array(sigma, np.float64)
     if means.ndim != 2 or means.shape != widths.shape or not means.size:
         raise Mistake(f"`mu` and `sigma` are (N, d) alike and not empty; got {means.shape} and {widths.shape}")
@@ -147,6 +154,7 @@ class _Block:
 
     def log_density(self, z: Tensor, powers: Tensor) -> Tensor:
         if self.product is not None:
+            # One product for all pairs, where differences take a pass over them for each dimension.
             return powers @ self.product
         total = self.precision.log().sum(1).repeat(len(z), 1)
         for j in range(z.shape[1]):
@@ -160,6 +168,7 @@ def _blocks(mu: Doubles, sigma: Doubles, reach: Doubles, columns: int) -> Iterat
         m = torch.from_numpy(mu[at : at + columns])
         r = torch.from_numpy(1 / sigma[at : at + columns])
         sizes = (torch.maximum(m.abs(), torch.from_numpy(reach)) * r).square().sum(1)
+        # Known before any density is computed: the square's terms are at most this large, and each keeps 53 bits.
         rounding = float(sizes.max()) * torch.finfo(torch.double).eps
         yield _Block(m, r, None if rounding > ROUNDING else _product(m, r))
 
@@ -179,6 +188,7 @@ def _stream(z: Tensor, groups: list[list[_Block]]) -> tuple[Tensor, Tensor]:
 
 def _sum(z: Tensor, powers: Tensor, blocks: list[_Block]) -> tuple[Tensor, Tensor]:
     """The same over some blocks, one by one, (rows, 1) each."""
+    # A running maximum: exp of a log density of thousands of nats would be 0 or infinite, and all columns at once too large.
     top = torch.full((len(z), 1), -math.inf, dtype=torch.double)
     total = torch.zeros_like(top)
     for block in blocks:
@@ -187,6 +197,7 @@ def _sum(z: Tensor, powers: Tensor, blocks: list[_Block]) -> tuple[Tensor, Tenso
         # Differences are exact enough in single precision, where the exponential is twice as fast. The floor is for speed
         # alone: results below the normal numbers would make exp ten times slower than the product, and most would be such.
         shares = log_q.sub_(highest).float().clamp_min_(LEAST).exp_().sum(1, keepdim=True)
+        # What was summed so far is brought down to the new maximum; −∞ − highest is −∞, which the first block needs.
         total = total * (top - highest).exp_() + shares
         top = highest
     return total.log_() + top, top

@@ -37,7 +37,7 @@ class Effort:
     chains: int = 8
     temperatures: int = 100
     leapfrogs: int = 5
-    block: int = 100  # images at a time
+    block: int = 100  # images at a time: with 8 chains 800 codes are decoded at once, which bounds memory whatever n
 
     def __post_init__(self) -> None:
         if wrong := [field.name for field in fields(self) if getattr(self, field.name) < 1]:
@@ -54,10 +54,13 @@ class Effort:
 
 @dataclass(frozen=True)
 class Annealed:
-    """One row per image, nats. `upper` only where an exact posterior sample was given."""
+    """The bounds of n images, nats; `upper` only where an exact posterior sample was given.
 
-    lower: Doubles  # log (1/C) Σ w: below log p(x) in expectation, (n,)
-    acceptance: Doubles  # mean acceptance of the measured run, (n,)
+    lower (n,): log (1/C) Σ w, below log p(x) in expectation; acceptance (n,): the mean of the measured run.
+    """
+
+    lower: Doubles
+    acceptance: Doubles
     upper: Doubles | None
     effort: Effort
 
@@ -84,12 +87,15 @@ def anneal(
     so their mean has too, whether or not they share a start.
     """
     tempered, path = Tempered(log_joint, mu, sigma), effort.path()
+    # Every random number is from the caller's generator: torch's own is left as it was.
     start = noise((effort.chains, *mu.shape), mu, generator)
+    # Frozen before anything is weighed: a step size that followed the chain would make the weights no bound.
     steps = adapted(tempered, start, path, effort.leapfrogs, generator)
     log_w, accepted = _forward(tempered, path, effort, steps, generator)
     upper = None
     if exact is not None:
         u = ((exact - mu) / sigma).expand(effort.chains, *mu.shape)
+        # 1/w is averaged, since E[1/w] = 1/p(x): by Jensen minus the log of that mean is above log p(x).
         upper = -_log_mean(-_reverse(tempered, u, path, effort, steps, generator)).cpu().numpy()
     return Annealed(_log_mean(log_w).cpu().numpy(), accepted.cpu().numpy(), upper, effort)
 
@@ -101,6 +107,7 @@ def _forward(
     u = noise((effort.chains, *tempered.mu.shape), tempered.mu, generator)
     # The first weight is at the start itself: u is an exact draw of q, so nothing need move before it, and that counts as
     # accepted.
+    # β rises before z moves (as in Neal 2001): the last move would change no weight, and is saved.
     log_w, accepted = tempered.log_ratio(u) * path[1], torch.ones(len(tempered.mu), device=u.device)
     for before, beta in pairwise(path[1:]):
         u, chance = move(tempered, u, before, steps, effort.leapfrogs, generator)
@@ -121,6 +128,7 @@ def _reverse(
 
 
 def _log_mean(log_w: Tensor) -> Tensor:
+    # logsumexp, as w itself is e to the power of some thousand nats
     return torch.logsumexp(log_w, 0) - float(np.log(len(log_w)))
 
 
@@ -155,6 +163,7 @@ def _of_model(
 def _in_blocks(
     part: Callable[[slice, torch.Generator], Annealed], n: int, effort: Effort, seed: int, device: torch.device
 ) -> Annealed:
+    # One generator for all blocks: with a seed for each, all blocks would begin with the same noise.
     generator = torch.Generator(device).manual_seed(seed)
     parts = [part(slice(at, at + effort.block), generator) for at in range(0, n, effort.block)]
     uppers = [one.upper for one in parts if one.upper is not None]

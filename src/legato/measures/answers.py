@@ -7,11 +7,12 @@ from typing import Any
 from legato import shown
 from legato.measures.estimate import Estimate
 
-LISTED = ("kl_per_dimension",)  # too many figures for a table
+LISTED = ("kl_per_dimension",)  # a figure for each dimension: a table of them would push the rest off the screen
 
 
 def estimate_of(figure: dict[str, Any]) -> Estimate:
     """A figure as it stands in JSON, back as an estimate."""
+    # Files leave `why` out where there is a value (`Estimate.to_json`).
     return Estimate(**{"why": None, **figure})
 
 
@@ -19,7 +20,7 @@ class Answer(dict[str, Any]):
     """JSON-ready figures: a dictionary in every way but in how it is shown."""
 
     def title(self) -> str:
-        """What was measured, on what."""
+        """The run or the reference, and the examples."""
         raise NotImplementedError
 
     def lines(self) -> list[shown.Line]:

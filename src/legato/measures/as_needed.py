@@ -30,18 +30,20 @@ from legato.model import CHUNK, LatentVariableModel
 from legato.streams import random_stream
 from legato.types import Integers
 
+# half the temperatures of `Effort`: only examples whose weights are heavy pay for it
 ANNEALING = Effort(chains=8, temperatures=50, leapfrogs=3)
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """From `first` draws, doubled while the weights' tails are heavy, to at most `most`; then annealing."""
+    """Numbers of draws: `first`, doubled while the weights' tails are heavy, to at most `most`; then annealing."""
 
     first: int = 250
     most: int = 1000
     annealing: Effort = ANNEALING
 
     def __post_init__(self) -> None:
+        # below 21 draws no tail can be fitted, so that nothing would be known of the weights
         if not 21 <= self.first <= self.most:
             raise Mistake(f"the first number of draws is 21 or more and at most the last, got {self.first} and {self.most}")
 
@@ -76,13 +78,13 @@ def _batch(
         for k, rows in groups
     ]
     # Groups come by their number of draws; the caller's order is that of the batch.
-    back = torch.cat([rows for _, rows in groups]).argsort()
+    back = torch.cat([rows for _, rows in groups]).argsort()  # argsort of a permutation is its inverse
     return {name: torch.cat([part[name] for part in parts])[back.to(parts[0][name].device)] for name in parts[0]}
 
 
 @torch.no_grad()
 def draws_needed(model: LatentVariableModel, some: Some, ladder: Ladder = LADDER, chunk: int = CHUNK) -> Integers:
-    """How many draws each of B examples needs, (B,); 0: annealing. From torch's generator; all draws are dropped.
+    """The number of draws that each of B examples needs, (B,); 0: annealing. From torch's generator; all draws are dropped.
 
     k is settled where k̂ of the draws so far and of as many again, k each, both say so: one alone says so by chance for some.
     """
@@ -91,10 +93,13 @@ def draws_needed(model: LatentVariableModel, some: Some, ladder: Ladder = LADDER
     left, k, drawn = np.arange(len(batch)), ladder.first, _log_weights(model, batch, ladder.first, chunk)
     while len(left) and k <= ladder.most:
         again = _log_weights(model, batch[torch.from_numpy(left).to(batch.x.device)], k, chunk)
+        # The larger of two: a single k̂ of light-looking weights may have missed the one that is heavy.
         light = np.maximum(_shapes(drawn), _shapes(again)) <= settled(k)
         needed[left[light]] = k
         left, drawn, k = left[~light], np.concatenate([drawn, again])[:, ~light], 2 * k
+    # Annealing starts at a Gaussian q with a known density; other posteriors get the most draws in its place.
     if not is_gaussian(model, batch[:1].x, batch[:1].given):
+        # What is still heavy stays 0 for a Gaussian posterior, which is the sign for annealing.
         needed[left] = ladder.most
     return needed
 
@@ -118,7 +123,9 @@ def _annealed(
 ) -> dict[str, Tensor]:
     mu, sigma = gaussian_posterior(model, batch.x, batch.given)
     found = anneal(log_joint(model, batch.x, batch.given), mu, sigma, ladder.annealing, generator)
+    # Annealing gives the bound alone; distortion and rate are plain means over draws, which few of them settle.
     scored = score_batch(model, batch, ladder.first, chunk)
     bounds = torch.from_numpy(found.lower).to(scored["log_px"])
+    # NaN and not 0: annealed examples have no weights, and 0 would say that they are the best of weights
     nothing = torch.full((len(batch),), torch.nan, dtype=torch.double)
     return {**scored, "log_px": bounds, "k_hat": nothing, "draws": torch.zeros(len(batch), dtype=torch.long)}

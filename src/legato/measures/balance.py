@@ -30,8 +30,9 @@ from legato.model import LatentVariableModel
 from legato.types import Doubles
 
 Information = Callable[[Tensor], Quadratic]  # theta (B, *shape) -> the quadratic form of W there
-ACTIVE = 0.01  # Var(μ_j) above which a dimension carries something. Burda et al. 2016
-BLOCK = 512  # codes at a time
+# variance of μ_j from which on a dimension counts as active, as in Burda et al. 2016: figures compare with theirs
+ACTIVE = 0.01
+BLOCK = 512  # codes at a time: their images and one tangent each are in memory, not all codes'
 
 
 @torch.no_grad()
@@ -52,6 +53,7 @@ def predicted_log_sigma(curvature: Doubles, beta: float) -> Doubles:
     """log σ_j = −½ log(1 + [JᵀWJ]_jj/β)."""
     if not beta > 0:
         raise Mistake(f"without a rate nothing holds sigma up: `beta` must be above 0, got {beta}")
+    # log1p: an unused dimension has a curvature near 0, whose digits 1 + x would lose
     return np.asarray(-0.5 * np.log1p(curvature / beta))
 
 
@@ -82,6 +84,7 @@ class Balance:
         def statistic(y: Doubles, x: Doubles, weights: Doubles) -> Doubles:
             together = weights @ (x * y) - (weights @ x) * (weights @ y)
             spread = _variance(x, weights)
+            # a dimension whose prediction is constant explains nothing: 0/∞ instead of 0/0
             explained = together**2 / np.where(spread > 0, spread, np.inf)
             return np.asarray(explained.sum(1) / _variance(y, weights).sum(1))
 
@@ -117,5 +120,6 @@ def force_balance(model: LatentVariableModel, x: Tensor, beta: float = 1.0, draw
         z = mu[None] if draws == 0 else mu + sigma * torch.randn((draws, *mu.shape), device=mu.device, dtype=mu.dtype)
         found = curvature(model.likelihood.net, partial(family.information, event=event), z.flatten(0, 1))
     predicted = predicted_log_sigma(found.reshape(z.shape).mean(0).cpu().numpy(), beta)
+    # The variance of n given images and not an estimate for more of them; double precision, since μ may be far from 0.
     active = mu.double().var(0, correction=0) > ACTIVE
     return Balance(predicted, sigma.double().log().cpu().numpy(), active.cpu().numpy())

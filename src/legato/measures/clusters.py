@@ -24,6 +24,7 @@ def image_variance(values: Doubles, image: Rows) -> float:
 
     Images are independent, what is drawn of one is not. One value for each image gives s²/m. NaN for one image.
     """
+    # Only the sum over an image's draws counts: its draws are one observation, however many.
     _, of = np.unique(image, return_inverse=True)
     sums = np.bincount(of, values - values.mean())
     n = len(sums)
@@ -37,10 +38,14 @@ def pair_variance(values: Doubles, ends: Ends) -> float:
     pairs alone, this stands. Aronow, Samii & Assenova 2015, https://doi.org/10.1093/pan/mpv018.
     """
     off = values - values.mean()
+    # Unordered: a pair that is drawn twice, once each way, is one pair.
     lower, upper = np.minimum(*ends), np.maximum(*ends)
     at_images = np.square(np.bincount(np.concatenate(ends), np.concatenate([off, off]))).sum()
+    # One number for each pair; the largest row plus one as the base, so that no two pairs share a number.
     _, same = np.unique(lower * (upper.max() + 1) + upper, return_inverse=True)
-    alone = np.square(np.bincount(same, off)).sum()  # counted at both ends
+    # of the pairs alone; `at_images` counts each pair's own square at both of its ends, once too often
+    alone = np.square(np.bincount(same, off)).sum()
+    # Never less than independent pairs would have: sampling noise of the covariances may push the sum below, even below 0.
     return float(max(at_images - alone, np.square(off).sum())) / len(values) ** 2
 
 
@@ -53,9 +58,10 @@ def ratio_to_images(values: Doubles, ends: Ends, single: Doubles, unit: str, met
     if values.mean() <= 0 or single.mean() <= 0:
         raise Mistake(f"a ratio needs means above 0, got {values.mean():g} and {single.mean():g} of `{method}`")
     off, pairs, n = values / values.mean() - 1, len(values), len(single)
+    # How far each image moves log(mean of pairs/mean of singles): the same image enters both, and that part cancels here.
     moved = np.bincount(np.concatenate(ends), np.concatenate([off, off]), n) / pairs - (single / single.mean() - 1) / n
     twice = np.square(off).sum() / pairs**2  # each pair is counted at both of its ends
-    variance = max(float(np.square(moved).sum() - twice), 0.0)
+    variance = max(float(np.square(moved).sum() - twice), 0.0)  # rounding, or few images, may leave it below 0
     one, value = symmetric(0.0, variance, n, unit, f"{method}; {pairs} pairs"), float(values.mean() / single.mean())
     low, high = (None if end is None else value * math.exp(end) for end in (one.low, one.high))
     return Estimate(value, low, high, n, unit, one.method)
@@ -77,6 +83,7 @@ def mean_over_pairs(values: Doubles, ends: Ends, unit: str, method: str) -> Esti
 def symmetric(value: float, variance: float, n: int, unit: str, method: str) -> Estimate:
     """value ± t √variance, n − 1 degrees of freedom for n images."""
     if n < 2:
+        # an interval of no width would claim to know what one example cannot tell
         return Estimate(value, None, None, n, unit, f"{method}; one example has no interval")
     half = _two_sided(n) * math.sqrt(variance)
     return Estimate(value, value - half, value + half, n, unit, f"{method}; 95 % interval over {n} images")
@@ -88,6 +95,7 @@ def share_interval(share: float, variance: float, n: int) -> tuple[float, float]
     It is not symmetric, and not empty where none of n images counts, or all. Wilson 1927, https://doi.org/10.2307/2276774.
     """
     single = max(share * (1 - share), 0.0)  # of one image; a coefficient may be above 1 by rounding
+    # Where all or no images count their variance is 0, and n itself is the number of examples.
     effective = single / variance if single > 0 and variance > 0 else float(n)
     z = _two_sided(n)
     middle, half = share + z**2 / (2 * effective), z * math.sqrt(variance + (z / (2 * effective)) ** 2)
@@ -110,7 +118,7 @@ def loss_interval(loss: float, variance: float, n: int, one: float) -> tuple[flo
 
 def _two_sided(n: int) -> float:
     """Student's 97.5 % quantile for n images."""
-    return float(stdtrit(max(n - 1, 1), 0.975))
+    return float(stdtrit(max(n - 1, 1), 0.975))  # at least one degree of freedom, for which a quantile exists
 
 
 def finite(values: Doubles, method: str) -> Doubles:

@@ -20,9 +20,9 @@ from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
 from legato.types import Doubles
 
-QUIET = 0.01  # nats: what one image is told by a dimension that tells it nothing
-IDLE = 0.01  # of Var μ_j, as of active units: less does not move with the image
-PAID = 0.1  # nats of mean KL: more is paid for something
+QUIET = 0.01  # nats below which a dimension tells an image nothing; of a KL, so that it holds in whatever units codes are
+IDLE = 0.01  # of Var μ_j, the threshold of active units (Burda et al. 2016): less does not move with the image
+PAID = 0.1  # nats of mean KL, ten times what counts as nothing: who pays that pays for something
 NO_DENSITY = "a point mass has no KL: an autoencoder has no prior to collapse to"
 State = Literal["points", "uncharged", "collapsed", "unsettled", "mostly unused", "some unused", "all used"]
 
@@ -37,14 +37,18 @@ class Advice:
 
 @dataclass(frozen=True)
 class Collapse:
-    """What a dimension carries: estimates over images, and what advice is drawn from, per dimension (d,)."""
+    """Estimates over images of what each dimension carries, and what advice is drawn from, (d,).
 
-    active: dict[float, Estimate]  # by threshold: dimensions with Var μ_j above it
-    kl: list[Estimate] | Estimate  # nats, per dimension; absent for points
-    quiet: list[Estimate] | Estimate  # share of images with KL_j < 0.01 nats, per dimension; absent for points
+    active: by threshold, the dimensions with Var μ_j above it; kl (nats) and quiet (share of images with KL_j < 0.01 nats) per
+    dimension, absent for points; signal: Var μ_j; width: the geometric mean of σ_j, 0 for points.
+    """
+
+    active: dict[float, Estimate]
+    kl: list[Estimate] | Estimate
+    quiet: list[Estimate] | Estimate
     mean_kl: Doubles | None
-    signal: Doubles  # Var μ_j
-    width: Doubles  # geometric mean of σ_j; 0 for points
+    signal: Doubles
+    width: Doubles
 
     def advice(self, charged: bool = True) -> Advice:
         """`charged`: whether the objective charged the KL."""
@@ -65,12 +69,14 @@ def collapse(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Collapse:
         quiet=quiet_share(kl),
         mean_kl=None if kl is None else kl.mean(0),
         signal=mu.var(0),
+        # geometric: widths range over decades, and the arithmetic mean is that of the widest images
         width=np.zeros(mu.shape[1]) if sigma is None else np.exp(np.log(np.asarray(sigma, np.float64)).mean(0)),
     )
 
 
 def divergence(mu: Doubles, sigma: Doubles) -> Doubles:
     """KL(N(μ_j, σ_j²) ‖ N(0, 1)) = ½(μ² + σ² − 1 − log σ²), (n, d), nats. Raises `Mistake` where σ is 0 or infinite."""
+    # σ = 0 would have an infinite KL and pass as a very informative dimension.
     if not ((sigma > 0) & np.isfinite(sigma)).all():
         raise Mistake("`sigma` must be finite and above 0 everywhere: give None for points")
     log_variance = 2 * np.log(sigma)
@@ -87,7 +93,7 @@ def quiet_share(kl: Doubles | None) -> list[Estimate] | Estimate:
 
 
 def advise(mean_kl: Doubles | None, signal: Doubles, width: Doubles, charged: bool = True) -> Advice:
-    """From mean KL (None for points), Var μ_j and the geometric mean of σ_j, each (d,), to words.
+    """Mean KL (None for points), Var μ_j and the geometric mean of σ_j, each (d,), put into words.
 
     A dimension is unused where its mean KL is below 0.01 nats; it is unsettled where it pays 0.1 nats or more and yet its mean
     does not move with the image (Var μ_j < 0.01).
@@ -95,6 +101,7 @@ def advise(mean_kl: Doubles | None, signal: Doubles, width: Doubles, charged: bo
     d = len(signal)
     if mean_kl is None:
         return Advice("points", f"{NO_DENSITY}. {int((signal > IDLE).sum())} of its {d} dimensions vary with the image.")
+    # Without a charge the KL is no price: a small one would not mean collapse, nor a large one content.
     if not charged:
         return Advice("uncharged", _uncharged(signal, width))
     unused, rate = int((mean_kl < QUIET).sum()), float(mean_kl.sum())

@@ -56,11 +56,13 @@ def compare(
     """
     if isinstance(runs, str | Path | LatentSpace) or len(runs) < 2:
         raise Mistake("a comparison needs two runs or more: legato compare RUN RUN, in Python legato.compare([run, run])")
+    # Bounds rise with k: at another k for each model a difference would be one of draws.
     if k == AUTO:
         raise Mistake("`--k auto` gives every run other draws, and bounds compare at equal k alone: name one number of draws")
     if isinstance(k, str) or k < 1 or (limit is not None and limit < 1):
         raise Mistake(f"`k` and `limit` must be 1 or more, got {k} and {limit}")
     spaces = [opened(run) for run in runs]
+    # Refused before anything is measured, which may take minutes.
     check_same_data(spaces, given=source is not None)
     check_same_units(spaces)
     data = spaces[0].data(source)
@@ -68,6 +70,7 @@ def compare(
     numbers = rows_of(data, split, limit)
     # A run that is named twice is measured once: its difference from itself is 0, and not two draws of noise.
     known: dict[tuple[Path, Any], Scores] = {}
+    # Scored one after another with one seed: all models get the same images, bits and noise, so that only they differ.
     for space in spaces:
         if _identity(space) not in known:
             known[_identity(space)] = score(space.model, batches(space, data, numbers), k, seed)
@@ -83,21 +86,23 @@ def compare(
 
 
 def _identity(space: LatentSpace) -> tuple[Path, Any]:
-    """Which trained model this is; one that lies in no run is itself alone."""
+    """The trained model that this is; one that lies in no run is itself alone."""
+    # The path with links resolved: `run` and `./run` are one model.
     return space.run.path.resolve(), id(space) if space.loaded is None else space.loaded
 
 
 def budget(space: LatentSpace) -> dict[str, int]:
-    """How long a run was trained: `steps` of `batch_size` examples, `examples` in all."""
+    """The length of a run's training: `steps` of `batch_size` examples, `examples` in all."""
     run, stored = space.run, space.run.stored("training")
     steps, size = int(stored["total"]), int(stored["batch_size"])
-    if not run.codes.is_file():  # stopped before its end, or still being trained
+    # stopped before its end, or still being trained: the plan's total was not reached, the last line of metrics was
+    if not run.codes.is_file():
         steps = next((int(line["step"]) for line in reversed(run.read_metrics()) if "step" in line), 0)
     return {"steps": steps, "batch_size": size, "examples": steps * size}
 
 
 def _budgets(spaces: Sequence[LatentSpace]) -> str | None:
-    """Where runs were trained for different lengths, which may be all of a difference; else None."""
+    """The lengths of training where they differ, which may be all of a difference; else None."""
     found = {str(space.run.path): budget(space) for space in spaces}
     if len({(one["steps"], one["batch_size"]) for one in found.values()}) == 1:
         return None
@@ -109,6 +114,7 @@ def per_example(scores: Scores) -> dict[str, Doubles]:
     """ELBO at β = 1, distortion, rate and nll of each example, (n,), nats: those that the model has."""
     if scores.rate is None or scores.log_px is None:
         return {"distortion": scores.distortion}
+    # At β = 1 whatever a run was trained with: under another weight it would be no bound on log p(x).
     elbo = -(scores.distortion + scores.rate)
     return {"elbo": elbo, "distortion": scores.distortion, "rate": scores.rate, "nll": -scores.log_px}
 
@@ -122,6 +128,7 @@ def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> No
                 had = f"{first[1][key]} and {stored[key]}"
                 raise Mistake(f"`{first[0]}` and `{path}` are runs of another {what} ({had}): compare runs of the same data")
         ours, theirs = used_columns(first[1]), used_columns(stored)
+        # With data named for both the runs' own fingerprints no longer matter; their columns still do.
         if given and ours and theirs and ours != theirs:
             raise Mistake(f"`{first[0]}` and `{path}` were trained on other columns: compare runs of the same ones")
         if not given and stored["fingerprint"] != first[1]["fingerprint"]:
@@ -135,6 +142,7 @@ def check_same_data(spaces: Sequence[LatentSpace], *, given: bool = False) -> No
 
 def _drawn_by(stored: dict[str, Any]) -> DataOptions:
     """The options that rows and splits depend on; those that an older run does not know stand at their defaults."""
+    # Labels choose no rows, and `strict` only decides whether bad files stop a run.
     return replace(DataOptions(**stored["options"]), labels=None, strict=False)
 
 

@@ -26,6 +26,7 @@ ENTRIES = 20_000_000  # distances at a time, 80 MB: with hundreds of pixels the 
 
 def mean_image(train: NDArray[Any], n: int) -> Floats:
     """The mean of train (N, *shape), n times: (n, *shape)."""
+    # summed in double precision: of 10⁵ images single precision would lose digits
     return np.repeat(np.asarray(train.mean(0, dtype=np.float64), np.float32)[None], n, 0)
 
 
@@ -36,6 +37,7 @@ def nearest_copies(train: NDArray[Any], images: NDArray[Any]) -> NDArray[np.int6
     """
     flat, others = (torch.from_numpy(np.asarray(x, np.float32).reshape(len(x), -1)) for x in (images, train))
     found = np.empty(len(flat), np.int64)
+    # Blocks of squares: the whole matrix of distances of 10,000 by 55,000 would be 2 GB.
     for rows, squares in blocks(flat, others, ENTRIES):
         found[rows] = squares.argmin(1).numpy()
     return found
@@ -50,6 +52,7 @@ def real_again(train: NDArray[Any], n: int, seed: int = 0) -> NDArray[Any]:
     """n different training images (n, *shape) in place of samples: against test images they give a measure's floor."""
     if n > len(train):
         raise Mistake(f"the floor needs {n:,} training images, and there are {len(train):,}")
+    # Without replacement, or it would be a smaller set than the n that its figures state; in order, as a disk reads it.
     return np.asarray(train[np.sort(np.random.default_rng(seed).choice(len(train), n, replace=False))])
 
 
@@ -75,6 +78,7 @@ class Ranking:
         """The controls that the measure puts above the model, best first. Absent figures rank nowhere."""
         if self.model.value is None:
             return []
+        # One sign for both directions, so that "ahead" is always "larger".
         sign = 1 if self.higher_is_better else -1
         known = {name: sign * one.value for name, one in self.controls.items() if one.value is not None}
         ahead = [name for name, value in known.items() if value > sign * self.model.value]
@@ -91,7 +95,7 @@ class Ranking:
 
 
 def disjoint(first: Estimate, second: Estimate) -> bool:
-    """Whether two intervals share no point; False where one is unknown."""
+    """True where two intervals share no point; False where one is unknown."""
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return False
     return first.low > second.high or second.low > first.high

@@ -39,7 +39,7 @@ class Decomposition:
     """The rate's parts in nats per example; `log_n` is the most that the mutual information can be.
 
     Where I ≈ log N the posteriors of the N images are practically disjoint, and KL(q̂ ‖ p) ≥ rate − log N whatever the
-    population: read it beside the null.
+    population: read it beside the null. `per_dimension`: KL(q̂_j ‖ p_j), d of them.
     """
 
     rate: Estimate
@@ -47,9 +47,9 @@ class Decomposition:
     marginal_kl: Estimate
     total_correlation: Estimate
     dimension_wise_kl: Estimate
-    per_dimension: list[Estimate]  # KL(q̂_j ‖ p_j), d of them
+    per_dimension: list[Estimate]
     log_n: float
-    draws: Draws  # for the measures that read the same draws
+    draws: Draws  # kept for the measures that read the same draws: the pass over all pairs is the expensive part
 
 
 def decomposition(
@@ -69,6 +69,7 @@ def decomposition(
     draws = draw(mu, sigma, outer, seed, of)
     marginals = log_aggregate_marginals(draws.z, mu, sigma)
     per_dimension = marginals - _log_prior(draws.z, prior)
+    # From one set of draws, so that the parts sum to the rate exactly and not only on average.
     joint, divergence = marginals.sum(1), per_dimension.sum(1)
 
     def part(values: Doubles, name: str) -> Estimate:
@@ -81,6 +82,7 @@ def decomposition(
         total_correlation=part(draws.log_aggregate - joint, "total correlation of q^"),
         dimension_wise_kl=part(divergence, "sum of KL(q^_j || p_j)"),
         per_dimension=[part(column, "KL(q^_j || p_j)") for column in per_dimension.T],
+        # The bound of I: N images cannot be told apart by more than the logarithm of their number.
         log_n=math.log(len(mu)),
         draws=draws,
     )
@@ -104,12 +106,15 @@ def mutual_information(draws: Draws) -> Estimate:
         return np.asarray(log_n + draws.log_own - np.maximum(others, draws.log_own))
 
     variance = left_out_variance(information, draws.source, without, draws.groups)
+    # An image in another's place costs both log 2: the least that one event can lose.
     low, high = loss_interval(log_n - value, variance, images, math.log(2))
     method = f"{method}; 95 % interval over {images} images"
+    # an information is at least 0, and its interval says nothing of what cannot be
     return Estimate(value, max(log_n - high, 0.0), log_n - low, images, "nats", method)
 
 
 def _log_prior(z: Doubles, prior: Distribution | None) -> Doubles:
+    # In double precision: q̂ is, and the difference of the two may be a small part of either.
     prior = prior or Normal(torch.tensor(0.0, dtype=torch.double), torch.tensor(1.0, dtype=torch.double))
     with torch.no_grad():
         found: Doubles = prior.log_prob(torch.from_numpy(z)).double().numpy()

@@ -16,7 +16,7 @@ from legato.errors import Mistake
 from legato.streams import random_stream
 from legato.types import Doubles, Floats
 
-PARTNERS = 4  # unrelated images that each is compared with
+PARTNERS = 4  # unrelated images that each is compared with: their mean is steadier than the distance to one
 
 Map = Callable[[Floats], Floats]  # codes -> images, or images -> features, row by row
 
@@ -25,6 +25,7 @@ def euclidean(a: NDArray[Any], b: NDArray[Any]) -> Doubles:
     """‖a − b‖ of rows, (n, *data) each: (n,), in double precision. Raises `Mistake` on NaN and on unequal shapes."""
     if a.shape != b.shape:
         raise Mistake(f"a distance needs rows of one shape, got {a.shape} and {b.shape}")
+    # in double precision: small differences of large images would lose their digits in the sum of squares
     found = np.linalg.norm((np.asarray(a, np.float64) - b).reshape(len(a), -1), axis=1)
     if broken := int((~np.isfinite(found)).sum()):
         raise Mistake(f"{broken} of {len(found)} distances are not finite: the run diverged, train it anew")
@@ -33,6 +34,7 @@ def euclidean(a: NDArray[Any], b: NDArray[Any]) -> Doubles:
 
 def partners(n: int, seed: int) -> NDArray[np.int64]:
     """For each of n rows up to four others, (k, n): the next ones on a random circle. Each row is as often partner as any."""
+    # A circle and no independent draws: no row is its own partner, and none counts more often than another.
     circle = random_stream(seed, "partners").permutation(n)
     found = np.empty((min(PARTNERS, n - 1), n), np.int64)
     for k, row in enumerate(found, 1):

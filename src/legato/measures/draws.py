@@ -32,6 +32,7 @@ def distance_to_normal(z: Floats) -> Doubles:
     z = np.asarray(z, np.float64)
     if not np.isfinite(z).all():
         raise Mistake("draws that are not finite have no distribution: the run diverged, train it anew")
+    # The largest gap of a step function lies at a step: just before it, or just after.
     phi = ndtr(np.sort(z, 0))
     below = np.arange(len(z)).reshape(-1, *[1] * (z.ndim - 1)) / len(z)
     return np.asarray(np.maximum((phi - below).max(0), (below + 1 / len(z) - phi).max(0)))
@@ -53,6 +54,7 @@ def distance_to_own(z: Floats, mu: Floats, sigma: Floats) -> Estimate:
 def distance_to_standard(z: Floats) -> Estimate:
     """The contrast: the distance of each image's raw draws, z (S, n, d), to N(0, 1), its mean over dimensions and images.
 
+    # What would pass for N(0, 1) over all images is the aggregate; the claim is of a single posterior.
     Image by image: pooled over images the draws are near N(0, 1), for that is what the KL term asks of the population.
     Of S draws of N(0, 1) itself it is 0.87/√S: to tell that from a distance of 0.01 needs 10,000 of them. Its n counts draws,
     whose shares these distances are; its interval is over images.
@@ -66,6 +68,7 @@ def posterior_draws(model: LatentVariableModel, x: Tensor, draws: int = 1000, se
     """z (draws, n, d) as the model itself draws it, and the μ and σ (n, d) of its posteriors of x (n, *data)."""
     with still(model, seed):
         mu, sigma = gaussian_posterior(model, x)
+        # The model's own draw, not one of ours: it is what training used and the decoder sees that is measured.
         z, _ = model.latent.draw(model.latent.encode(x), draws, Given())
     return _numpy(z), _numpy(mu), _numpy(sigma)
 

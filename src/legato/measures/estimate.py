@@ -59,7 +59,7 @@ class Estimate:
 
 
 def absent(why: str, unit: str = "", method: str = "") -> Estimate:
-    """What does not apply, and why."""
+    """The estimate of what does not apply, which says why."""
     return Estimate(None, None, None, 0, unit, method, why)
 
 
@@ -72,6 +72,7 @@ def mean_over(values: NDArray[Any], unit: str, method: str) -> Estimate:
     n, mean = len(values), float(values.mean())
     half = NORMAL_95 * float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     text = f"{method}; normal 95 % interval over {n} examples"
+    # One value: an interval of width 0 would claim certainty.
     if n == 1:
         return Estimate(mean, None, None, n, unit, f"{method}; one example has no interval")
     return Estimate(mean, mean - half, mean + half, n, unit, text)
@@ -91,6 +92,7 @@ def bootstrap(
     `statistic` maps weights (draws, n), each row summing to 1, to (draws,): a weighted moment needs no copy of the data.
     """
     rng = np.random.default_rng(seed)
+    # Multinomial weights are the counts of a resample: the statistic reads weights, and no data are copied 400 times.
     weights = rng.multinomial(n, np.full(n, 1 / n), draws) / n
     low, high = np.quantile(statistic(weights), [0.025, 0.975])
     text = f"{method}; percentile bootstrap over {n} examples, {draws} draws"
@@ -103,6 +105,7 @@ def quantile_over(values: NDArray[Any], q: float, unit: str, method: str) -> Est
     The number of values below the true quantile is binomial(n, q), which fixes the ranks. Near an end there may be no value
     far enough out: then there is no interval, and the method says so.
     """
+    # NaN is refused before sorting, which would put it at the upper end as if it were large.
     values = np.sort(_finite(values, method))
     n, value = len(values), float(np.quantile(values, q))
     low, high = (math.ceil(bdtrik(p, n, q)) for p in (0.025, 0.975))
@@ -121,6 +124,7 @@ def ratio_of_means(a: NDArray[Any], b: NDArray[Any], unit: str, method: str) -> 
     """E a / E b of two independent samples above 0, (n,) and (m,): a normal interval for its logarithm (the delta method)."""
     a, b = _finite(a, method), _finite(b, method)
     if a.mean() <= 0 or b.mean() <= 0:
+        # The interval is of the logarithm: a ratio's own is not symmetric, and may reach below 0.
         raise Mistake(f"a ratio needs means above 0, got {a.mean():g} and {b.mean():g} of `{method}`")
     value, n = float(a.mean() / b.mean()), min(len(a), len(b))
     if n < 2:
@@ -150,6 +154,7 @@ def subsampled(
     if not 1 < m < n:
         raise Mistake(f"a subset must be smaller than the sample and larger than 1: m = {m}, n = {n}")
     rng = np.random.default_rng(seed)
+    # sorted: a statistic that sums in the rows' order then has the same bits for the same set
     found = _finite([statistic(np.sort(rng.permutation(n)[:m])) for _ in range(draws)], method)
     value = float(statistic(np.arange(n))) if value is None else value
     half = NORMAL_95 * float(found.std(ddof=1)) * math.sqrt(m / (n - m))
@@ -162,6 +167,7 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     p = _finite(p_values, "p-values")
     order, m = np.argsort(p, kind="stable"), len(p)
     adjusted = np.empty(m)
+    # A running maximum: adjusted values may not fall where raw ones rise. Stable, so that ties keep their order.
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * (m - np.arange(m))), 1)
     return adjusted
 

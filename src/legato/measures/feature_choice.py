@@ -21,5 +21,5 @@ def features_for(shape: Shape, source: str, real: NDArray[Any]) -> list[Features
     if len(shape) == 3:
         found.append(RandomNet(real))
     if source == "mnist" and tuple(shape) == SHAPE:
-        found.insert(0, DigitFeatures())
+        found.insert(0, DigitFeatures())  # first: what was trained on digits says most of digits, the other two check its order
     return found

@@ -24,10 +24,10 @@ from torch.nn.functional import conv2d, relu
 from legato.errors import Mistake
 from legato.types import Shape, Singles
 
-COMPONENTS = 64
+COMPONENTS = 64  # as many as the classifier's (digits.py), so that all sets of features but the net's are of one size
 FITTED = 20_000  # examples that components and scales are fitted to: more change nothing that is seen
 EXACT = 4000  # pixels up to which components are exact; beyond, a covariance would fill memory, and they are near to it
-BLOCK = 500  # images at a time
+BLOCK = 500  # images at a time: activations of the random net stay small whatever n is
 
 
 class Features(ABC):
@@ -62,6 +62,7 @@ class PrincipalComponents(Features):
         self.shape = real.shape[1:]
         flat = finite(_some(real)).reshape(-1, int(np.prod(self.shape)))
         solver = "covariance_eigh" if flat.shape[1] <= EXACT else "randomized"
+        # Seeded for the randomised solver: equal data give equal components, and equal hashes.
         self._pca = PCA(min(components, *flat.shape), svd_solver=solver, random_state=0).fit(flat)
         self.name = f"PCA-{self._pca.n_components_} of the pixels"
         self.hash = _hash([self._pca.mean_, self._pca.components_])
@@ -84,6 +85,7 @@ class RandomNet(Features):
         self.shape = real.shape[1:]
         self._weights = _drawn(self.shape[0], widths, seed)
         self._shift, self._scale = np.zeros(1, np.float32), np.ones(1, np.float32)
+        # Twice through `of`: with the shift 0 and scale 1 of above it gives plain averages, which set the true ones.
         plain = self.of(_some(real))
         self._shift, spread = plain.mean(0), plain.std(0)
         self._scale = np.maximum(spread, 1e-6 * spread.max() or 1.0)  # a dead channel stays 0 instead of becoming NaN
@@ -100,6 +102,7 @@ class RandomNet(Features):
 
 def _drawn(channels: int, widths: Sequence[int], seed: int) -> list[Tensor]:
     """Weights (width, before, 3, 3) whose outputs keep the inputs' size through ReLU. He et al. 2015."""
+    # A generator of its own: the global one would give other features in each process.
     generator = torch.Generator().manual_seed(seed)
     shapes = pairwise((channels, *widths))
     return [torch.randn(width, before, 3, 3, generator=generator) * (2 / (9 * before)) ** 0.5 for before, width in shapes]
@@ -121,6 +124,7 @@ def finite(images: NDArray[Any]) -> Singles:
 
 def grey(images: Singles) -> Singles:
     """Within [0, 1], as a screen shows them: a linear decoder may leave it. Raises `Mistake` where they are bytes."""
+    # A mean above 1 can only be bytes: decoders overshoot [0, 1] by little, and clipping bytes would make all white.
     if images.mean() > 1:
         raise Mistake(f"`images` must be in [0, 1], got values up to {images.max():g}: divide bytes by 255")
     return np.clip(images, 0, 1)

@@ -21,7 +21,7 @@ from legato.measures.estimate import Estimate
 from legato.measures.halves import around, half_sample_errors, student_interval
 from legato.types import Doubles, Rows
 
-BLOCK = 1000  # examples of each set in one kernel distance, as published
+BLOCK = 1000  # examples of each set in one kernel distance, as published: an unbiased figure of another size has another spread
 
 
 def frechet(real: NDArray[Any], generated: NDArray[Any], draws: int = 50, seed: int = 0) -> Estimate:
@@ -40,6 +40,7 @@ def frechet(real: NDArray[Any], generated: NDArray[Any], draws: int = 50, seed: 
     value = distance(slice(None), slice(None))
     error = half_sample_errors(distance, (len(first), len(second)), draws, seed)
     method = f"Fréchet distance of {first.shape[1]} features, {len(second):,} generated against {len(first):,} real"
+    # Cut at 0, below which no distance lies; half-samples, since repeated points would shift a Fréchet distance.
     return around(value, float(error), len(second), "squared feature units", method, draws, within=(0, np.inf))
 
 
@@ -58,9 +59,12 @@ def gaussian_frechet(mean: Doubles, covariance: Doubles, other_mean: Doubles, ot
     Dowson & Landau 1982, https://doi.org/10.1016/0047-259X(82)90077-X.
     """
     values, vectors = np.linalg.eigh(covariance)
-    half = vectors * np.sqrt(np.maximum(values, 0))  # S^½ up to a rotation, which leaves the eigenvalues as they are
+    # S^½ up to a rotation, which leaves the eigenvalues as they are; eigenvalues of 0 may come out below
+    half = vectors * np.sqrt(np.maximum(values, 0))
+    # eigvalsh of the symmetric form: real eigenvalues by construction, where a product's may be complex.
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(half.T @ other_covariance @ half), 0)).sum()
     apart = np.square(mean - other_mean).sum()
+    # rounding of two large traces may leave equal sets a little below 0
     return max(float(apart + np.trace(covariance) + np.trace(other_covariance) - 2 * cross), 0.0)
 
 
@@ -76,9 +80,10 @@ def kid(real: NDArray[Any], generated: NDArray[Any], block: int = BLOCK, seed: i
     size = min(block, len(first) // 2, len(second) // 2)  # two blocks at least, or there is no interval
     if size < 2:
         raise Mistake(f"a kernel distance needs 4 examples or more of each kind, got {len(first)} and {len(second)}")
-    scale = float(np.sqrt(np.square(first).mean())) or 1.0
+    scale = float(np.sqrt(np.square(first).mean())) or 1.0  # all features 0: nothing to scale, and no division by 0
     count = min(len(first), len(second)) // size
     rng = np.random.default_rng(seed)
+    # Disjoint blocks: overlapping ones would not be independent, and Student's interval asks for that.
     rows = [rng.permutation(len(points))[: count * size].reshape(count, size) for points in (first, second)]
     found = [kernel_distance(first[a] / scale, second[b] / scale) for a, b in zip(*rows, strict=True)]
     method = f"KID of {first.shape[1]} features, {count} blocks of {size:,} generated and real"
@@ -92,6 +97,7 @@ def kernel_distance(x: Doubles, y: Doubles) -> float:
 
 def _within(x: Doubles) -> float:
     kernel = _cubic(x, x)
+    # the diagonal is left out: k(x, x) would bias the estimate upwards
     return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))
 
 
@@ -105,6 +111,7 @@ def _checked(real: NDArray[Any], generated: NDArray[Any], centre: Doubles | floa
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
         raise Mistake(f"features must be (N, f) and (n, f) with one f, got {real.shape} and {generated.shape}")
     for name, features in {"real": real, "generated": generated}.items():
+        # One infinite feature would make the whole covariance NaN, and eigenvalues fail with no hint of the row.
         if broken := int((~np.isfinite(features)).any(1).sum()):
             raise Mistake(f"{broken} of {len(features)} {name} examples have features that are not finite")
     return np.asarray(real, np.float64) - centre, np.asarray(generated, np.float64) - centre

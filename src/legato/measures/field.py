@@ -18,7 +18,7 @@ from legato.measures.posterior import distortion, gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.types import Doubles
 
-BLOCK = 2048  # decoded examples at a time
+BLOCK = 2048  # decoded examples at a time, of all draws together: the graph of a backward pass is what takes memory
 
 
 def kl_field(mu: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,6 +26,7 @@ def kl_field(mu: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
 
     In closed form μ and σ² − 1: a spring to 0 on μ, and on log σ a pull to 0 that is strong above it and at most 1 below.
     """
+    # Gradients are asked for even where the caller has switched them off, as measures do.
     with torch.enable_grad():
         mu, log_sigma = (part.detach().requires_grad_() for part in (mu, log_sigma))
         kl = kl_per_dimension(_normal(mu, log_sigma.exp()), _normal(torch.zeros_like(mu), torch.ones_like(mu)))
@@ -48,7 +49,7 @@ class Arrows:
     log_sigma: Doubles
     distortion_by_mu: Doubles
     distortion_by_log_sigma: Doubles
-    kl_by_mu: Doubles  # times β
+    kl_by_mu: Doubles  # times β, the force that training itself applies
     kl_by_log_sigma: Doubles
 
 
@@ -59,6 +60,7 @@ def arrows(model: LatentVariableModel, x: Tensor, beta: float = 1.0, draws: int 
             mu, sigma = gaussian_posterior(model, x)
         log_sigma = sigma.log()
         by_mu, by_log_sigma = _distortion_field(model, x, mu, sigma, draws)
+    # In double precision: near σ = 1 the pull σ² − 1 is a difference of nearly equal numbers.
     kl_by_mu, kl_by_log_sigma = kl_field(mu.double(), log_sigma.double())
     parts = mu, log_sigma, by_mu, by_log_sigma, beta * kl_by_mu, beta * kl_by_log_sigma
     return Arrows(*(part.double().cpu().numpy() for part in parts))
@@ -72,7 +74,9 @@ def _distortion_field(model: LatentVariableModel, x: Tensor, mu: Tensor, sigma: 
         noise = torch.randn((min(most, draws - done), *mu.shape), device=mu.device, dtype=mu.dtype)
         with torch.enable_grad():
             z = (mu + sigma * noise).requires_grad_()
+            # The sum: each z has its own distortion, so that one backward pass gives all gradients.
             (slope,) = torch.autograd.grad(cost(z).sum(), z)
+        # Summed in double precision, and not kept: 64 draws of each image would be as many gradients.
         by_mu += slope.double().sum(0)
         by_log_sigma += (slope * sigma * noise).double().sum(0)
     return by_mu / draws, by_log_sigma / draws

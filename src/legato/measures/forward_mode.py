@@ -13,6 +13,7 @@ from torch.autograd import forward_ad
 
 def jvp(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
     """J(z) v for each row of z and v (m, d), of f's shape (m, *out)."""
+    # Before the first dual number, so that no user meets torch's own warning.
     _prepare()
     found: Tensor = torch.func.jvp(f, (z,), (direction,))[1]
     return found
@@ -23,5 +24,6 @@ def _prepare() -> None:
     """The first dual number makes torch compile fall-backs, by a deprecated function of its own of which it then warns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        # Made once, here, where its warning is silenced, and not at the first measure of a user.
         with forward_ad.dual_level():
             forward_ad.make_dual(torch.zeros(1), torch.zeros(1))  # type: ignore[no-untyped-call]

@@ -25,8 +25,8 @@ from legato.types import Doubles, Floats
 
 EXACT = 64  # latent dimensions up to which the whole Jacobian is as cheap as a power iteration that is sure of its result
 BLOCK = 64  # codes at a time: a Jacobian of 64 dimensions by 3,072 pixels is 50 MB then
-ROUNDS = 24  # of the power iteration
-WIDE = 512  # codes at a time where no Jacobian is kept
+ROUNDS = 24  # products of the power iteration; its plain last vector would be a per cent off where values lie close (its test)
+WIDE = 512  # codes at a time where no Jacobian is kept: only vectors of the span are
 STEP = 1e-2  # of a central difference, in whitened units: its error is STEP² beside 1, rounding 10⁻⁷/STEP in single precision
 UNIT = "image distance per latent unit"
 
@@ -90,9 +90,11 @@ def stretch(
         ends = [_singular(torch.stack(_columns(decode, z, root), -1)) for z in blocks]
         found = _gathered(ends, "exact Jacobian")
     else:
+        # A generator of its own: measuring must not move the draws of whoever measures next.
         generator = torch.Generator().manual_seed(seed)
         tops = [power_iteration(decode, z, root, generator) for z in blocks]
         found = Stretch(_finite(torch.cat(tops)), None, "power iteration")
+    # All derivatives 0 and yet other images: a decoder that detaches, which would else pass for a perfectly flat one.
     if not found.largest.any() and _differ(decode(codes[:BLOCK])):
         raise Mistake("`decode` has no derivatives, yet its images differ: use `stretch_by_differences`")
     return found
@@ -109,10 +111,12 @@ def _singular(jacobian: Tensor) -> tuple[Tensor, Tensor]:
     In double precision: squaring would cost single precision half its digits. Fewer pixels than dimensions: the smallest is 0.
     """
     jacobian = jacobian.double()
+    # d × d and not D × D: a picture has more pixels than its code has dimensions.
     gram = jacobian.mT @ jacobian
     _finite(gram.sum((1, 2)))
     values = torch.linalg.eigvalsh(gram).clamp(min=0)
-    tiny = values[:, -1:] * 1e-13  # what rounding leaves of an eigenvalue 0
+    # what rounding leaves of an eigenvalue 0: its root would pass for a small but living direction
+    tiny = values[:, -1:] * 1e-13
     values = torch.where(values > tiny, values, 0.0).sqrt()
     return values[:, 0], values[:, -1]
 
@@ -127,8 +131,10 @@ def power_iteration(
     where the two largest values are near each other.
     """
     transposed = vjp(decode, z)[1]
+    # Drawn on the CPU in double precision and then cast: one seed gives one start on every device.
     v = torch.randn(z.shape, generator=generator, dtype=torch.double).to(z)
     span, images = z.new_zeros(len(z), 0, z.shape[1]), z.new_zeros(len(z), 0, z.shape[1])
+    # in d dimensions a span of d vectors is the whole space: further rounds would add rounding alone
     for _ in range(min(rounds, z.shape[1])):
         v = _orthogonal(v, span)
         product = root.back(transposed(jvp(decode, z, root.shift(v)))[0])
@@ -136,6 +142,7 @@ def power_iteration(
         v = product
     projected = span.double() @ images.double().mT
     _finite(projected.sum((1, 2)))
+    # Symmetric but for rounding, and eigvalsh reads one triangle alone: the mean of both is used.
     values: Tensor = torch.linalg.eigvalsh((projected + projected.mT) / 2)
     return values[:, -1].clamp(min=0).sqrt()
 
@@ -146,6 +153,7 @@ def _orthogonal(v: Tensor, span: Tensor) -> Tensor:
     for _ in range(2):  # once leaves an error as large as what cancels; twice is enough (Kahan, Parlett)
         v = v - ((span @ v[..., None]).mT @ span)[:, 0]
     left = v.norm(dim=1, keepdim=True)
+    # relative to what came in: what is left of a vector inside the span is rounding, whose direction means nothing
     return torch.where(left > 1e-5 * size, v / left.clamp(min=1e-30), 0.0)
 
 
@@ -156,6 +164,7 @@ def stretch_by_differences(
     parts, size = [], max(1, min(BLOCK, BLOCK * EXACT // codes.shape[1]))  # fewer where each Jacobian is larger
     for at in range(0, len(codes), size):
         z = np.asarray(codes[at : at + size], np.float64)
+        # Central and not one-sided: the error is of second order in the step. The decoder sees float32, as it was trained.
         pairs = [(decode(_float32(z + step * column)), decode(_float32(z - step * column))) for column in whitening.columns()]
         columns = [(np.float64(a) - np.float64(b)).reshape(len(z), -1) / (2 * step) for a, b in pairs]
         parts.append(_singular(torch.from_numpy(np.stack(columns, -1))))
@@ -171,6 +180,7 @@ def _gathered(ends: list[tuple[Tensor, Tensor]], method: str) -> Stretch:
     return Stretch(largest, smallest, method)
 
 
+# Beyond this an infinite derivative would only make quantiles infinite, with no hint why.
 def _finite(values: Tensor) -> Doubles:
     if broken := int((~torch.isfinite(values)).sum()):
         raise Mistake(f"at {broken} of {len(values)} codes the decoder's derivative is not finite: the run diverged")

@@ -27,10 +27,7 @@ from legato.types import Bools, Doubles
 
 Function = Callable[[Tensor], Tensor]  # z (S, n, d) -> (S, n)
 Pair = tuple[Tensor, Tensor]  # by μ, by log σ
-BLOCK = 2048  # draws × images that f sees at a time
-
-
-# ------------------------------------------------------------------------------------------------ one draw's estimates
+BLOCK = 2048  # draws × images that f sees at a time: the graph of so many decodings is what takes memory
 
 
 def pathwise(gradient: Tensor, sigma: Tensor, noise: Tensor) -> Pair:
@@ -56,16 +53,13 @@ def leave_one_out(f: Tensor) -> Tensor:
     return (f - f.mean(0)) * (draws / (draws - 1))
 
 
-# ------------------------------------------------------------------------------------------------ all draws' estimates
-
-
 @dataclass(frozen=True)
 class Estimators:
     """Three estimates of one gradient from the same draws, (S, n, d) each: their means over S agree, their variances do not."""
 
     pathwise: Doubles
     score: Doubles
-    baseline: Doubles  # the score function with a leave-one-out baseline
+    baseline: Doubles  # the score function less the other draws' mean: unbiased still, and the fair opponent of the trick
 
 
 def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 1000, seed: int = 0) -> dict[str, Estimators]:
@@ -74,6 +68,7 @@ def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 1000, seed: 
     f maps z (S, n, d) to (S, n), each entry from its own z. The baseline is over all `draws`.
     """
     mu, sigma = mu.detach(), sigma.detach()
+    # A generator of its own, on the device: all three estimates then share one noise, and differ by their formula alone.
     generator = torch.Generator(mu.device).manual_seed(seed)
     noise = torch.randn((draws, *mu.shape), generator=generator, device=mu.device, dtype=mu.dtype)
     values, slopes = _with_slopes(f, mu + sigma * noise)
@@ -94,11 +89,13 @@ def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 1000, seed: 
 def _with_slopes(f: Function, z: Tensor) -> tuple[Tensor, Tensor]:
     """f(z), (S, n), and its gradient by z, (S, n, d), float64, a few draws at a time."""
     values, slopes = [], []
+    # At least one image's draws, however many images: a block of none would never end.
     for part in torch.split(z, max(BLOCK // z.shape[1], 1)):
         with torch.enable_grad():
             leaf = part.requires_grad_()
             value = f(leaf)
             (slope,) = torch.autograd.grad(value.sum(), leaf)
+        # Detached before it is kept: else each block's graph would live until the last.
         values.append(value.detach().double())
         slopes.append(slope.double())
     return torch.cat(values), torch.cat(slopes)
@@ -111,9 +108,6 @@ def model_estimators(model: LatentVariableModel, x: Tensor, draws: int = 1000, s
         return estimators(distortion(model, x), mu, sigma, draws, seed)
 
 
-# ------------------------------------------------------------------------------------------------ their figures
-
-
 def bias(found: Estimators, other: Doubles) -> Estimate:
     """Whether `other` has the pathwise mean: the mean over dimensions of t², t the difference of the means in standard errors.
 
@@ -123,6 +117,7 @@ def bias(found: Estimators, other: Doubles) -> Estimate:
     difference = other - found.pathwise
     error = difference.var(0, ddof=1) / len(difference)
     varies = error > 0
+    # Where both agree in every draw there is no standard error to divide by.
     if not varies.any():
         return absent("the two estimates agree in every draw", "squared standard errors")
     squares = np.where(varies, difference.mean(0) ** 2 / np.where(varies, error, 1.0), np.nan)
@@ -182,14 +177,12 @@ def signal_to_noise(found: Estimators, other: Doubles) -> Estimate:
     return mean_over(np.sqrt(signal[moves] / noise[moves]), "signal / noise", f"of a gradient from one draw, {draws} draws")
 
 
-# ------------------------------------------------------------------------------------------------ the detach test
-
-
 def detach_test(loss: Callable[[Tensor], Tensor], draw: Callable[[], Tensor], parameters: Sequence[Tensor]) -> Estimate:
     """‖∇ loss(z detached)‖/‖∇ loss(z)‖ by `parameters`, z = draw(): exactly 0 where they reach the loss through z alone.
 
     Exact, not estimated: the interval is the value.
     """
+    # Gradients are asked for even where the caller has switched them off.
     with torch.enable_grad():
         z = draw()
         whole = _norm(loss(z), parameters)
@@ -204,11 +197,12 @@ def detach_test(loss: Callable[[Tensor], Tensor], draw: Callable[[], Tensor], pa
 def model_detach_test(model: LatentVariableModel, x: Tensor, seed: int = 0) -> Estimate:
     """The same for a model's encoder and its distortion of x (n, *data)."""
     parameters = list(model.latent.parameters())
+    # Put back in `finally`: a loaded model is shared, and its weights are frozen for a reason.
     wanted = [parameter.requires_grad for parameter in parameters]
     with still(model, seed):
         try:
             for parameter in parameters:
-                parameter.requires_grad_()  # a loaded model's are frozen
+                parameter.requires_grad_()  # a loaded model's are frozen, and frozen weights have no gradient to measure
             with torch.enable_grad():
                 encoded = model.latent.encode(x)
             cost = distortion(model, x)
@@ -222,5 +216,6 @@ def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> float:
     """The norm of the gradient by all parameters together; 0 where the loss does not depend on them at all."""
     if not loss.requires_grad:
         return 0.0
+    # The graph is kept, since the second loss goes through the same draw; parameters of a prior have no part in it.
     found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
     return math.sqrt(sum(float((part.double() ** 2).sum()) for part in found if part is not None))

@@ -35,8 +35,10 @@ def half_sample_errors(
     if min(sizes) < 4:
         raise Mistake(f"half-samples need 4 examples or more of each kind, got {min(sizes)}")
     rng = np.random.default_rng(seed)
+    # Sorted and without repetition: a neighbour at distance 0 is what a bootstrap would add.
     found = np.asarray([statistic(*(_half(n, rng) for n in sizes)) for _ in range(draws)], np.float64)
-    factors = [math.sqrt((n // 2) / (n - n // 2)) for n in sizes]  # 1, and a little less for an odd n
+    # 1, and a little less for an odd n, whose halves leave one out
+    factors = [math.sqrt((n // 2) / (n - n // 2)) for n in sizes]
     return np.asarray(found.std(0, ddof=1) * np.mean(factors))
 
 
@@ -53,6 +55,7 @@ def around(
     """
     if not (math.isfinite(value) and math.isfinite(error)):
         raise Mistake(f"`{method}` is not finite: the images or their features are not")
+    # Student's quantile: an error from 20 halves is itself uncertain by a sixth.
     half = float(student.ppf(0.975, draws - 1)) * error
     low, high = max(value - half, within[0]), min(value + half, within[1])
     return Estimate(value, low, high, n, unit, f"{method}; 95 % interval from {draws} half-samples without replacement")

@@ -17,7 +17,7 @@ from torch import Size, Tensor
 from legato.measures.posterior import Density
 
 TARGET = 0.65  # acceptance: the best for leapfrogs of a fixed length in many dimensions (Beskos et al. 2013)
-FIRST = 0.5  # step, in units of σ, before adaptation
+FIRST = 0.5  # step, in units of σ: half the width of q, where a leapfrog is stable; adaptation finds the rest within some steps
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Tempered:
 
     def energy(self, u: Tensor, beta: float) -> tuple[Tensor, Tensor]:
         """−log of the density, (C, n), and its gradient by u, (C, n, d)."""
+        # The parameters need no gradient: only u is a leaf.
         with torch.enable_grad():
             leaf = u.detach().requires_grad_()
             found = -beta * self._log_joint(leaf) - (1 - beta) * self._log_q(leaf)
@@ -45,6 +46,7 @@ class Tempered:
         return found.detach(), gradient
 
     def _log_joint(self, u: Tensor) -> Tensor:
+        # in double precision: weights are differences of two numbers of some thousand nats
         return self.log_joint(self.mu + self.sigma * u).double()
 
     def _log_q(self, u: Tensor) -> Tensor:
@@ -67,9 +69,11 @@ def move(
     for step in range(leapfrogs):
         place = place + size * speed
         potential, gradient = tempered.energy(place, beta)
+        # half a step at the end: leapfrogs are reversible only if they end as they began
         speed = speed - (0.5 if step == leapfrogs - 1 else 1.0) * size * gradient
     loss = potential + _kinetic(speed) - energy - _kinetic(momentum)
     # Clamped before the exponential: a large gain of energy would overflow, and min(1, ·) makes it 1 anyway.
+    # NaN becomes 0: a trajectory that diverged is refused, never accepted by accident
     chance = torch.exp(-loss.clamp(min=0)).nan_to_num(0.0)
     accept = _uniform(chance.shape, u, generator) < chance
     return torch.where(accept.unsqueeze(-1), place, u), chance
@@ -85,11 +89,12 @@ def adapted(tempered: Tempered, u: Tensor, path: list[float], leapfrogs: int, ge
     total, counted = torch.zeros_like(log_step), 0
     for t, beta in enumerate(path[1:], start=1):
         u, chance = move(tempered, u, beta, log_step.exp(), leapfrogs, generator)
+        # Steps that shrink as 1/√t: the noise of single acceptances averages out, and a bad guess is left behind all the same.
         log_step = log_step + (chance - TARGET) / math.sqrt(t)
         # The first half is on the way: its steps begin at a guess and at temperatures of their own.
         if t > len(path) // 2:
             total, counted = total + log_step, counted + 1
-    return (total / counted).exp() if counted else log_step.exp()
+    return (total / counted).exp() if counted else log_step.exp()  # a path of one temperature has no second half
 
 
 def noise(shape: Size | tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
@@ -98,6 +103,7 @@ def noise(shape: Size | tuple[int, ...], like: Tensor, generator: torch.Generato
 
 
 def _uniform(shape: Size, like: Tensor, generator: torch.Generator) -> Tensor:
+    # in single precision one draw in 2²⁴ is 0, which accepts whatever has any chance at all
     return torch.rand(shape, generator=generator, device=like.device, dtype=torch.double)
 
 

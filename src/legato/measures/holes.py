@@ -21,8 +21,8 @@ from legato.measures.estimate import Estimate, absent
 from legato.types import Doubles, Floats
 
 LEVELS = (0.01, 0.05)
-DRAWS = 10_000  # of the prior, and of held-out posteriors
-BEYOND = 20  # images that must lie beyond a quantile
+DRAWS = 10_000  # of the prior, and of held-out posteriors: a share of 1 % then rests on 100 draws
+BEYOND = 20  # images that must lie beyond a quantile: of fewer its place is a matter of chance
 UNIT = "share of prior draws"
 BANDWIDTHS = (1e-3, 3.0)  # whitened units: codes that repeat exactly would drive the bandwidth to 0
 
@@ -57,10 +57,13 @@ def hole_fraction(
     image = np.arange(n) if source is None else source
     images, needed = len(np.unique(image)), round(BEYOND / level)
     method = f"P[log q^(z) < t], z ~ p, {m} draws, t the {level:.0%} quantile of {n} codes of {images} held-out images"
+    # Counted in images: more draws of the same few would not place the quantile any better.
     if images < needed:
         return absent(f"needs {needed:,} held-out images for {100 * level:g} %, got {images:,}", UNIT, method)
+    # k = a(n + 1): the expected share below the k-th of n values is a exactly, so that a match gives a
     k = max(round(level * (n + 1)), 1)
     codes, draws = np.sort(held_out), np.sort(prior)
+    # One generator for both resamplings: their order is a part of the figure's digits.
     rng, e = np.random.default_rng(seed), independent_codes(held_out <= codes[k - 1], image)
     shares = rng.beta(k / (n + 1) * (e + 1), (1 - k / (n + 1)) * (e + 1), resamples)
     # The ⌈nU⌉-th value, counted from 1; U may round to 0.
@@ -95,6 +98,7 @@ def prior_holes(
     """
     # One draw of each held-out image at least, however few were asked for: the interval is over the images.
     codes, source = sample_posteriors(*held_out, max(draws, len(held_out[0])), seed, "held-out images")
+    # seed + 1: `hole_fraction` draws its resamples from `seed`, and would share its stream with the normals
     prior = standard_normal(draws, codes.shape[1], seed + 1) if prior is None else prior
     log_codes, log_prior = (log_aggregate(z, mu, sigma) for z in (codes, prior))
     return {level: hole_fraction(log_codes, log_prior, level, seed, source=source) for level in levels}
@@ -127,7 +131,7 @@ def kde_bandwidth(codes: Floats, of: int = 500, seed: int = 0) -> float:
     chosen = np.random.default_rng(seed).permutation(len(codes))[:of]
     halves = _half_squares(codes, chosen)
     nearest = halves.amin(1, keepdim=True)
-    above = halves.sub_(nearest)  # (of, N), above 0 but at the nearest
+    above = halves.sub_(nearest)  # in place: of 60,000 codes one more copy would be 120 MB
 
     def loss(log_h: float) -> float:
         precision = math.exp(-2 * log_h)
@@ -135,6 +139,7 @@ def kde_bandwidth(codes: Floats, of: int = 500, seed: int = 0) -> float:
         shares = torch.stack([(row * -precision).clamp_min_(LEAST).exp_().sum() for row in above])
         return float(codes.shape[1] * log_h - (shares.log().double() - precision * nearest[:, 0].double()).mean())
 
+    # In log h: a tolerance of 0.01 is one per cent of h, at any scale.
     found = minimize_scalar(loss, bounds=tuple(np.log(BANDWIDTHS)), method="bounded", options={"xatol": 0.01})
     return float(math.exp(found.x))
 
@@ -151,6 +156,6 @@ def _half_squares(codes: Doubles, chosen: NDArray[np.int64]) -> torch.Tensor:
     indices = torch.from_numpy(chosen)
     blocks = torch.split(indices, 64)
     rows = [(squares[i][:, None] + squares - all_codes[i] @ all_codes.T).float() for i in blocks]
-    found = torch.cat(rows).clamp_min_(0)
-    found[torch.arange(len(chosen)), indices] = math.inf
+    found = torch.cat(rows).clamp_min_(0)  # rounding may leave the square of nearly equal codes below 0
+    found[torch.arange(len(chosen)), indices] = math.inf  # a code left in would be its own kernel, and the best bandwidth 0
     return found

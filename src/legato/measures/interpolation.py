@@ -19,8 +19,8 @@ from legato.measures.distances import Map, euclidean, pixels
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.types import Doubles, Floats, Rows
 
-POINTS = 33
-BLOCK = 32  # paths at a time: 1,056 images
+POINTS = 33  # an odd number, so that α = ½ is one of them
+BLOCK = 32  # paths at a time: 32 · 33 decoded images bound the memory, whatever n is
 EPSILON = 1e-3  # of α, for the path length: small beside a path, large beside single precision
 STILL = 1e-6  # of an image's length: ends nearer than that differ by rounding
 
@@ -41,8 +41,10 @@ def slerp(first: NDArray[Any], second: NDArray[Any], alpha: Doubles | float) -> 
     White 2016, https://arxiv.org/abs/1609.04468.
     """
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    # a code of 0 has no angle: a cosine of 1 sends it the straight way
     cosine = np.divide((first * second).sum(1), norms, out=np.ones(len(norms)), where=norms > 0)
-    omega = np.arccos(np.clip(cosine, -1, 1))
+    omega = np.arccos(np.clip(cosine, -1, 1))  # clipped: rounding may leave a cosine at 1 + 10⁻¹⁶, whose arccos is NaN
+    # Near 0 and π sin ω cancels; of antiparallel codes no great circle is the one.
     straight = np.sin(omega) < 1e-6
     omega = np.where(straight, 1.0, omega)
     left, right = (np.sin(share * omega) / np.sin(omega) for share in (1 - alpha, alpha))
@@ -52,6 +54,7 @@ def slerp(first: NDArray[Any], second: NDArray[Any], alpha: Doubles | float) -> 
 
 def decoded(decode: Map, first: Floats, second: Floats, between: Between = linear) -> Path:
     """The path of images between codes, (n, d) each."""
+    # in double precision: at ε = 10⁻³ the two ends of a step differ in their last digits
     wide = np.asarray(first, np.float64), np.asarray(second, np.float64)
     return lambda rows, alpha: decode(between(wide[0][rows], wide[1][rows], alpha).astype(np.float32))
 
@@ -67,7 +70,7 @@ def midpoints(path: Path, n: int) -> Floats:
 
 
 def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
-    """Whether the image at half of each of n paths lies between its ends, (n,) 1 or 0: no farther from either than these apart.
+    """1 where the image at half of a path lies between its ends, else 0, (n,): no farther from either than these are apart.
 
     NaN where the ends are one image, which has nothing between: a decoder that gives one for every code would else have it all.
     `see` gives what images are compared by, (b, *data) -> (b, f); distances are Euclidean. Of three images that have nothing to
@@ -77,6 +80,7 @@ def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
     def inside(rows: Rows) -> Floats:
         first, half, last = (see(path(rows, np.full(len(rows), alpha))) for alpha in (0.0, 0.5, 1.0))
         apart = euclidean(first, last)
+        # ties count as between: at a path of equal steps both distances are half, never more
         between = (euclidean(first, half) <= apart) & (euclidean(half, last) <= apart)
         moves = apart > STILL * np.linalg.norm(first.reshape(len(first), -1), axis=1)
         return np.where(moves, between, np.nan)
@@ -88,19 +92,21 @@ def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
 class Smoothness:
     """One row per path, (n,): NaN where its ends are one image, which has no way between them to be compared with.
 
-    `straightness` is 1 for a straight way and more for a detour; `jumpiness` 1 for even steps and 32 for a single leap.
+    `straightness` is 1 for a straight way and more for a detour; `jumpiness` 1 for even steps and 32 for a single leap; `apart`
+    d(x₀, x₁); `length` E d(g(z_α), g(z_{α+ε}))²/ε².
     """
 
     straightness: Doubles
     jumpiness: Doubles
-    apart: Doubles  # d(x₀, x₁)
-    length: Doubles  # E d(g(z_α), g(z_{α+ε}))²/ε²
-    of: str  # what is measured: pixels, features
-    ends: Ends | None = None  # rows of the images that the paths join, (n,) each; None: no two paths share an end
+    apart: Doubles
+    length: Doubles
+    of: str  # pixels or features: figures of the two do not compare
+    # rows of the images that the paths join, (n,) each; None: no two paths share an end, and each is an example
+    ends: Ends | None = None
 
     @property
     def moves(self) -> NDArray[np.bool_]:
-        """Which paths have two ends, (n,): figures are means over these, and pairs of models over those that both have."""
+        """True for paths of two ends, (n,): figures are means over these, and pairs of models over those that both have."""
         return ~np.isnan(self.straightness)
 
     def estimates(self) -> dict[str, Estimate]:
@@ -140,10 +146,12 @@ def smoothness(
     model at one seed. Path length: Karras et al. 2019, https://arxiv.org/abs/1812.04948, section 4.1, there with ε = 10⁻⁴.
     """
     views: list[tuple[str, Map]] = [("pixels", pixels)] + ([] if features is None else [("features", features)])
+    # up to 1 − ε, so that α + ε is still on the path; from one seed, so that models are compared at the same places
     starts = np.random.default_rng(seed).uniform(0, 1 - EPSILON, (n, draws))
     blocks = [np.arange(at, min(at + BLOCK, n)) for at in range(0, n, BLOCK)]
     maps = [view for _, view in views]
-    found = np.concatenate([_walked(path, rows, starts[rows], maps) for rows in blocks], 2)  # (views, 4, n)
+    # (views, 4, n); by blocks, so that images of one block are in memory at a time
+    found = np.concatenate([_walked(path, rows, starts[rows], maps) for rows in blocks], 2)
     return [Smoothness(one[0], one[1], one[2], one[3], of, ends) for one, (of, _) in zip(found, views, strict=True)]
 
 
@@ -172,6 +180,7 @@ def _steps(frames: Floats) -> tuple[Doubles, Doubles, Doubles]:
     apart = euclidean(frames[:, 0], frames[:, -1])
     moves = apart > STILL * np.linalg.norm(frames[:, 0], axis=1)
     whole = np.where(moves, steps.sum(1), np.nan)  # a loop, whose ends are one image, has no straight way
+    # `whole` is NaN for a loop, and makes both ratios NaN: 1 stands in only to divide without a warning.
     return whole / np.where(moves, apart, 1), steps.max(1) * steps.shape[1] / whole, apart
 
 
@@ -183,5 +192,5 @@ def _lengths(here: Floats, there: Floats) -> Doubles:
 
 
 def _over(n: int, part: Callable[[Rows], Floats]) -> Floats:
-    rows = BLOCK * POINTS
+    rows = BLOCK * POINTS  # as many images at a time as a block of whole paths has
     return np.concatenate([part(np.arange(at, min(at + rows, n))) for at in range(0, n, rows)])

@@ -13,7 +13,8 @@ from typing import Literal
 from legato.errors import Mistake
 
 Need = Literal["labels", "noise", "likelihood", "log_px", "pictures", "factors", "standard prior", "classifier"]
-Kind = Literal["plain", "log", "negative log", "share", "share of real"]  # on which seeds are averaged (experiment/scales)
+# on which seeds are averaged: where another seed moves small and large values alike (experiment/scales)
+Kind = Literal["plain", "log", "negative log", "share", "share of real"]
 Better = Literal["higher", "lower", "neither"]
 
 HIGHER: Better = "higher"
@@ -189,7 +190,8 @@ _SCORES = (
     ("explicitness", "factors told by a linear classifier"),
     ("IRS", "dimensions that other factors leave alone"),
 )
-WHOSE = ("untrained encoder", "noise", "true factors")  # besides the model's own
+# besides the model's own: what a score gives for no training, for nothing, and at best
+WHOSE = ("untrained encoder", "noise", "true factors")
 
 _CROWDS = {
     "reconstruction": "reconstructions",
@@ -268,7 +270,7 @@ def _paths() -> tuple[Measure, ...]:
 
 
 def _of_null() -> tuple[Measure, ...]:
-    """What images that the model drew itself would measure."""
+    """The measures on images that the model drew itself: what they would be if the model were right."""
     return tuple(
         replace(one, key=f"null {one.key}", name=f"{one.name}, of the model's own images", needs=_MODEL, better=NEITHER)
         for one in _RATE_SPENT if one.key in _SPENT_BY_NULL
@@ -298,7 +300,8 @@ MEASURES: dict[str, Measure] = {
     )
     for one in group
 }
-ALIASES = {"ess": "effective draws", "untrusted_share": "untrusted share"}  # as a scorecard's JSON calls them
+# as a scorecard's JSON calls them, whose names are older than this table and never change
+ALIASES = {"ess": "effective draws", "untrusted_share": "untrusted share"}
 
 
 def measure_of(key: str) -> Measure:
@@ -311,5 +314,6 @@ def measure_of(key: str) -> Measure:
 
 def called(key: str) -> str:
     """A measure's name and symbol; of one that this edition does not know, its key."""
+    # A file of a newer edition may hold measures that this one does not know: they are shown all the same.
     found = MEASURES.get(ALIASES.get(key, key))
     return key if found is None else found.titled

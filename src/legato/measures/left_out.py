@@ -17,7 +17,7 @@ from legato.measures.clusters import image_variance
 from legato.streams import random_stream
 from legato.types import Bools, Doubles, Rows
 
-GROUPS = 20
+GROUPS = 20  # a variance of 20 figures is known to a third or so, and costs 20 sums over what is at hand
 LIMITS = (0.1, 10.0)  # of the ratio: where a figure hardly varies both variances are rounding
 
 
@@ -45,6 +45,7 @@ def in_groups(n: int, seed: int = 0, count: int = GROUPS) -> Groups:
     size = n // count
     of_image = np.full(n, count)
     of_image[random_stream(seed, "left out").permutation(n)[: count * size]] = np.repeat(np.arange(count), size)
+    # What is left over is never left out: a smaller group would count as much as the others.
     return Groups(of_image, count, size)
 
 
@@ -57,6 +58,7 @@ def left_out_variance(values: Doubles, image: Rows, without: Callable[[Bools], D
     Stein 1981, https://doi.org/10.1214/aos/1176345462. From few groups it is rough itself: what it gives is the ratio to the
     same for the values as they are, times `image_variance` of these, which is exact where images do not meet.
     """
+    # The ratio alone is taken from groups: of 20 figures a variance is rough, and `image_variance` is not.
     alone, group = image_variance(values, image), groups.of_image[image]
     # Of two groups a variance has one degree of freedom: the ratio would be anything.
     if len(np.unique(group)) < 3:
@@ -64,4 +66,4 @@ def left_out_variance(values: Doubles, image: Rows, without: Callable[[Bools], D
     rest = [group != g for g in range(groups.count)]
     own = np.var([values[rows].mean() for rows in rest])
     whole = np.var([without(groups.kept(g))[rows].mean() for g, rows in enumerate(rest)])
-    return alone * float(np.clip(whole / own, *LIMITS)) if own > 0 else alone
+    return alone * float(np.clip(whole / own, *LIMITS)) if own > 0 else alone  # no ratio where a figure does not vary at all

@@ -26,7 +26,7 @@ from legato.moments import whole
 from legato.trace import Trace
 from legato.types import Doubles
 
-KS = (1, 10, 100, 1000, 5000)
+KS = (1, 10, 100, 1000, 5000)  # on a scale of powers: a bound rises with log k, and 5,000 is what papers report
 Some = Tensor | Batch  # examples, of which perhaps more is known than x
 
 
@@ -52,12 +52,13 @@ def score(model: LatentVariableModel, batches: Iterable[Some], k: int, seed: int
     """
     device = next(model.parameters()).device
     with drawing(device, seed):
+        # one generator for all batches: a seed for each would give every batch the same noise
         rows = [score_batch(model, Batch.of(some), k, chunk) for some in batches]
     return scores_of(rows)
 
 
 def scores_of(rows: Sequence[dict[str, Tensor]]) -> Scores:
-    """What `score_batch` gave of each batch, in one."""
+    """The scores of all batches, from what `score_batch` gave of each."""
     return Scores(**{name: joined([row[name] for row in rows]) for name in rows[0]})
 
 
@@ -70,12 +71,15 @@ def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int) ->
     log_w, total = [], torch.zeros(len(x), dtype=torch.double, device=x.device)
     costs: list[tuple[int, Tensor, Tensor | None]] = []
     for trace in model.chunks(x, k, chunk, batch.given):
+        # in double precision: a sum of some thousand terms of some hundred nats
         total += trace.log_px.sum(0, dtype=torch.double)
         log_w.append(trace.log_w)
         kl = trace.kl_per_dimension
         costs.append((len(trace.code), trace.kl, None if kl is None else model.latent.parts(kl)))
-    weights = torch.cat(log_w).double()  # (k, B)
+    # (k, B), in double precision: log p(x) is a small difference of large logarithms of k weights
+    weights = torch.cat(log_w).double()
     log_sum = torch.logsumexp(weights, 0)
+    # a closed form gives each chunk the same rate, and the last is as good as any; a drawn one is a mean over all
     rate, kl = _mean_cost(costs) if trace.rate_varies else costs[-1][1:]
     return ({} if kl is None else {"kl": kl}) | {
         "distortion": -total / k,
@@ -90,6 +94,7 @@ def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int) ->
 def _means(trace: Trace) -> Tensor:
     """Posterior means (B, d), where they are few enough to be kept of every example."""
     mu = trace.summary.mu.flatten(1)
+    # of (n, 4096) and more means only their number is needed, and memory would go to nothing else
     return mu if whole(mu.shape[1]) else mu[:, :0]
 
 
@@ -97,6 +102,7 @@ def _mean_cost(costs: Sequence[tuple[int, Tensor, Tensor | None]]) -> tuple[Tens
     """The rate (B,) and its parts (B, d), means over all draws: each entry says of how many it is the mean."""
     count = sum(draws for draws, *_ in costs)
     parts = [draws * kl for draws, _, kl in costs if kl is not None]
+    # only where every chunk has parts: a mean over some of the draws would not fit the rate beside it
     total = sum(parts[1:], start=parts[0]) / count if len(parts) == len(costs) else None
     return torch.stack([draws * rate.double() for draws, rate, _ in costs]).sum(0) / count, total
 
@@ -107,7 +113,7 @@ def _tails(log_w: Tensor) -> dict[str, Tensor]:
         return {}
     known = torch.isfinite(log_w.amax(0))
     found = torch.full((log_w.shape[1],), math.nan, dtype=torch.double)
-    if known.any():
+    if known.any():  # CPU: Pareto tails are fitted in NumPy, a few numbers an image
         found[known.cpu()] = torch.from_numpy(pareto_k(log_w[:, known].cpu().numpy()))
     return {"k_hat": found}
 
@@ -119,12 +125,16 @@ def joined(parts: Iterable[Tensor]) -> Doubles:
 
 @dataclass(frozen=True)
 class Curve:
-    """The importance-weighted bound over k, one row per example, all from one set of max(k) draws."""
+    """The importance-weighted bound over k, one row per example, all from one set of max(k) draws.
 
-    ks: tuple[int, ...]  # rising
-    bounds: Doubles  # log p(x) from below, (n, len(ks)), nats
-    ess: Doubles  # (Σw)²/Σw² of all draws, (n,)
-    k_hat: Doubles | None  # Pareto k̂ of all draws, (n,): above 0.7 not to be trusted
+    bounds (n, len(ks)), nats: log p(x) from below; ess (n,): (Σw)²/Σw² of all draws; k_hat (n,): their Pareto k̂, above 0.7 not
+    to be trusted.
+    """
+
+    ks: tuple[int, ...]  # rising, so that the largest, from which all others are taken, is the last
+    bounds: Doubles
+    ess: Doubles
+    k_hat: Doubles | None
 
     def estimates(self) -> dict[int, Estimate]:
         """k -> the mean bound with its interval over examples."""
@@ -140,7 +150,7 @@ def importance_curve(
 
     Burda et al. 2016, https://arxiv.org/abs/1509.00519. Raises `Mistake` for a point mass: it has no weights.
     """
-    ks = tuple(sorted(set(ks)))
+    ks = tuple(sorted(set(ks)))  # each k once, since two rows of a curve at one k would be one estimate twice
     with still(model, seed):
         weights = (log_weights(model, Batch.of(some), ks[-1], chunk) for some in batches)
         rows = [(bounds(log_w, ks), effective_sample_size(log_w), pareto_k(log_w.cpu().numpy())) for log_w in weights]
@@ -173,5 +183,6 @@ def _bound(log_w: Tensor, k: int) -> Tensor:
 
 def effective_sample_size(log_w: Tensor) -> Tensor:
     """(Σw)²/Σw² over the draws, log_w (k, n) -> (n,), between 1 and k. Kong 1992."""
+    # In logarithms: w itself is e to the power of some hundred nats, and its square overflows first.
     log_w = log_w.double()
     return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))

@@ -27,21 +27,22 @@ from legato.types import Doubles, Rows
 
 @dataclass(frozen=True)
 class Crossing:
-    """What the distances between N real and n generated points say, given both sets' radii. Distances are squared.
+    """Distances between N real and n generated points, given both sets' radii, in squares.
 
     `balls` (n,): how many real balls hold each generated point. `recalled` (N,): whether any generated ball holds the real one.
+    real_radii and nearest_generated (N,), generated_radii and nearest_real (n,).
     """
 
-    real_radii: Tensor  # (N,)
-    generated_radii: Tensor  # (n,)
-    nearest_generated: Tensor  # (N,)
-    nearest_real: Tensor  # (n,)
+    real_radii: Tensor
+    generated_radii: Tensor
+    nearest_generated: Tensor
+    nearest_real: Tensor
     balls: Tensor
     recalled: Tensor
 
     @property
     def covered(self) -> Tensor:
-        """Whether each real ball holds a generated point, (N,)."""
+        """True where a real ball holds a generated point, (N,)."""
         return self.nearest_generated <= self.real_radii
 
 
@@ -54,6 +55,8 @@ class Manifold:
     `precision`: the share of generated points in any real ball. `recall`: the share of real points in any generated ball.
     `two_sample`: how often a point's nearest other one is of its own set: ½ for equal distributions of equal sizes, 1 apart,
     below ½ where generated examples are nearer to the real ones than these are to each other (copies).
+
+    `balls` (n,): 0 where a generated example lies outside; `covered` (N,); `nearest_real` (n,), in feature units.
     """
 
     density: Estimate
@@ -61,9 +64,9 @@ class Manifold:
     precision: Estimate
     recall: Estimate
     two_sample: Estimate
-    balls: NDArray[np.int64]  # (n,) real balls that hold each generated example: 0, it lies outside
-    covered: NDArray[np.bool_]  # (N,)
-    nearest_real: Doubles  # (n,) distance in feature units
+    balls: NDArray[np.int64]
+    covered: NDArray[np.bool_]
+    nearest_real: Doubles
 
     def to_json(self) -> dict[str, Any]:
         """The estimates."""
@@ -79,8 +82,10 @@ def manifold(real: Cloud | NDArray[Any], generated: NDArray[Any], k: int = 5, dr
     cloud = real if isinstance(real, Cloud) else Cloud(real, k)
     if generated.ndim != 2 or generated.shape[1] != cloud.points.shape[1]:
         raise Mistake(f"generated features must be (n, {cloud.points.shape[1]}), as the real ones are, got {generated.shape}")
+    # with the real points' centre: distances between clouds of two centres would be those of shifted points
     samples = Cloud(generated, cloud.k, cloud.centre)
     whole = crossing(cloud, samples)
+    # One pass gives all five figures; the halves below repeat it, so that each interval is of the same statistic.
     values = figures(cloud, samples, whole)
 
     def of_halves(rows: Rows, columns: Rows) -> Doubles:
@@ -99,6 +104,7 @@ def manifold(real: Cloud | NDArray[Any], generated: NDArray[Any], k: int = 5, dr
         name: around(value, error, len(samples), unit, method, draws, within=(0.0, top))
         for (name, (method, unit, top)), value, error in zip(kinds.items(), values, errors, strict=True)
     }
+    # Roots only here: comparisons are the same for squares, and a root of each pair would cost as much as the product.
     nearest = np.sqrt(whole.nearest_real.double().numpy())
     return Manifold(**estimates, balls=whole.balls.long().numpy(), covered=whole.covered.numpy(), nearest_real=nearest)
 
@@ -108,6 +114,7 @@ def crossing(real: Cloud, generated: Cloud, rows: Rows | None = None, columns: R
     x = real.points if rows is None else real.points[torch.from_numpy(rows)]
     y = generated.points if columns is None else generated.points[torch.from_numpy(columns)]
     # Radii within the half that is looked at: a half is sparser, and whole radii would make it look covered.
+    # A real point is recalled where some generated ball reaches it: radii belong to the columns here.
     reach, other_reach = real.radii(rows), generated.radii(columns)
     nearest_generated, recalled = torch.empty(len(x)), torch.empty(len(x), dtype=torch.bool)
     nearest_real, balls = torch.full((len(y),), torch.inf), torch.zeros(len(y))
@@ -115,12 +122,14 @@ def crossing(real: Cloud, generated: Cloud, rows: Rows | None = None, columns: R
         nearest_generated[at] = squares.amin(1)
         nearest_real = torch.minimum(nearest_real, squares.amin(0))
         recalled[at] = (squares - other_reach).amin(1) <= 0
-        balls += squares.le_(reach[at, None]).sum(0)  # ones and zeros in place: counting booleans is slower
+        # ones and zeros in place: counting booleans is slower, and the block is not read again
+        balls += squares.le_(reach[at, None]).sum(0)
     return Crossing(reach, other_reach, nearest_generated, nearest_real, balls, recalled)
 
 
 def figures(real: Cloud, generated: Cloud, found: Crossing, rows: Rows | None = None, columns: Rows | None = None) -> Doubles:
     """(5,): density, coverage, precision, recall, accuracy of the nearest neighbour."""
+    # Strictly nearer: a tie between its own set and the other is no evidence that the two differ.
     own = (real.radii(rows, 1) < found.nearest_generated).double().sum() + (
         generated.radii(columns, 1) < found.nearest_real
     ).double().sum()

@@ -17,10 +17,11 @@ from scipy.interpolate import make_interp_spline
 from legato.measures.aggregate import as_points, checked
 from legato.types import Doubles, Floats
 
-ROWS, COLUMNS = 128, 1024  # of one block, as in aggregate.py
+ROWS, COLUMNS = 128, 1024  # of one block: differences stay in a core's cache, as in aggregate.py
 PER_SIGMA = 4  # nodes per σ of the narrowest posterior: a quintic spline is then within 2 · 10⁻⁵ of a Gaussian's peak
 FLOOR = 12.0  # σ: beyond it a term counts as e⁻⁷² or not at all; results below the normal numbers make exp ten times slower
-FINE = 0.01  # σ beside the largest |z|: below it differences of single-precision numbers are too coarse
+# σ beside the largest |z|: below it single-precision differences keep too few of the 7 digits, and doubles are used
+FINE = 0.01
 
 
 def log_aggregate_marginals(z: Floats, mu: Floats, sigma: Floats, exact: bool = False) -> Doubles:
@@ -37,8 +38,9 @@ def log_aggregate_marginals(z: Floats, mu: Floats, sigma: Floats, exact: bool = 
 
 def _marginal(z: Doubles, mu: Doubles, sigma: Doubles, exact: bool) -> Doubles:
     """log Σ_n exp(−½ (z − μ_n)²/σ_n²)/σ_n for one dimension, (n,) -> (n,)."""
-    order = np.argsort(z)
+    order = np.argsort(z)  # sorted once: the posteriors near a block of points then lie in one stretch
     rising, total = z[order], np.zeros(len(z))
+    # By octaves, since a grid must be fine beside its narrowest σ: one grid for all would have as many nodes as points.
     octaves = np.floor(np.log2(sigma))
     for octave in np.unique(octaves):
         group = np.flatnonzero(octaves == octave)
@@ -51,7 +53,7 @@ def _marginal(z: Doubles, mu: Doubles, sigma: Doubles, exact: bool) -> Doubles:
     if thin.any():
         parts = np.array_split(rising[thin], math.ceil(thin.sum() / ROWS))
         found[thin] = np.concatenate([_log_sum(part, mu, sigma) for part in parts])
-    return found[np.argsort(order)]
+    return found[np.argsort(order)]  # back in the caller's order
 
 
 def _read(z: Doubles, mu: Doubles, sigma: Doubles) -> Doubles:
@@ -59,10 +61,12 @@ def _read(z: Doubles, mu: Doubles, sigma: Doubles) -> Doubles:
 
     Through the density and not its logarithm: the error is then at most the sum of the errors of single Gaussians.
     """
+    # at least 8 nodes, since a quintic spline needs 6
     count = max(math.ceil(PER_SIGMA * float(z[-1] - z[0]) / float(sigma.min())) + 1, 8)
     if count >= len(z) or z[0] == z[-1]:
         return _sum(z, mu, sigma)
     nodes = np.linspace(z[0], z[-1], count)
+    # Equal spacing to the ends: the narrowest σ sets it, whatever the width of the rest.
     return np.asarray(make_interp_spline(nodes, _sum(nodes, mu, sigma), k=5)(z))
 
 
@@ -77,9 +81,11 @@ def _sum(z: Doubles, mu: Doubles, sigma: Doubles) -> Doubles:
     total, margin = torch.zeros(len(z), dtype=torch.double), FLOOR * float(sigma.max())
     for at in range(0, len(z), ROWS):
         part = points[at : at + ROWS, None]
+        # Only posteriors within reach of the block's first and last point: the others' terms are below e⁻⁷².
         first, last = np.searchsorted(mu, [z[at] - margin, z[min(at + ROWS, len(z)) - 1] + margin])
         for n in range(first, last, COLUMNS):
             near = slice(n, min(n + COLUMNS, last))
+            # in place, as every array of this size that is made anew costs more than its arithmetic
             scaled = (part - centres[near]).mul_(rates[near]).clamp_(-FLOOR, FLOOR)
             total[at : at + ROWS] += torch.mul(scaled, scaled, out=scaled).mul_(-0.5).exp_() @ rates[near]
     return np.asarray(total.numpy())
@@ -91,5 +97,6 @@ def _log_sum(z: Doubles, mu: Doubles, sigma: Doubles) -> Doubles:
     found = torch.full((len(z),), -math.inf, dtype=torch.double)
     for centre, rate in zip(torch.split(centres, COLUMNS), torch.split(rates, COLUMNS), strict=True):
         terms = ((points[:, None] - centre) * rate).square().mul_(-0.5).add_(rate.log())
+        # In doubles and over all posteriors: slow, and taken only for the few points where nothing is near.
         found = torch.logaddexp(found, torch.logsumexp(terms, 1))
     return np.asarray(found.numpy())

@@ -33,6 +33,7 @@ class Cloud:
             raise Mistake(f"{k} neighbours in each half need points (n, f) with n of {2 * k + 2} or more, got {points.shape}")
         if broken := int((~np.isfinite(points)).any(1).sum()):
             raise Mistake(f"{broken} of {len(points)} examples have features that are not finite")
+        # double precision for the mean, which single precision would round by more than near points are apart
         self.k, self.centre = k, np.asarray(points, np.float64).mean(0) if centre is None else centre
         self.points = torch.from_numpy(np.asarray(points - self.centre, np.float32))
         self.squares, self.others = self._lists(min(LIST * k, len(points) - 1))
@@ -43,7 +44,8 @@ class Cloud:
     def _lists(self, length: int) -> tuple[Tensor, Tensor]:
         squares, others = [], []
         for rows, found in blocks(self.points, self.points):
-            found[torch.arange(len(found)), torch.arange(len(found)) + rows.start] = torch.inf  # no point is its own neighbour
+            # no point is its own neighbour, though its distance of 0 is the least of all
+            found[torch.arange(len(found)), torch.arange(len(found)) + rows.start] = torch.inf
             near = found.topk(length, largest=False)
             squares.append(near.values)
             others.append(near.indices)
@@ -57,8 +59,10 @@ class Cloud:
         kept = torch.from_numpy(rows)
         inside = torch.zeros(len(self), dtype=torch.bool)
         inside[kept] = True
+        # How many of a point's neighbours within the half come up to each place of its list.
         rank = inside[self.others[kept]].cumsum(1)
-        at = (rank < k).sum(1, keepdim=True).clamp(max=rank.shape[1] - 1)  # the first place with k inside
+        # the first place with k inside; the last where a half holds fewer, once in ten million
+        at = (rank < k).sum(1, keepdim=True).clamp(max=rank.shape[1] - 1)
         return self.squares[kept].gather(1, at)[:, 0]
 
 
@@ -70,5 +74,6 @@ def blocks(x: Tensor, y: Tensor, entries: int | None = None) -> Iterator[tuple[s
     squares, size = (y * y).sum(1), max(32, (entries or ENTRIES) // len(y))
     for start in range(0, len(x), size):
         part = x[start : start + size]
+        # clamped: rounding may leave the square of equal points a little below 0
         found = torch.addmm(squares, part, y.T, alpha=-2).add_((part * part).sum(1, keepdim=True)).clamp_(min=0)
         yield slice(start, start + len(part)), found

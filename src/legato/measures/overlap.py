@@ -21,7 +21,7 @@ from legato.measures.estimate import Estimate
 from legato.measures.left_out import Groups, in_groups, left_out_variance
 from legato.types import Bools, Doubles, Floats, Rows
 
-ROWS, COLUMNS = 64, 512  # of one block of pairs
+ROWS, COLUMNS = 64, 512  # of one block of pairs: 256 kB of doubles for each of the arrays that are worked on in place
 TOGETHER = 8  # dimensions to a logarithm, which costs more than all the rest; products of 8 variances fit a double
 EQUAL = 1e-3  # nats, to which densities are computed where σ is small: draws of one image and of its copy are equal up to it
 
@@ -59,6 +59,7 @@ def nearest_overlap(mu: Floats, sigma: Floats, sample: int = 500, seed: int = 0)
     mu, sigma = checked(mu, sigma)
     # A sample asks, all are asked: the nearest of 500 clouds would be farther away than the nearest of all.
     of, groups = np.random.default_rng(seed).permutation(len(mu))[:sample], in_groups(len(mu), seed)
+    # logarithms until here: a product over many dimensions would be 0 in doubles
     nearest = np.exp(nearest_log_bhattacharyya(mu, sigma, of, groups.of_image))
     method = f"largest Bhattacharyya coefficient with any of {len(mu) - 1} other posteriors"
     return _share(lambda kept: np.asarray(nearest[:, kept].max(1)), of, groups, "coefficient", method)
@@ -89,9 +90,11 @@ def log_bhattacharyya(mu: Tensor, variance: Tensor, other_mu: Tensor, other_vari
     total = log_scales + 0.5 * mu.shape[1] * math.log(2)
     for first in range(0, mu.shape[1], TOGETHER):
         product = torch.ones_like(total)
-        for j in range(first, min(first + TOGETHER, mu.shape[1])):  # differences first: an expanded square would cancel
+        # differences first: an expanded square would cancel where σ is small
+        for j in range(first, min(first + TOGETHER, mu.shape[1])):
             spread = variance[:, j, None] + other_variance[:, j]
             difference = mu[:, j, None] - other_mu[:, j]
+            # in place: a block of pairs is walked d times, and new arrays for each would cost more than the arithmetic
             total.addcdiv_(difference.square_(), spread, value=-0.25)
             product.mul_(spread)
         total.add_(product.log_(), alpha=-0.5)
@@ -103,6 +106,6 @@ def _nearest(mu: Tensor, variance: Tensor, rows: Tensor, members: list[Tensor]) 
     for column, among in zip(best.T, members, strict=True):
         for some in torch.split(among, COLUMNS):
             found = log_bhattacharyya(mu[rows], variance[rows], mu[some], variance[some])
-            found[rows[:, None] == some] = -math.inf  # a cloud is not its own neighbour
+            found[rows[:, None] == some] = -math.inf  # a cloud is not its own neighbour, though it overlaps itself most of all
             torch.maximum(column, found.amax(1), out=column)
     return best

@@ -22,7 +22,7 @@ from legato.streams import random_stream
 from legato.types import Doubles, Floats
 
 GRID = np.geomspace(1 / 32, 8, 25)  # radii over √(d/2), at which a linear decoder has about C = ½: 26 % apart
-BLOCK = 512  # codes at a time
+BLOCK = 512  # codes at a time: their images at r = 0 are kept while all radii are decoded
 LATENT = "latent standard deviations"
 
 
@@ -54,6 +54,7 @@ class Curve:
         method = f"{self.method}, r = {radius:.3g}"
         if reason := self._why_not():
             return absent(reason, "share", method)
+        # The radius must lie within: beyond the grid there is nothing to be linear between.
         after = int(np.searchsorted(self.radii, radius))
         if not self.radii[0] <= radius <= self.radii[-1]:
             raise Mistake(f"the radius {radius:g} lies outside of the grid, {self.radii[0]:g} to {self.radii[-1]:g}")
@@ -75,6 +76,7 @@ class Curve:
 
     def _halves(self, weights: Doubles) -> Doubles:
         curves = np.stack([relative(row, self.whole, weights) for row in self.moved], 1)
+        # never infinite: a percentile of infinities has no interval to give
         return np.asarray(np.minimum(_crossing(self.radii, curves), self.radii[-1]))
 
     def _why_not(self) -> str | None:
@@ -92,7 +94,7 @@ class Perturbed:
 
 @dataclass(frozen=True)
 class _View:
-    """What is seen of an image, and how two sights are compared: (n,)."""
+    """A way to see images, and how two sights are compared: (n,)."""
 
     see: Callable[[Floats], NDArray[Any]]
     between: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
@@ -115,6 +117,7 @@ def perturb(
     radii = GRID * np.sqrt(whitening.latent_dim / 2) if radii is None else np.asarray(radii, np.float64)
     if len(codes) < 2 or not (np.diff(radii, prepend=0) > 0).all():
         raise Mistake(f"a perturbation needs 2 codes or more and rising radii above 0, got {len(codes)} codes, radii {radii}")
+    # One direction for all radii: curves then differ by r alone, and not by the luck of 25 directions.
     steps, others = whitening.shift(sphere(len(codes), whitening.latent_dim, seed)), partners(len(codes), seed)
     views = [_View(pixels, euclidean)]
     views += [] if features is None else [_View(features, euclidean)]
@@ -125,12 +128,14 @@ def perturb(
     moved, met = np.split(found, [len(radii)], 1)
     method = "E d(g(z), g(z + r S^1/2 u)) / E d(g(z), g(z'))"
     curves = [Curve(radii, rows, at_both_ends(ends, others), method) for rows, ends in zip(moved, met, strict=True)]
+    # Divided by 1: a share of changed classes is a share already.
     flips = Curve(radii, moved[-1], np.ones(len(codes)), "share of changed classes at r")
     return Perturbed(curves[0], None if features is None else curves[1], None if classify is None else flips)
 
 
 def sphere(n: int, d: int, seed: int) -> Doubles:
     """n directions, uniform on the unit sphere in d dimensions, (n, d)."""
+    # normals over their length are uniform on the sphere, in any dimension
     drawn = random_stream(seed, "sphere").standard_normal((n, d))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
@@ -148,11 +153,11 @@ def _compared(
 
 
 def _crossing(radii: Doubles, curves: Doubles) -> Doubles:
-    """Where each of curves (B, R) first reaches ½, linear from 0 at r = 0; inf where it never does."""
+    """The radius at which each of curves (B, R) first reaches ½, linear from 0 at r = 0; inf where it never does."""
     radii, curves = np.r_[0.0, radii], np.pad(curves, ((0, 0), (1, 0)))
     at = (curves >= 0.5).argmax(1)  # 0, where all begin, only where none is reached
     rows = np.arange(len(curves))
     before, after = curves[rows, at - 1], curves[rows, at]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # the rows that never reach ½ are computed too, and replaced below
         found = radii[at - 1] + (radii[at] - radii[at - 1]) * (0.5 - before) / (after - before)
     return np.where(at > 0, found, np.inf)

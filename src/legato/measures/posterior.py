@@ -33,7 +33,7 @@ def still(model: LatentVariableModel, seed: int) -> Iterator[torch.device]:
     try:
         with drawing(device, seed):
             yield device
-    finally:
+    finally:  # also after an error: a model that stayed in evaluation mode would train on without dropout or batch statistics
         model.train(training)
 
 
@@ -49,10 +49,11 @@ def gaussian_posterior(model: LatentVariableModel, x: Tensor, given: Given = NOT
 
 
 def is_gaussian(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> bool:
-    """Whether q(z|x) is such a Gaussian."""
+    """True where q(z|x) is such a Gaussian."""
     return _diagonal(model.latent.posterior(x, given)) is not None
 
 
+# The whole type and not only a mean and a scale: other families have these and another density.
 def _diagonal(q: Distribution | None) -> Normal | None:
     base = q.base_dist if isinstance(q, Independent) else q
     return base if isinstance(base, Normal) and base.loc.ndim == 2 else None
@@ -61,6 +62,7 @@ def _diagonal(q: Distribution | None) -> Normal | None:
 def log_joint(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> Density:
     """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data); added up in double precision."""
     prior, cost = prior_of(model, given), distortion(model, x, given)
+    # added in double precision: differences of such sums, some thousand nats each, are weights
     return lambda z: prior.log_prob(z).double() - cost(z)
 
 
@@ -77,4 +79,5 @@ def distortion(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) ->
 
 def prior_of(model: LatentVariableModel, given: Given = NOTHING) -> Distribution:
     """p(z) of the whole code."""
+    # `infer` is for priors that are made of posteriors, as a VampPrior is
     return model.latent.prior(replace(given, infer=model.latent.posterior))

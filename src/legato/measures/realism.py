@@ -29,7 +29,7 @@ def confidence(probabilities: NDArray[Any], ends: Ends | None = None) -> tuple[E
 
 
 def shell(midpoints: NDArray[Any], codes: NDArray[Any], whitening: Whitening, ends: Ends | None = None) -> dict[str, Estimate]:
-    """Where midpoints (n, d) lie beside codes (m, d) as they are drawn, by norm in whitened space.
+    """The places of midpoints (n, d) beside codes (m, d) as they are drawn, by norm in whitened space.
 
     `norm`: E‖S^{-½}(z_½ − m)‖/E‖S^{-½}(z − m)‖, 1/√2 in high dimension for independent ends and near 1 in two; `inside`: the
     share of midpoints with a smaller norm than 99 % of codes have, 1 % if they were codes themselves.
@@ -38,6 +38,7 @@ def shell(midpoints: NDArray[Any], codes: NDArray[Any], whitening: Whitening, en
     middle, typical = (np.linalg.norm(whitening.apply(z), axis=1) for z in (midpoints, codes))
     below = (middle < float(np.quantile(typical, 0.01))).astype(np.float64)
     norm, inside = "norm of midpoints over that of codes", "midpoints inside the shell of 99 % of codes"
+    # Paths that share images are not independent examples: their intervals are over the images.
     if ends is None:
         return {"norm": ratio_of_means(middle, typical, "ratio", norm), "inside": mean_over(below, "share", inside)}
     return {

@@ -31,7 +31,7 @@ from legato.moments import whole
 from legato.progress import progress
 from legato.types import Rows
 
-BATCH = 100
+BATCH = 100  # examples at a time: with the chunks of draws that a batch is cut into, memory is bounded at any k
 AUTO: Literal["auto"] = "auto"
 Draws = int | Literal["auto"]
 NO_POSTERIOR = "a point mass has no density: an autoencoder has a distortion, and neither rate nor likelihood"
@@ -83,6 +83,7 @@ def _said(space: LatentSpace) -> dict[str, Any]:
 
 def _blame(data: Prepared, numbers: NDArray[np.int64], found: Scores) -> None:
     """Raises `Mistake` where a row has no figure because it lies too far out: the model is not at fault."""
+    # Only rows that lie too far out are blamed on themselves; anything else that is not finite is the model's fault.
     lost = np.zeros(len(numbers), bool)
     for figure in (found.distortion, found.rate, found.log_px):
         lost |= False if figure is None else ~np.isfinite(figure)
@@ -102,6 +103,7 @@ def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
         none = absent(NO_POSTERIOR).to_json()
         names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "untrusted_share", "kl_per_dimension")
         active = {f"{threshold:g}": none for threshold in THRESHOLDS}
+        # Every key is there for every model: who reads the JSON need not know which model has which.
         return dict.fromkeys(names, none) | {"trust": NO_POSTERIOR, "distortion": distortion.to_json(), "active_units": active}
     elbo = _mean("elbo", -(found.distortion + found.rate), f"beta = 1, {draws}, KL in closed form")
     nll = _mean("nll", -found.log_px, how_bounded(found, k))
@@ -163,6 +165,7 @@ def rows_of(data: Prepared, split: str, limit: int | None = None) -> NDArray[np.
     if not len(rows):
         raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
     # A sample in the source's order too, in which a disk reads it faster.
+    # A sample in the source's order too, in which a disk reads it faster; by its own name, so that no other draw moves it.
     return rows.all() if limit is None else np.sort(rows.draw(limit, "evaluated"))
 
 
@@ -176,7 +179,7 @@ def batches(space: LatentSpace, data: Prepared, numbers: Rows) -> Iterator[Batch
 
 
 def describe(data: Prepared, split: str, numbers: Any) -> dict[str, Any]:
-    """What was measured on, so that another can measure on the same."""
+    """The data that were measured on, so that another can measure on the same."""
     binarised = data.preparation.binarise
     return {
         "source": data.dataset.source,
@@ -184,6 +187,7 @@ def describe(data: Prepared, split: str, numbers: Any) -> dict[str, Any]:
         "n": len(numbers),
         "shape": list(data.dataset.shape),
         "fingerprint": data.dataset.fingerprint,
+        # drawn bits are part of the data: another seed gives other figures
         "binarisation": data.preparation.to_json()["evaluation_seed"] if binarised else None,
         "checksum": data.preparation.checksum(np.asarray(data.dataset.rows), numbers) if binarised else None,
     }
@@ -196,7 +200,7 @@ def _likelihood(space: LatentSpace) -> dict[str, Any]:
 
 
 def _told(space: LatentSpace) -> dict[str, Any]:
-    """Which class a class-conditional model was told: its log p(x) is log p(x|class)."""
+    """The class that a class-conditional model was told: its log p(x) is log p(x|class)."""
     if not space.classes:
         return {}
     return {"label": "each row's own" if space.one is None else space.classes[space.one]}

@@ -39,11 +39,12 @@ class Scale:
     most: float = math.inf
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies on it."""
+        """True where a value lies on it."""
         return self.least < value < self.most
 
     def place(self, margin: float) -> float:
-        """Where a margin lies on the line; what no value can reach is infinitely far out."""
+        """A margin's place on the line; what no value can reach is infinitely far out."""
+        # Not through `forward`: the logarithm of 0 is no number, and the p-value must be exactly 0 or 1.
         if margin <= self.least:
             return -math.inf
         return math.inf if margin >= self.most else self.forward(margin)
@@ -51,11 +52,12 @@ class Scale:
 
 def exp(x: float) -> float:
     """eˣ, and infinite where a double ends: at one degree of freedom an interval may reach there."""
-    return math.exp(x) if x < 709 else math.inf
+    return math.exp(x) if x < 709 else math.inf  # math.exp raises beyond 709 where NumPy gives infinity
 
 
 PLAIN = Scale("mean", lambda value: value, lambda x: x)
 LOGARITHM = Scale("geometric mean", math.log, exp, least=0.0)
+# ELBOs are below 0, and multiply rather than shift from seed to seed
 NEGATIVE = Scale("geometric mean of minus the value", lambda v: -math.log(-v), lambda x: -exp(-x), most=0.0)
 
 
@@ -71,8 +73,10 @@ def summed(variances: Any, freedoms: Any) -> tuple[Doubles, Doubles]:
     """Σ v and its degrees of freedom over the first axis of v (k, …) and ν (k, …); ν is infinite where v is not estimated."""
     v, nu = np.asarray(variances, np.float64), np.asarray(freedoms, np.float64)
     total = v.sum(0)
-    shares = v / np.where(total > 0, total, 1.0)  # squares of small variances would vanish
+    # squares of small variances would vanish, and the degrees of freedom do not depend on their unit
+    shares = v / np.where(total > 0, total, 1.0)
     inverse = (shares**2 / nu).sum(0)
+    # no variance at all is known exactly: infinitely many degrees of freedom and no division by 0
     return total, np.divide(1.0, inverse, out=np.full_like(inverse, np.inf), where=inverse > 0)
 
 
@@ -96,7 +100,7 @@ def level(x: Sequence[float]) -> Level:
 
 @dataclass(frozen=True)
 class Student:
-    """Where the truth lies on a scale: t with `freedom` degrees about `middle`, in units of `error`; 0: known exactly."""
+    """The place of the truth on a scale: t with `freedom` degrees about `middle`, in units of `error`; 0: known exactly."""
 
     middle: float
     error: float
@@ -119,6 +123,7 @@ class Student:
         return self.scale.back(self.middle - half), self.scale.back(self.middle + half)
 
     def _beyond(self, gap: float) -> float:
+        # An exact value lies on one side or the other; 0/0 would be NaN, and no test could be told.
         if self.error == 0:
             return 0.0 if gap >= 0 else 1.0
         return float(stdtr(self.freedom, -gap / self.error))
@@ -132,7 +137,7 @@ class Contrast:
     ends there or below: one t on one scale gives both. None where no variance is known.
     """
 
-    estimate: Estimate  # with the 95 % t-interval over seeds
+    estimate: Estimate  # with the 95 % t-interval over seeds, never mixed with the one over images
     law: Student | None = None
 
     def p_above(self, margin: float) -> float | None:
@@ -152,6 +157,7 @@ def contrast(scale: Scale, of: Level, beside: Level | None = None) -> Contrast:
     """The contrast of one level on that scale, or of the ratio of two, which lie in logarithms."""
     sides = [of] if beside is None else [of, beside]
     middle = of.mean if beside is None else of.mean - beside.mean
+    # members that no seed trains are known exactly, and do not lower the count of seeds
     law, counts = _law(middle, sides, scale), [side.seeds for side in sides if side.parts != ()] or [1]
     low, high = (None, None) if law is None else law.interval(0.95)
     mean = scale.mean if beside is None else "ratio of geometric means"

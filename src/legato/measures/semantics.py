@@ -27,13 +27,14 @@ from legato.measures.left_out import Groups, in_groups, left_out_variance
 from legato.types import Bools, Doubles
 
 Labels = NDArray[np.int64]
+# ten of each, so that a share is read in tenths; the draws' choices average out which labels happened to be shown
 NEIGHBOURS, FEW, DRAWS = 10, 10, 10
 UNIT = "share of images"
 
 
 @dataclass(frozen=True)
 class Hits:
-    """How right each image is, hits (n,) in [0, 1], beside its label (n,) and what guessing gives.
+    """The shares of an image's right answers, hits (n,) in [0, 1], beside its label (n,) and what guessing gives.
 
     Intervals are over the images, with the training codes as they are. Where images are each other's neighbours, every one also
     moves the hits of others: `without` gives the hits (n,) that there would be with only some of the groups of images.
@@ -66,6 +67,7 @@ class Hits:
         if one is None or two is None or self.groups is None:
             return paired_difference(self.hits, other.hits, UNIT, self.method)
         apart = self.hits - other.hits
+        # Both models on the same groups: what neighbours do to both alike cancels, as the images' own difficulty does.
         variance = left_out_variance(apart, np.arange(len(apart)), lambda kept: one(kept) - two(kept), self.groups)
         return symmetric(float(apart.mean()), variance, len(apart), UNIT, f"{self.method}; paired difference")
 
@@ -90,7 +92,8 @@ def purity(codes: NDArray[Any], labels: NDArray[Any], k: int = NEIGHBOURS, seed:
         raise Mistake(f"`k` must be from 1 to one less than the {len(codes)} labelled images, got {k}")
     order, groups = np.random.default_rng(seed).permutation(len(codes)), in_groups(len(codes), seed)
     # Brute force: beyond a handful of dimensions trees are slower than matrix products, and its memory is bounded.
-    more = min(k + min(groups.size, 2 * k), len(codes) - 1)  # so that k are left where a group is left out
+    # so that k are left where a group is left out; at most 2k more, since a group's share of near codes is small
+    more = min(k + min(groups.size, 2 * k), len(codes) - 1)
     index = NearestNeighbors(n_neighbors=more, algorithm="brute").fit(codes[order].astype(np.float32))
     near = np.empty((len(codes), more), np.int64)
     near[order] = order[index.kneighbors(return_distance=False)]  # without an argument a code is not its own neighbour
@@ -99,6 +102,7 @@ def purity(codes: NDArray[Any], labels: NDArray[Any], k: int = NEIGHBOURS, seed:
     def without(kept: Bools) -> Doubles:
         there = kept[group]
         nearest = there & (there.cumsum(1) <= k)
+        # at least 1: where a group took them all there is nothing to divide
         return np.asarray((alike & nearest).sum(1) / np.maximum(nearest.sum(1), 1))
 
     counts = np.bincount(labels).astype(np.float64)
@@ -110,7 +114,7 @@ def purity(codes: NDArray[Any], labels: NDArray[Any], k: int = NEIGHBOURS, seed:
 def linear_probe(
     train: NDArray[Any], train_labels: NDArray[Any], test: NDArray[Any], test_labels: NDArray[Any], penalty: float = 1.0
 ) -> Hits:
-    """Whether multinomial logistic regression on the training codes tells a test image's label.
+    """Hits of multinomial logistic regression on the training codes, of the test images' labels.
 
     It minimises Σ −log p(y|z) + ½ `penalty` ‖w‖²: with 10⁴ codes of unit variance that penalty hardly matters, with ten it
     keeps the weights finite. Chance: always the training labels' most frequent one.
@@ -140,6 +144,7 @@ def few_label_probe(
     test, test_labels = _known(test, test_labels)
     if per_class < 1 or draws < 1:
         raise Mistake(f"`per_class` and `draws` must be 1 or more, got {per_class} and {draws}")
+    # Drawn once for all: each choice is made by the seed alone, never by the codes, so that two models see the same labels.
     choices = list(_few(train_labels, per_class, draws, seed))
     hits = np.mean([_probed(train[rows], train_labels[rows], test, test_labels) for rows in choices], 0)
     method = f"linear probe on {per_class} training codes per class, mean of {draws} choices of them"
@@ -156,11 +161,13 @@ def _few(labels: Labels, per_class: int, draws: int, seed: int) -> Iterator[NDAr
 def _probed(train: Doubles, train_labels: Labels, test: Doubles, test_labels: Labels, penalty: float = 1.0) -> Doubles:
     if len(np.unique(train_labels)) < 2:
         raise Mistake("a probe needs training codes of two labels or more")
+    # 1/penalty, as scikit-learn counts: its C weighs the likelihood, not the weights
     probe = LogisticRegression(C=1 / penalty, max_iter=1000, tol=1e-4).fit(train, train_labels)
     return np.asarray(probe.predict(test) == test_labels, np.float64)
 
 
 def _always(train_labels: Labels, test_labels: Labels) -> float:
+    # The class is chosen on training labels and scored on test labels: the test set's own mode would be a peek.
     return float((test_labels == np.bincount(train_labels).argmax()).mean())
 
 

@@ -45,6 +45,7 @@ def ks_distance(values: Floats, cdf: Callable[[Doubles], Doubles], what: str) ->
 
 def norm_distance(z: Floats) -> Estimate:
     """‖z‖² of draws z ~ q(z|x), (n, d), against χ² with d degrees of freedom."""
+    # squared, for which a χ² is at hand; a root changes no distance between distributions
     z = as_points(z, np.asarray(z).shape[-1])
     return ks_distance((z**2).sum(1), chi2(z.shape[1]).cdf, f"|z|^2 to chi-squared, d = {z.shape[1]}")
 
@@ -64,6 +65,7 @@ def size_of_means(mu: Floats) -> Estimate:
     square = mean_over((mu**2).mean(1), "latent units", "root mean square of mu_j")
     assert square.value is not None
     size = math.sqrt(square.value)
+    # At 0 the delta method divides by 0, and of one image there is no interval to carry over.
     if square.low is None or square.high is None or not size:
         return replace(square, value=size)
     half = (square.high - square.low) / (4 * size)  # d√v = dv/2√v
@@ -71,7 +73,7 @@ def size_of_means(mu: Floats) -> Estimate:
 
 
 def two_sample_accuracy(q: Floats, p: Floats, seed: int = 0) -> Estimate:
-    """How often a small classifier tells held-out draws of q (n, d) from draws of p (n, d); ½: it cannot.
+    """The accuracy of a small classifier that tells held-out draws of q (n, d) from draws of p (n, d); ½: it cannot.
 
     Trained on one half of each, tested on the other; the draws of q should come from different images. Lopez-Paz & Oquab 2017,
     https://arxiv.org/abs/1610.06545. It bounds the total variation distance from below: TV ≥ 2 · accuracy − 1.
@@ -79,17 +81,18 @@ def two_sample_accuracy(q: Floats, p: Floats, seed: int = 0) -> Estimate:
     """
     q = as_points(q, np.asarray(q).shape[-1])
     p = as_points(p, q.shape[1])
-    n = min(len(q), len(p))
+    n = min(len(q), len(p))  # as many of each: with unequal numbers always guessing the larger would be better than ½
     if n < 4:
         raise Mistake(f"a two-sample test needs four draws of each or more; got {n}")
     rng = random_stream(seed, "two-sample")
     draws = np.concatenate(
         [each[rng.permutation(len(each))[:n]] for each in (q, p)]
-    )  # of the larger set a sample, not its head
+    )  # of the larger set a sample, not its head, which may be sorted
     labels = np.repeat([0, 1], n)
     train = np.tile(np.arange(n) < n // 2, 2)
+    # early stopping holds a tenth out, which of fewer than 100 draws is too few to stop by
     network = MLPClassifier((64, 64), early_stopping=n >= 100, max_iter=100, random_state=seed)
-    classifier = make_pipeline(StandardScaler(), network)
+    classifier = make_pipeline(StandardScaler(), network)  # standardised: codes of another scale would train at another speed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a classifier that could learn more is still a lower bound
         classifier.fit(draws[train], labels[train])

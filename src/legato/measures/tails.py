@@ -19,7 +19,7 @@ from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.types import Doubles
 
-UNTRUSTED = 0.7
+UNTRUSTED = 0.7  # above it an average of any practical number of weights is governed by its largest (Vehtari et al. 2024)
 FEWEST = 5  # tail weights: a shape is not fitted to fewer
 ROUNDING = 1e-4  # of log w, nats, in float32: weights that agree to within it have no tail but that of the rounding
 TOO_FEW = "no tail can be fitted to fewer than 21 importance weights per example"
@@ -27,7 +27,7 @@ BLOCK = 128  # images at a time: a grid of 50 candidates for each of 200 weights
 
 
 def tail_length(k: int) -> int:
-    """How many of k weights are the tail: min(k/5, 3√k), rounded up. Vehtari et al. 2024, section 2.4."""
+    """The number of k weights that are the tail: min(k/5, 3√k), rounded up. Vehtari et al. 2024, section 2.4."""
     return math.ceil(min(0.2 * k, 3 * math.sqrt(k)))
 
 
@@ -37,7 +37,7 @@ def pareto_k(log_w: NDArray[Any]) -> Doubles | None:
     0 where the weights are equal up to rounding (the posterior is exact); inf where one is e⁷⁰⁰ times the rest.
     Raises `Mistake` on a weight that is NaN or +inf, and where an image has no weight above 0.
     """
-    log_w = np.asarray(log_w, np.float64)
+    log_w = np.asarray(log_w, np.float64)  # in double precision: k̂ is fitted to differences of logarithms of thousands of nats
     top = log_w.max(0)
     if not np.isfinite(top).all():
         raise Mistake(f"{int((~np.isfinite(top)).sum())} of {len(top)} examples have no finite importance weight")
@@ -69,17 +69,18 @@ def fit_pareto(excess: Doubles) -> tuple[Doubles, Doubles]:
     """
     m, count = len(excess), 30 + int(math.sqrt(len(excess)))
     grid = 1 - np.sqrt(count / (np.arange(1, count + 1) - 0.5))[:, None]  # (count, 1); b is −θ of the paper
-    b = grid / (3 * excess[_quarter(m)]) + 1 / excess[-1]  # (count, n)
+    # (count, n); no candidate reaches −1/max, where a Pareto with k < 0 has its end and the likelihood none
+    b = grid / (3 * excess[_quarter(m)]) + 1 / excess[-1]
     k = np.log1p(-b[:, None] * excess).mean(1)
     profile = m * (np.log(-b / k) - k - 1)
-    weights = np.exp(profile - profile.max(0))
+    weights = np.exp(profile - profile.max(0))  # less the largest: m times a logarithm overflows exp
     b_mean = (b * weights).sum(0) / weights.sum(0)
     k_mean = np.log1p(-b_mean * excess).mean(0)
     return (m * k_mean + 10 * 0.5) / (m + 10), -k_mean / b_mean
 
 
 def _quarter(m: int) -> int:
-    """Where the first quartile of m sorted values is."""
+    """The place of the first quartile among m sorted values."""
     return max(int(m / 4 + 0.5) - 1, 0)
 
 
@@ -96,6 +97,7 @@ def untrusted_share(k_hat: Doubles | None) -> Estimate:
     method, unit = f"Pareto k-hat of the importance weights > {UNTRUSTED}", "share of examples"
     if k_hat is None:
         return absent(TOO_FEW, unit, method)
+    # Annealed examples have no weights to distrust; the method says that they count as 0.
     if without := int(np.isnan(k_hat).sum()):
         method += f"; {without:,} annealed examples, of which k-hat says nothing, count as 0"
     return mean_over((k_hat > UNTRUSTED).astype(np.float64), unit, method)

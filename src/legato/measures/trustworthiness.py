@@ -18,10 +18,10 @@ from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, subsampled
 from legato.types import Doubles
 
-K = 10
+K = 10  # below half of any sample that is measured, as the factor asks, and as many as purity looks at
 SAMPLE = 2000  # rows: all of their distances are kept, 8n² bytes on either side
 BLOCK = 200  # rows whose ranks are counted at once
-DRAWS = 20  # subsets for the interval, each of half of the rows
+DRAWS = 20  # subsets for the interval, each of half of the rows: the ranks of each are counted anew
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,15 @@ class Preserved:
     An interval is from subsets without replacement: a bootstrap's copies would be each other's nearest neighbours.
     """
 
-    rows: NDArray[np.int64]  # of the sample, (n,): the same for every model of the same size and seed
+    # of the sample, (n,): the same for every model of the same size and seed, so that models compare image by image
+    rows: NDArray[np.int64]
     trustworthiness: Doubles
     continuity: Doubles
     estimates: dict[str, Estimate]
 
 
 def preserved(codes: NDArray[Any], images: NDArray[Any], k: int = K, sample: int = SAMPLE, seed: int = 0) -> Preserved:
-    """How well (whitened) codes (N, d) keep the neighbours of images or features (N, *data), on up to `sample` rows. Euclidean.
+    """The neighbours of images or features (N, *data) that (whitened) codes (N, d) keep, on up to `sample` rows. Euclidean.
 
     Images that are exact copies of each other share the better rank. Raises `Mistake` unless k is below half of the rows.
     """
@@ -56,6 +57,7 @@ def preserved(codes: NDArray[Any], images: NDArray[Any], k: int = K, sample: int
 
 def squared_distances(points: NDArray[Any]) -> Doubles:
     """‖p_i − p_j‖², (n, n); the diagonal is inf, for no point is its own neighbour."""
+    # double precision, as the expansion below is a difference of large squares
     flat = np.asarray(points, np.float64).reshape(len(points), -1)
     flat = flat - flat.mean(0)  # else the expansion cancels where the points lie far from 0
     norms = (flat**2).sum(1)
@@ -81,6 +83,7 @@ def kept_neighbours(near: Doubles, like: Doubles, k: int) -> Doubles:
 def _excess(near: Doubles, like: Doubles, k: int) -> Doubles:
     nearest = np.argpartition(near, k - 1, axis=1)[:, :k]
     theirs = np.take_along_axis(like, nearest, 1)
+    # Ranks by counting what is strictly nearer: sorting all n columns for each row would cost more, and ties share the better.
     ranks = np.stack([(like < column[:, None]).sum(1) for column in theirs.T]) + 1  # (k, rows)
     return np.asarray(np.maximum(ranks - k, 0).sum(0), np.float64)
 

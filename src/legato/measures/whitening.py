@@ -21,7 +21,8 @@ from legato.errors import Mistake
 from legato.moments import LARGEST, Moments, Sketch, Whole, of_rows
 from legato.types import Doubles
 
-FLOOR = 1e-10  # of the largest eigenvalue of S: a direction 10⁵ times narrower than the widest is dead
+# of the largest eigenvalue of S: a direction 10⁵ times narrower than the widest is dead, and its inverse mere rounding
+FLOOR = 1e-10
 
 
 class Whitening(ABC):
@@ -43,9 +44,10 @@ class Whitening(ABC):
     @staticmethod
     def of(mean: NDArray[Any], covariance: NDArray[Any]) -> Whitening:
         """That of a known mean (d,) and S (d, d): N(0, I), whose draws are white, or a population's exact moments."""
+        # eigh and no Cholesky: S may be singular (dead dimensions), where a triangular root does not exist.
         variances, axes = np.linalg.eigh(np.asarray(covariance, np.float64))
         floor = _floor(variances[-1])
-        scales = np.sqrt(np.maximum(variances, floor))
+        scales = np.sqrt(np.maximum(variances, floor))  # at least the floor's, so that the inverse exists
         return Symmetric(
             np.asarray(mean, np.float64), int((variances < floor).sum()), (axes * scales) @ axes.T, (axes / scales) @ axes.T
         )
@@ -100,7 +102,7 @@ class Root(Protocol):
 
 @dataclass(frozen=True)
 class Symmetric(Whitening):
-    """S^½ and S^{-½} symmetric, (d, d).
+    """S^½ and S^{-½} symmetric, (d, d): `root` and `inverse`.
 
     Symmetric (ZCA) rather than triangular: no order of the dimensions is preferred, and whitened axes stay nearest to the
     model's own.
@@ -108,8 +110,8 @@ class Symmetric(Whitening):
 
     mean: Doubles
     dead: int
-    root: Doubles  # S^½
-    inverse: Doubles  # S^{-½}
+    root: Doubles
+    inverse: Doubles
 
     @property
     def log_det(self) -> float:
@@ -153,24 +155,26 @@ class _Matrix:
 
 @dataclass(frozen=True)
 class Factored(Whitening):
-    """Of S = FᵀF + diag r: S^½ = (I + Uᵀ diag(g) U) diag(√r), U (k, d) with orthonormal rows those of F diag(1/√r), whose
-    lengths ℓ give g = √(1 + ℓ²) − 1. No d × d arises.
+    """S^½ = (I + Uᵀ diag(g) U) diag(√r) of S = FᵀF + diag r, U (k, d) with orthonormal rows those of F diag(1/√r), whose
+    lengths ℓ give g = √(1 + ℓ²) − 1. No d × d arises. `scale`: √r, (d,); `rows`: U; `gain`: g, (k,).
     """
 
     mean: Doubles
     dead: int
-    scale: Doubles  # √r, (d,)
-    rows: Doubles  # U
-    gain: Doubles  # g, (k,)
+    scale: Doubles
+    rows: Doubles
+    gain: Doubles
 
     @property
     def log_det(self) -> float:
         """Σ log √r + Σ log (1 + g)."""
+        # log1p: a direction that the factors hardly touch has g near 0
         return float(np.log(self.scale).sum() + np.log1p(self.gain).sum())
 
     def apply(self, codes: NDArray[Any]) -> Doubles:
         """S^{-½}(z − m)."""
         plain = (np.asarray(codes, np.float64) - self.mean) / self.scale
+        # Woodbury: the inverse of I + Uᵀ diag(g) U is again of that form, so that nothing d × d is solved.
         return np.asarray(plain + ((plain @ self.rows.T) * (1 / (1 + self.gain) - 1)) @ self.rows)
 
     def shift(self, white: NDArray[Any]) -> Doubles:
@@ -208,6 +212,7 @@ class _Product:
     def columns(self) -> Iterator[Tensor]:
         unit = torch.zeros_like(self.scale)
         for j in range(len(unit)):
+            # One buffer for all unit vectors: d of them at once would be the d × d that this class avoids.
             unit[j] = 1
             yield self.shift(unit)
             unit[j] = 0
@@ -216,12 +221,16 @@ class _Product:
 def of_moments(moments: Moments) -> Whitening:
     """The whitening of a population's moments, whichever they are kept as. Raises `Mistake` where nothing varies at all."""
     if isinstance(moments, Whole):
+        # The two kinds of moments are named here alone: everyone else asks a `Whitening`.
         return Whitening.of(moments.mean, moments.covariance)
     assert isinstance(moments, Sketch)
+    # The widest direction lies in the first factor or in what is left of a single dimension.
     floor = _floor(max(float(np.square(moments.factors[0]).sum()), float(moments.rest.max())))
     scale = np.sqrt(np.maximum(moments.rest, floor))
+    # Scaled first: the rows are orthonormal in units of what is left, in which S is I plus the factors.
     _, lengths, rows = np.linalg.svd(moments.factors / scale, full_matrices=False)
     alive = int((np.square(moments.factors).sum(1) > floor).sum())
+    # A dimension without a rest of its own is dead unless a factor moves it.
     dead = max(int((moments.rest < floor).sum()) - alive, 0)
     return Factored(moments.mean, dead, scale, rows, np.sqrt(1 + np.square(lengths)) - 1)
 
@@ -235,6 +244,7 @@ def _floor(widest: float) -> float:
 def _noise(sigma: NDArray[Any]) -> Doubles:
     """E σ², (d,), in double precision, without a copy of all in it where they are many numbers."""
     sigma = _checked(sigma)
+    # By columns, a few thousand at a time: a double-precision copy of all would take twice the memory of the codes.
     parts = [(np.asarray(sigma[:, at : at + LARGEST], np.float64) ** 2).mean(0) for at in range(0, sigma.shape[1], LARGEST)]
     return np.concatenate(parts)
 

@@ -23,7 +23,7 @@ from legato.measures.estimate import Estimate, absent, subsampled
 from legato.types import Integers
 
 UNIT = "score"
-FEWEST = 200  # images: halves of halves must still hold every value of a factor
+FEWEST = 200  # images: halves of halves must still hold every value of a factor, or a forest never sees one
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,14 @@ def floor(
     factors: NDArray[Any], latent_dim: int, ordered: tuple[bool, ...] | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
     """The scores of Gaussian noise as a code: what a formula gives for nothing, on these images."""
+    # A generator of its own: the noise is the same whatever else was scored before.
     drawn = np.random.default_rng(seed).normal(size=(len(factors), latent_dim))
     return disentanglement(drawn, factors, ordered, seed=seed)
 
 
 def estimates(family: Family, known: Known, seed: int) -> dict[str, Estimate]:
     """The scores of one family, each with its interval."""
+    # A seeded draw and never the first rows, which factors' own order would make a part of the grid.
     if len(known) > family.images:
         known = known.rows(np.sort(np.random.default_rng(seed).permutation(len(known))[: family.images]))
     found: dict[bytes, dict[str, float]] = {}
@@ -100,5 +102,6 @@ def estimates(family: Family, known: Known, seed: int) -> dict[str, Estimate]:
     n = len(known)
     return {
         name: subsampled(partial(at, name), n, n // 2, UNIT, method, draws=family.subsets, seed=seed)
+        # m = n/2: the rescaling is then 1, and the halves are as large as subsets can be that still differ.
         for name, method in family.methods.items()
     }

@@ -51,6 +51,7 @@ def importances(known: Known, seed: int = 0) -> tuple[Doubles, Doubles]:
     for k, ordered in enumerate(known.ordered):
         # All dimensions at every split: a forest that may not look at the best one must use another.
         kind = RandomForestRegressor if ordered else RandomForestClassifier
+        # A hundredth of the fitted images at least: deeper trees split on noise, which would count as importance.
         leaf = max(len(fitted) // 100, 1)
         forest = kind(TREES, max_features=None, min_samples_leaf=leaf, random_state=seed).fit(
             fitted.codes, fitted.factors[:, k]
@@ -63,6 +64,7 @@ def importances(known: Known, seed: int = 0) -> tuple[Doubles, Doubles]:
 def _told(truth: Integers, predicted: NDArray[np.float64], ordered: bool) -> float:
     """R² or accuracy, above what guessing gives; 0 where it is worse."""
     if ordered:
+        # Below 0 is worse than guessing, and a negative informativeness has no meaning in the mean.
         return max(1 - float(((truth - predicted) ** 2).mean()) / float(truth.var()), 0.0)
     chance = float(np.bincount(truth).max() / len(truth))
     return max((float((truth == predicted).mean()) - chance) / (1 - chance), 0.0)
@@ -70,7 +72,7 @@ def _told(truth: Integers, predicted: NDArray[np.float64], ordered: bool) -> flo
 
 def _entropies(rows: Doubles) -> Doubles:
     """The entropy of each row's shares, in units of log(columns): 0 for a single one, 1 for all alike or none."""
-    if rows.shape[1] == 1:
+    if rows.shape[1] == 1:  # log 1 = 0 would divide: a single column has all shares, which is no entropy
         return np.zeros(len(rows))
     total = rows.sum(1, keepdims=True)
     p = np.where(total > 0, rows / np.where(total > 0, total, 1), 1 / rows.shape[1])

@@ -13,7 +13,7 @@ import numpy as np
 from legato.measures.disentanglement.known import Known
 from legato.types import Doubles, Integers
 
-BINS = 20
+BINS = 20  # of equal width, as in Locatello et al. 2019, for figures that compare with theirs
 METHODS = {
     "mig": "mutual information gap (Chen et al. 2018), posterior means in 20 bins of equal width; 1 at best",
     "modularity": "modularity (Ridgeway & Mozer 2018) of mutual information in 20 bins of equal width; 1 at best",
@@ -32,6 +32,7 @@ def mig(information: Doubles, entropy: Doubles) -> float:
     Chen et al. 2018, https://arxiv.org/abs/1802.04942, eq. 6. Maximum 1: one dimension knows the factor, no other anything.
     With a single dimension the runner-up knows 0.
     """
+    # A row of zeros: with a single dimension the runner-up knows nothing, and ranked[-2] must exist.
     ranked = np.sort(np.vstack([np.zeros_like(information[:1]), information]), 0)
     return float(((ranked[-1] - ranked[-2]) / entropy).mean())
 
@@ -42,10 +43,11 @@ def modularity(information: Doubles) -> float:
     Ridgeway & Mozer 2018, https://arxiv.org/abs/1802.05312, eq. 2. Maximum 1: each dimension knows one factor; several may know
     the same one, and none need know it well. A dimension that knows nothing at all counts 0.
     """
-    if information.shape[1] < 2:
+    if information.shape[1] < 2:  # one factor only: every dimension that knows any knows one
         return 1.0
     squares, best = information**2, (information**2).max(1)
     rest = (squares.sum(1) - best) / (information.shape[1] - 1)
+    # A dimension that knows nothing counts 0, where 0/0 would be NaN.
     return float(np.where(best > 0, 1 - rest / np.where(best > 0, best, 1), 0).mean())
 
 
@@ -58,12 +60,14 @@ def mutual_information(known: Known, bins: int = BINS) -> Doubles:
 def in_bins(codes: Doubles, bins: int = BINS) -> Integers:
     """The bin of each code, (n, d): equal widths from a dimension's smallest value to its largest."""
     low, high = codes.min(0), codes.max(0)
+    # the largest value belongs to the last bin and not to one beyond it
     return np.asarray(np.minimum((codes - low) / (high - low) * bins, bins - 1), np.int64)
 
 
 def _mutual(z: Integers, v: Integers, bins: int) -> float:
     """H(z) + H(v) − H(z, v)."""
     joint = np.bincount(v * bins + z)
+    # rounding may leave an information of 0 a little below
     return max(_entropy(np.bincount(z)) + _entropy(np.bincount(v)) - _entropy(joint), 0.0)
 
 

@@ -51,7 +51,9 @@ class Known:
             raise Mistake(f"`ordered` must say of each of the {factors.shape[1]} factors, got {len(kinds)}")
         signal = codes.var(0)
         total = signal + (0 if noise is None else np.asarray(noise, np.float64))
+        # The second rule is of rounding: an encoder that ignores its input still gives means that differ in the last bits.
         alive = (signal >= DEAD * total) & (signal > ROUNDING**2 * signal.max())
+        # Values are numbered from 0 without gaps: counts and histograms index by them.
         columns = [np.unique(column, return_inverse=True)[1] for column in factors.T]
         return cls((codes - codes.mean(0))[:, alive] / np.sqrt(total[alive]), np.stack(columns, 1).astype(np.int64), kinds)
 
@@ -60,12 +62,13 @@ class Known:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many values each factor has."""
+        """The number of values of each factor."""
         return tuple((self.factors.max(0) + 1).tolist())
 
     def rows(self, rows: Integers) -> Known:
         """Some of the images, with the dimensions that vary among them."""
         codes = self.codes[rows]
+        # a dimension that is constant in a subset has no deviation to divide by
         return Known(codes[:, np.ptp(codes, axis=0) > 0], self.factors[rows], self.ordered)
 
     def halves(self, seed: int) -> tuple[Known, Known]:

@@ -14,14 +14,15 @@ import numpy as np
 from legato.measures.disentanglement.known import Known
 from legato.types import Doubles
 
-QUANTILE = 0.99
+QUANTILE = 0.99  # and not the maximum, beside which Gaussian noise would score a third (see above)
 METHODS = {"irs": "interventional robustness score (Suter et al. 2019), 99 % quantiles; 1 at best, about 0 for noise"}
 
 
 def scores(known: Known, seed: int = 0) -> dict[str, float]:
     """`irs`. Nothing is drawn. Maximum 1."""
     total = _deviation(known.codes)
-    within = np.stack([_within(known, k) for k in range(len(known.ordered))], 1)  # (d, f)
+    # (d, f): how far codes scatter while one factor is held at a value
+    within = np.stack([_within(known, k) for k in range(len(known.ordered))], 1)
     robust = np.maximum(1 - within / total[:, None], 0).max(1)
     return {"irs": float((robust @ total) / total.sum())}
 

@@ -28,12 +28,12 @@ def scores(known: Known, seed: int = 0) -> dict[str, float]:
 
 
 def _guessing(known: Known) -> Doubles:
-    """What a dimension that knows nothing scores, (f,): the runner-up where there is but one dimension."""
+    """The score of a dimension that knows nothing, (f,): the runner-up where there is but one dimension."""
     return np.array([0.0 if ordered else 1 / count for ordered, count in zip(known.ordered, known.counts, strict=True)])
 
 
 def _predicted(known: Known, k: int, seed: int) -> Doubles:
-    """How well each dimension alone predicts factor k, (d,)."""
+    """The prediction of factor k by each dimension alone, (d,): R² or balanced accuracy."""
     if not known.ordered[k]:
         fitted, tested = known.halves(seed)
         count = known.counts[k]
@@ -45,10 +45,12 @@ def _predicted(known: Known, k: int, seed: int) -> Doubles:
 
 def _balanced(fitted: Known, tested: Known, j: int, k: int, classes: int) -> float:
     """Balanced accuracy, so that a frequent class is not worth a guess."""
+    # Inner edges alone: codes of the tested half beyond the fitted range fall into the end bins and not outside.
     edges = np.linspace(fitted.codes[:, j].min(), fitted.codes[:, j].max(), BINS + 1)[1:-1]
     truth = fitted.factors[:, k]
     table = np.zeros((BINS, classes))
     np.add.at(table, (np.searchsorted(edges, fitted.codes[:, j], "right"), truth), 1)
+    # counts over the class's size: a frequent class would win every bin that is nearly even
     chosen = (table / np.bincount(truth, minlength=classes).clip(1)).argmax(1)
     right = chosen[np.searchsorted(edges, tested.codes[:, j], "right")] == tested.factors[:, k]
     return float(np.mean([right[rows].mean() for rows in _by_value(tested.factors[:, k])]))

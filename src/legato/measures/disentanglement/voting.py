@@ -22,6 +22,7 @@ def scores(known: Known, seed: int = 0) -> dict[str, float]:
     rng, f = np.random.default_rng(seed), len(known.ordered)
     table = np.zeros((known.codes.shape[1], f))
     np.add.at(table, votes(known, VOTES, rng), 1)
+    # New votes: a classifier tested on the votes that it was made of would score its own memory.
     dimension, factor = votes(known, VOTES, rng)
     return {"factor_vae": float((table.argmax(1)[dimension] == factor).mean())}
 
@@ -32,11 +33,13 @@ def votes(known: Known, n: int, rng: np.random.Generator) -> tuple[Integers, Int
     rows = np.empty((n, SHARING), np.int64)
     for k in range(len(known.ordered)):
         rows[factor == k] = _sharing(known.factors[:, k], int((factor == k).sum()), rng)
+    # relative to all images, or the dimension of the smallest scale would always win
     spread = known.codes[rows].var(1) / known.codes.var(0)
     return spread.argmin(1), factor
 
 
 def _sharing(column: Integers, n: int, rng: np.random.Generator) -> Integers:
+    # Sorted once: the rows of a value then lie in one stretch, and a draw is a number within it.
     """n sets of rows (n, 64) with one value each, every value with the same chance."""
     order, counts = np.argsort(column, kind="stable"), np.bincount(column)
     starts = np.cumsum(counts) - counts
