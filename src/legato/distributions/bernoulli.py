@@ -29,6 +29,7 @@ class IndependentBernoulli(Distribution):
     def __init__(self, logits: Tensor, event_dims: int) -> None:
         self.logits = logits
         split = logits.ndim - event_dims
+        # torch's checks of every value would break a compiled step's graph
         super().__init__(logits.shape[:split], logits.shape[split:], validate_args=False)
 
     @property
@@ -39,12 +40,14 @@ class IndependentBernoulli(Distribution):
     @property
     def stddev(self) -> Tensor:
         """√(σ(l) σ(−l))."""
+        # σ(−l), not 1 − σ(l), which in float32 is 0 from a logit of 17 on
         return torch.sqrt(torch.sigmoid(self.logits) * torch.sigmoid(-self.logits))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*batch), nats. `value` (*event), or with leading axes that broadcast against the batch's."""
         lead = len(self.batch_shape)
-        own = max(value.ndim - (self.logits.ndim - lead), 0)  # the value's own leading axes
+        # an estimate scores one x under many z: x then has fewer axes than the logits
+        own = max(value.ndim - (self.logits.ndim - lead), 0)
         found: Tensor = _LogProb.apply(self.logits.flatten(lead), value.flatten(own))  # type: ignore[no-untyped-call]
         return found
 
@@ -61,11 +64,12 @@ class _LogProb(torch.autograd.Function):
     def forward(context: Any, logits: Tensor, x: Tensor) -> Tensor:
         context.save_for_backward(logits, x)
         size = logits.abs()
-        certain = torch.mul(logits, x - 0.5).sub_(size, alpha=0.5).sum(-1)  # x l − max(l, 0), term by term
-        return certain.add_(_sum_of_logs(size.sigmoid_()))
+        # x l − max(l, 0), term by term: three sums round twice as much
+        certain = torch.mul(logits, x - 0.5).sub_(size, alpha=0.5).sum(-1)
+        return certain.add_(_sum_of_logs(size.sigmoid_()))  # in place: nothing else reads |l|
 
     @staticmethod
-    @once_differentiable
+    @once_differentiable  # a second derivative must fail, for this one writes no graph
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         logits, x = context.saved_tensors
         return torch.sigmoid(logits).sub_(x).mul_(-gradient.unsqueeze(-1)), None

@@ -37,6 +37,7 @@ class ContinuousBernoulli(Distribution):
         """Nats per value. A(t) − t/2 is even in t, so one branch serves both signs."""
         t = self.logits
         small, s, a = _split(t)
+        # a = |t|: e⁻ᵃ never overflows, as eᵗ does.
         even = torch.where(small, s**2 / 24 - s**4 / 2880 + s**6 / 181440, a / 2 + torch.log(-torch.expm1(-a) / a))
         return (value - 0.5) * t - even
 
@@ -46,7 +47,7 @@ class ContinuousBernoulli(Distribution):
         u = torch.rand(Size(sample_shape) + t.shape, dtype=t.dtype, device=t.device)
         a = t.abs().clamp(min=1e-6)  # at 0 it is uniform; log1p and expm1 keep the tilt of any other
         draw = 1 + torch.log1p((1 - u) * torch.expm1(-a)) / a  # for t > 0; 1 − x is a draw for −t
-        return torch.where(t > 0, draw, 1 - draw).clamp(0, 1)
+        return torch.where(t > 0, draw, 1 - draw).clamp(0, 1)  # rounding may step beyond an end
 
 
 def _split(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:

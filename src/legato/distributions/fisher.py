@@ -20,12 +20,13 @@ BLOCK = 4096  # values whose 256 probabilities are held at a time: 8 MB for each
 
 def diagonal(w: Tensor) -> Quadratic:
     """t ↦ Σ w t²: W of values that are independent and have one number each."""
+    # double: squares of very different sizes are summed over all pixels
     return lambda tangent: (w * tangent**2).flatten(1).sum(1, dtype=torch.double)
 
 
 def variance_by_logit(logits: Tensor) -> Tensor:
     """Var(x) of the continuous Bernoulli = ∂E[x]/∂logit: the logit is the natural parameter."""
-    with torch.enable_grad():
+    with torch.enable_grad():  # measures run without a graph, and this derivative is wanted all the same
         leaf = logits.detach().requires_grad_()
         (found,) = torch.autograd.grad(ContinuousBernoulli(leaf).mean.sum(), leaf)
     return found
@@ -51,10 +52,11 @@ def logistic_information(mean: Tensor, log_scale: Tensor) -> tuple[Tensor, Tenso
     black or white pixel, where all the probability lies in one end bin, they are near 0 while the density's are huge.
     """
     inverse = torch.exp(-log_scale).unsqueeze(-1)
+    # Double precision: neighbouring edges' probabilities differ by less than float32 resolves.
     edges = (torch.arange(1, 256, dtype=torch.double, device=mean.device) - 0.5) * BIN
     u = (edges - mean.unsqueeze(-1)) * inverse  # the inner edges; the outer ones are at ∓∞, since the end bins take the tails
     below = torch.sigmoid(u)
-    slope = below * torch.sigmoid(-u)
+    slope = below * torch.sigmoid(-u)  # not below − below²: that loses its digits in the upper tail
     probability = _between(below, 1.0)
     by_mean, by_scale = _between(-slope * inverse, 0.0), _between(-slope * u, 0.0)
     # Values of a probability that a difference of float64 does not resolve add as little to the sums.

@@ -43,7 +43,7 @@ class DiscretizedLogistic(Distribution):
     @property
     def stddev(self) -> Tensor:
         """π s/√3 of the logistic before it is cut into bins."""
-        return self.log_scale.clamp(max=WIDEST).exp() * (torch.pi / 3**0.5)
+        return self.log_scale.clamp(max=WIDEST).exp() * (torch.pi / 3**0.5)  # e⁸⁹ is infinite in float32
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats per value; `value` lies on the grid k/255."""
@@ -53,14 +53,14 @@ class DiscretizedLogistic(Distribution):
         upper, lower = ((level + 0.5) * BIN - self.loc) * inverse, ((level - 0.5) * BIN - self.loc) * inverse
         # Beyond WIDEST the width b/s is its own first term, whose logarithm goes on falling by log s.
         log_width = torch.log(-torch.expm1(-BIN * inverse)) - (self.log_scale - WIDEST).clamp(min=0)
-        below = torch.where(level < 0.5, 0.0, logsigmoid(-lower))  # nothing is below 0
-        above = torch.where(level > LEVELS - 1.5, 0.0, logsigmoid(upper))  # nothing is above 1
+        below = torch.where(level < 0.5, 0.0, logsigmoid(-lower))  # nothing lies below 0: this bin takes the tail
+        above = torch.where(level > LEVELS - 1.5, 0.0, logsigmoid(upper))  # nor above 1
         inside = (level > 0.5) & (level < LEVELS - 1.5)
         return torch.where(inside, log_width, 0.0) + below + above
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws on the grid k/255: a logistic draw rounded to its bin."""
         uniform = torch.rand(Size(sample_shape) + self.loc.shape, dtype=self.loc.dtype, device=self.loc.device)
-        uniform = uniform.clamp(1e-7, 1 - 1e-7)
+        uniform = uniform.clamp(1e-7, 1 - 1e-7)  # a uniform draw may be 0, whose logarithm is −∞
         draw = self.loc + self.log_scale.clamp(max=WIDEST).exp() * (uniform.log() - torch.log1p(-uniform))
         return (draw.clamp(0, 1) / BIN).round() * BIN

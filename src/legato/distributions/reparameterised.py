@@ -22,9 +22,10 @@ def reparameterised(q: Distribution, draws: int) -> tuple[Tensor, Tensor | None]
 
     Bit for bit `q.rsample((draws,))`, from the same place of the generator.
     """
-    if not isinstance(q, Independent) or type(q.base_dist) is not Normal:
+    if not isinstance(q, Independent) or type(q.base_dist) is not Normal:  # exactly: a subclass may draw otherwise
         return q.rsample((draws,)), None
     mu, sigma = q.base_dist.loc, q.base_dist.scale
+    # the very call of torch's `rsample`, so that a seed gives its numbers
     noise = torch.empty((draws, *mu.shape), dtype=mu.dtype, device=mu.device).normal_()
     z = mu + noise * sigma
     return z, noise
@@ -41,7 +42,7 @@ def log_density(q: Distribution, z: Tensor, noise: Tensor | None) -> Tensor:
     assert isinstance(q, Independent)
     mu: Tensor = q.base_dist.loc
     sigma: Tensor = q.base_dist.scale
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled():  # for its derivative alone: its value is 0
         left = z - mu - noise * sigma  # what rounding left over: it is taken off again, its derivative stays
         noise = noise + (left - left.detach()) / sigma.detach()
     event = tuple(range(-len(q.event_shape), 0))

@@ -97,6 +97,7 @@ class Ladder(Latent):
             above = q.mean if above is None else torch.cat([above, q.mean], -1)
         mu, sigma = (torch.cat(each, -1) for each in zip(*moments, strict=True))
         how = "each rung's mean and standard deviation where those above lie at their means"
+        # Of all rungs or of none: a part of the KL would pass for the whole.
         return Summary(mu, sigma, torch.cat(kl, -1) if len(kl) == len(moments) else None, how)
 
     def prior(self, given: Given = NOTHING) -> Distribution:
@@ -109,7 +110,7 @@ class Ladder(Latent):
         """n codes, (n, d), from the top down. `temperature` is the top's: what lies below follows it as the prior says."""
         device = next(self.parameters()).device
         above = torch.as_tensor(self.top.draw(n, rng, temperature, given=given), device=device)
-        with torch.no_grad(), drawing(device, int(rng.integers(2**63))):
+        with torch.no_grad(), drawing(device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
             for p in self._below():
                 above = torch.cat([above, p(above, given).sample()], -1)
         return np.asarray(above.cpu().numpy(), dtype)
@@ -129,10 +130,11 @@ class Ladder(Latent):
         """Posterior and prior of a rung, given what was drawn above it."""
         if above is None:
             return q_of(encoded, given), self.top(given)
-        features = encoded.expand(*above.shape[:-1], encoded.shape[-1])
+        features = encoded.expand(*above.shape[:-1], encoded.shape[-1])  # a view: h is the same for every draw
         return q_of(torch.cat([above, features], -1), given), self._below()[rung - 1](above, given)
 
     def _posteriors(self) -> list[Conditional]:
+        # A ModuleList knows no types: isinstance gives them back to the type checker, and leaves nothing out.
         return [each for each in self.posteriors if isinstance(each, Conditional)]
 
     def _below(self) -> list[Conditional]:

@@ -21,18 +21,18 @@ from legato.types import Precision, Shape
 
 
 class Latent(nn.Module):
-    """posterior × prior.
+    """posterior × prior; `event` is the shape of one code.
 
     `encode` runs the network once; `draw` may then be called as often as an estimate wants, so that an importance-weighted
     bound with k = 1000 costs one pass of the encoder, not 1000.
     """
 
-    event: Shape  # of one code
+    event: Shape
     has_density: bool  # False where the posterior is a point mass of real numbers: then there is no rate and no bound
-    has_width: bool  # whether a code has a σ: clouds, as against points and indices
-    has_moments: bool  # whether q and p have a mean and a deviation each, rung by rung
-    has_choice: bool  # whether a code is one of finitely many
-    standard_prior: bool  # whether p(z) is N(0, I)
+    has_width: bool  # whether a code has a σ: without one there are no clouds to show
+    has_moments: bool  # whether q and p have a mean and a deviation each, rung by rung: what `Pull` and `MeanRate` read
+    has_choice: bool  # whether a code is one of finitely many: only then is there anything to commit to
+    standard_prior: bool  # whether p(z) is N(0, I): only then do rings, and a KL of μ and σ alone, mean what they seem to
 
     @abstractmethod
     def encode(self, x: Tensor, given: Given = NOTHING) -> Any:
@@ -44,7 +44,7 @@ class Latent(nn.Module):
 
     @abstractmethod
     def summary(self, encoded: Any, given: Given = NOTHING) -> Summary:
-        """What is shown of the codes of x: the same at every call, whatever the generator's state."""
+        """The figures that are shown of the codes of x: the same at every call, whatever the generator's state."""
 
     def parts(self, values: Tensor) -> Tensor:
         """Numbers of each dimension, (B, *event), in a row (B, d); of more than 4,096 dimensions sums of channels, (B, C)."""

@@ -122,7 +122,7 @@ def blocks(channels: int, depth: int) -> list[nn.Module]:
 def norm(channels: int) -> nn.Module:
     """Group normalisation, in eight groups where the channels allow it."""
     # Groups, not batches: batch normalisation would mix examples, and every figure here is one example's.
-    return nn.GroupNorm(gcd(channels, 8), channels)
+    return nn.GroupNorm(gcd(channels, 8), channels)  # gcd: groups are equal, so that 12 channels take 4
 
 
 class ConvBlock(nn.Module):

@@ -18,8 +18,9 @@ from legato.types import Shape
 
 DEFAULT = NETS["strided"]
 
-LEAST = 3  # halvings
-WIDEST = 8  # channels stop growing at WIDEST × width
+LEAST = 3  # halvings that are always made; `_shortened` tells what a fourth costs
+# channels stop growing at WIDEST × width: a fifth halving would else hold three quarters of the convolutions' weights
+WIDEST = 8
 
 
 def strided(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = DEFAULT.depth) -> nn.Module:
@@ -33,6 +34,7 @@ def strided(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int 
     """
     image = image_of("strided", given, out)
     every = halvings(spatial(image))
+    # From the first halving on: no layer of this net runs at full size, so that none could read a code of that size.
     sizes = ending("strided", every, every[1:], given, out) if is_image(given) and is_image(out) else _shortened(every)
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes) - 1)]
     parts = _down(given, out, sizes, channels, depth) if image is given else _up(given, out, sizes, channels, depth)
@@ -46,6 +48,7 @@ def _shortened(sizes: list[Size]) -> list[Size]:
 
 def _down(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth: int) -> list[nn.Module]:
     parts: list[nn.Module] = []
+    # the last size is reached, not halved
     for size, (here, below) in zip(sizes, pairwise([given[-3], *channels]), strict=False):
         parts += [*_even(size), nn.Conv2d(here, below, 4, stride=2, padding=1), *blocks(below, depth), norm(below), nn.SiLU()]
     return [*parts, *to_code(channels[-1], sizes[-1], out)]

@@ -39,6 +39,7 @@ def permuted(code: Tensor) -> Tensor:
 
     What is left is a draw from the product of the marginals, but that two dimensions of a row are of one example once in B.
     """
+    # one sort of all dimensions; `randperm` would be called for each
     order = torch.rand(code.shape, device=code.device).argsort(1)
     return code.gather(1, order)
 
@@ -70,7 +71,8 @@ class TotalCorrelation(Term):
     def log_ratio(self, code: Tensor) -> Tensor:
         """T: codes (S, B, d) -> log q(z)/∏ q(z_j) as the critic has it, (S, B), nats."""
         logit: Tensor = self.critic(code.flatten(0, 1))
-        return logit.view(code.shape[:2]).to(code.dtype)  # of single precision where the products were of half
+        # single precision again, where products were of half: sums need its digits
+        return logit.view(code.shape[:2]).to(code.dtype)
 
     def mistaken(self, seen: Seen) -> Tensor:
         """The critic's cross-entropy, (B,), nats: log 2 where it cannot tell codes from permuted ones."""

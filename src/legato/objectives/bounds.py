@@ -45,14 +45,14 @@ class Rate(Term):
 
     def forward(self, trace: Trace) -> Tensor:
         """(B,)."""
-        if not self.free_bits:
+        if not self.free_bits:  # not the sum below: a KL from draws has no parts
             return trace.kl
         return torch.stack([self._charged(rung.kl_per_dimension) for rung in trace.rungs]).sum(0)
 
     def _charged(self, kl: Tensor | None) -> Tensor:
         if kl is None:
             raise Mistake("free bits need a KL per dimension in closed form: use a Gaussian posterior and a Gaussian prior")
-        per_dimension = kl.flatten(2).mean(0)  # (B, d)
+        per_dimension = kl.flatten(2).mean(0)  # over the draws, on which a ladder's lower rungs depend
         free = per_dimension.mean(0, keepdim=True) < self.free_bits
         return torch.where(free, self.free_bits, per_dimension).sum(1)
 
@@ -107,7 +107,7 @@ class Commitment(Term):
 
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
     """log (1/k) Σᵢ wᵢ over the first axis: log_w (k, B) -> (B,), nats. k = 1 is the ELBO with a sampled KL."""
-    return torch.logsumexp(log_w, 0) - math.log(len(log_w))
+    return torch.logsumexp(log_w, 0) - math.log(len(log_w))  # the weights themselves, e to hundreds of nats, underflow
 
 
 class ImportanceWeighted(Term):

@@ -49,19 +49,20 @@ class Multiplier(Weight):
             raise Mistake(f"`tolerance` is a positive number of nats per example, got {tolerance}")
         self.target, self.tolerance = target, tolerance
         for name in ("log_value", "average", "begun"):
-            self.register_buffer(name, torch.zeros((), dtype=torch.double))
+            self.register_buffer(name, torch.zeros((), dtype=torch.double))  # double: tiny steps add up over a whole run
 
     def __str__(self) -> str:
         return f"λ(≤ {self.target:g} nats)"
 
     def value(self, step: int, total: int) -> Tensor:
         """λ, ()."""
-        return self.log_value.exp().float()
+        return self.log_value.exp().float()  # a double would make the whole loss one
 
     @torch.no_grad()
     def follow(self, found: Tensor, pace: float) -> None:
         """Moves λ after a step whose batch had this mean of the term, ()."""
         excess = found.double() - self.target
-        self.average.lerp_(excess, 1 - MEMORY * self.begun)  # the first one is the average
+        # the first excess is the average: from 0 on it would seem that the target is met
+        self.average.lerp_(excess, 1 - MEMORY * self.begun)
         self.begun.fill_(1.0)
         self.log_value.add_((self.average / self.tolerance).clamp(-FALL, 1), alpha=SPEED * pace).clamp_(-MOST, MOST)

@@ -46,7 +46,7 @@ class Weight(nn.Module):
         return Line(last, last)
 
     def steps(self, total: int) -> int:
-        """After how many of `total` steps it rests."""
+        """The number of steps, of `total`, after which it rests."""
         return round(self.length * total) if self.length <= 1 else int(self.length)
 
 
@@ -63,6 +63,7 @@ class Line(Weight):
     def value(self, step: int, total: int) -> float:
         """The number at `step` of `total`."""
         until = self.steps(total)
+        # a length of 0 divides nothing: all lies past it
         return self.end if step >= until else self.start + (self.end - self.start) * step / until
 
 
@@ -72,7 +73,7 @@ def anneal(start: float, end: float, length: float) -> Weight:
 
     A schedule that outlives the run would leave another objective trained than the one that is named; training refuses it.
     """
-    if not (0 < length < math.inf):
+    if not (0 < length < math.inf):  # so, and not turned over: NaN is refused too
         raise Mistake(f"a schedule's length is a number of steps, or a share of the run up to 1; got {length}")
     if not (0 <= start < math.inf and 0 <= end < math.inf):
         raise Mistake(f"a weight must be a finite number, 0 or more, got a schedule from {start} to {end}")
@@ -83,7 +84,7 @@ def anneal(start: float, end: float, length: float) -> Weight:
 class Term(nn.Module):
     """Trace -> nats per example, (B,). Smaller is better. Never averaged over an example's dimensions."""
 
-    draws = 1  # how many draws of z it wants
+    draws = 1  # draws of z that it wants; all terms share those of the hungriest
     needs_density = False  # True: refused with a point-mass posterior
     needs_moments = False  # True: refused with a prior that has no mean and no deviation
     needs_choice = False  # True: refused with a posterior that does not choose among finitely many codes
@@ -91,7 +92,7 @@ class Term(nn.Module):
 
     @property
     def player(self) -> Player | None:
-        """Who learns beside the model for this term's sake; None for most."""
+        """The player that learns beside the model for this term's sake; None for most."""
         return None
 
     @abstractmethod
@@ -106,7 +107,7 @@ class Term(nn.Module):
 
 
 class Loss(NamedTuple):
-    """What one batch costs: `total` carries the gradient; `parts` are the unweighted terms, detached, nats per example."""
+    """The cost of a batch: `total` carries the gradient; `parts` are the unweighted terms, detached, nats per example."""
 
     total: Tensor
     parts: dict[str, Tensor]
@@ -130,12 +131,12 @@ class Objective(nn.Module):
 
     @property
     def draws(self) -> int:
-        """How many draws the hungriest term wants."""
+        """The number of draws that the hungriest term wants."""
         return max(term.draws for term in self._terms())
 
     @property
     def players(self) -> list[Player]:
-        """Who learns beside the model."""
+        """The players that learn beside the model."""
         return [player for term in self._terms() if (player := term.player) is not None]
 
     @property
@@ -147,27 +148,28 @@ class Objective(nn.Module):
 
     @property
     def needs_density(self) -> bool:
-        """Whether any term needs log q(z|x)."""
+        """True where a term needs log q(z|x)."""
         return any(term.needs_density for term in self._terms())
 
     @property
     def needs_moments(self) -> bool:
-        """Whether any term needs the prior's mean and deviation."""
+        """True where a term needs the prior's mean and deviation."""
         return any(term.needs_moments for term in self._terms())
 
     @property
     def needs_choice(self) -> bool:
-        """Whether any term needs a codebook."""
+        """True where a term needs a codebook."""
         return any(term.needs_choice for term in self._terms())
 
     @property
     def charges_rate(self) -> bool:
-        """Whether the run ends with a positive weight on a term that compares q with the prior."""
+        """True where the run ends with a positive weight on a term that compares q with the prior."""
+        # A `Pull` does not count: it has no density to compare, and a decoder undoes it by growing.
         return any(float(weight.value(END, END)) > 0 and term.needs_density for weight, term in self._parts())
 
     @property
     def follows(self) -> bool:
-        """Whether any weight follows the loss."""
+        """True where a weight follows the loss."""
         return any(weight.follows for weight, _ in self._parts())
 
     def final_weight(self, name: str) -> float:

@@ -15,6 +15,7 @@ def autoencoder(data: DataSpec, latent_dim: int = 32) -> Recipe:
 
     Rumelhart, Hinton & Williams 1986; Hinton & Salakhutdinov 2006, https://doi.org/10.1126/science.1127647
     """
+    # times 1, since a term by itself is no objective
     return Recipe(flat(data, latent_dim, posterior=Point()), 1.0 * Distortion())
 
 

@@ -17,5 +17,6 @@ def ladder_vae(data: DataSpec, latent_dim: int = 32, top: float = 0.25, beta: fl
     """
     if not 0 < top < 1 or latent_dim < 2:
         raise Mistake(f"a ladder of two rungs has 2 latents or more and a share of them on top; got {latent_dim} and {top}")
+    # one on each rung at least, which a share of few latents may round away
     above = min(max(round(top * latent_dim), 1), latent_dim - 1)
     return Recipe(ladder(data, (above, latent_dim - above)), Distortion() + beta * Rate())
