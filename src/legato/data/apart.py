@@ -26,12 +26,12 @@ import pyarrow.ipc
 
 from legato.data.arrow_process import Sizes
 
-MEMORY = 2**30  # bytes of data that the process may hold
-PATIENCE = 10.0  # seconds until one that says no more is ended
+MEMORY = 2**30  # bytes that the process may hold: a damaged file may ask for all the memory there is
+PATIENCE = 10.0  # seconds that one whose pipe has broken off may take to end, before it is killed
 
 
 class Head(NamedTuple):
-    """What a file says of itself."""
+    """The schema, the rows and the sizes that a file tells of itself."""
 
     schema: pa.Schema
     rows: int
@@ -44,7 +44,7 @@ def head(path: Path) -> Head:
     try:
         said = process.rest(stream)
     except Refusal:
-        _keep(process)
+        _keep(process)  # it is well, and another would take 0.2 seconds to start
         raise
     _keep(process)
     return Head(stream.schema, said[0], {name: Sizes(*of) for name, of in said[1].items()})
@@ -74,9 +74,11 @@ class Process:
 
     def __init__(self) -> None:
         root = str(Path(__file__).parents[2])
-        self.parent = os.getpid()
+        self.parent = os.getpid()  # a fork inherits the pipes, and must not talk through them
+        # A file, not a pipe: nobody reads it meanwhile, and a full pipe would hold the process up.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
+            # -P: what lies in the working folder is taken for no module of ours.
             [sys.executable, "-P", "-m", "legato.data.arrow_process", str(MEMORY)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -94,7 +96,7 @@ class Process:
 
     def asked(self, question: list[Any]) -> pa.ipc.RecordBatchStreamReader | None:
         """The answer; None where the process had ended before, since nobody had asked for long. Raises `OSError`."""
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError):  # it ended while idle, which the answer tells
             self._input.write(json.dumps(question).encode() + b"\n")
             self._input.flush()
         try:
@@ -113,7 +115,7 @@ class Process:
 
     def rest(self, stream: pa.ipc.RecordBatchStreamReader) -> Any:
         """What is said after the batches of an answer. Raises `Refusal`, or `OSError` where it was broken off."""
-        for _ in self.batches(stream):
+        for _ in self.batches(stream):  # the line stands behind the whole stream
             pass
         line = self._output.readline()
         if not line.endswith(b"\n"):  # a stream may be cut between two batches as if it were whole
@@ -125,12 +127,12 @@ class Process:
 
     @property
     def well(self) -> bool:
-        """Whether it runs, and is this process's own and not that of one it was forked from."""
+        """True where it runs, and is this process's own and not that of one it was forked from."""
         return self.parent == os.getpid() and self._process.poll() is None
 
     def end(self) -> None:
         """Ends it."""
-        if self.parent == os.getpid():
+        if self.parent == os.getpid():  # a fork's copy must not end what its parent reads from
             self._process.kill()
             self._process.wait()
         for stream in (self._input, self._output, self._said):
@@ -138,9 +140,10 @@ class Process:
                 stream.close()
 
     def _why(self) -> str:
-        """What ended it, in its own words where it had any."""
+        """The reason why it ended, in its own words where it had any."""
         code = self._ended()
         self._said.seek(0)
+        # C++ tells after these words what was thrown; a process that was killed tells nothing.
         thrown = self._said.read(65_536).decode(errors="replace").partition("what():")[2].strip().split("\n")[0]
         ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         return thrown or f"its reader {ended}"
@@ -159,7 +162,7 @@ _turn = threading.Lock()
 def _asked(question: list[Any]) -> tuple[Process, pa.ipc.RecordBatchStreamReader]:
     """A process of one's own, and its answer."""
     while True:
-        with _turn:
+        with _turn:  # for the list alone: others need not wait for a process to start
             kept = _idle.pop() if _idle else None
         if kept is not None and not kept.well:
             kept.end()
@@ -173,14 +176,14 @@ def _asked(question: list[Any]) -> tuple[Process, pa.ipc.RecordBatchStreamReader
         if stream is not None:
             return process, stream
         process.end()
-        if kept is None:
+        if kept is None:  # a new one: asking once more would never end
             raise OSError("its reader ended before it was asked")
 
 
 def _keep(process: Process) -> None:
     """One is kept for who asks next."""
     with _turn:
-        if not _idle:
+        if not _idle:  # one alone: what threads started beside it need not stay
             _idle.append(process)
             return
     process.end()

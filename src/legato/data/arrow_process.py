@@ -24,11 +24,11 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-AT_ONCE = 2**25  # bytes of a batch, where it has more than one row
-CELL = 2**28  # bytes of a row that is handed over
-PAGE = 2**20  # bytes of a column that its reader holds
-BUFFER = 2**14  # bytes of a column that are read ahead
-LONG = 5.0  # seconds without a question
+AT_ONCE = 2**25  # bytes of a batch, so that memory stays flat; a single row may have more
+CELL = 2**28  # bytes of a row: a damaged length may claim any number
+PAGE = 2**20  # bytes that a column's reader holds: the usual size of a page
+BUFFER = 2**14  # bytes that are read ahead for a column: a table may have thousands of them
+LONG = 5.0  # seconds without a question: a folder's next file still finds it, and none is left running
 
 
 class Sizes(NamedTuple):
@@ -153,6 +153,7 @@ def answer(output: BinaryIO, files: Files, path: str, columns: Sequence[str] | N
         file = files.opened(path)
     finally:
         if file is None or columns is None:
+            # A stream in any case: who asks reads one before the line.
             pa.ipc.new_stream(output, pa.schema([]) if file is None else file.schema).close()
     if columns is None:
         return [file.rows, file.sizes()]
@@ -166,11 +167,11 @@ def serve(output: BinaryIO, memory: int) -> None:
     while select.select([0], [], [], LONG)[0] and (line := _line()):
         try:
             said: Any = answer(output, files, *json.loads(line))
-        except BrokenPipeError:
+        except BrokenPipeError:  # who asked has gone
             return
         except MemoryError:  # Arrow's is one, too
             said = f"it needs more than {memory:,} bytes at once: write it in smaller row groups or batches"
-        except Exception as error:
+        except Exception as error:  # whatever it is, it is the file's: the process is well
             said = " ".join(str(error).split())[:300] or type(error).__name__
         output.write(json.dumps(said).encode() + b"\n")
         output.flush()
@@ -190,13 +191,14 @@ def _line() -> bytes:
 def _bound(memory: int) -> None:
     """At most so many bytes more than what is held now; and no file of a core, to end by a signal being nothing unusual."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The limit counts what VmData does. One of all addresses would count mapped files, too.
     with open("/proc/self/status") as status:
         held = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
     resource.setrlimit(resource.RLIMIT_DATA, (held + memory, held + memory))
 
 
 def main(memory: int) -> None:
-    """What others print goes where nobody reads it as an answer."""
+    """Serves on a copy of stdout: what others print goes where nobody reads it as an answer."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if sys.platform == "linux":

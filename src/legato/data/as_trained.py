@@ -29,13 +29,13 @@ from legato.types import Shape
 CHANNELS: dict[int, Channels] = {1: 1, 3: 3, 4: 4}
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
 RANGES: dict[Kind, str] = {"binary": "0 and 1 alone", "bytes": "whole numbers from 0 to 255", "reals": "real numbers"}
-SOME = 100  # rows by which units are told
+SOME = 100  # rows by which units are told: all of a large source would take a pass
 UNIT, FAR = 1.5, 20  # mean + deviation of what lies in [0, 1] or [-1, 1]; deviations beyond which nothing of it lies
 
 
 @dataclass(frozen=True)
 class Form:
-    """What one row of a run is: (C, H, W) or (D,), and how its values were prepared."""
+    """A row of a run: (C, H, W) or (D,), and how its values were prepared."""
 
     shape: Shape
     preparation: Preparation
@@ -47,7 +47,7 @@ class Form:
 
     @property
     def is_picture(self) -> bool:
-        """Rather than a row of a table."""
+        """True for a picture, False for a row of a table."""
         return len(self.shape) == 3
 
 
@@ -113,7 +113,7 @@ def _one_picture(path: Path, form: Form, options: RunOptions) -> Dataset:
 
 
 def _holds_files(source: Any) -> bool:
-    """Whether pictures would be encoded ones, in files or a Parquet column, which come in any size."""
+    """True where pictures would be encoded ones, in files or a Parquet column, which come in any size."""
     if not isinstance(source, str | Path):
         return False
     path = Path(source).expanduser()
@@ -162,6 +162,7 @@ def _refuse_grey_levels(dataset: Dataset, preparation: Preparation) -> None:
     mean, scale = preparation.shift[0], preparation.scale[0]
     if abs(mean) + scale >= UNIT:
         return
+    # Evenly over all rows: the first may be of one class.
     low, high, whole = _range(dataset.rows[:: max(1, len(dataset) // SOME)])
     if whole and low >= 0 and UNIT < high <= 255 and high > mean + FAR * scale:
         raise Mistake(

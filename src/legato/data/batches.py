@@ -52,7 +52,8 @@ class TrainingBatches:
         self.batch_size = min(batch_size, len(chosen))
         self.per_epoch = len(chosen) // self.batch_size
         example = prod(self.rows.shape[1:]) * np.dtype(np.float32).itemsize
-        self._together = min(max(BLOCK // (self.batch_size * example), 1), self.per_epoch)  # batches in a block
+        # batches in a block: one at least, however large
+        self._together = min(max(BLOCK // (self.batch_size * example), 1), self.per_epoch)
         self._epoch, self._order = -1, chosen
         self._block, self._prepared = (-1, -1), np.empty(0, np.float32)
 
@@ -80,8 +81,10 @@ class TrainingBatches:
 
     def _cut(self, epoch: int, block: int) -> Floats:
         first, last = block * self._together, min((block + 1) * self._together, self.per_epoch)
+        # By the block, not by the last generator's state: a resumed run draws the same pixels.
         return self.preparation.training(self.rows[self._rows(epoch, first, last)], _generator(self.seed, PIXELS, epoch, block))
 
 
 def _generator(*key: int) -> np.random.Generator:
+    # by name: `default_rng` may be another in a later NumPy
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))

@@ -24,12 +24,12 @@ def is_picture(kind: pa.DataType) -> bool:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether a cell is one number."""
+    """True where a cell is one number."""
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
 def is_vector(kind: pa.DataType) -> bool:
-    """Whether a cell is a list of numbers."""
+    """True where a cell is a list of numbers."""
     listed = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
     return bool(listed and is_number(kind.value_type))
 
@@ -66,5 +66,5 @@ def _pandas_index(schema: pa.Schema) -> set[str]:
     try:
         said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
         return {name for name in said.get("index_columns", []) if isinstance(name, str)} | {"__index_level_0__"}
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (ValueError, AttributeError, TypeError, RecursionError):  # anyone may write such a note
         return {"__index_level_0__"}

@@ -28,6 +28,7 @@ INDEX = "__index_level_0__"  # what pandas calls an index in Parquet; in CSV it 
 def delimiter(start: bytes, suffix: str) -> str | None:
     """The delimiter of what starts so, or None where it is no table of text."""
     try:
+        # a start may end within a character, which is no fault of the file
         text = start.decode("utf-8-sig", errors="strict" if len(start) < 4 else "ignore")
     except UnicodeDecodeError:
         return None
@@ -67,6 +68,7 @@ def table(path: Path, mark: str, start: bytes) -> Table:
             reader = pyarrow.csv.open_csv(path, read, parse, convert)
         yield from told(reader, name, "CSV")
 
+    # As text first: Arrow's own guess is by the first block alone.
     schema, count = _typed(blocks(pa.schema([(column, pa.string()) for column in columns])), columns, point)
 
     def batches(wanted: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:

@@ -33,7 +33,7 @@ class Problem:
     reason: str
 
     def mistake(self) -> Mistake:
-        """What `strict` makes of it."""
+        """The mistake that `strict` makes of it."""
         return Mistake(
             f"`{self.id}` cannot be read: {self.reason}; repair or remove it, or leave out --strict to skip such items"
         )
@@ -41,7 +41,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What a reader found, before labels from elsewhere and splits.
+    """The findings of a reader, before labels from elsewhere and splits.
 
     rows (N, C, H, W) or (N, D); labels (N,) int64 or None, `labelled` where they are those that the options name;
     own (N,) uint8, an index into `splits.NAMES`, or None; positions (N,) where each row stood among the source's items,
@@ -96,7 +96,7 @@ class Dataset:
         return shown.page(f"Dataset {self.source}", self._told_of())
 
     def _told_of(self) -> list[shown.Line]:
-        """How many rows of what, labelled and split how."""
+        """Lines on the rows, their labels and their splits."""
         splits = ", ".join(f"{len(rows):,} {name}" for name, rows in self.splits.items())
         classes = "none" if self.labels is None else f"{len(self.label_names):,} classes"
         rows = f"{len(self):,} of shape {' × '.join(map(str, self.shape))}, {self.kind}"

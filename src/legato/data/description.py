@@ -54,6 +54,7 @@ def _labels(dataset: Dataset) -> dict[str, int] | None:
     """Name -> count; rows without a label under the empty name."""
     if dataset.labels is None:
         return None
+    # + 1: rows without a label, −1, come first
     counts = np.bincount(dataset.labels + 1, minlength=len(dataset.label_names) + 1).tolist()
     named = dict(zip(dataset.label_names, counts[1:], strict=True))
     return {**named, "": counts[0]} if counts[0] else named

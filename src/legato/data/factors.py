@@ -103,7 +103,7 @@ def values(factors: Integers) -> NDArray[np.float64]:
 def _draw(factors: Integers, size: int) -> NDArray[np.uint8]:
     shape, side, angle, x, y, shade = values(factors).T
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    pixel = (np.arange(size) + 0.5) / size
+    pixel = (np.arange(size) + 0.5) / size  # centres, so that the middle of a picture is in the middle
     across, down = (((pixel - centre[:, None]) / side[:, None]) for centre in (x, y))  # in sides of the equal square
     # Two outer sums turn the grid: u = cos·across + sin·down. In single precision, which is a 10⁻⁵ of a pixel.
     u = _outer(cosine[:, None] * across, sine[:, None] * down)
@@ -112,7 +112,9 @@ def _draw(factors: Integers, size: int) -> NDArray[np.uint8]:
     for number, outline in enumerate(OUTLINES):
         chosen = shape == number
         distance[chosen] = outline(u[chosen], v[chosen])
+    # Distances are in sides of the square; an edge is one pixel wide, whatever the size.
     share = np.clip(0.5 - distance * (side * size).astype(np.float32)[:, None, None], 0, 1)
+    # + ½: a cast to bytes cuts, and this rounds
     return np.asarray(share * shade.astype(np.float32)[:, None, None] + 0.5, np.uint8)
 
 

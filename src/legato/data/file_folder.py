@@ -41,6 +41,7 @@ def open_file(path: Path, start: bytes, options: DataOptions) -> Content | None:
     from legato.data.parquet import open_table
 
     kind = "arrow" if start.startswith((b"ARROW1", b"\xff\xff\xff\xff")) else "csv"
+    # Named by its role, so that a renamed copy has the same fingerprint.
     return open_table(opened(), kind, digest_files(["rows"], lambda _: str(path)), options)
 
 
@@ -82,7 +83,7 @@ def _order(code: int | None) -> int:
 
 
 def part_of(file: Path, folder: Path) -> int | None:
-    """What the file's name says, else what the folders above it say."""
+    """The part that the file's name says, else that of the folders above it."""
     said = of_file(file.stem)
     above = [of_folder(name) for name in file.relative_to(folder).parts[:-1]]
     return said if said is not None else next((code for code in above if code is not None), None)

@@ -23,6 +23,7 @@ RACY = 2.0  # seconds: a file younger than this may change again without its tim
 
 def fingerprint(reader: str, content: str, preparation: dict[str, object]) -> str:
     """40 hex digits for content prepared in one way by one reader."""
+    # in order: two dictionaries of the same options are one
     said = json.dumps([VERSION, reader, content, preparation], sort_keys=True)
     return hashlib.blake2b(said.encode(), digest_size=20).hexdigest()
 
@@ -39,14 +40,14 @@ def digest_array(array: np.ndarray) -> str:
 
 def digest_files(names: Sequence[str], path: Callable[[str], str]) -> str:
     """Hash of the names and bytes of files, found at `path(name)`; remembered while none of them is touched."""
-    signature, newest = _signature(names, path)
+    signature, newest = _signature(names, path)  # before any byte is read: a change meanwhile gives another signature next time
     known = memo.recall(signature)
     if known is not None:
         return str(known["content"])
     total = hashlib.blake2b(digest_size=20)
     # The names are hashed too: labels come from them, and a renamed folder is another source.
     for name, digest in zip(names, ordered(lambda name: _digest_file(path(name)), names), strict=True):
-        total.update(name.encode(errors="surrogateescape") + b"\0" + digest)
+        total.update(name.encode(errors="surrogateescape") + b"\0" + digest)  # names are bytes, and need not be UTF-8
     if time.time() - newest > RACY:
         memo.remember(signature, {"content": total.hexdigest()})
     return total.hexdigest()

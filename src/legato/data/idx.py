@@ -20,7 +20,7 @@ from legato.errors import Mistake
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
-HEADER = 4 + 4 * 255
+HEADER = 4 + 4 * 255  # one byte counts the axes, so that no header is longer
 MOST_AXES = 8
 
 
@@ -53,7 +53,7 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def header(path: Path) -> tuple[np.dtype, tuple[int, ...]]:
-    """What a file, gzipped or not, says it holds. Raises `Mistake`."""
+    """The type and shape that a file, gzipped or not, says it holds. Raises `Mistake`."""
     if not is_packed(path):
         with open(path, "rb") as file:
             return _header(file.read(HEADER), path)
@@ -62,13 +62,13 @@ def header(path: Path) -> tuple[np.dtype, tuple[int, ...]]:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a file starts as gzip files do."""
+    """True for a file that starts as gzip files do."""
     with open(path, "rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file, gzipped or not, starts as IDX files do; a broken gzip file passes, and is refused on reading."""
+    """True for a file, gzipped or not, that starts as IDX files do; a broken gzip file passes, and is refused on reading."""
     packed = is_packed(path)
     try:
         with gzip.open(path, "rb") if packed else open(path, "rb") as file:

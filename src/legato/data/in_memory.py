@@ -23,7 +23,7 @@ def as_array(source: Any, name: str = "the data") -> np.ndarray | None:
     """The values as an array; None where they are a frame, or nothing that has values. Raises `Mistake` on ragged lists."""
     if is_frame(source):
         return None
-    if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):
+    if isinstance(source, np.ma.MaskedArray) and np.ma.is_masked(source):  # else NumPy gives what lies under the mask
         raise Mistake(
             f"{name} have {int(np.count_nonzero(np.ma.getmaskarray(source)))} masked values: fill them in or leave the rows out"
         )
@@ -34,6 +34,7 @@ def as_array(source: Any, name: str = "the data") -> np.ndarray | None:
     if not isinstance(source, list | tuple) and not hasattr(source, "__array__"):
         return None
     try:
+        # Tensors in a list: NumPy refuses those on a device or in a graph.
         return np.asarray([_of_tensor(row) if hasattr(row, "detach") else row for row in source] if _listed(source) else source)
     except (ValueError, TypeError) as error:
         raise Mistake(
@@ -55,7 +56,7 @@ def _of_tensor(tensor: Any) -> np.ndarray:
 
 
 def is_frame(source: Any) -> bool:
-    """Whether something has named columns."""
+    """True for what has named columns."""
     return hasattr(source, "__dataframe__") or (hasattr(source, "__arrow_c_stream__") and hasattr(source, "columns"))
 
 

@@ -19,7 +19,7 @@ from legato.data.npy import map_npy
 from legato.errors import Mistake
 from legato.types import Shape
 
-LINE, LEAST_TEXT = 1024, 2**26  # bytes of a label file: for each row, and in any case
+LINE, LEAST_TEXT = 1024, 2**26  # bytes of a label file, for each row and at least: a text fills memory several times over
 Labels = tuple[np.ndarray, tuple[str, ...]]  # (N,) int64, -1 where unknown; index -> name
 NUMBER = re.compile(r"-?[0-9]{1,18}")
 HEADS = frozenset({"id", "file", "filename", "path", "image", "name", "row", "label", "labels", "class"})
@@ -32,6 +32,7 @@ def encode(values: Sequence[object] | np.ndarray, name: str) -> Labels:
 
     Raises `Mistake` where values are not one per row, or are real numbers.
     """
+    # As objects: NumPy would make text of the numbers beside a text.
     array = np.asarray(values) if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     if array.ndim == 2 and array.shape[1] == 1:  # the column that Keras's data sets have
         array = array[:, 0]
@@ -126,7 +127,7 @@ def _one_line(error: Exception) -> str:
 
 def _lines(place: Path) -> list[list[str]]:
     try:
-        with open(place, newline="", encoding="utf-8-sig") as file:
+        with open(place, newline="", encoding="utf-8-sig") as file:  # spreadsheets put a byte-order mark before the first id
             return [[field.strip() for field in line] for line in csv.reader(file) if any(line)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise Mistake(f"labels `{place}` are no text in UTF-8: {_one_line(error)}") from error
@@ -134,6 +135,7 @@ def _lines(place: Path) -> list[list[str]]:
 
 def _by_id(lines: list[list[str]], path: str, content: Content) -> Labels:
     table = {line[0]: line[1] for line in lines}
+    # also without its suffix, which many files leave out
     found = [table.get(id, table.get(id.rsplit(".", 1)[0])) for id in content.ids]
     if not any(value is not None for value in found):
         raise Mistake(
@@ -145,6 +147,7 @@ def _by_id(lines: list[list[str]], path: str, content: Content) -> Labels:
 
 def _in_order(values: np.ndarray | list[str], path: str, content: Content) -> Labels:
     rows = len(content.rows)
+    # one line too many, which begins as a head does
     if isinstance(values, list) and len(values) == rows + len(content.problems) + 1 and values[0].lower() in HEADS:
         values = values[1:]
     codes, names = encode(values, path)

@@ -21,8 +21,8 @@ from legato.errors import Mistake
 from legato.files import read_bytes
 
 FOLDER = "memo"
-MOST = 1 << 24  # bytes
-ABANDONED = 60.0  # seconds
+MOST = 1 << 24  # bytes: what is larger is no memo, and would fill the memory
+ABANDONED = 60.0  # seconds: writing one takes none
 
 
 def root() -> Path:
@@ -42,11 +42,12 @@ def recall(key: str) -> dict[str, Any] | None:
 def remember(key: str, facts: dict[str, Any]) -> None:
     """Write facts whole or not at all: a reader never sees half of them."""
     place = _place(key)
+    # a name of its own: two processes may remember the same at once
     partial = place.with_suffix(f".{secrets.token_hex(4)}.partial")
     with contextlib.suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps({"facts": facts, "checksum": _checksum(facts)}))
-        os.replace(partial, place)
+        os.replace(partial, place)  # no fsync: what lost power takes is found again
 
 
 def sweep() -> None:

@@ -89,7 +89,7 @@ def _shape(archive: zipfile.ZipFile, key: str) -> Shape | None:
 
 def _member(path: Path, key: str, writer: Writer) -> np.ndarray:
     """An array of the archive, unpacked beside the entry and mapped: one in memory could be larger than it."""
-    target = writer.scratch(f"{key}.npy".replace("/", "-"))
+    target = writer.scratch(f"{key}.npy".replace("/", "-"))  # a key may name folders, and none is to be made
     with _archive(path) as archive:
         writer.reserve(archive.getinfo(f"{key}.npy").file_size)
         with archive.open(f"{key}.npy") as packed:
@@ -190,7 +190,7 @@ def _real(array: np.ndarray) -> bool:
 
 
 def _ids(array: np.ndarray, rows: int, path: str) -> list[str]:
-    names = [str(name).replace("\n", " ") for name in array.ravel()]
+    names = [str(name).replace("\n", " ") for name in array.ravel()]  # ids are kept a line each
     if len(names) != rows:
         raise Mistake(f"`{path}` has {len(names)} ids and {rows} rows: expected one id for each row")
     return names

@@ -17,13 +17,13 @@ Channels = Literal["auto", 1, 3, 4]
 Layout = Literal["auto", "NHWC", "NCHW"]
 Values = Literal["auto", "binary", "bytes", "reals"]
 
-WHOLE = "0,65535"  # the window of 16 bits
+WHOLE = "0,65535"  # the window of 16 bits, in which runs were made before windows were found
 SMALLEST, LARGEST = 8, 256  # what the networks take, height and width
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """What may be said about a source; each field is an option of the command line. Raises `Mistake` on a bad value."""
+    """Options of a source; each field is one of the command line, too. Raises `Mistake` on a bad value."""
 
     size: int | None = None
     """Pictures: resize the shorter side to this many pixels, then cut a centred square (8 to 256)."""
@@ -84,7 +84,8 @@ class DataOptions:
         return {"layout": self.layout, **self.numbers(), **self.pictures()}
 
     def numbers(self) -> dict[str, object]:
-        """What is said about numbers, where anything is."""
+        """The option about numbers, where anything was said."""
+        # unsaid it is no part of a fingerprint: older entries keep theirs
         return {} if self.values == "auto" else {"values": self.values}
 
     def pictures(self) -> dict[str, object]:
@@ -107,7 +108,7 @@ def window_of(said: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(DataOptions):
-    """How a run reads a source. It is not to be trained on, so that it needs no splits: one row is enough."""
+    """Options by which a run reads a source. It is not to be trained on, so that it needs no splits: one row is enough."""
 
     columns: tuple[str, ...] = ()
     """The table columns that training saw, in its order; none where rows had no names."""

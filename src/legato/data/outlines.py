@@ -34,7 +34,7 @@ def ellipse(u: Singles, v: Singles) -> Singles:
     p, q = u / LONG, v / SHORT
     length = np.sqrt(p * p + q * q)
     slope = np.sqrt((p / LONG) ** 2 + (q / SHORT) ** 2)
-    return np.asarray(length * (length - 1) / np.maximum(slope, 1e-6))
+    return np.asarray(length * (length - 1) / np.maximum(slope, 1e-6))  # in the middle the slope is 0
 
 
 def heart(u: Singles, v: Singles) -> Singles:

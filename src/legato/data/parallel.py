@@ -44,7 +44,7 @@ def ordered(function: Callable[[T], R], items: Iterable[T], weigh: Callable[[T],
                 return
             yield from under_way.popleft()[0].result()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)  # whoever stops early waits for what has begun, not for all
 
 
 def _chunk(items: Iterator[T], weigh: Callable[[T], int]) -> tuple[list[T], int]:

@@ -32,7 +32,7 @@ from legato.data.tables import AT_ONCE, Table, joined, parquet
 from legato.data.writer import Writer, writing
 from legato.errors import Mistake
 
-TALL = 4096  # rows of a batch
+TALL = 4096  # rows of a batch: what it costs goes by its columns, so that short ones are dear
 ACROSS = 64  # columns that are turned into rows at once: one at a time leaves most of each line of the cache unused
 
 
@@ -45,6 +45,7 @@ def open_tables(
     tables: Sequence[Table], files: Sequence[Path], parts: Sequence[int | None], name: str, options: DataOptions
 ) -> Content:
     """Several files of one source; `parts` are codes of `splits.NAMES`, or None where a name says nothing. Raises `Mistake`."""
+    # relative, for a moved folder is the same source
     digest = digest_files([os.path.relpath(file, name) for file in files], lambda file: os.path.join(name, file))
     return open_table(joined(tables, parts, name), "tables", digest, options)
 
@@ -103,7 +104,7 @@ def _items(table: Table, columns: list[str]) -> Iterator[Item]:
     for row, batch in enumerate(table.batches(columns, 1)):
         value = batch.column(0)[0].as_py()
         encoded = value.get("bytes") if isinstance(value, dict) else value
-        yield str(row), encoded or b""
+        yield str(row), encoded or b""  # told as an empty picture, with its row
 
 
 def _build_pictures(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
@@ -149,7 +150,7 @@ def _build_numbers(writer: Writer, table: Table, columns: list[str], options: Da
     kinds = [table.schema.field(place).type for place in _places(table, columns)]
     dtype = np.result_type(*{np.dtype((k.value_type if is_vector(k) else k).to_pandas_dtype()) for k in kinds})
     with writing(target.parent):
-        scratch = open(target, "wb")  # noqa: SIM115
+        scratch = open(target, "wb")  # noqa: SIM115 (what fails in reading must not be told as a full disk)
     with scratch:
         width = _write_numbers(writer, table, columns, dtype, scratch)
     matrix = np.memmap(target, dtype, "r", shape=(table.rows, width))
@@ -208,7 +209,7 @@ def _place(scratch: BinaryIO, block: np.ndarray, first: int, width: int) -> None
     """Writes a block (B, k) into a matrix of `width` columns, from its value number `first` on."""
     whole = block.shape[1] == width
     with writing(Path(scratch.name).parent):
-        for number, row in enumerate([block] if whole else block):
+        for number, row in enumerate([block] if whole else block):  # whole rows lie in a row: one write for all
             scratch.seek((first + number * width) * block.itemsize)
             scratch.write(row.data)
 

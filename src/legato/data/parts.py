@@ -23,6 +23,7 @@ FOLDER = re.compile(
     rf"(?:(?:seg|images?|imgs|data|dataset)[-_ ]?)?({'|'.join(sorted(WORDS, key=len, reverse=True))})"
     r"(?:[-_ ]?(?:set|images?|imgs|data|split))?"
 )
+# as parts were always told: sources that are told so keep their fingerprint
 PLAIN = {word: code for word, code in WORDS.items() if word != "dev"}
 ROWS = ("x_{}", "{}_x", "{}_images", "images_{}", "{}_data", "data_{}", "{}_features")
 LABELS = ("y_{}", "{}_y", "{}_labels", "labels_{}", "{}_label", "label_{}", "{}_targets")
@@ -50,7 +51,7 @@ class ArrayPart:
 
     @property
     def name(self) -> str:
-        """Before the row number in an id."""
+        """The part's name, which stands before the row number in an id."""
         return NAMES[self.code]
 
 
@@ -73,7 +74,7 @@ def _first(known: dict[str, str], forms: Sequence[str], words: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class Arrangement:
-    """How the pictures below a folder lie: `names` are those to use, `level` folders stand above the class.
+    """The arrangement of the pictures below a folder: `names` are those to use, `level` folders stand above the class.
 
     `own` are codes of `splits.NAMES`, one for each name, or None; `left` counts pictures left out, by folder. `usual` is
     whether it was told by plain names of parts alone, as it always was: told otherwise, it has a fingerprint of its own.
@@ -115,7 +116,7 @@ def _folder(name: str, level: int) -> str:
 
 
 def _wrappers(names: Sequence[str]) -> int:
-    """How many folders all pictures share."""
+    """The number of folders that all pictures share."""
     first, last = names[0].split("/")[:-1], names[-1].split("/")[:-1]  # sorted, so what these share all share
     level = 0
     while level < min(len(first), len(last)) and first[level] == last[level]:

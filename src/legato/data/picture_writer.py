@@ -25,7 +25,8 @@ from legato.errors import Mistake
 from legato.progress import progress
 
 Item = tuple[str, Payload]  # an id, and where its picture is
-Items = Callable[[], Iterable[Item]]  # goes through them once more at each call
+# a function, for pictures are gone through twice: sizes are refused before anything is decoded
+Items = Callable[[], Iterable[Item]]
 
 PHRASES = {
     "turned": "{} turned upright as their EXIF orientation says",
@@ -39,7 +40,7 @@ PHRASES = {
 
 
 WINDOWED = "{} with more than 8 bits per channel: {low} to {high}, the range of all of them, became 0 to 255"
-FEW_LEVELS = 32  # of 256
+FEW_LEVELS = 32  # of 256: 12 bits in a window of 16 leave 16 of them
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def write_pictures(
     """Appends every readable picture; `channels` is what auto means, if the source knows. Raises `Mistake`."""
     with _pillow_warnings():
         wanted = channels if options.channels == "auto" else options.channels
-        if wanted is None or options.size is None:
+        if wanted is None or options.size is None:  # where both are known, no look at all of them is needed
             grey = _look(items, total, options, name)
             wanted = wanted or (1 if grey else 3)
         window = None if options.window is None or options.window == WHOLE else window_of(options.window)
@@ -103,7 +104,7 @@ def write_pictures(
 
 
 def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
-    """Whether all are grey; mixed and impossible sizes are refused here, before anything is decoded for minutes."""
+    """True where all are grey; mixed and impossible sizes are refused here, before anything is decoded for minutes."""
 
     def look(item: Item) -> tuple[str, Header | None]:
         try:
@@ -149,7 +150,7 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
 
     counts: Counter[str] = Counter()
     problems: list[Problem] = []
-    kept, first, levels = array("q"), None, np.zeros(256, bool)
+    kept, first, levels = array("q"), None, np.zeros(256, bool)  # 8 bytes a row, where a list of numbers takes 36
     with progress(f"decoding {name}", total, unit="pictures") as bar:
         for position, (id, result) in enumerate(ordered(attempt, items(), _weight)):
             bar(position + 1)

@@ -23,26 +23,27 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", 
 ALSO = frozenset({".jfif", ".jpe", ".jif", ".pjpeg", ".pjp", ".dib", ".pnm", ".apng"})  # other names of the same formats
 # A list, because Pillow would otherwise try every format it knows on any bytes, PostScript interpreters included.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
-MOST_PIXELS = 64_000_000
+MOST_PIXELS = 64_000_000  # a header may claim any size; these are 192 MB in colour
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # the EXIF tag
 BITS = 258  # TIFF's BitsPerSample
-LINES = 2**18  # pixels scaled at once
+LINES = 2**18  # pixels scaled at once: the copies have 64 bits each
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....WEBP|P[1-6]\s+[#\d]", re.S)
-RAW = frozenset({".dng", ".nef", ".nrw", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"})  # TIFF of a thumbnail
+# as TIFF they would give a thumbnail
+RAW = frozenset({".dng", ".nef", ".nrw", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".iiq"})
 
 Payload = str | bytes | np.ndarray  # a path, an encoded picture, or pixels (C, H, W) uint8
 
 
 class Unreadable(Exception):
-    """Why a picture cannot be used; becomes a `Problem`."""
+    """A picture that cannot be used, and why; becomes a `Problem`."""
 
 
 @dataclass(frozen=True)
 class PictureForm:
-    """What every picture of a source becomes: `channels` of 8 bits, and a square of `size` unless that is None."""
+    """The form that every picture of a source takes: `channels` of 8 bits, and a square of `size` unless that is None."""
 
     channels: int
     size: int | None
@@ -52,7 +53,7 @@ class PictureForm:
 
 
 class Header(NamedTuple):
-    """What is known without decoding: (width, height) as it will be shown, and whether it has no colour."""
+    """Facts that are known without decoding: (width, height) as it will be shown, and whether it has no colour."""
 
     size: tuple[int, int]
     grey: bool
@@ -66,7 +67,7 @@ class Picture(NamedTuple):
 
 
 def looks_like_picture(path: str) -> bool:
-    """Whether a file is to be read as a picture: by its suffix, so that broken ones are told, else by its first bytes."""
+    """True for a file that is to be read as a picture: by its suffix, so that broken ones are told, else by its first bytes."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix in SUFFIXES or suffix in ALSO:
         return True
@@ -87,6 +88,7 @@ def read_header(payload: Payload, background: str = "white") -> Header:
         known = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         if known and image.getexif().get(ORIENTATION, 1) >= 5:
             width, height = height, width
+        # Grey laid on a colour is colour.
         coloured_behind = image.has_transparency_data and len(set(ImageColor.getrgb(background)[:3])) > 1
         return Header((width, height), _is_grey(image) and not coloured_behind)
 
@@ -201,6 +203,7 @@ def _windowed(values: np.ndarray, low: int, high: int) -> np.ndarray:
     step = max(1, LINES // values.shape[1])
     for top in range(0, len(values), step):
         some = values[top : top + step].astype(np.int64).clip(low, high) - low
+        # half of the divisor is added: division cuts, and this rounds
         shown[top : top + step] = (some * 255 + (high - low) // 2) // (high - low)
     return shown
 
@@ -210,7 +213,7 @@ def _without_alpha(image: Image.Image, form: PictureForm, remarks: list[str]) ->
         return image
     clear = image.convert("RGBA")
     lowest, _ = clear.getchannel("A").getextrema()
-    if isinstance(lowest, int) and lowest < 255:
+    if isinstance(lowest, int) and lowest < 255:  # a channel that hides nothing is not told of
         remarks.append("transparent")
     behind = Image.new("RGBA", clear.size, ImageColor.getrgb(form.background))
     flat = Image.alpha_composite(behind, clear).convert("RGB")

@@ -80,7 +80,7 @@ class Preparation:
 
     @property
     def offset(self) -> bool:
-        """Whether float32 would round digits away, so that values come as float64: far from 0 (seconds since 1970), or tiny."""
+        """True where float32 would round digits away and values come as float64: far from 0 (seconds since 1970), or tiny."""
         return any(abs(shift) > FINE * scale or scale < TINY for shift, scale in zip(self.shift, self.scale, strict=True))
 
     def restore(self, x: NDArray[Any]) -> Units:
@@ -131,6 +131,7 @@ class Preparation:
 
     def _scaled(self, rows: NDArray[Any]) -> Singles:
         if self.kind == "bytes":
+            # one product, straight into float32, with no copy between
             return np.asarray(np.multiply(rows, np.float32(1 / 255), dtype=np.float32))
         if self.kind == "binary":
             return np.asarray(rows, np.float32)
@@ -140,7 +141,7 @@ class Preparation:
 
 
 def beyond(prepared: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which examples (n, *data) lie so far from the training data that it is no wonder if float32 has no number for them."""
+    """True for examples (n, *data) so far from the training data that it is no wonder if float32 has no number for them."""
     return np.asarray(np.abs(prepared.reshape(len(prepared), -1)).max(1, initial=0) > BEYOND)
 
 
@@ -188,7 +189,8 @@ def _moments(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[NDArray[n
         total = total + block.sum(axes)
         square = square + (block * block).sum(axes)
     shifted = total / count
-    deviation = np.sqrt(np.maximum(square / count - shifted * shifted, 0))
+    deviation = np.sqrt(np.maximum(square / count - shifted * shifted, 0))  # rounding may leave less than 0
+    # a constant is shifted alone
     return np.atleast_1d(first + shifted), np.atleast_1d(np.where(deviation == 0, 1.0, deviation))
 
 

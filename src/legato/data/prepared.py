@@ -48,7 +48,7 @@ class Prepared:
 
     @property
     def spec(self) -> DataSpec:
-        """What a recipe is told of these data."""
+        """The facts that a recipe is told of these data."""
         return spec_of(self._said())
 
     @property
@@ -98,7 +98,8 @@ class Prepared:
         """The run's number of the class of each row; -1 where there is none."""
         data, place = self.dataset, {name: number for number, name in enumerate(self.classes)}
         assert data.labels is not None
-        numbered = np.array([*(place.get(name, -1) for name in data.label_names), -1], np.int64)  # the last is that of -1
+        # −1, a row without a label, takes the last
+        numbered = np.array([*(place.get(name, -1) for name in data.label_names), -1], np.int64)
         return np.asarray(numbered[np.asarray(data.labels)[numbers]])
 
     def batch(self, numbers: Rows, labelled: bool = False) -> Batch:
@@ -120,7 +121,7 @@ class Prepared:
             yield self.rows(numbers[start : start + size])
 
     def _said(self) -> dict[str, Any]:
-        """What is known at once."""
+        """Facts that are known at once, without a look at the rows."""
         data = self.dataset
         return {
             "source": place_of(data.source),
@@ -139,14 +140,14 @@ class Prepared:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """What `data.json` keeps."""
+        """These data as `data.json` keeps them."""
         data, binarised = self.dataset, self.preparation.binarise
         drawn = self.preparation.checksum(data.rows, data.splits["test"].all()) if binarised else None
         return {**self._said(), "labels": _digest_of_labels(data), "test_checksum": drawn}
 
 
 def spec_of(said: Mapping[str, Any]) -> DataSpec:
-    """What a recipe is told of data, by what data.json says of them; a run of before classes were kept has none."""
+    """The facts that a recipe is told of data, by what data.json says of them; a run of before classes were kept has none."""
     return DataSpec(
         tuple(said["shape"]),
         said["kind"],
@@ -198,7 +199,7 @@ def _open(source: Any, stored: dict[str, Any], options: RunOptions) -> Prepared:
 
 
 def _remarks(other: Dataset, stored: dict[str, Any]) -> Iterator[str]:
-    """What was done to another source, and to which of its items."""
+    """Remarks on what was done to another source, and to which of its items."""
     if other.columns and len(other.shape) == 1 and not used_columns(stored):
         yield f"the run keeps no names of columns, so that those of `{other.source}` are taken in their order"
     if other.problems:
@@ -213,7 +214,7 @@ def _first(other: Dataset) -> str:
 
 
 def place_of(source: str) -> str:
-    """Where a source lies, whatever folder one is in: an absolute path, or the name of what lies nowhere."""
+    """The place of a source, whatever folder one is in: an absolute path, or the name of what lies nowhere."""
     return source if source in (MNIST, FACTORS) or source.startswith(IN_MEMORY) else os.path.abspath(Path(source).expanduser())
 
 
@@ -260,5 +261,5 @@ def _as_said(stored: dict[str, Any]) -> RunOptions:
 
 
 def _of_another(stored: dict[str, Any]) -> RunOptions:
-    """What a run's options say of any source: how a picture becomes a row, and which columns are read."""
+    """The part of a run's options that holds for any source: how a picture becomes a row, and which columns are read."""
     return replace(_as_said(stored), labels=None, group=None, strict=False, split_seed=DataOptions.split_seed)

@@ -20,7 +20,7 @@ NUMBERS: tuple[Sort, ...] = ("integer", "real")
 PICTURES = ("image", "img", "picture", "photo", "bytes")
 LABELS = ("label", "labels", "class", "y")
 NONE = "none"  # of `labels`: nothing is a label
-SHOWN = 12  # names in one line
+SHOWN = 12  # names in one line: a table may have thousands of columns
 FEW = 20  # rows up to which `y` may differ in all and still be a class
 OWNERS = (  # of an `…id` written in one word
     "case client customer device employee item object order participant passenger patient product record respondent row sample "
@@ -51,11 +51,11 @@ class Roles:
     label: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What `data.json` keeps under `columns`."""
+        """The roles as `data.json` keeps them under `columns`."""
         return {"used": list(self.used), "left_out": dict(self.left_out), "label": self.label}
 
     def lines(self) -> dict[str, str]:
-        """What a person is told: `columns`, `left out` and `label`, where there is something to say."""
+        """Lines for a person: `columns`, `left out` and `label`, where there is something to say."""
         found = {"columns": f"{len(self.used):,}: {some(self.used)}"}
         if self.left_out:
             found["left out"] = some([f"{name} ({why})" for name, why in self.left_out.items()])
@@ -132,10 +132,10 @@ def _holds_classes(column: Column, values: Callable[[str], np.ndarray]) -> bool:
 
 
 def _names_rows(column: Column, values: Callable[[str], np.ndarray]) -> bool:
-    """Whether a column of numbers is an identifier: named like one, and a whole number that is another in every row."""
+    """True for a column of numbers that is an identifier: named like one, and a whole number that is another in every row."""
     if not IDENTIFIER.fullmatch(column.name):
         return False
-    known = _known(values(column.name))
+    known = _known(values(column.name))  # read only now: few columns are named so
     return _whole(known) and len(np.unique(known)) == len(known)
 
 
@@ -185,7 +185,7 @@ def _asked(columns: Mapping[str, Column], asked: Sequence[str], name: str) -> tu
 
 
 def _why(column: Column, used: Sequence[str], columns: Mapping[str, Column]) -> str:
-    """Why a column that nobody ruled out is not used."""
+    """The reason why a column that nobody ruled out is not used."""
     if column.index:
         return "the index of a frame: it names the row"
     sort = columns[used[0]].sort

@@ -15,7 +15,7 @@ import numpy as np
 
 from legato.errors import Mistake
 
-BLOCK = 2**24  # bytes looked at or written at once
+BLOCK = 2**24  # bytes looked at or written at once, so that memory stays flat
 NEAR_BY = 20_000  # names compared when one is misspelt; all pairs of 10⁶ would take a minute
 
 
@@ -103,5 +103,5 @@ def find(ids: Sequence[str], name: str) -> int:
 
 
 def _numbered(ids: Sequence[str]) -> bool:
-    """Whether the names are the source's own row numbers, which a number then always means."""
+    """True where the names are the source's own row numbers, which a number then always means."""
     return isinstance(ids, RowNumbers) and all(prefix == "" for prefix, _ in ids.parts)

@@ -25,7 +25,7 @@ from legato.files import told
 
 MNIST, FACTORS = "mnist", "factors"
 MNIST_VALIDATION = 5_000
-START = 65_536  # bytes by which a file is told
+START = 65_536  # bytes by which a file is told: of CSV several lines are needed, and may be long
 EXPECTED = "`mnist`, `factors`, a folder of pictures, or a .npy, .npz, IDX (gzipped or not), Parquet, Feather or CSV file"
 DEFAULTS = DataOptions()
 
@@ -146,7 +146,7 @@ def _read(path: Path, options: DataOptions) -> Content:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a path is a file; False for a folder. Raises `Mistake` on what is neither: a pipe is waited for for ever."""
+    """True for a file, False for a folder. Raises `Mistake` on what is neither: a pipe is waited for for ever."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -167,6 +167,7 @@ def _start(path: Path) -> bytes:
 
 
 def _missing(path: Path) -> Mistake:
+    # a million names are soon listed, but not soon compared
     beside = [entry.name for entry in path.parent.iterdir()][:10_000] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, [MNIST, FACTORS, *beside], n=1, cutoff=0.6)
     found = near and (near[0] if near[0] in (MNIST, FACTORS) else str(path.parent / near[0]))

@@ -109,6 +109,7 @@ def _draw(codes: np.ndarray, keys: np.ndarray, part: int, size: int) -> None:
 def _keys(names: Sequence[str], seed: int) -> np.ndarray:
     """A pseudo-random uint64 for each name, (N,): splitmix64 of its number or checksum, started by the seed."""
     if isinstance(names, RowNumbers):  # numbers need no text: 10⁶ keys in milliseconds
+        # 2⁴⁸ apart, so that the first rows of two parts have two keys
         parts = [np.asarray(numbers, np.uint64) + np.uint64(i << 48) for i, (_, numbers) in enumerate(names.parts)]
         base = np.concatenate(parts)
     else:

@@ -34,7 +34,7 @@ from legato.data.writer import ARRAYS, IDS, META, ROWS, Writer, checksum_of, wri
 from legato.errors import Mistake
 from legato.files import read_bytes, synchronise
 
-SMALL = 1 << 24  # bytes
+SMALL = 1 << 24  # bytes of a file that is read whole at every open: that takes milliseconds (see `_verify`)
 MOST_META = 1 << 30  # bytes: a million problems told
 BUILDING = ".building-"
 ABANDONED = 24 * 3600.0  # seconds without a write after which a build of another machine counts as dead
@@ -71,7 +71,7 @@ def _move_into_place(folder: Path, place: Path) -> None:
     with writing(root()):
         try:
             os.rename(folder, place)
-            synchronise(place.parent)
+            synchronise(place.parent)  # the rename is the folder's, and lost power may undo it else
         except OSError:
             if load(place) is None:  # not another process that was quicker, so a real failure
                 raise
@@ -120,6 +120,7 @@ def _verify(place: Path, files: Mapping[str, Sequence[int]]) -> None:
     found = {}
     for name, (length, crc) in files.items():
         stat = os.stat(place / name)
+        # the inode too: another file in its place may keep size and times
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
         if stat.st_size != length or ((length <= SMALL or known.get(name) != stamp) and _crc(place / name) != crc):
             raise ValueError("not what was written")
@@ -177,13 +178,14 @@ def _below_root() -> list[Path]:
 
 
 def _alive(folder: Path) -> bool:
-    """Whether the process that builds here runs. Of another machine only the last write is known."""
+    """True while the process that builds here runs. Of another machine only the last write is known."""
     host, pid, _ = folder.name.removeprefix(BUILDING).rsplit("-", 2)
     if host != socket.gethostname() or os.name != "posix":  # elsewhere signal 0 is not a question
         files = [folder, *folder.rglob("*")]
+        # A file may go while this looks: the build may be ending.
         return time.time() - max((f.stat().st_mtime for f in files if f.exists()), default=0.0) < ABANDONED
     try:
-        os.kill(int(pid), 0)
+        os.kill(int(pid), 0)  # signal 0 asks, and harms nobody
     except ProcessLookupError:
         return False
     except PermissionError:  # it runs, as another user

@@ -18,7 +18,7 @@ from legato.data import apart
 from legato.data.arrow_process import Sizes
 from legato.errors import Mistake
 
-AT_ONCE = 2**25  # bytes of numbers in a batch, and of the pages that its columns hold in memory
+AT_ONCE = 2**25  # bytes of numbers in a batch, and of the pages that its columns hold: memory stays flat, however wide a table
 PACKED, MOST = 100, 2**28  # pictures do not shrink: a column of more bytes than MOST at a hundredth of them is a trap
 
 Batches = Callable[[Sequence[str], int], Iterator[pa.RecordBatch]]

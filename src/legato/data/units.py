@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 # A unit is short, and begins with what no remark begins with: `speed (m/s)`, `price [€]`, `yield (%)`, but not `(log)`.
 BRACKETS = re.compile(r"(?P<plain>.*\S)\s*(?:\((?P<round>[^()\[\]]{1,16})\)|\[(?P<square>[^()\[\]]{1,16})\])")
+# in brackets, and yet no units
 REMARKS = ("log", "ln", "log10", "log2", "mean", "std", "sd", "se", "min", "max", "raw", "n", "y", "sqrt")
 
 

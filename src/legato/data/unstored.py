@@ -69,6 +69,7 @@ def _dataset(rows: NDArray[Any], kind: Kind, given: Shape, options: DataOptions)
         labels=None,
         label_names=(),
         ids=RowNumbers([("", range(len(rows)))]),
+        # none is held out: whoever calls `fit` has split already
         splits={name: Split(every if name == "train" else every[:0]) for name in NAMES},
         kind=kind,
         likelihood=LIKELIHOOD[kind],

@@ -134,7 +134,7 @@ class Writer:
             said = {**meta, "files": files}
             # Last of all: an entry without meta.json is none, so a build that ends before this leaves nothing to be read.
             self._write(META, json.dumps({**said, "checksum": checksum_of(said)}).encode())
-            synchronise(self.folder)
+            synchronise(self.folder)  # the files' names, too, must outlive lost power
 
     def _write(self, name: str, content: bytes) -> tuple[int, int]:
         """A file brought to disk: its length and CRC-32."""
