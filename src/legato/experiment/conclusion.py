@@ -28,6 +28,7 @@ CONTROLS = ("untrained", "pca", "cross-fade", "train against test", "mean image"
 
 def read_figures(path: Path) -> dict[str, Estimate]:
     """Measure -> estimate."""
+    # Evidence leaves `why` out where there is a value.
     return {name: Estimate(**{"why": None, **one}) for name, one in read_evidence(path)["figures"].items()}
 
 
@@ -35,20 +36,23 @@ def gather(experiment: Experiment) -> Evidence:
     """Everything measured of the models with 16 latents, and of the controls."""
     found: dict[str, list[dict[str, Estimate]]] = {}
     for member in experiment.members:
-        if member.latent_dim == LARGE:
+        if member.latent_dim == LARGE:  # those of 2 latents are for pictures: no rule reads a figure of theirs
             path = evidence_path(experiment.out, member.name, LARGE, member.seed)
             found.setdefault(member.name, []).append(read_figures(path))
     for name in CONTROLS:
+        # starting weights differ by seed; principal components and images that no model made do not
         seeds = range(experiment.seeds if name == "untrained" else 1)
         paths = [evidence_path(experiment.out, name, LARGE, seed) for seed in seeds]
+        # a quick experiment, or one that was stopped, has measured fewer
         if figures := [read_figures(path) for path in paths if path.is_file()]:
             found[name] = figures
-    return Evidence(found, frozenset(CONTROLS) - {"untrained"})
+    return Evidence(found, frozenset(CONTROLS) - {"untrained"})  # what no seed trains has no variance over seeds
 
 
 def conclude(experiment: Experiment) -> dict[str, Any]:
     """The verdicts and all that they rest on; written to OUT/claims.json."""
     evidence = gather(experiment)
+    # Rules whose figures are missing get a contrast that says so: no claim is left without a verdict.
     decided = decide(contrasts(evidence), Contrast(absent("not measured")))
     claims = [
         {**one, "primary": _by_name(evidence, claim, trained=True), "controls": _by_name(evidence, claim, trained=False)}
@@ -78,7 +82,7 @@ def _protocol(experiment: Experiment) -> dict[str, Any]:
         "seeds": experiment.seeds,
         "members": [_told(member) for member in experiment.members],
         "edition": EDITION,
-        "rules_hash": table_hash(declared()),
+        "rules_hash": table_hash(declared()),  # of the table that decided: a verdict of another table is told from this one
         "legato": __version__,
         "torch": torch.__version__,
     }

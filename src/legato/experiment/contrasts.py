@@ -30,6 +30,7 @@ class Evidence:
 
     def estimates(self, measure: str, name: str) -> list[Estimate]:
         """One for each seed that has a value."""
+        # Seeds without a value are left out, never counted as 0.
         found = [figures.get(measure) for figures in self.found.get(name, ())]
         return [one for one in found if one is not None and one.value is not None]
 
@@ -38,7 +39,7 @@ class Evidence:
         return [one.value for one in self.estimates(measure, name) if one.value is not None]
 
     def why(self, measure: str, name: str) -> str:
-        """Why there is no value."""
+        """The reason why there is no value."""
         if name not in self.found:
             return f"`{name}` is not in this family"
         reasons = [figures[measure].why for figures in self.found[name] if measure in figures]
@@ -65,7 +66,9 @@ class Evidence:
                 return Contrast(absent(reason))
         scale, values = self.scale(measure), [value for name in names for value in self.values(measure, name)]
         if beside is None:
+            # A value off its scale (a negative distortion) has no logarithm: then all are averaged as they are.
             return self._alone(measure, of, scale if all(map(scale.holds, values)) else PLAIN)
+        # A ratio needs values above 0 in every seed; one that is not would vanish from the mean.
         if not all(map(scale.holds if isinstance(scale, Share) else LOGARITHM.holds, values)):
             return Contrast(absent(f"{measure} is not positive, and has no ratio"))
         return contrast(LOGARITHM, *(self._level(measure, name, scale, LOGARITHM) for name in names))
@@ -75,7 +78,7 @@ class Evidence:
         return self.contrast(measure, of, beside).estimate
 
     def _lacks(self, measure: str, name: str) -> str | None:
-        """What stands in the way of a mean over seeds."""
+        """The obstacle to a mean over seeds, in words; None where there is none."""
         values = self.values(measure, name)
         if not values:
             return self.why(measure, name)
@@ -86,20 +89,22 @@ class Evidence:
         if len(values) > 1 and name not in self.fixed:
             return contrast(scale, self._level(measure, name, scale, scale))
         words = "no seed trains it" if name in self.fixed else "one seed has no interval"
-        return Contrast(Estimate(values[0], None, None, 1, "", words))  # as it is, an end of a share too
+        return Contrast(Estimate(values[0], None, None, 1, "", words))  # as it is, an end of a share too, which has no logit
 
     def _level(self, measure: str, name: str, scale: Scale, onto: Scale) -> Level:
         """A member's mean as that measure's scale takes its values, on the line of `onto`."""
         values, counts = self.values(measure, name), [one.n for one in self.estimates(measure, name)]
         if isinstance(scale, Share):
+            # Few counts: seeds hardly show how they vary, and 0 has no logit (scales.py).
             if name not in self.fixed and scale.few(values, counts):
                 return scale.together(values, counts, onto)
             values = list(map(scale.inside, values, counts))
         found = level([onto.forward(value) for value in values])
+        # no parts: it is the same for every seed, and adds no variance
         return replace(found, parts=()) if name in self.fixed else found
 
 
 def contrasts(evidence: Evidence) -> dict[Key, Contrast]:
-    """What every rule of the table reads."""
+    """The contrast that each rule of the table reads, by its key."""
     keys = [key_of(rule) for claim in CLAIMS for rule in claim.rules]
     return {key: evidence.contrast(*key) for key in keys}

@@ -37,6 +37,7 @@ from legato.survey.paths import walked
 from legato.survey.robustness import NOISE
 from legato.survey.subject import PrincipalComponents, Subject, Trained
 
+# what codes and midpoints alone tell: a control has no likelihood, and no rates to split
 CHAPTERS = (LABELS, NEIGHBOURS, MIDPOINTS, NOISE)
 RUNGS = (*CROWDS, "gaussian", "midpoint")  # the sets of images that a control may stand in for
 
@@ -49,11 +50,13 @@ def measure_controls(protocol: Protocol, out: Path, quick: bool, seeds: int) -> 
 
 
 def _all(protocol: Protocol, effort: Effort, quick: bool, seeds: int) -> Iterator[tuple[str, int, Callable[[], Survey]]]:
+    # Shared by all controls: the same rows that every member is measured on.
     shared = shared_material(protocol.source, protocol.data, quick)
     for seed in range(seeds):
         yield "untrained", seed, partial(_surveyed, partial(_untrained, protocol, seed), shared, effort)
     yield "pca", 0, partial(_surveyed, partial(_components, protocol, shared), shared, effort)
     yield "cross-fade", 0, partial(_faded, shared, effort)
+    # at most the training rows there are: a sample with copies would not be a floor
     some, test = min(effort.samples, len(shared.train)), shared.test.images[: effort.samples]
     stand_ins: dict[str, Callable[[], NDArray[Any]]] = {
         "train against test": partial(real_again, shared.train.images, some),
@@ -72,6 +75,7 @@ def _untrained(protocol: Protocol, seed: int) -> Subject:
     data = shared_data(protocol.source, protocol.data)
     shape = data.dataset.shape
     definition = define("vae", data.spec, latent_dim=LARGE, **protocol.words(shape))
+    # On the CPU and by seed: the starting weights are those that the member of that seed began with.
     with drawing(torch.device("cpu"), seed):
         recipe = definition.build(data.spec)
     return Trained(LatentSpace(recipe, data.preparation, shape, Run("untrained"), definition))
@@ -79,12 +83,14 @@ def _untrained(protocol: Protocol, seed: int) -> Subject:
 
 def _components(protocol: Protocol, shared: Material) -> Subject:
     preparation = shared_data(protocol.source, protocol.data).preparation
+    # pictures are clipped, as the page shows them; a table has no screen
     limits = preparation.screen if shared.pictures else (-np.inf, np.inf)
     return PrincipalComponents(shared.train.x, LARGE, lambda x: np.clip(preparation.restore(x), *limits))
 
 
 def _faded(shared: Material, effort: Effort) -> Survey:
     images, (first, second) = shared.test.images, shared.pairs(effort.samples, 1)
+    # Seed 1 as in `fidelity.between`: the same pairs as the members' midpoints.
     at_half = middle(shared.reference, effort, cross_fade(images[first], images[second]), (first, second))
     first, second = shared.pairs(effort.paths)
     return Survey(effort, at_half | walked(shared.reference, cross_fade(images[first], images[second]), (first, second)))
@@ -93,4 +99,5 @@ def _faded(shared: Material, effort: Effort) -> Survey:
 def _in_place(shared: Material, effort: Effort, images: Callable[[], NDArray[Any]]) -> Survey:
     """The same figures under the name of every set that these images stand in for."""
     found = compared(shared.reference, effort, "", np.asarray(images(), np.float32), crowd=True)
+    # Copied to every rung's name, since rules compare a model's rung with the control by one key.
     return Survey(effort, {f"{measure.strip()} {rung}": one for measure, one in found.items() for rung in RUNGS})

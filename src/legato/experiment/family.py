@@ -22,17 +22,17 @@ from legato.training import Job, TrainingOptions, begin, complete
 from legato.types import Shape
 
 DENSE_LIMIT = 4096  # values; on two cores a budget of minutes is many more steps of a perceptron than of convolutions
-SNAPSHOTS = 12  # σ over training is read from the metrics; the weights on the way are for the maps
+SNAPSHOTS = 12  # for the maps over training; σ over training is read from the metrics, which need none
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What every member shares."""
+    """The words that every member shares."""
 
     source: str
     data: DataOptions
-    minutes: float | None  # for one member, in which the probe counts the steps
-    steps: int | None = None  # where they were said instead
+    minutes: float | None  # for one member, in which the probe counts the steps; None where they were said
+    steps: int | None = None  # where they were said instead, so that two machines can train alike
     device: str = "auto"
     module: str | None = None
 
@@ -42,9 +42,9 @@ class Protocol:
 
 
 def probe(member: Member, protocol: Protocol, shape: Shape, out: Path, device: torch.device) -> int:
-    """How many steps of this member fit into the protocol's minutes, on this machine, now. Nothing is written."""
+    """The number of steps of this member that fit into the protocol's minutes, on this machine, now. Nothing is written."""
     options = TrainingOptions(minutes=protocol.minutes, seed=member.seed)
-    with generators_kept():
+    with generators_kept():  # a probe trains, and must not move the draws of the member that is trained next in this process
         run = Run(out / "probe")
         job = begin(run, member.recipe, protocol.source, protocol.data, options, _chosen(member, protocol, shape), device)
     return job.plan.total

@@ -11,8 +11,9 @@ from typing import Any
 
 from legato.claims import AE, NOISE, PULL, VAE
 
-LARGE, SMALL = 16, 2  # latents: for truth, and for pictures
-QUICK_BETAS, BETAS = (0.1, 1.0, 4.0), (0.01, 0.1, 0.3, 1.0, 4.0, 10.0)  # the rules read 0.1, 1 and 4
+LARGE, SMALL = 16, 2  # latents: 16 for the figures that decide, 2 for pictures, which show all there is
+# the rules read 0.1, 1 and 4; the others show the curve between them
+QUICK_BETAS, BETAS = (0.1, 1.0, 4.0), (0.01, 0.1, 0.3, 1.0, 4.0, 10.0)
 
 TITLES = {
     AE: "Autoencoder",
@@ -34,11 +35,12 @@ class Member:
     recipe: str
     latent_dim: int
     seed: int
-    beta: float | None = None  # None where β is no word of the sentence
+    # None where β is no word of the sentence, so that no recipe is told an option that it does not have
+    beta: float | None = None
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the recipe is told."""
+        """The options that the recipe is told."""
         return {"latent_dim": self.latent_dim, **({} if self.beta is None else {"beta": self.beta})}
 
     @property
@@ -76,5 +78,7 @@ def family(quick: bool, seeds: int) -> list[Member]:
         sentences += [("mean-only", "mean_only_vae", None), ("fixed-noise", "fixed_noise_autoencoder", None)]
     sentences += [(beta_name(beta), "vae", beta) for beta in betas]
     shown = (AE, NOISE, PULL, VAE) if quick else (AE, NOISE, PULL, "mean-only", VAE, beta_name(max(betas)))
+    # seed by seed: an experiment that is stopped early has whole families
     large = [Member(name, recipe, LARGE, seed, beta) for seed in range(seeds) for name, recipe, beta in sentences]
+    # one seed each: they are shown, and decide nothing
     return large + [Member(name, recipe, SMALL, 0, beta) for name, recipe, beta in sentences if name in shown]

@@ -33,14 +33,15 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a person asked for."""
+    """The experiment that a person asked for."""
 
     protocol: Protocol
     out: Path
     quick: bool
     seeds: int
     side_by_side: int = 2
-    threads: int | None = None  # of each worker; None: one, and as many as torch likes for a worker that is alone
+    # of each worker; None: one, as two workers of two wait for each other; as many as torch likes for one that is alone
+    threads: int | None = None
 
     @property
     def members(self) -> list[Member]:
@@ -54,7 +55,7 @@ class Experiment:
 
 
 class StoredProtocol(TypedDict):
-    """What is read of protocol.json as a number; the rest is compared with what is asked for."""
+    """The numbers that are read of protocol.json; the rest is compared with what is asked for."""
 
     steps: Annotated[int, Within(1, 2**53)]
     seeds: Annotated[int, Within(1, 10_000)]
@@ -71,6 +72,7 @@ def conduct(experiment: Experiment) -> int:
     Whatever ends it early ends its workers, who save what they train: `stoppable` makes a line of a signal.
     """
     dataset = open_source(experiment.protocol.source, experiment.protocol.data)
+    # Before anything is trained: members of other data would stand in one table.
     refuse_other_data(experiment, dataset.fingerprint)
     threads = experiment.threads or (0 if experiment.side_by_side == 1 else 1)
     with workers(experiment.side_by_side, experiment.out, threads) as pool:
@@ -91,14 +93,16 @@ def _steps(experiment: Experiment, shape: Shape, pool: ProcessPoolExecutor) -> i
         return _same(experiment, read_protocol(path), path)
     _refuse_foreign(experiment.out)
     steps = experiment.protocol.steps or _probed(experiment, shape, pool)
+    # written once, before any training: whoever resumes trains for the same number of steps
     write_json(path, experiment.stored(steps))
     return steps
 
 
 def _probed(experiment: Experiment, shape: Shape, pool: ProcessPoolExecutor) -> int:
     first = Task(experiment.members[0], experiment.protocol, shape, 0, experiment.out, experiment.quick)
+    # Side by side, as training will be: a lone probe would count steps that two workers cannot keep up with.
     found: list[int] = _all_done(pool, [(count_steps, (first,))] * experiment.side_by_side, "probing", "probes")
-    return min(found)
+    return min(found)  # the slowest: with more steps some members would not end in their minutes
 
 
 def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
@@ -107,8 +111,9 @@ def _same(experiment: Experiment, stored: dict[str, Any], path: Path) -> int:
     if isinstance(said := stored.get("data"), dict):  # an option that is newer than the folder was as it is by default
         stored = {**stored, "data": asdict(DataOptions()) | said}
     for name, value in asked.items():
-        if name != "seeds" and stored.get(name) != value:
+        if name != "seeds" and stored.get(name) != value:  # seeds may differ, since an experiment can be given more of them
             raise Mistake(f"`{path}` says {name} = {stored.get(name)}, this asks for {value}: choose another --out")
+    # never fewer seeds than were trained: their evidence still lies there
     write_json(path, {**asked, "seeds": max(experiment.seeds, stored["seeds"])})
     return int(stored["steps"])
 
@@ -129,16 +134,16 @@ def _refuse_foreign(out: Path) -> None:
 
 
 def _foreign(path: Path) -> bool:
-    """Whether it is none of what an experiment leaves that was ended before its first file was whole."""
+    """True where it is none of what an experiment leaves that was ended before its first file was whole."""
     return path.name != "work.log" and not path.name.startswith(".protocol.json.")
 
 
 def _all_done(pool: ProcessPoolExecutor, calls: Sequence[Call], title: str, unit: str) -> list[Any]:
-    with unheard():
+    with unheard():  # started unheard: each new process would tell of Ctrl-C on its own
         futures = [pool.submit(function, *arguments) for function, arguments in calls]
     found = []
     with progress(title, len(futures), unit=unit) as bar:
-        for future in as_completed(futures):
+        for future in as_completed(futures):  # as they end and not in order: the bar moves with the work
             found.append(future.result())
             bar(len(found), str(found[-1]))
     return found

@@ -39,9 +39,10 @@ class Share(Scale):
         return 0 <= value <= self.most * (1 + 1e-9)
 
     def few(self, values: Sequence[float], n: Sequence[int]) -> bool:
-        """Whether shares of n examples each are, on average, fewer than ten of them away from an end, or are all alike."""
+        """True where shares of n examples each are, on average, fewer than ten away from an end, or are all alike."""
         counted = sum(value * count for value, count in zip(values, n, strict=True)) / self.most / len(n)
         short = sum(n) / len(n) - counted
+        # alike in every seed: s² is 0, and would claim that the share is known exactly
         return min(counted, short) < FEW or (len(values) > 1 and len(set(values)) == 1)
 
     def inside(self, value: float, n: int) -> float:
@@ -54,7 +55,7 @@ class Share(Scale):
         total = sum(n)
         share = self.inside(sum(value * count for value, count in zip(values, n, strict=True)) / total, total)
         p = share / self.most
-        if len(values) < 2:
+        if len(values) < 2:  # one seed: how shares vary between seeds is not known, whatever the counts say
             return Level(onto.forward(share), 1, None)
         slope = (1.0 if onto is self else 1 - p) / (p * (1 - p))  # of the logit, or of the logarithm (delta method)
         seeds = float(mean_variance(values)[1]) / self.most**2
@@ -67,6 +68,7 @@ def share(top: float = 1.0) -> Share:
     return Share(
         "mean of logits",
         lambda value: math.log(value) - math.log(top - value),
+        # by the sign of x: exp of a large number overflows
         lambda x: top / (1 + math.exp(-x)) if x > 0 else top * math.exp(x) / (1 + math.exp(x)),
         0.0,
         top,
@@ -79,6 +81,7 @@ SCALES: dict[str, Scale] = {"log": LOGARITHM, "negative log": NEGATIVE, "share":
 def scale_of(measure: str) -> Scale:
     """The scale that the table of measures names. Realism ends elsewhere on every data set: see `Evidence.scale`."""
     found = MEASURES.get(measure)
+    # a measure of another edition's evidence is averaged as it is
     return PLAIN if found is None else SCALES.get(found.scale, PLAIN)
 
 

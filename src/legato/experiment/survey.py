@@ -21,7 +21,7 @@ from legato.survey import FULL, QUICK, Effort, Survey, survey
 from legato.survey.material import Material, material
 from legato.survey.subject import Trained
 
-WEIGHED = 1  # seeds whose likelihoods are weighed and annealed
+WEIGHED = 1  # seeds whose likelihoods are weighed: half of a survey's time, and no rule reads them
 
 
 class Values(TypedDict):
@@ -55,7 +55,7 @@ StoredCurves = TypedDict(
 
 
 class StoredEvidence(TypedDict):
-    """What was measured of a member or a control."""
+    """The measures of a member or a control."""
 
     figures: dict[str, Estimate]
     curves: StoredCurves
@@ -68,12 +68,12 @@ def read_evidence(path: Path) -> dict[str, Any]:
 
 
 def evidence_path(out: Path, name: str, latent_dim: int, seed: int) -> Path:
-    """Where what was measured of a member or a control lies."""
+    """The path of the measures of a member or a control."""
     return out / "evidence" / f"{name.replace(' ', '-')}-{latent_dim}-seed{seed}.json"
 
 
 def effort_of(quick: bool, seed: int = 0) -> Effort:
-    """How much is measured of everyone; of a seed beyond the first, without weighing and annealing likelihoods.
+    """The effort spent on everyone; of a seed beyond the first, without weighing and annealing likelihoods.
 
     These two cost more than half of a survey, and no rule reads them.
     """
@@ -93,17 +93,20 @@ def survey_member(member: Member, protocol: Protocol, out: Path, quick: bool) ->
 
 
 def write_once(path: Path, effort: Effort, found: Callable[[], Survey]) -> None:
-    """What `found` measures, as JSON, unless that very effort has been made and lies there."""
+    """The measures that `found` gives, as JSON, unless that very effort has been made and lies there."""
+    # the effort is compared too: quick figures must not pass for full ones
     if path.is_file() and read_evidence(path).get("effort") == effort.to_json():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, found().to_json())
 
 
+# Cached: a worker measures many members of one source, and opens it once.
 @cache
 def shared_data(source: str, options: DataOptions) -> Prepared:
     """The source, opened once in a process. Every member has the likelihood that fits it, so all see it prepared alike."""
     data = open_source(source, options)
+    # fitted to training rows alone, as the members' own preparation is
     return Prepared(data, prepare(data.kind, data.likelihood, data.rows, data.splits["train"].all()))
 
 

@@ -28,7 +28,7 @@ class Task:
 
 
 def count_steps(task: Task) -> int:
-    """How many steps fit into the protocol's minutes beside the other workers."""
+    """The number of steps that fit into the protocol's minutes beside the other workers."""
     return probe(task.member, task.protocol, task.shape, task.out, choose(task.protocol.device))
 
 
@@ -43,7 +43,7 @@ def do(task: Task) -> str:
     try:
         train_member(task.member, task.protocol, task.shape, task.steps, task.out, choose(task.protocol.device))
     except Stopped:
-        leave()
-    if task.member.latent_dim == LARGE:
+        leave()  # not an exception: the pool would answer it with the next task
+    if task.member.latent_dim == LARGE:  # those with 2 latents are for pictures alone
         survey_member(task.member, task.protocol, task.out, task.quick)
     return task.member.title

@@ -26,19 +26,20 @@ from legato.errors import Mistake, Stopped
 from legato.terminal import listen, signal_of
 from legato.training.stop import Stop
 
-GRACE = 3.0  # seconds in which a worker that was told to end saves what it trains; then it is killed
+GRACE = 3.0  # seconds in which a worker that was told to end saves what it trains; after that a kill costs it that
 
 
 @contextmanager
 def stoppable(line: str) -> Iterator[None]:
     """Ctrl-C and SIGTERM raise `Stopped` with this line, whatever goes on. A second one ends the process at once."""
+    # only the main thread may set handlers: elsewhere Python raises
     before = listen() if threading.current_thread() is threading.main_thread() else {}
     try:
         yield
     except KeyboardInterrupt as interruption:
         raise Stopped(line, signal_of(interruption)) from None
     finally:
-        for number, handler in before.items():
+        for number, handler in before.items():  # put back as they were: a notebook goes on after this block
             signal.signal(number, handler)
 
 
@@ -49,7 +50,8 @@ def workers(size: int, out: Path, threads: int) -> Iterator[ProcessPoolExecutor]
     Whatever leaves the block early ends them: what is trained is saved, what is measured is dropped.
     Raises `Mistake` where a worker was ended from outside.
     """
-    before = set(active_children())
+    before = set(active_children())  # children that were there before are not ours to end
+    # spawn, never fork: torch's threads do not survive a fork, and a lock that one held would stay shut
     pool = ProcessPoolExecutor(size, get_context("spawn"), begin_worker, (str(out), threads))
     try:
         yield pool
@@ -84,23 +86,25 @@ def _end(processes: Iterable[BaseProcess]) -> None:
     left = list(processes)
     for process in left:
         process.terminate()
-    until = time.monotonic() + GRACE
+    until = time.monotonic() + GRACE  # monotonic: a clock that is set back would lengthen the grace
     while left and time.monotonic() < until:
         time.sleep(0.01)
         left = [process for process in left if process.is_alive()]
     for process in left:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it may have ended since it was looked at
             process.kill()
 
 
 def begin_worker(out: str, threads: int) -> None:
     """A worker's first act: it ends with its parent, its lines go to OUT/work.log, its threads are counted."""
+    # A daemon: it must not keep a worker alive whose work is done.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Of Ctrl-C the parent tells. The pool repeats SIGTERM as soon as one worker has ended, and the others may still be saving.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     Stop.second = signal.SIG_IGN
     Path(out).mkdir(parents=True, exist_ok=True)
+    # O_APPEND: lines of several workers go behind each other, and none overwrites another's
     log = os.open(Path(out, "work.log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
@@ -114,11 +118,13 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
+        # `sys.exit` would end this thread alone, and the worker would go on without a parent.
         os._exit(1)
 
 
 def leave() -> Any:
     """Ends this worker, which was told to and has saved. An exception would only bring it its next task."""
+    # `os._exit` flushes nothing, and the last lines are those that say what was saved.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

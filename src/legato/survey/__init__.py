@@ -60,6 +60,7 @@ def survey(
 
     Raises `Mistake` for codes of more than 4,096 dimensions.
     """
+    # Before anything is measured: whitening alone would take d × d numbers, 34 GB at 65,536 dimensions.
     if not whole(subject.latent_dim):
         raise Mistake(
             f"codes of {subject.latent_dim:,} dimensions are not surveyed (at most {LARGEST:,}): `legato evaluate` measures "
@@ -74,6 +75,7 @@ def survey(
         try:
             figures, curves = chapter.measure(evaluation)
         except Mistake as error:  # what this model makes of the measure is said in its place, and costs no other figure
+            # Keyed by the chapter's own names, so that a reader finds a reason wherever a figure is missing.
             figures, curves = dict.fromkeys(chapter.measures, absent(str(error))), {}
         found.figures.update(figures if subject.standard_prior else _of_own_prior(figures))
         found.curves.update(curves)

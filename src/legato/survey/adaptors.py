@@ -25,7 +25,7 @@ EXPECTED = (
     "a RUN, a pair of functions or torch modules, a pair of .onnx files, a Pythae model, a diffusers AutoencoderKL, or an "
     "object with `encode` and `decode`"
 )
-# Pythae's whose encoder gives the start of a posterior (flows, Hamiltonian steps), or the parameters of another family.
+# Pythae's whose encoder gives the start of a posterior, or another family: read as (μ, σ) it would be wrong, silently.
 OTHER_POSTERIORS = ("HVAE", "RHVAE", "VAE_IAF", "VAE_LinNF", "VQVAE", "HRQVAE", "SVAE", "PoincareVAE")
 
 
@@ -38,6 +38,7 @@ def subject_of(model: object, example: Floats, *, prior: Prior | None = None, lo
             raise Mistake("a RUN has a prior and a likelihood of its own: leave out `prior` and `log_px`")
         return Trained(space)
     encode, decode = pair_of(model)
+    # Its prior is made of pseudo-inputs: measured beside N(0, I) it would have holes that are not its own.
     if _pythae(model) and type(model).__name__ == "VAMP" and prior is None:
         raise Mistake("the prior of Pythae's VAMP is not N(0, I): give `prior`, (n, seed) -> draws of z")
     return Functions(encode, decode, example, prior=prior, log_px=log_px)
@@ -83,9 +84,10 @@ class PythaeEncoder(_Side):
         super().__init__(model)
 
     def forward(self, x: Tensor) -> Any:
-        """What its encoder says."""
+        """The answer of its encoder."""
         found = self.model.encoder(x)
         log_variance = getattr(found, "log_covariance", None)
+        # half, for the root of a variance
         return found.embedding if log_variance is None else (found.embedding, (0.5 * log_variance).exp())
 
 
@@ -93,7 +95,7 @@ class PythaeDecoder(_Side):
     """z -> its reconstruction, in the shape of its input."""
 
     def forward(self, z: Tensor) -> Tensor:
-        """What its decoder says."""
+        """The answer of its decoder."""
         found: Tensor = self.model.decoder(z).reconstruction
         return found
 
@@ -106,7 +108,7 @@ class DiffusersEncoder(_Side):
 
     def forward(self, x: Tensor) -> Any:
         """2x − 1, encoded."""
-        return self.model.encode(2 * x - 1).latent_dist
+        return self.model.encode(2 * x - 1).latent_dist  # images in [0, 1] go to the [−1, 1] that the model was trained on
 
 
 class DiffusersDecoder(_Side):
@@ -123,6 +125,7 @@ def _pythae(model: object) -> bool:
 
 
 def _made_by(model: object, library: str, name: str | None = None) -> bool:
-    """Whether its type, or one that this extends, is of `library` (and is called `name`)."""
+    """True where its type, or one that this extends, is of `library` (and is called `name`)."""
+    # By name and not by import: a model of a library that is not installed cannot be here, and none need be loaded to tell.
     kinds = [kind for kind in type(model).__mro__ if kind.__module__.split(".")[0] == library]
     return any(name in (None, kind.__name__) for kind in kinds)

@@ -26,6 +26,7 @@ def codes(answer: Any) -> tuple[Floats, Floats]:
     sigma = np.zeros_like(mu) if width is None else array(width, "encode")
     if mu.ndim < 2 or sigma.shape != mu.shape:
         raise Mistake(f"`encode` gave μ {mu.shape} and σ {sigma.shape}: expected (n, d) or (n, C, h, w), both alike")
+    # A log-variance read as σ is the usual mistake, and is below 0 for every posterior narrower than the prior.
     if (sigma < 0).any():
         raise Mistake("`encode` gave a σ below 0: it must be a standard deviation; of a log-variance it is exp(½ log σ²)")
     _check_gaussian(answer, sigma)
@@ -41,11 +42,13 @@ def _mean_and_width(answer: Any) -> tuple[Any, Any]:
         return answer[0], answer[1]
     if not hasattr(answer, "mean"):
         raise Mistake(f"`encode` gave a {type(answer).__name__}: {CODES}")
+    # torch's Normal has `stddev`; diffusers' distribution has `std`
     return answer.mean, getattr(answer, "stddev", getattr(answer, "std", None))
 
 
 def _check_gaussian(answer: Any, sigma: Floats) -> None:
     base = answer
+    # Independent only says which axes are summed; what counts is the distribution within.
     while isinstance(base, Independent):
         base = base.base_dist
     # Draws and densities below are those of N(μ, diag σ²): another distribution's first two moments would give wrong ones.
@@ -65,6 +68,7 @@ def mean_of(answer: Any) -> Any:
 
 def nats(answer: Any) -> NDArray[np.float64]:
     """log p(x|z), (n,)."""
+    # double precision: a difference of two such sums of some hundred nats is what is looked at
     found = array(answer, "log_px").astype(np.float64)
     if found.ndim != 1:
         raise Mistake(f"`log_px` gave {found.shape}: expected (n,), the sum over each image's own pixels, in nats")
@@ -74,9 +78,10 @@ def nats(answer: Any) -> NDArray[np.float64]:
 def array(values: Any, name: str) -> Floats:
     """The values in single precision. Raises `Mistake` where it holds no numbers, or NaN, or infinity."""
     if isinstance(values, Tensor):
-        values = values.detach().float().cpu().numpy()
+        values = values.detach().float().cpu().numpy()  # float first: NumPy has no bfloat16
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
         raise Mistake(f"`{name}` gave a {type(values).__name__}: expected a NumPy array or a torch tensor of real numbers")
+    # told here, by row and by name: further on it would be one NaN for a whole figure
     if broken := int((~np.isfinite(values)).reshape(len(values), -1).any(1).sum()):
         raise Mistake(
             f"`{name}` gave NaN or infinite values in {broken} of {len(values)} rows: the model diverged, or its input"

@@ -34,22 +34,25 @@ class Caller:
         if not callable(function):
             raise Mistake(f"`{name}` is a {type(function).__name__}: expected a function or a torch module")
         self.function, self.name = function, name
+        # A bound method of a module (`model.encode`) belongs to it: its mode and its device are the module's.
         owner = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
         self.module = owner if isinstance(owner, nn.Module) else None
         self.device, self.dtype = _place(self.module)
         self.tensors = self.module is not None or self._takes_tensors(example)
 
     def over(self, read: Callable[[Any], T], *inputs: Floats, seed: int = 0, size: int = BLOCK) -> list[T]:
-        """What `read` makes of the answer to each block of rows. The global generator is left as it was."""
+        """The answers to each block of rows as `read` makes them out. The global generator is left as it was."""
         with self.at_rest(seed), torch.no_grad():
             return [read(self.function(*self._given(inputs, slice(at, at + size)))) for at in range(0, len(inputs[0]), size)]
 
     @contextmanager
     def at_rest(self, seed: int = 0) -> Iterator[None]:
         """The module in evaluation mode, the generator at `seed`; both are as they were afterwards."""
+        # Each part's own mode: a frozen half of a model may stand in evaluation mode while the rest trains.
         modes = {} if self.module is None else {part: part.training for part in self.module.modules()}
         try:
             for part in modes:
+                # The attribute and not `.eval()`, which a module may override.
                 part.training = False
             with drawing(self.device, seed):
                 yield
@@ -59,7 +62,9 @@ class Caller:
 
     def check_steady(self, read: Callable[[Any], Floats], example: Floats) -> None:
         """Raises `Mistake` where a second call, or a row alone, answers otherwise: a draw, dropout, batch statistics."""
+        # Two seeds: a draw in the place of a mean differs between them.
         first, again = (np.concatenate(self.over(read, example, seed=seed)) for seed in (0, 1))
+        # One by one: batch statistics show only where a batch is small.
         alone = np.concatenate(self.over(read, example, size=1))
         scale = float(np.abs(first).max())
         if np.abs(first - again).max() > SAME * scale:
@@ -71,15 +76,16 @@ class Caller:
 
     def _given(self, inputs: tuple[Floats, ...], rows: slice) -> list[Any]:
         """Copies: a function that changes its input must not change the data."""
-        parts = [part[rows].copy() for part in inputs]
+        parts = [part[rows].copy() for part in inputs]  # a copy for each block, for the data are memory-mapped or used again
         return [self.tensor(part) for part in parts] if self.tensors else parts
 
     def tensor(self, values: Floats) -> Tensor:
-        """Where the module is, in its precision."""
+        """The values on the module's device, in its precision."""
         return torch.from_numpy(values).to(self.device, self.dtype)
 
     def _takes_tensors(self, example: tuple[Floats, ...]) -> bool:
         said = []
+        # Arrays first: a function of NumPy may take a tensor by accident, one of tensors refuses an array at once.
         for self.tensors in (False, True):
             try:
                 self.over(lambda _: None, *example)
@@ -93,5 +99,6 @@ class Caller:
 def _place(module: nn.Module | None) -> tuple[torch.device, torch.dtype]:
     """A module's device and precision; the CPU and single precision where it has no numbers of its own."""
     numbers = [] if module is None else [*module.parameters(), *module.buffers()]
+    # The first number of floating point: an integer buffer (a counter) says nothing of precision.
     found = next((one for one in numbers if one.is_floating_point()), torch.empty(0))
     return found.device, found.dtype

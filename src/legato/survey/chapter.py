@@ -23,12 +23,13 @@ class Chapter:
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """What none of its figures can do without; what single ones need besides, these say themselves."""
+        """The needs that all of its figures share; what single ones need besides, these say themselves."""
         first, *others = (measure_of(key).needs for key in self.measures)
+        # Only needs that can be told beforehand are asked: others show while a figure is made.
         return tuple(need for need in first if need in _MET and all(need in each for each in others))
 
     def lacks(self, evaluation: Evaluation) -> str | None:
-        """Why it cannot be measured, or None."""
+        """The reason why it cannot be measured, or None."""
         return next((_WHY[need] for need in self.needs if not _MET[need](evaluation)), None)
 
 

@@ -53,6 +53,7 @@ def _untrained(evaluation: Evaluation) -> Scores:
         start = untrained(space, evaluation.seed)
     except Mistake as error:
         return dict.fromkeys(NAMES, absent(str(error)))
+    # Without its widths, which mean nothing before training: beside them every dimension might count as dead.
     return known.scores(start.encode(evaluation.shared.test.x)[0], None, evaluation.seed)
 
 

@@ -8,20 +8,27 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Effort:
-    """Counts. `train`: rows that measures refer to (exact sums run over all of their posteriors); `test`: rows measured."""
+    """Counts. `train`: rows that measures refer to (exact sums run over all of their posteriors); `test`: rows measured.
+
+    `samples`: decoded draws in each step of the ladder; `outer`: draws of z at which sums over all posteriors are taken;
+    `paths`: pairs of test rows that paths join; `places`: codes at which derivatives are taken; `noisy`: codes disturbed;
+    `halves`: half-samples from which intervals of distances between sets are read; `judged`: codes that a classifier is to tell
+    from the prior's draws; `weighted`: test rows whose log-likelihood is estimated (0: none), with `draws` importance weights
+    each; `annealed`: rows, and images of the model's own, whose log-likelihood is annealed (0: none).
+    """
 
     train: int
     test: int
-    samples: int  # decoded draws in each step of the ladder
-    outer: int  # draws of z at which sums over all posteriors are taken
-    paths: int  # pairs of test rows that paths join
-    places: int  # codes at which derivatives are taken
-    noisy: int  # codes that are disturbed
-    halves: int  # half-samples from which intervals of distances between sets are read
-    judged: int  # codes that a classifier is to tell from the prior's draws
-    weighted: int  # test rows whose log-likelihood is estimated; 0: none
-    draws: int  # importance weights for each
-    annealed: int  # rows, and images of the model's own, whose log-likelihood is annealed; 0: none
+    samples: int
+    outer: int
+    paths: int
+    places: int
+    noisy: int
+    halves: int
+    judged: int
+    weighted: int
+    draws: int
+    annealed: int
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -40,7 +47,7 @@ FULL = Effort(
     judged=4000,
     weighted=1000,
     draws=5000,
-    annealed=50,
+    annealed=50,  # few: annealing takes some thousand gradients an image
 )
 QUICK = Effort(
     train=20_000,
@@ -54,5 +61,5 @@ QUICK = Effort(
     judged=1500,
     weighted=200,
     draws=500,
-    annealed=0,
+    annealed=0,  # 0: this and `weighted` cost more than half of a survey, and no rule reads them
 )

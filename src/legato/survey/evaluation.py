@@ -23,7 +23,8 @@ from legato.survey.reference import ReferenceFeatures
 from legato.survey.subject import Subject
 from legato.types import Floats
 
-COMPONENTS, FITTED = 10, 5000  # of the mixture fitted to codes, and to how many of them
+# of the mixture fitted to codes, and to how many of them: a rung between Gaussian and codes need not be exact
+COMPONENTS, FITTED = 10, 5000
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Codes:
         """
         if self.sigma is None:
             return self.mu
+        # in single precision, as decoders take it: half the time and memory of doubles
         noise = random_stream(seed, purpose, self.of).standard_normal(self.mu.shape, dtype=np.float32)
         return np.asarray(self.mu + self.sigma * noise, np.float32)
 
@@ -79,7 +81,7 @@ class Evaluation:
 
     @property
     def beta(self) -> float:
-        """What the model was charged for each nat of rate; 0 where nothing."""
+        """The charge for each nat of rate; 0 where nothing was charged."""
         space = self.subject.space
         return 0.0 if space is None else space.beta
 
@@ -88,6 +90,7 @@ class Evaluation:
         """Codes of images drawn from the model itself, as many as training rows: a population that matches its prior."""
         space = self.subject.space
         assert space is not None
+        # As many as training rows: mutual information is at most log N, and is compared at one N.
         drawn = space.draw_prepared(self.subject.prior(len(self.shared.train), self.seed, "self-sampled"), self.seed)
         return Codes(*self.subject.encode(drawn), "images of its own")
 
@@ -110,7 +113,7 @@ class Evaluation:
 
     @property
     def no_mixture(self) -> str | None:
-        """Why no mixture is fitted: a covariance from fewer than two codes for each of its dimensions would be noise."""
+        """The reason why no mixture is fitted: a covariance from fewer than two codes for each dimension would be noise."""
         d = self.subject.latent_dim
         if 2 * d * COMPONENTS <= FITTED:
             return None
@@ -118,7 +121,7 @@ class Evaluation:
 
     @lazy
     def samples(self) -> dict[str, Floats]:
-        """What the ladder's codes decode to."""
+        """The images that the ladder's codes decode to."""
         return {name: self.subject.decode(codes) for name, codes in self.ladder.items()}
 
     @lazy
@@ -129,14 +132,18 @@ class Evaluation:
 
 def _mixture(codes: Floats, n: int, seed: int) -> Floats:
     """n draws from a mixture of ten Gaussians fitted to codes, in a random order."""
+    # A seeded draw in double precision: EM's covariances of narrow codes would lose definiteness in single.
     some = codes[random_stream(seed, "fitted").permutation(len(codes))[:FITTED]].astype(np.float64)
+    # in units of the codes' own variance: the default 10⁻⁶ alone would be wide beside a narrow autoencoder's codes
     fitted = GaussianMixture(COMPONENTS, reg_covar=1e-6 * float(some.var()), random_state=seed, max_iter=30)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # any mixture will do: it is a rung of a ladder, no estimate
         drawn, _ = fitted.fit(some).sample(n)
+    # scikit-learn draws component by component: the first n would be of the first components
     return np.asarray(random_stream(seed, "mixture").permutation(drawn), np.float32)
 
 
 def gaussian(codes: Floats, n: int, seed: int) -> Floats:
     """n draws from the Gaussian with the mean and covariance of codes."""
+    # n − 1, so that few codes do not make too narrow a Gaussian
     return np.asarray(of_rows(codes, unbiased=True).draw(n, random_stream(seed, "gaussian")), np.float32)

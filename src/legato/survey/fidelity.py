@@ -30,6 +30,7 @@ def ladder(evaluation: Evaluation) -> Found:
     if evaluation.no_mixture:
         figures |= dict.fromkeys(_names("mixture", crowd=True), absent(evaluation.no_mixture))
     prior, rebuilt = figures["frechet prior"], figures["frechet reconstruction"]
+    # The gap asks what is lost between the two ends; each alone has the decoder's blur in it.
     figures["frechet gap"] = _difference(prior, rebuilt)
     return figures, {}
 
@@ -57,6 +58,7 @@ def compared(
 
 def between(evaluation: Evaluation) -> Found:
     """Images half way between the codes of test images."""
+    # other pairs than those of straightness (seed 1): one unlucky draw would else show in both
     ends = evaluation.shared.pairs(evaluation.effort.samples, 1)
     first, second = (evaluation.test.mu[rows] for rows in ends)
     path = decoded(evaluation.subject.decode, first, second)
@@ -73,6 +75,7 @@ def middle(reference: ReferenceFeatures, effort: Effort, path: Path, ends: Ends)
 def _share_between(inside: NDArray[np.float64], ends: Ends) -> Estimate:
     """The share over the paths that have two ends."""
     unit, moves = "share of paths", ~np.isnan(inside)
+    # A decoder of one image for every code has all midpoints between its ends; it must not score 1.
     if not moves.any():
         return absent("the decoder gives one image at both ends of every path", unit)
     still = f"; {(~moves).sum()} paths whose ends are one image are left out" if not moves.all() else ""
@@ -86,6 +89,7 @@ def _realism(precision: Estimate, real: Estimate) -> Estimate:
     if not real.value:
         return absent("no training image lies among test images either", unit)
     assert precision.value is not None
+    # The floor is training images' own precision, and not 1: the balls of a finite set do not hold all of real data.
     value = precision.value / real.value
     half = float(np.hypot(_half(precision), value * _half(real))) / real.value
     return Estimate(value, max(value - half, 0.0), value + half, precision.n, unit, method)
@@ -102,6 +106,7 @@ def _difference(a: Estimate, b: Estimate) -> Estimate:
     """a − b of two sets that are not paired: their half widths added in squares."""
     if a.value is None or b.value is None or a.low is None or a.high is None or b.low is None or b.high is None:
         return absent("one of the two distances is missing")
+    # Not paired, though both hold the same test images: the covariance is left out, which errs on the wide side.
     half = float(np.hypot(a.high - a.low, b.high - b.low)) / 2
     value, method = a.value - b.value, "Fréchet distance of prior samples less that of reconstructions"
     return Estimate(value, value - half, value + half, a.n, a.unit, method)

@@ -43,9 +43,11 @@ class Functions(Subject):
         self.shape, self._prior = example.shape[1:], prior
         self.standard_prior = prior is None
         self._encode = Caller(encode, "encode", example)
+        # Asked at once, on a few images: a wrong shape is told now, and not after an hour.
         mu = np.concatenate(self._encode.over(lambda answer: answers.codes(answer)[0], example))
         self.event, self.latent_dim = mu.shape[1:], int(np.prod(mu.shape[1:]))
         self._rows(mu, example, "encode")
+        # Before decoding: a draw in the place of a mean would make every later figure noisy and none of them fail.
         self._encode.check_steady(lambda answer: answers.codes(answer)[0], example)
         self._decode = Caller(decode, "decode", mu)
         self._check_scale(self.decode(mu.reshape(len(mu), -1)))
@@ -60,8 +62,10 @@ class Functions(Subject):
         mu, sigma = (np.concatenate(parts) for parts in zip(*self._encode.over(answers.codes, x), strict=True))
         self._rows(mu, x, "encode")
         flat, widths = mu.reshape(len(mu), -1), sigma.reshape(len(mu), -1)
+        # A width of 0 everywhere is a point, of which rates and overlaps must not be asked.
         if not widths.any():
             return flat, None
+        # A single 0 is no posterior: log σ is −∞, and one dimension would decide every mean.
         if not widths.all():
             raise Mistake("`encode` gave a σ of 0 in some places: give every posterior a width, or none (μ alone)")
         return flat, widths
@@ -83,6 +87,7 @@ class Functions(Subject):
         """Draws from the prior given, with a seed for each purpose; else from N(0, I)."""
         if self._prior is None:
             return super().prior(n, seed, purpose)
+        # a seed for each purpose: draws for holes and draws for samples are not the same
         drawn = answers.array(self._prior(n, int(random_stream(seed, purpose).integers(2**31))), "prior")
         if drawn.shape not in ((n, *self.event), (n, self.latent_dim)):
             raise Mistake(f"`prior` gave {drawn.shape} for n = {n}: expected {(n, *self.event)}, as `encode` gives")
@@ -100,10 +105,12 @@ class Functions(Subject):
         return np.asarray(z, np.float32).reshape(-1, *self.event)
 
     def _rows(self, found: NDArray[Any], given: NDArray[Any], name: str) -> None:
+        # Missing rows would shift all that follow against their labels.
         if len(found) != len(given):
             raise Mistake(f"`{name}` gave {len(found)} rows for {len(given)}: expected one for each, in the same order")
 
     def _check_scale(self, images: Floats) -> None:
+        # Only pictures: rows of a table have units of their own.
         if len(self.shape) == 3 and images.mean() > 1:
             raise Mistake(f"`decode` gave pictures of mean {images.mean():.3g}: expected values in [0, 1]; divide bytes by 255")
 
@@ -114,11 +121,12 @@ class Functions(Subject):
         return found
 
     def _differentiable(self, mu: Floats) -> bool:
-        """Whether derivatives exist and are not all 0: fused operations may lack them, `detach` and `numpy` cut them off."""
+        """True where derivatives exist and are not all 0: fused operations may lack them, `detach` and `numpy` cut them off."""
         if not self._decode.tensors:
             return False
         z = torch.from_numpy(mu.reshape(len(mu), -1)).to(self.device)
         try:
+            # one direction that moves every latent: a decoder may ignore any single one
             moved = jvp(self._decoded, z, torch.ones_like(z))
         except RuntimeError:  # then differences are taken, and the figure's method says so
             return False

@@ -23,10 +23,11 @@ class KnownFactors:
 
     def __init__(self, factors: NDArray[np.int64]) -> None:
         self.factors = factors
-        self._floors: dict[int, Scores] = {}
+        self._floors: dict[int, Scores] = {}  # by number of latents: some 10 s each, and the same for every model of as many
 
     def scores(self, mu: Floats, sigma: Floats | None, seed: int) -> Scores:
         """Scores of a model's codes (n, d), their widths telling which dimensions are dead."""
+        # double precision, as a mean of squares that range over decades
         noise = None if sigma is None else (sigma.astype(np.float64) ** 2).mean(0)
         return disentanglement(mu, self.factors, ORDERED, noise, seed)
 

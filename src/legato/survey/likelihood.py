@@ -14,8 +14,9 @@ from legato.streams import random_stream
 from legato.survey.chapter import Chapter, Found
 from legato.survey.evaluation import Evaluation
 
-FEW = 20  # test rows at once where each has thousands of draws
-BATCH, DRAWS = 500, 4  # test rows at once; draws of z for distortion and rate
+FEW = 20  # test rows at once: with 5,000 draws of each some 10⁵ weights are in memory, whatever the model
+# test rows at once, and few draws: distortion is a mean over thousands of rows, whose spread exceeds the draws'
+BATCH, DRAWS = 500, 4
 LEFT_OUT = "left out: it costs as much as all the rest of such a survey"
 POINT = "the posterior is a point: it has neither rate nor likelihood"
 
@@ -40,11 +41,13 @@ def by_function(evaluation: Evaluation) -> dict[str, Estimate]:
     """The same from `log_px(x, z)`; the rate, ½ Σ (μ² + σ² − 1 − log σ²), is that of a prior N(0, I)."""
     x, mu, sigma = evaluation.shared.test.x, evaluation.test.mu, evaluation.test.sigma
     noise = random_stream(evaluation.seed, "distortion")
+    # A point is its own only draw: more of them would be the same evaluation again.
     draws = [mu] if sigma is None else [mu + sigma * noise.standard_normal(mu.shape, np.float32) for _ in range(DRAWS)]
     distortion = -np.mean([evaluation.subject.log_px(x, z) for z in draws], 0)
     figures = {"distortion": mean_over(distortion, "nats", f"-log p(x|z), {len(draws)} draws of z")}
     if sigma is None:
         return figures | dict.fromkeys(("rate", "elbo"), absent(POINT, "nats"))
+    # In double precision, where σ² − 1 − log σ² of narrow posteriors cancels.
     rate = divergence(mu.astype(np.float64), sigma.astype(np.float64)).sum(1)
     figures["rate"] = mean_over(rate, "nats", "KL(q(z|x) || N(0, I))")
     figures["elbo"] = mean_over(-(distortion + rate), "nats", f"ELBO at beta = 1, {DRAWS} draws of z")
@@ -57,6 +60,7 @@ def weighted(evaluation: Evaluation) -> Found:
     assert space is not None
     if not len(x):
         return dict.fromkeys(WEIGHTED.measures, absent(LEFT_OUT, "nats")), {}
+    # The largest asked for is always there: the figure is the bound at that k.
     ks = [k for k in KS if k <= evaluation.effort.draws] + [evaluation.effort.draws]
     batches = (torch.from_numpy(x[i : i + FEW]).to(space.device) for i in range(0, len(x), FEW))
     found = importance_curve(space.model, batches, ks, evaluation.seed)
@@ -65,6 +69,7 @@ def weighted(evaluation: Evaluation) -> Found:
         "nll": curve[max(curve)].scaled(-1, "nats", f"minus the {curve[max(curve)].method}"),
         "effective draws": mean_over(found.ess, "draws", f"(sum w)^2 / sum w^2 of {max(curve)} importance weights"),
         "untrusted share": untrusted_share(found.k_hat),
+        # of the very same rows and draws: beside the other ELBO it shows what few rows change
         "elbo of the weighted rows": curve[1].scaled(1, "nats", f"ELBO at beta = 1, mean log weight of {max(curve)} draws"),
     }
     return figures, {"log-likelihood by k": {str(k): one.value for k, one in curve.items()}}
@@ -93,7 +98,10 @@ def widths(evaluation: Evaluation) -> Found:
         "distance of sigma from 1": mean_over(np.abs(logs).mean(1), "nats", "mean of |log sigma|"),
         "noise ratio": _noise_ratio(logs, mu),
         "spread of means": _geometric(
-            np.log(np.abs(mu - mu.mean(0)) + 1e-30).mean(1), "geometric mean of |mu_j|", "latent units"
+            # a mean that is the centre itself has no logarithm; 10⁻³⁰ is far below any spread
+            np.log(np.abs(mu - mu.mean(0)) + 1e-30).mean(1),
+            "geometric mean of |mu_j|",
+            "latent units",
         ),
     }
     return figures, {"sigma": np.exp(logs.mean(0)).tolist(), "spread": mu.std(0).tolist()}
@@ -105,6 +113,7 @@ def _noise_ratio(logs: np.ndarray, mu: np.ndarray) -> Estimate:
     The spread is an estimate too. A row moves log Std(mu_j) by ½((μ_j − m_j)²/Var μ_j − 1)/n: its influence.
     """
     spread = mu.std(0)
+    # A dimension that is dead has no spread to be beside: the ratio would be infinite.
     if still := int((spread == 0).sum()):
         return absent(f"{still} of {len(spread)} dimensions have one mean for all images: they have no spread")
     influence = 0.5 * (((mu - mu.mean(0)) / spread) ** 2 - 1)

@@ -44,7 +44,7 @@ class Material:
 
     train: Rows
     test: Rows
-    source: str  # its name: for some data there are features of their own
+    source: str  # its name, since for some data there are features of their own
 
     @property
     def pictures(self) -> bool:
@@ -71,7 +71,9 @@ class Material:
 
         So 1,000 paths of 10,000 rows are as many examples; more pairs than half of the rows share ends, and are counted so.
         """
+        # half of an odd number of rows: one is left out of each round rather than paired with itself
         rng, half = np.random.default_rng(seed), len(self.test) // 2
+        # Rounds without repetition: pairs that share ends are not independent examples.
         rounds = [rng.permutation(len(self.test))[: 2 * half].reshape(half, 2) for _ in range(-(-n // half))]
         first, second = np.concatenate(rounds)[:n].T
         return first, second
@@ -94,7 +96,7 @@ def material_of_two(data: Prepared, held_out: Prepared, train: int, test: int) -
 
 
 def _rows(data: Prepared, split: Split, most: int) -> Rows:
-    numbers = split.draw(most, "measured")
+    numbers = split.draw(most, "measured")  # one name for every model: all are measured on the same rows
     raw = np.asarray(data.dataset.rows)[numbers]
     labels = data.dataset.labels
     own = None if labels is None else np.asarray(labels)[numbers]
@@ -102,8 +104,8 @@ def _rows(data: Prepared, split: Split, most: int) -> Rows:
 
 
 def _factors(data: Prepared, numbers: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """What the ids say of each row, if they are those of the source `factors`."""
+    """The factors that the ids say of each row, if they are those of the source `factors`."""
     try:
         return factors_of([data.dataset.ids[row] for row in numbers])
-    except Mistake:
+    except Mistake:  # ids of any other source say no factors, which is no mistake of anyone's
         return None

@@ -7,7 +7,7 @@ from legato.measures.trustworthiness import preserved
 from legato.survey.chapter import Chapter, Found
 from legato.survey.evaluation import Evaluation
 
-PROBED = 10_000  # training codes that the linear probe sees
+PROBED = 10_000  # training codes that the linear probe sees: with so many its penalty hardly matters (measures/semantics.py)
 
 
 def labelled(evaluation: Evaluation) -> Found:
@@ -27,7 +27,7 @@ def labelled(evaluation: Evaluation) -> Found:
 
 
 def neighbours(evaluation: Evaluation) -> Found:
-    """Whether neighbours as codes are neighbours as images, and the reverse; images by their features."""
+    """Neighbours as codes that are neighbours as images, and the reverse; images by their features."""
     codes = evaluation.whitening.apply(evaluation.test.mu)
     found = preserved(
         codes,

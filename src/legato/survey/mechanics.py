@@ -13,7 +13,7 @@ from legato.model import LatentVariableModel
 from legato.survey.chapter import Chapter, Found
 from legato.survey.evaluation import Evaluation
 
-IMAGES, DRAWS = 50, 400  # of the gradient's estimators
+IMAGES, DRAWS = 50, 400  # few images and many draws: the ratio of variances is estimated for each image from its own draws
 JACOBIANS = 4  # draws over which JᵀWJ is averaged: at the mean alone it misses the curvature that wide clouds see
 SPREAD, SHOWN = 20, 10_000  # test rows whose draws are looked at, and draws of each: 1,000 of N(0, 1) are at 0.027 from it
 
@@ -21,11 +21,13 @@ SPREAD, SHOWN = 20, 10_000  # test rows whose draws are looked at, and draws of 
 def balance(evaluation: Evaluation) -> Found:
     """log σ as 1 + [JᵀWJ]/β says it must be, beside what the encoder says, within each active dimension."""
     beta = evaluation.beta
+    # At β = 0 the balance divides by β, and no σ is predicted.
     if not beta:
         reason = absent("no KL is charged: nothing holds sigma up")
         return {"force balance": reason, "force balance fitted": reason}, {}
     found = force_balance(_model(evaluation), _some(evaluation, evaluation.effort.places), beta, JACOBIANS, evaluation.seed)
     shown = {"predicted": found.predicted[:, found.active], "learnt": found.learnt[:, found.active]}
+    # a hundred images are what a figure can show, and four digits what a dot can
     curves = {name: values[:100].round(4).tolist() for name, values in shown.items()}
     return {"force balance": found.r2(evaluation.seed), "force balance fitted": found.fitted_r2(evaluation.seed)}, {
         "balance": curves
@@ -35,7 +37,7 @@ def balance(evaluation: Evaluation) -> Found:
 def gradients(evaluation: Evaluation) -> Found:
     """The reconstruction's gradient by the encoder with and without the trick, and beside the score function's."""
     model, x = _model(evaluation), _some(evaluation, IMAGES)
-    active = evaluation.test.mu.var(0) > ACTIVE
+    active = evaluation.test.mu.var(0) > ACTIVE  # the dimensions that the decoder reads: in others both variances are near 0
     found = model_estimators(model, x, DRAWS, evaluation.seed)["mu"]
     return {
         "detached gradient": model_detach_test(model, x, evaluation.seed),

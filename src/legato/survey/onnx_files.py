@@ -43,6 +43,7 @@ class OnnxFile:
         """Each output, (n, …)."""
         size = self._fixed or len(values)
         pieces = [values[at : at + size] for at in range(0, len(values), size)]
+        # A model with a fixed batch size takes no other: the last piece is filled up, and what was added is cut off below.
         found = [self._session.run(None, {self._name: _filled(piece, size).astype(self._dtype)}) for piece in pieces]
         return [np.concatenate(parts)[: len(values)] for parts in zip(*found, strict=True)]
 
@@ -57,7 +58,7 @@ class OnnxEncoder(OnnxFile):
             raise Mistake(f"`{path}` gives {', '.join(self.outputs)}: expected μ, or μ and one output named {names}")
 
     def __call__(self, x: Floats) -> Any:
-        """What the file says."""
+        """The answer of the file."""
         mu, *widths = self.run(x)
         return (mu, WIDTHS[self.outputs[1].lower()](widths[0])) if widths else mu
 
@@ -66,18 +67,20 @@ class OnnxDecoder(OnnxFile):
     """z -> images: the first output."""
 
     def __call__(self, z: Floats) -> NDArray[Any]:
-        """What the file says."""
+        """The answer of the file."""
         return self.run(z)[0]
 
 
 def _session(path: Path) -> Any:
     if not path.is_file():
+        # Asked first: else a missing file would be told of as one that is no ONNX model.
         raise Mistake(f"there is no file `{path}`: expected a model in the ONNX format")
     try:
         runtime = import_module("onnxruntime")
     except ImportError:
         raise Mistake("ONNX files need onnxruntime, which is not installed: pip install onnxruntime") from None
     try:
+        # on the CPU, so that figures do not depend on which providers were installed
         return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base but this
         raise Mistake(f"`{path}` is no ONNX model that onnxruntime reads: {str(error).splitlines()[0][:200]}") from error
@@ -85,4 +88,5 @@ def _session(path: Path) -> Any:
 
 def _filled(piece: Floats, size: int) -> Floats:
     """Up to `size` rows, by repeating the last."""
+    # The last row again and not zeros: whatever it is, the model has just shown that it takes it.
     return np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), 0)])

@@ -30,6 +30,7 @@ def walked(reference: ReferenceFeatures, path: ImagePath, ends: Ends, suffix: st
     """Paths of one kind between the rows of `ends`, in pixels and in features."""
     kinds = smoothness(path, len(ends[0]), reference.features, ends=ends)
     figures: dict[str, Estimate] = {}
+    # `strict=False`: where no features apply there are pixels alone
     for kind, where in zip(kinds, ("", " in features"), strict=False):
         figures |= {f"{name}{where}{suffix}": one for name, one in kind.estimates().items()}
     return figures

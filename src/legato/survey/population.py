@@ -36,6 +36,7 @@ def null(evaluation: Evaluation) -> Found:
 
     I(n; z) ≤ log N, so that KL(q̂ ‖ p) ≥ rate − log N even then: the figures above are to be read beside these.
     """
+    # The same function on codes that match by construction: what it shows is the floor of I and of the KL at this N.
     codes = evaluation.self_sampled
     parts = decomposition(codes.mu, codes.widths, outer=evaluation.effort.outer, seed=evaluation.seed, of=codes.of)
     return {
@@ -49,6 +50,7 @@ def null(evaluation: Evaluation) -> Found:
 
 def shape(evaluation: Evaluation) -> Found:
     """Draws of the held-out population beside N(0, I): norms, marginals, second moments, and whether a classifier sees it."""
+    # Draws and not means: the aggregate is of clouds, and means alone lie farther in.
     z = evaluation.test.draw(evaluation.seed)
     some = z[: evaluation.effort.judged]
     marginals = [one.value or 0.0 for one in marginal_distances(z)]
@@ -68,6 +70,7 @@ def holes(evaluation: Evaluation) -> Found:
     """H_1% and H_5%, exactly where there are clouds, and by one kernel estimate on whitened codes for every kind of code."""
     prior = evaluation.subject.prior(evaluation.effort.outer, evaluation.seed, "holes")
     figures: dict[str, Estimate] = {}
+    # Exact only where both populations have clouds: q̂ of points is no density.
     if evaluation.train.sigma is not None and evaluation.test.sigma is not None:
         held_out = (evaluation.test.mu, evaluation.test.sigma)
         found = prior_holes(
@@ -88,12 +91,13 @@ def holes(evaluation: Evaluation) -> Found:
 def _kernel(evaluation: Evaluation, train: Floats, test: Floats, prior: Floats, name: str) -> dict[str, Estimate]:
     """One kernel estimate on whitened codes, the same for clouds (of which one draw each is taken) and for points."""
     white = evaluation.whitening.apply
+    # Whitened first: one bandwidth serves all dimensions only in their own units.
     found = kde_holes(white(train[:POINTS]), white(test), white(prior), seed=evaluation.seed)
     return {f"{name} {level:.0%}": one for level, one in found.items()}
 
 
 def _histogram(values: np.ndarray, bins: int = 60) -> dict[str, list[float]]:
-    """Densities between even edges, up to the 99.5 % quantile: what a figure needs."""
+    """Densities between even edges, up to the 99.5 % quantile, beyond which a few far codes would squeeze all bars into one."""
     density, edges = np.histogram(values, bins, (0, float(np.quantile(values, 0.995))), density=True)
     return {"density": density.tolist(), "edges": edges.tolist()}
 

@@ -30,9 +30,11 @@ class Real:
 
     def __init__(self, features: Features, test: Floats, train: Floats) -> None:
         self.features = features.of(test)
+        # as many as there are test images: a Fréchet distance shrinks with the number of images
         self._train = features.of(train[: len(test)])
 
     @lazy
+    # Lazy, all of these: a survey without a ladder needs none of them.
     def cloud(self) -> Cloud:
         """The features and their nearest neighbours."""
         return Cloud(self.features)

@@ -13,7 +13,7 @@ from legato.survey.chapter import Chapter, Found
 from legato.survey.evaluation import Evaluation
 from legato.types import Floats
 
-DECODINGS = 20_000  # by differences, at each place: 2d for each code
+DECODINGS = 20_000  # by differences, at each place, 2d for each code: it bounds the time, however many latents there are
 TENTH = 0.1  # of √(2d), how far two codes of a white population lie apart; a linear decoder moves by a tenth, too
 
 
@@ -54,7 +54,8 @@ def cycle(evaluation: Evaluation) -> Found:
 
 def stretched(evaluation: Evaluation) -> Found:
     """The largest singular value of J S^½ at draws of posteriors, of the prior, and at midpoints of test means."""
-    apart = min(evaluation.effort.places, len(evaluation.test.mu) // 2)  # pairs that share no row
+    # pairs that share no row: their midpoints are then independent examples
+    apart = min(evaluation.effort.places, len(evaluation.test.mu) // 2)
     first, second = (evaluation.test.mu[rows[:apart]] for rows in evaluation.ends)
     places = {
         "posterior": evaluation.test.draw(evaluation.seed, "stretched")[: evaluation.effort.places],
@@ -74,7 +75,10 @@ def _stretch(evaluation: Evaluation, codes: Floats) -> Stretch:
     subject = evaluation.subject
     if subject.decoder is None:
         return stretch_by_differences(
-            subject.decode, codes[: max(DECODINGS // (2 * subject.latent_dim), 2)], evaluation.whitening
+            # at least two codes: of one there is no interval
+            subject.decode,
+            codes[: max(DECODINGS // (2 * subject.latent_dim), 2)],
+            evaluation.whitening,
         )
     z = torch.from_numpy(np.asarray(codes, np.float32)).to(subject.device)
     return stretch(subject.decoder, z, evaluation.whitening, seed=evaluation.seed)
@@ -82,6 +86,7 @@ def _stretch(evaluation: Evaluation, codes: Floats) -> Stretch:
 
 def _curve(curve: Curve) -> dict[str, list[float | None]]:
     """C at every radius with its interval."""
+    # With its interval at every radius: a curve without one would look exact.
     found = curve.estimates()
     ends = {"value": [e.value for e in found], "low": [e.low for e in found], "high": [e.high for e in found]}
     return {"radii": [float(r) for r in curve.radii], **ends}

@@ -28,11 +28,13 @@ class Subject(ABC):
     """A model under measurement. x (N, *shape): as the model sees it; z (N, latent_dim); images: x in the data's own units."""
 
     latent_dim: int
-    decoder: Callable[[Tensor], Tensor] | None = None  # z -> decoded mean in units of x, differentiable; None: a plain function
+    # z -> decoded mean in units of x, differentiable; None: a plain function, whose derivatives are differences
+    decoder: Callable[[Tensor], Tensor] | None = None
     device = torch.device("cpu")  # the decoder's
-    space: LatentSpace | None = None  # where there is a likelihood of Legato's own
-    has_log_px = False  # whether there is another: a function
-    standard_prior = True  # N(0, I)
+    # a RUN's own model, for what functions cannot give: likelihoods, gradients, starting weights
+    space: LatentSpace | None = None
+    has_log_px = False  # a function that stands in for a likelihood where there is no RUN
+    standard_prior = True  # N(0, I), with which several figures compare by formula; of other priors they are absent
 
     @abstractmethod
     def encode(self, x: Floats) -> tuple[Floats, Floats | None]:
@@ -48,6 +50,7 @@ class Subject(ABC):
 
     def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
         """n draws from N(0, I), (n, latent_dim): others for each purpose."""
+        # A stream for each purpose: holes and samples that shared their draws would err together.
         return random_stream(seed, purpose).standard_normal((n, self.latent_dim), dtype=np.float32)
 
     def log_px(self, x: Floats, z: Floats) -> NDArray[np.float64]:
@@ -84,6 +87,7 @@ class Trained(Subject):
 def untrained(space: LatentSpace, seed: int) -> Trained:
     """The sentence of a RUN with starting weights. Raises `Mistake` where the RUN does not say of which data it is."""
     stored, definition = space.run.stored("data"), space.definition
+    # On the CPU whatever the device: starting weights are then the same everywhere.
     with drawing(torch.device("cpu"), seed):
         recipe = definition.build(spec_of(stored))
     recipe.model.to(space.device)
@@ -97,6 +101,7 @@ class PrincipalComponents(Subject):
         self.shape, self._restore = train.shape[1:], restore
         flat = train.reshape(len(train), -1)
         self.latent_dim = min(latent_dim, *flat.shape)
+        # seeded, as the randomised solver draws
         self._pca = PCA(self.latent_dim, svd_solver="randomized", random_state=0).fit(flat)
 
     def encode(self, x: Floats) -> tuple[Floats, None]:
@@ -109,4 +114,5 @@ class PrincipalComponents(Subject):
 
     def cycle(self, z: Floats) -> Floats:
         """z itself, up to rounding: a projection."""
+        # In the model's own units, without going through pictures: clipping would not be undone.
         return self.encode(np.asarray(self._pca.inverse_transform(z), np.float32))[0]
