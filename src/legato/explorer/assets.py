@@ -33,6 +33,7 @@ def read() -> dict[str, bytes]:
     record = files("legato.explorer") / TOUR
     told = {TOUR: record.read_bytes()} if record.is_file() else {}
     for name, content in told.items():
+        # Parsed once, here: a damaged record is told at the start, and not by an empty tour.
         parse(content, name, "install Legato again")
     return (found if INDEX in found else {INDEX: MISSING.encode()}) | told
 
@@ -43,7 +44,7 @@ def answer(content: bytes, name: str) -> Response:
 
 
 def _below(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    if not folder.is_dir():
+    if not folder.is_dir():  # `files` of a package may name a folder that was never built
         return []
     found = []
     for entry in folder.iterdir():

@@ -9,6 +9,7 @@ from legato.errors import Mistake
 
 async def read(request: Request, most: int) -> bytes:
     """At most so many bytes. Raises `Mistake` for more, before they are held: what a header says of the length may be false."""
+    # Parts and one join: adding to bytes would copy all that is there for each part.
     parts, size = [], 0
     try:
         async for part in request.stream():
@@ -17,5 +18,6 @@ async def read(request: Request, most: int) -> bytes:
                 raise Mistake(f"the body is larger than {most:,} bytes")
             parts.append(part)
     except ClientDisconnect:
+        # Not a failure of ours: it is told to nobody and must not look like one in the log.
         raise Mistake("the page went away before its question was whole") from None
     return b"".join(parts)

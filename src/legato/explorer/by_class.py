@@ -21,8 +21,8 @@ from legato.explorer.catalogue import Catalogue
 from legato.explorer.models import Member
 from legato.explorer.session import Session
 
-FEWEST = 2  # images of a class that make a map
-KEPT = 8  # sessions in memory
+FEWEST = 2  # images of a class that make a map: of one point no extent can be told
+KEPT = 8  # sessions in memory, each with the codes of its map
 
 
 class Sessions:
@@ -46,8 +46,9 @@ class Sessions:
 
     @property
     def counts(self) -> list[int]:
-        """How many rows each class has; of a source without labels all rows count as of any."""
+        """The number of rows of each class; of a source without labels all rows count as of any."""
         rows = self.prepared.split("all").all()
+        # Without labels nobody can say whose a row is: it may be looked at under every class.
         if self.prepared.dataset.labels is None:
             return [len(rows)] * len(self.names)
         known = self.prepared.numbered(rows)
@@ -63,7 +64,7 @@ class Sessions:
         if number is not None and not 0 <= number < len(self.names):
             raise Mistake(f"there is no class {number}: they are 0 … {len(self.names) - 1}")
         if number not in self._made:
-            while len(self._made) >= KEPT:  # each holds the codes of its map
+            while len(self._made) >= KEPT:  # the oldest goes first: a dictionary keeps the order in which sessions were made
                 del self._made[next(iter(self._made))]
             self._made[number] = self._session(number)
         return self._made[number]
@@ -82,6 +83,7 @@ class Sessions:
 
 def _classes_of(members: Sequence[Member]) -> tuple[str, ...]:
     known = {member.blank.classes for member in members if member.blank.classes}
+    # One switch in the header names one class for both models.
     if len(known) > 1:
         raise Mistake("the two runs know different classes, and the page shows both at one: explore them one by one")
     return next(iter(known), ())
@@ -95,9 +97,11 @@ class ByClass:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers 404 for an address that is none, 400 for a class that has no map."""
+        # nine digits at most: int() of a longer number may take seconds, and raises from 4,300 on
         found = re.fullmatch(r"/class/(\d{1,9})(/.*)", scope["path"])
         try:
             answer: Any = self.application(int(found[1]) if found else self.first)
         except Mistake as mistake:
             answer = JSONResponse({"error": " ".join(str(mistake).split())}, 400)
+        # The path without the class: routes know no classes.
         await answer({**scope, "path": found[2] if found else scope["path"]}, receive, send)

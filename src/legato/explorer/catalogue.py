@@ -22,10 +22,11 @@ from legato.explorer.tiles import thumbnails
 from legato.pictures import to_pillow
 from legato.types import Floats
 
-FOUND = 200  # rows that one search gives
-SEED = 0
-THUMBNAIL = 40  # pixels of its longer side, at most
-FRAMED, MEASURED = 200, 500  # pictures whose edges tell the background; rows that tell a column's spread
+FOUND = 200  # rows that one search gives: a list that a person can look through
+SEED = 0  # of the sample and its order, so that a map is the same whenever it is opened
+THUMBNAIL = 40  # pixels of its longer side, at most: hundreds of them are sent for one map
+# pictures whose edges tell the background; rows that tell a column's spread: read at once, before the page opens
+FRAMED, MEASURED = 200, 500
 
 
 class Catalogue:
@@ -40,10 +41,10 @@ class Catalogue:
             raise Mistake(f"a map needs 2 points or more, got {points}")
         self.prepared, self.dataset = prepared, prepared.dataset
         self.shown = _chosen(prepared, points)
-        self.held = np.isin(self.shown, prepared.split("test").all())
+        self.held = np.isin(self.shown, prepared.split("test").all())  # test rows: no choice of training has looked at them
 
     def to_json(self) -> dict[str, Any]:
-        """What a page is told of the data."""
+        """The data as a page is told of them."""
         data = self.dataset
         return {
             "source": data.source,
@@ -111,6 +112,7 @@ class Catalogue:
         if not text:
             return
         with suppress(ValueError):
+            # `index` raises for what is no id, and then the other ways are tried.
             yield self.dataset.ids.index(text)
         names = [name.casefold() for name in self.dataset.label_names]
         if self.dataset.labels is not None and text.casefold() in names:
@@ -118,6 +120,7 @@ class Catalogue:
             yield from np.flatnonzero(self.dataset.labels == label)[:FOUND].tolist()
         with suppress(Mistake):
             yield self.dataset.find(text)
+        # By casefold and not lower: ß is found by SS.
         wanted, count = text.casefold(), 0
         for row in range(len(self.dataset)):
             if wanted in self.dataset.ids[row].casefold():
@@ -130,6 +133,7 @@ class Catalogue:
 def png(image: Floats) -> bytes:
     """One image (1, C, H, W) in [0, 1] as PNG."""
     file = BytesIO()
+    # In memory: nothing of a person's images is written to disk.
     to_pillow(image)[0].save(file, "PNG")
     return file.getvalue()
 
@@ -142,6 +146,8 @@ def _chosen(prepared: Prepared, points: int) -> NDArray[np.int64]:
     if len(everything) > points:
         test = prepared.split("test").all()
         held = rng.permutation(test[test < ROWS])[: points // 2]
+        # assume_unique: rows of a split never come twice
         others = rng.permutation(np.setdiff1d(everything, test, assume_unique=True))
         everything = np.concatenate([held, others[: points - len(held)]])
+    # One order for all models: a place on the map is the same image in both.
     return rng.permutation(everything)

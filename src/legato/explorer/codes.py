@@ -25,8 +25,8 @@ from legato.moments import Moments, of_rows
 from legato.types import Floats
 
 NUMBERS = 200_000  # values encoded in one slice: some milliseconds, whatever the size of an image
-SPAN = 3.0  # of the aggregate's deviations: how far a slider reaches to either side
-MOST = 256  # dimensions that a page is told of one by one
+SPAN = 3.0  # of the aggregate's deviations, to either side: beyond three there are hardly any codes to slide to
+MOST = 256  # dimensions that a page is told of one by one: a list of more is read by nobody
 DEAD = 1e-4  # of the widest dimension's variance: where nothing charges for it, one that varies less carries nothing
 
 
@@ -40,7 +40,7 @@ class Codes:
     mu: Floats
     sigma: Floats
     has_density: bool
-    charged: bool  # whether the objective charged for leaving the prior
+    charged: bool  # whether leaving the prior was charged for: where not, a KL is no price
     prior: Callable[[NDArray[Any]], NDArray[np.float64]] | None = None
 
     def __post_init__(self) -> None:
@@ -50,6 +50,7 @@ class Codes:
     @cached_property
     def mean(self) -> NDArray[np.float64]:
         """E μ, (d,)."""
+        # summed in double precision: of 10⁵ codes single precision would lose digits
         return np.asarray(self.mu.mean(0, dtype=np.float64))
 
     @cached_property
@@ -102,6 +103,7 @@ class Codes:
         kl = divergence(self.mu.astype(np.float64), self.sigma.astype(np.float64)).mean(0) if self._has_kl else None
         reach = SPAN * np.sqrt(self.signal + self.noise)
         idle = IDLE if self._has_kl else DEAD * self.signal.max()
+        # Stable: dimensions of equal KL (collapsed ones) keep their order between two answers.
         return [
             {
                 "index": int(j),
@@ -112,11 +114,13 @@ class Codes:
                 "high": float(self.mean[j] + reach[j]),
                 "collapsed": bool(self.signal[j] <= idle),
             }
+            # by place where equal, so that two answers list them alike
             for j in np.argsort(-(self.signal if kl is None else kl), kind="stable")[:MOST]
         ]
 
     @property
     def _has_kl(self) -> bool:
+        # A divergence from N(0, I) says nothing where the prior is another, and is no price where none was charged.
         return self.has_density and self.charged and self.prior is None
 
 
@@ -129,12 +133,13 @@ class Encoding:
     def __init__(self, space: LatentSpace, prepared: Prepared, rows: NDArray[np.int64]) -> None:
         self.codes: Codes | None = None
         self._failed: Exception | None = None
-        self.nbytes = 3 * 4 * len(rows) * space.latent_dim  # μ, σ and μ in latent units
+        # μ, σ and μ in latent units: what they will take, for the cache counts it before they are there
+        self.nbytes = 3 * 4 * len(rows) * space.latent_dim
         self._work = self._slices(space, prepared, rows)
 
     @property
     def done(self) -> bool:
-        """Whether all is encoded."""
+        """True where all is encoded."""
         return self.codes is not None
 
     def advance(self) -> None:
@@ -142,12 +147,15 @@ class Encoding:
         if self._failed is not None:
             raise self._failed
         try:
+            # One generator for all who wait: each `next` moves it for all of them.
             next(self._work)
         except Exception as error:
+            # Kept: a generator that has raised is exhausted, and would answer the next one with StopIteration.
             self._failed = error
             raise
 
     def _slices(self, space: LatentSpace, prepared: Prepared, rows: NDArray[np.int64]) -> Slices[None]:
+        # Allocated once: parts that grow would double the memory where they are joined.
         mu, sigma = np.empty((2, len(rows), space.latent_dim), np.float32)
         yield from encoded_into(mu, sigma, space, prepared, rows)
         prior = None if space.has_standard_prior else space.log_prior
@@ -167,7 +175,7 @@ def encoded_into(mu: Floats, sigma: Floats, space: LatentSpace, prepared: Prepar
 
     In the order of the source, whose rows lie on disk and are drawn in blocks.
     """
-    order = np.argsort(rows, kind="stable")
+    order = np.argsort(rows, kind="stable")  # stable: the order of equal rows must not depend on the platform
     # Rows of one slice: so few that a cursor need not wait, and never so few that a call costs more than its work.
     size = max(16, min(512, NUMBERS // int(np.prod(space.shape))))
     # Block by block of the source: binarised pixels are drawn for whole blocks, and a block drawn twice costs twice.

@@ -20,10 +20,11 @@ from legato.measures.aggregate import log_aggregate, sample_posteriors
 from legato.measures.holes import kde_bandwidth
 from legato.types import Doubles
 
-REFERENCE, HELD = 5_000, 1_000  # posteriors that are summed over, and held-out codes that thresholds are quantiles of
+# posteriors that are summed over, and held-out codes that quantiles are of: the 1 % quantile is then the tenth of them
+REFERENCE, HELD = 5_000, 1_000
 FITTED = 200  # codes that the kernel's width is fitted to: a cursor waits for it
-ROWS = 256  # places in one slice
-LEVEL = 0.01
+ROWS = 256  # places in one slice: a cursor waits for no more
+LEVEL = 0.01  # quantile of held-out codes beyond which a place is unlike them: the level at which the measures tell holes, too
 LEAST = -87.0  # nats: e⁻⁸⁷ is the smallest of the normal numbers, below which exp takes ten times as long
 THINNEST = 1e-12  # of a cloud, in squared units of the map: one that is a line has no density
 
@@ -50,6 +51,7 @@ class Aggregate:
         outside = outside if len(outside) else everything[:HELD]
         usual = codes.mu[outside].astype(np.float64)
         if codes.has_density:
+            # drawn, since thresholds are for places and not for centres, where density is highest
             usual = sample_posteriors(codes.mu[outside], codes.sigma[outside], len(outside), of="held-out images")[0]
             return Aggregate(codes, inside, usual, None)
         return Aggregate(codes, inside, usual, kde_bandwidth(codes.whitening.apply(codes.mu[inside]), of=FITTED))
@@ -61,11 +63,13 @@ class Aggregate:
             return log_aggregate(z, mu, self.codes.sigma[self.reference])
         white = self.codes.whitening
         centres = white.apply(mu)
+        # a density in latent units, brought back to the model's own by the volume of S^½
         return log_aggregate(white.apply(z), centres, np.full(centres.shape, self.bandwidth)) - white.log_det
 
     def support(self, z: NDArray[Any]) -> Doubles:
         """log q̂(z) − log p(z), p the model's prior, (n, d) -> (n,), nats; log q̂(z) where leaving p was not charged for."""
         z = np.asarray(z, np.float64)
+        # Without a charge codes may lie anywhere: log p(z) would say nothing of where they are.
         if not (self.codes.has_density and self.codes.charged):
             return self.log_density(z)
         return np.asarray(self.log_density(z) - self.codes.log_prior(z))
@@ -75,6 +79,7 @@ class Aggregate:
 
         With one latent or two that is q̂ itself.
         """
+        # Of two latents the plane is everything: no marginal is to be taken, and the exact sum is at hand.
         if len(plane.u) <= 2:
             return np.exp((yield from sliced(lambda some: self.log_density(plane.at(some)), coordinates)))
         terms = self._projected(plane)
@@ -83,6 +88,7 @@ class Aggregate:
             a, b = torch.from_numpy(places).unbind(1)
             powers = torch.stack([a * a, a * b, b * b, a, b, torch.ones_like(a)], 1)
             # One product in double precision, where a cloud a millionth wide is still told from its neighbour.
+            # summed in double precision: thousands of shares of very different sizes
             shares = (powers @ terms).float().clamp_min_(LEAST).exp_().sum(1, dtype=torch.double)
             return np.asarray(shares.numpy())
 
@@ -108,6 +114,7 @@ def sliced(function: Any, places: NDArray[Any], size: int = ROWS) -> Slices[Doub
     """`function` (m, …) -> (m,) over places (n, …), a slice at a time, (n,)."""
     parts = []
     for at in range(0, len(places), size):
+        # A slice at a time: after each the worker may let a cursor go first.
         parts.append(np.asarray(function(places[at : at + size]), np.float64))
         yield
     return np.concatenate(parts)

@@ -15,7 +15,7 @@ from legato.explorer.frames import Answered, CursorRequest, Malformed, Picture
 from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, Worker
 
-GARBAGE, BROKEN = 1007, 1011
+GARBAGE, BROKEN = 1007, 1011  # codes of RFC 6455: 1007 for what is no frame, 1011 for an error of ours; a page tells them apart
 Kind = tuple[int, int]  # op, model
 
 
@@ -35,6 +35,7 @@ class Drag:
                 self._take(CursorRequest.read(frame))
         except Malformed as error:
             await self._close(GARBAGE, str(error))
+        # What is asked by a page that has gone is decoded for nobody.
         finally:
             for task in self._busy.values():
                 task.cancel()
@@ -47,7 +48,7 @@ class Drag:
         frame = message.get("bytes")
         if frame is None:
             raise Malformed("a frame is binary, this is text")
-        return bytes(frame)
+        return bytes(frame)  # bytes, whatever kind of buffer the library gives
 
     def _take(self, request: CursorRequest) -> None:
         if not 0 <= request.model < len(self.session.members):
@@ -59,6 +60,7 @@ class Drag:
             self._busy[kind] = asyncio.create_task(self._answer(kind))
 
     async def _answer(self, kind: Kind) -> None:
+        # Until none waits: a question that came while the last one was decoded has no other to answer it.
         """Answers the newest question of a kind, until none waits."""
         try:
             while (request := self._waiting.pop(kind, None)) is not None:
@@ -82,4 +84,5 @@ class Drag:
             # A close frame has room for 123 bytes, and letters may take two.
             await self.socket.close(code, reason[:100])
         except (WebSocketDisconnect, RuntimeError, OSError):
+            # It is closed already, which is what was wanted.
             return

@@ -17,8 +17,8 @@ from legato.explorer.planes import Plane
 
 HEADER = struct.Struct("<IIfffI")  # w, h, low, high, threshold, 0
 MOST = 512  # cells along the longer side
-NONE = float("nan")  # a threshold where there is none
-MOST_SINGLE = float(np.finfo(np.float32).max)
+NONE = float("nan")  # a threshold where there is none: NaN fits into the header's f32, and no value lies beyond it
+MOST_SINGLE = float(np.finfo(np.float32).max)  # what is beyond it would be infinite in the page's single precision
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Field:
     def pack(self) -> bytes:
         """24 + 4hw bytes; low and high are those of what is finite, 0 where nothing is."""
         h, w = self.values.shape
+        # Of finite cells alone: one infinite place would make every colour of the map the same.
         finite = self.values[np.isfinite(self.values)]
         low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
         return HEADER.pack(w, h, low, high, self.threshold, 0) + self.values.astype("<f4").tobytes()
@@ -80,5 +81,6 @@ class Field:
 
 def field(grid: Grid, values: NDArray[Any], threshold: float = NONE) -> Field:
     """Values (h·w,) in the order of `centres` as a field."""
+    # Clipped before it is narrowed: a finite double beyond a single's range is large, and not missing.
     narrow = np.clip(np.asarray(values, np.float64), -MOST_SINGLE, MOST_SINGLE).astype(np.float32).reshape(grid.shape)
     return Field(np.where(np.isfinite(narrow), narrow, np.float32(np.nan)), threshold)

@@ -13,8 +13,8 @@ import numpy as np
 
 from legato.types import Floats
 
-REQUEST = struct.Struct("<IBBH")  # seq, op, model, step
-ANSWERED = struct.Struct("<IBBBBHH")  # seq, op, model, fmt, c, w, h
+REQUEST = struct.Struct("<IBBH")  # seq, op, model, step: 8 bytes, so that the f32 behind them are aligned
+ANSWERED = struct.Struct("<IBBBBHH")  # seq, op, model, fmt, c, w, h: 12 bytes, aligned likewise
 DECODE = 1  # the op that decodes z
 RGBA, VALUES, ERROR = 0, 2, 255  # what a payload is: bytes (h, w, 4), f32 (w), UTF-8
 
@@ -25,7 +25,7 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class CursorRequest:
-    """What a page asks: op of z (d,) by a model; step 0 is the finished model, n its n-th snapshot."""
+    """A page's question: op of z (d,) by a model; step 0 is the finished model, n its n-th snapshot."""
 
     seq: int
     op: int
@@ -40,17 +40,19 @@ class CursorRequest:
     @staticmethod
     def read(frame: bytes) -> CursorRequest:
         """The inverse of `pack`. Raises `Malformed`; a z that is not finite is a frame all the same."""
+        # Checked before it is unpacked: struct's own error would name no byte.
         if len(frame) < REQUEST.size + 4 or len(frame) % 4:
             raise Malformed(f"a frame has {REQUEST.size} bytes and 4 for each latent, got {len(frame)} bytes")
         seq, op, model, step = REQUEST.unpack_from(frame)
         if op != DECODE:
             raise Malformed(f"no operation has the number {op}: 1 decodes")
+        # a copy: `frombuffer` gives a view of the frame, which is read-only
         return CursorRequest(seq, op, model, step, np.frombuffer(frame, "<f4", offset=REQUEST.size).astype(np.float32))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What z decodes to, ready to be sent: RGBA bytes, a table's row of f32 values, or the UTF-8 of an error."""
+    """The picture that z decodes to, ready to be sent: RGBA bytes, a table's row of f32 values, or the UTF-8 of an error."""
 
     fmt: int
     channels: int

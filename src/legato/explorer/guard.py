@@ -38,11 +38,12 @@ class Guard:
 
     def __init__(self, app: ASGIApp, token: str, hosts: Iterable[str], *, anywhere: bool = False) -> None:
         self.app, self.token = app, token
+        # lower case, since host names are compared without case
         self.hosts, self.anywhere = frozenset(host.lower() for host in hosts), anywhere
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes on, or answers 403."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan":  # start and end of the server come from the server itself, and carry no headers
             await self.app(scope, receive, send)
             return
         below = self._below(scope["path"])
@@ -54,6 +55,7 @@ class Guard:
             )
             await refusal(scope, receive, send)
             return
+        # raw_path still holds the token, and another path than this one: nothing below may read it.
         await self.app({**scope, "path": below, "raw_path": None, "root_path": ""}, receive, with_headers(send))
 
     def _below(self, path: str) -> str | None:
@@ -68,6 +70,7 @@ class Guard:
         # Two Host headers are read differently by different programs: what is ambiguous is refused.
         if len(hosts) != 1 or not self._known(hosts[0].lower()):
             return False
+        # a program without a browser sends no Origin, and holds the token; a page must be this one
         return not origins or origins == [f"http://{hosts[0].lower()}"]
 
     def _known(self, host: str) -> bool:
@@ -79,6 +82,7 @@ def with_headers(send: Send) -> Send:
 
     async def told(message: Message) -> None:
         if message["type"] == "http.response.start":
+            # `setdefault`: an answer that says how long it may be kept knows better than this list.
             headers: Any = MutableHeaders(scope=message)
             for name, value in ALWAYS.items():
                 headers.setdefault(name, value)
@@ -88,7 +92,7 @@ def with_headers(send: Send) -> Send:
 
 
 def _in_numbers(host: str) -> bool:
-    """Whether a host is an IP address with a port: no name can have been made to point here."""
+    """True for an IP address with a port: no name can have been made to point here."""
     name, _, port = host.rpartition(":")
     try:
         ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))

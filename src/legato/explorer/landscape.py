@@ -28,7 +28,7 @@ Kind = Literal["density", "holes", "support", "speed"]
 KINDS: tuple[Kind, ...] = ("density", "holes", "support", "speed")
 DECODED = 16  # examples decoded in one slice: a cursor waits for no more
 MOST_COLUMNS = 1024  # dimensions up to which a Jacobian is a matter of seconds
-STEP = 1e-2  # of a central difference, in the codes' own deviations
+STEP = 1e-2  # of a central difference, in the codes' own deviations: as in measures/geometry.py, where both errors are weighed
 
 
 class Landscape:
@@ -36,6 +36,7 @@ class Landscape:
 
     def __init__(self, space: LatentSpace, codes: Codes, aggregate: Aggregate) -> None:
         self.space, self.codes, self.aggregate = space, codes, aggregate
+        # thresholds by kind: each takes a thousand re-encodings, and belongs to the model and not to a field
         self._usual: dict[str, float] = {}
 
     def field(self, kind: Kind, plane: Plane, grid: Grid) -> Slices[Field]:
@@ -43,6 +44,7 @@ class Landscape:
         if kind == "density":
             return field(grid, (yield from self.aggregate.on_plane(plane, grid.centres())))
         if kind == "speed":
+            # each place takes four decodings, so a quarter as many places make a slice
             values = yield from sliced(lambda z: speed(self.space, self.codes, z, plane), grid.codes(plane), DECODED // 4)
             return field(grid, values)
         return field(grid, *(yield from self.measured(kind, grid.codes(plane))))
@@ -68,13 +70,14 @@ class Landscape:
 
 
 def reencoding(space: LatentSpace, codes: Codes, z: NDArray[Any]) -> Doubles:
-    """How far encode(decode(z)) lies from z, (n, d) -> (n,): in mean σ, of points in the spread of the data; √ of the mean over
+    """The distance of encode(decode(z)) from z, (n, d) -> (n,): in mean σ, of points in the data's spread; √ of the mean over
     dimensions of the squares. Where the decoder gives no finite number it is NaN.
     """
     again = space.posterior(raw(space, z))[0]
     # Points have no σ to measure by; the spread of the data is the scale that they do have.
     if not codes.has_density:
         return cycle_errors(z, again, codes.whitening)
+    # in double precision: far from all data the difference may overflow when it is squared
     return np.asarray(np.sqrt((np.square(again.astype(np.float64) - z) / codes.noise).mean(1)))
 
 
@@ -85,12 +88,14 @@ def speed(space: LatentSpace, codes: Codes, z: NDArray[Any], plane: Plane) -> Do
     """
     along_u, along_v = (pushed(space, z, direction, step_along(codes, direction)) for direction in (plane.u, plane.v))
     uu, uv, vv = ((a * b).sum(1) for a, b in ((along_u, along_u), (along_u, along_v), (along_v, along_v)))
+    # rounding may leave the determinant of nearly parallel columns below 0
     return np.asarray(np.sqrt(uu if len(plane.u) == 1 else np.maximum(uu * vv - uv * uv, 0)))
 
 
 def step_along(codes: Codes, direction: Doubles) -> float:
     """The step of a difference in this direction (d,): a small part of the codes' deviation there."""
     # Of codes as they are drawn, clouds and all: a step is then small beside what the decoder was trained to bear.
+    # where codes do not vary a step of 0 would divide by 0
     return STEP * math.sqrt(max(codes.population.along(direction), 1e-12))
 
 
@@ -110,6 +115,7 @@ def gram(space: LatentSpace, codes: Codes, z: Doubles) -> Slices[Doubles]:
             "the principal plane, or axes"
         )
     columns = []
+    # Column by column with a pause after each: a thousand latents take seconds, and a cursor goes first.
     for unit in np.eye(len(z)):
         columns.append(pushed(space, z[None], unit, step_along(codes, unit))[0])
         yield
@@ -119,11 +125,12 @@ def gram(space: LatentSpace, codes: Codes, z: Doubles) -> Slices[Doubles]:
 
 @torch.no_grad()
 def raw(space: LatentSpace, z: NDArray[Any]) -> NDArray[np.float32]:
-    """As `LatentSpace.decode_prepared`, without seeding a generator, for which a cursor would wait: nothing is drawn."""
+    """The decoder's answer, as of `LatentSpace.decode_prepared`, without seeding a generator: a cursor would wait for it."""
+    # a copy of its own: torch warns of arrays that it may not write to
     decoded = space.decoder(torch.from_numpy(np.array(z, np.float32)).to(space.device))
     return np.asarray(decoded.cpu().numpy())
 
 
 def decode(space: LatentSpace, z: NDArray[Any]) -> Units:
-    """As `LatentSpace.seen`: the mean of p(x|z), pictures in [0, 1], rows of a table in their own units."""
+    """The mean of p(x|z), as of `LatentSpace.seen`: pictures in [0, 1], rows of a table in their own units."""
     return space.preparation.seen(space.preparation.restore(raw(space, z)))

@@ -25,8 +25,9 @@ from legato.explorer.embedding import MISSING, packed, unpacked
 from legato.explorer.recent import Recent
 
 EXTRA = f"UMAP needs the extra: {install('umap')}"
-LEAST, MOST = 5, 20_000  # images that are laid out
+LEAST, MOST = 5, 20_000  # images that are laid out: 20,000 take over a minute (docs/explorer.md)
 KEPT = 64 << 20  # bytes of layouts in memory
+# -P: no module of the folder one stands in may take the place of a library's
 COMMAND = (sys.executable, "-P", "-m", "legato.explorer.embedding")
 # The worker keeps its core; and sums whose order is left to threads are not the same twice.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -34,7 +35,7 @@ Places = NDArray[np.float32]
 
 
 def obstacle(n: int) -> str | None:
-    """Why there is no layout of n images here, in one line; None where there is."""
+    """The reason why there is no layout of n images here, in one line; None where there is."""
     if find_spec("umap") is None:
         return EXTRA
     if n > MOST:
@@ -49,7 +50,7 @@ class Layouts:
         self._kept: Recent[Places] = Recent(lambda places: places.nbytes, KEPT)
         self._making: dict[Hashable, asyncio.Task[Places]] = {}
         self._waiting: Counter[Hashable] = Counter()
-        self._turn = asyncio.Semaphore(1)
+        self._turn = asyncio.Semaphore(1)  # one at a time: two would halve the speed of both, and of the cursor
 
     async def of(self, key: Hashable, codes: NDArray[Any]) -> Places:
         """The places (n, 2) of codes (n, d) that `key` stands for. Cancelled by the last who waits, it is not made."""
@@ -60,37 +61,42 @@ class Layouts:
         self._making[key] = task
         self._waiting[key] += 1
         try:
+            # Shielded: one page that leaves must not end what others wait for.
             return await asyncio.shield(task)
         finally:
             self._left(key, task)
 
     def end(self) -> None:
-        """What is being made is cancelled."""
+        """Cancels what is being made."""
         for task in self._making.values():
             task.cancel()
 
     async def _made(self, key: Hashable, codes: NDArray[Any]) -> Places:
         async with self._turn:
             found = await laid_out(codes)
+        # Through `get`: two who waited for the same share one copy.
         return self._kept.get(key, lambda: found)
 
     def _left(self, key: Hashable, task: asyncio.Task[Places]) -> None:
         self._waiting[key] -= 1
         if self._waiting[key] == 0:
             del self._waiting[key], self._making[key]
+            # Nobody waits any more: a layout takes a core for tens of seconds.
             task.cancel()
 
 
 async def laid_out(codes: NDArray[Any]) -> Places:
     """Places (n, 2) of codes (n, d). Cancelled, it kills the process. Raises `Mistake` where UMAP is missing or fails."""
-    path = os.pathsep.join(filter(None, sys.path))  # what this process finds, and -P: nothing from the folder one stands in
+    # the libraries of this process, and -P: nothing from the folder one stands in
+    path = os.pathsep.join(filter(None, sys.path))
     env = {**os.environ, **ONE_THREAD, "PYTHONPATH": path}
     process = await asyncio.create_subprocess_exec(*COMMAND, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env)
     try:
         content, told = await process.communicate(packed(codes))
     finally:
-        with suppress(ProcessLookupError):  # it has ended
+        with suppress(ProcessLookupError):  # it has ended by itself, which is the usual case
             process.kill()
+        # Waited for, or it would stay behind as a zombie.
         status = await process.wait()
     if status:
         raise Mistake(_reason(status, told))
@@ -100,5 +106,6 @@ async def laid_out(codes: NDArray[Any]) -> Places:
 def _reason(status: int, told: bytes) -> str:
     if status == MISSING:
         return EXTRA
+    # Bytes of a library's message may be of any encoding: what cannot be read must not hide the rest.
     lines = told.decode(errors="replace").strip().splitlines()
     return f"UMAP could not lay the codes out: {lines[-1] if lines else f'it ended with status {status}'}"

@@ -24,8 +24,8 @@ Values = Mapping[str, Doubles]
 JUDGED, COMPARED = 300, 2_000  # held-out pictures that tell what is usual; others among which the nearest is looked for
 SIDE = 32  # pixels of the longer side at which pictures are compared with each other
 MARGIN = 0.1  # of the range of held-out pictures: how far beyond it nothing is odd yet
-TIE = 1e-6  # of that range: what a picture differs by from itself when it is encoded among others
-BLOCK = 64  # pictures read in one slice
+TIE = 1e-6  # of that range: a picture differs from itself by as much when it is encoded among others
+BLOCK = 64  # pictures read in one slice: memory holds one block
 UP, DOWN, BOTH = (False, True), (True, False), (True, True)
 ENDS = {"error": UP, "support": DOWN, "nearest": UP, "brightness": BOTH, "contrast": BOTH}
 
@@ -59,7 +59,7 @@ class Finding:
         return Finding(name, value, least if below else None, greatest if above else None, min(shares), bool(odd))
 
     def to_json(self) -> dict[str, Any]:
-        """As the page reads it."""
+        """The finding in JSON, as the page reads it."""
         return asdict(self)
 
 
@@ -68,12 +68,13 @@ class Held:
 
     def __init__(self, catalogue: Catalogue) -> None:
         held = np.flatnonzero(catalogue.held)
+        # a source without a test split is judged by whatever there is, rather than not at all
         self.places = (held if len(held) > 1 else np.arange(len(catalogue.shown)))[:JUDGED]
         self.catalogue, self.rows = catalogue, catalogue.shown[self.places]
         self._known: tuple[_Nearest, Values] | None = None
 
     def of_picture(self, picture: Floats) -> Slices[list[Finding]]:
-        """What a picture (1, C, H, W) is like, whatever the model."""
+        """Findings of a picture (1, C, H, W) that are the same whatever the model."""
         if self._known is None:
             self._known = yield from self._measured()
         near, usual = self._known
@@ -81,6 +82,7 @@ class Held:
         return [Finding.of(name, float(value[0]), usual[name]) for name, value in values.items()]
 
     def _measured(self) -> Slices[tuple[_Nearest, Values]]:
+        # not the held-out ones: each would be its own nearest, at a distance of 0
         others = np.setdiff1d(self.catalogue.shown, self.rows)[:COMPARED]
         near = _Nearest((yield from self._of(others if len(others) else self.rows, _small)))
         small = yield from self._of(self.rows, _small)
@@ -98,7 +100,7 @@ class Held:
 
 
 class Judge:
-    """What is usual of one model at held-out pictures: how far it gives them back wrongly, and where it puts them."""
+    """The usual figures of one model at held-out pictures: the errors of what it gives back, and where it puts them."""
 
     def __init__(self, held: Held, landscape: Landscape) -> None:
         self.held, self.landscape = held, landscape
@@ -116,6 +118,7 @@ class Judge:
 
     def _measured(self) -> Slices[Values]:
         """Some pictures in a slice: a cursor waits for no more."""
+        # As many in a slice as any decoding: a cursor waits for no more.
         errors, supports = [], []
         for at in range(0, len(self.held.rows), DECODED):
             mu = self.landscape.codes.mu[self.held.places[at : at + DECODED]]
@@ -134,10 +137,12 @@ class _Nearest:
 
     def to(self, pictures: Doubles, *, apart: bool = False) -> Doubles:
         """RMS from each (n, values) to the nearest, (n,); `apart`: not to the picture itself, which is among the known."""
+        # The expanded square: one product for all pairs of some thousand pictures.
         squares = self.squares - 2 * pictures @ self.known.T + np.square(pictures).sum(1)[:, None]
         if apart:
             # each picture is at distance 0 from itself, which says nothing of how near another one is
             np.fill_diagonal(squares, np.inf)
+        # rounding may leave the square of nearly equal pictures a little below 0
         return np.asarray(np.sqrt(np.maximum(squares.min(1), 0) / pictures.shape[1]))
 
 
@@ -162,4 +167,5 @@ def _small(pictures: Floats) -> Doubles:
 
 
 def _reduced(channel: Floats, width: int, height: int) -> Floats:
+    # BOX averages the pixels that fall into one; a sharper filter would ring, and add to the distance
     return np.asarray(Image.fromarray(np.asarray(channel, np.float32)).resize((width, height), Image.Resampling.BOX))

@@ -21,8 +21,8 @@ from legato.loading import untrained
 from legato.recipe import RECIPES
 from legato.run import Run
 
-KEPT = 512 << 20  # bytes of weights in memory
-Loader = Callable[..., LatentSpace]  # `load` with device, threads and module already said
+KEPT = 512 << 20  # bytes of weights in memory: some snapshots of a small model, one of a large one
+Loader = Callable[..., LatentSpace]  # `load` with device, threads and module already said, so that no one below need know them
 
 
 class Member:
@@ -43,21 +43,23 @@ class Member:
             return self
         one = copy.copy(self)
         one.label, one.blank, one._kept = name, self.blank.of_class(name), Recent(_weight, KEPT)
-        one._load = lambda path, step=None: self.at(step).of_class(name)  # of weights that all classes share
+        # of weights that all classes share: a copy for each would take as much memory as there are classes
+        one._load = lambda path, step=None: self.at(step).of_class(name)
         return one
 
     @property
     def ready(self) -> bool:
-        """Whether there is any model yet: a run in training writes one at its first snapshot, or after some minutes."""
+        """True where there is a model: a run in training writes one at its first snapshot, or after some minutes."""
         return self.run.model.is_file() or bool(progression.snapshots(self.run))
 
     def key(self, step: int | None) -> Hashable:
-        """What is loaded for a step: equal keys, equal weights. Raises `Mistake` for a step that was not kept."""
+        """A key of what is loaded for a step: equal keys, equal weights. Raises `Mistake` for a step that was not kept."""
         kept = progression.snapshots(self.run)
         if step is not None and step not in kept:
             raise Mistake(f"no snapshot of step {step} is kept: there are {', '.join(map(str, kept)) or 'none'}")
         if step is None and self.run.model.is_file():
-            return self.run.model.stat().st_mtime_ns, "model"  # written anew at every checkpoint of a run in training
+            # its time: a run in training writes it anew at every checkpoint, and the old one must not stand for it
+            return self.run.model.stat().st_mtime_ns, "model"
         if step is None and not kept:
             raise Mistake("the run has no model yet: it is written at the first snapshot or checkpoint")
         return kept[-1] if step is None else step
@@ -70,14 +72,14 @@ class Member:
     def numbered(self, number: int) -> int | None:
         """The step of the n-th snapshot, as the socket counts; 0 is the newest model."""
         if number == 0:
-            return None
+            return None  # 0 and no snapshot's number, since a socket's frame has no room for null
         kept = progression.snapshots(self.run)
         if number > len(kept):
             raise Mistake(f"there is no snapshot number {number}: there are {len(kept)}")
         return kept[number - 1]
 
     def to_json(self, title: str) -> dict[str, Any]:
-        """What is known from the run's files alone."""
+        """The facts that are known from the run's files alone, before any weights are read."""
         space = self.blank
         words = space.definition.to_json()
         return {
@@ -110,7 +112,8 @@ def sentence(name: str) -> str:
 
 
 def _quick(space: LatentSpace) -> LatentSpace:
-    """With convolutions' weights channel by channel, as this chip's kernels want them: a fifth less time for one picture."""
+    """The model with its convolutions' weights channel by channel, as a CPU wants them: a fifth less time for one picture."""
+    # on the CPU alone: that is where it was measured (docs/log.md)
     for weight in space.model.parameters() if space.device.type == "cpu" else ():
         if weight.ndim == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)

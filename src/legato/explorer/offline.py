@@ -32,13 +32,14 @@ from legato.types import Bytes, Floats
 
 # Bytes of all pictures, unless told: with base64's third, points, fields and script a file grows by 1.3 MB.
 BUDGET = 780_000
-THUMBNAILS = 0.25  # of the budget
-MEASURED, SHOWN = 6_000, 1_500  # images behind the fields, on the map
+THUMBNAILS = 0.25  # of the budget: tiles are what is dragged through, and get the rest
+MEASURED, SHOWN = 6_000, 1_500  # images behind the fields, on the map: what a file need not hold is still measured
 PICTURED = (1_500, 800, 400, 100, 25)  # images with a thumbnail: as many as fit
 LATTICES = ((32, 64), (24, 64), (16, 64), (16, 32), (16, 16))  # tiles along a side, pixels of a tile's longer side: what fits
 LARGEST, THUMBNAIL = 64, 32  # pixels of the longer side of a tile that is kept, of a thumbnail
-CELLS = 48  # of a field's side
-PRIOR = 3.2  # how far the plane reaches at least where the prior was trained for
+CELLS = 48  # cells of a field's side: two bytes each, four fields, one or two models
+PRIOR = 3.2  # as far as the plane reaches at least where the prior was trained for: its rings go to 3
+# of the codes beyond either edge: one far code would leave all others in a spot; a rim around the rest
 TAIL, MARGIN = 0.005, 1.08
 Extent = tuple[float, float, float, float]
 
@@ -72,7 +73,7 @@ class Offline:
         self._tiles: dict[tuple[int, int], tuple[Bytes, NDArray[np.bool_]]] = {}
 
     def to_json(self) -> dict[str, Any]:
-        """What ui/src/backends/embedded.ts reads."""
+        """The session in JSON, as ui/src/backends/embedded.ts reads it."""
         self.errors, self.sides, self.taken = [], [], 0
         models = [self._model(model) for model in range(len(self.session.members))]
         return {"session": self._description(), "models": models, "thumbnails": self._thumbnails()}
@@ -81,11 +82,12 @@ class Offline:
         """The session, less what only a server can answer."""
         found = finished(self.session.description())
         shown = min(SHOWN, len(self.session.catalogue.shown))
-        del found["limits"]["no_umap"]
+        del found["limits"]["no_umap"]  # of UMAP nothing can be asked of a file
         found["data"] |= {"shown": shown, "sampled": shown < found["data"]["rows"]}
         for model in found["models"]:
             told = [one for one in model["colours"] if one["group"] != "latents"]
             model |= {"snapshots": [], "state": "finished", "colours": told}
+        # `titles` may be left out, and then folders' names stand.
         for model, title in zip(found["models"], self.titles, strict=False):
             model["title"] = title
         return found
@@ -113,14 +115,15 @@ class Offline:
         return plane, extent, found
 
     def _qualities(self, model: int) -> dict[str, str]:
-        """What the shown points can be coloured by, in half floats; of latents the map's own axes tell."""
+        """The qualities that the shown points can be coloured by, in half floats; of latents the map's own axes tell."""
         known = [one.key for one in offered(self.session.member(model).blank, self.session.catalogue) if one.group != "latents"]
         found = {key: finished(self.session.quality(model, None, key, SHOWN)) for key in known}
         return {key: base64.b64encode(values.astype("<f2").tobytes()).decode() for key, values in found.items()}
 
     def _atlas(self, model: int, plane: Plane, extent: Extent) -> dict[str, Any]:
-        """As many tiles as fit the model's share of the budget, as exact as then fits."""
+        """The tiles that fit the model's share of the budget, as many as do and as exact as then fits."""
         budget = int(self.budget * (1 - THUMBNAILS) / len(self.session.members))
+        # From the finest lattice down: what is decoded for one is kept, in case another budget is asked for.
         for side, most in LATTICES:
             if (model, side) not in self._tiles:
                 self._tiles[model, side] = self._decoded(model, plane.at(places(extent, side)))
@@ -137,6 +140,7 @@ class Offline:
         """Tiles, and which of them are not finite."""
         decoded: Floats = finished(self.session.decode(model, None, z.astype(np.float32)))
         failed = np.asarray(~np.isfinite(decoded.reshape(len(decoded), -1)).all(1))
+        # a hole is drawn by its number, and black pixels pack to nothing
         return small(np.where(failed[:, None, None, None], np.float32(0), decoded)), failed
 
     def _thumbnails(self) -> dict[str, Any]:
@@ -153,7 +157,7 @@ class Offline:
 
 
 def first(points: Points, n: int) -> Points:
-    """The first n points; their order is random."""
+    """The first n points; their order is random."""  # a random sample: the session's order is random
     parts = (points.xy, points.rows, points.off, points.covariance, points.labels)
     return Points(points.d, *(part[:n] for part in parts))  # type: ignore[arg-type]
 
@@ -163,6 +167,7 @@ def reach(xy: NDArray[Any], prior_was_trained: bool) -> Extent:
     low, high = np.quantile(xy.astype(np.float64), [TAIL, 1 - TAIL], axis=0)
     if prior_was_trained:
         low, high = np.minimum(low, -PRIOR), np.maximum(high, PRIOR)
+    # a plane of one point still has an extent
     middle, half = (low + high) / 2, max(float((high - low).max()) / 2 * MARGIN, 1e-3)
     a, b = (float(value) for value in middle)
     return a - half, a + half, b - half, b + half
@@ -177,7 +182,7 @@ def places(extent: Extent, side: int) -> NDArray[np.float64]:
 
 def small(images: Floats, most: int = LARGEST) -> Bytes:
     """Images (n, C, H, W) in [0, 1] as bytes (n, h, w, 1 or 3), at most `most` pixels to a side; grey where all are."""
-    pixels = shrunk(rgba(images)[..., :3], most)
+    pixels = shrunk(rgba(images)[..., :3], most)  # one channel for grey: a third of the bytes
     grey = bool((pixels == pixels[..., :1]).all())
     return np.ascontiguousarray(pixels[..., :1] if grey else pixels)
 

@@ -29,11 +29,11 @@ from legato.explorer.server import Routes
 from legato.explorer.worker import Worker
 from legato.measures.comparison import check_same_data
 
-MOST = 2
+MOST = 2  # side by side: more than two maps have no room on a screen
 WILDCARDS = ("0.0.0.0", "::")
 TOKEN = "LEGATO_TOKEN"  # in the environment, which other users of the machine cannot read, as they can a command line
 NUMBERS = 1 << 24  # in the codes of all images on the map: 200 MB with their widths and in latent units
-SLACK = 4096  # bytes: a frame that is too long by a little is told why before the socket ends
+SLACK = 4096  # bytes above a frame's own length: one that is too long by a little is told why before the socket ends
 
 
 def prepare(
@@ -51,9 +51,9 @@ def prepare(
 
 
 def _held_in_memory(members: Sequence[Member], points: int) -> int:
-    """As many images as there is memory for the codes of, and says where that is fewer."""
+    """The number of images whose codes there is memory for, told where that is fewer than asked."""
     latents = max(member.blank.latent_dim for member in members)
-    fitting = max(NUMBERS // latents, 2)
+    fitting = max(NUMBERS // latents, 2)  # two at least, or there is no map
     if fitting < points:
         tell(f"codes are of {latents:,} numbers: the map shows {fitting:,} images at most")
     return min(points, fitting)
@@ -65,6 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise Mistake(f"a port is a number from 0 to 65535, got {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
+    # a port that was just closed may be taken again at once: a restart keeps its address
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((host, port))
@@ -82,9 +83,10 @@ def token() -> str:
     Raises `Mistake` for one that could be guessed or does not fit into an address.
     """
     given = os.environ.get(TOKEN)
+    # 16 characters of 64 are 96 bits, which nobody tries out
     if given is not None and not re.fullmatch(r"[A-Za-z0-9_-]{16,}", given):
         raise Mistake(f"{TOKEN} must be 16 or more letters, digits, - or _ that nobody can guess; unset: a new one each time")
-    return given or token_urlsafe(16)
+    return given or token_urlsafe(16)  # 16 random bytes, for each start: an address that was seen is worth nothing afterwards
 
 
 class Server(uvicorn.Server):
@@ -96,6 +98,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answers what is still asked with 503, closes sockets, ends."""
+        # The worker first: uvicorn waits for answers under way, and these wait for the worker.
         self.worker.end()
         self.layouts.end()
         await super().shutdown(sockets)
@@ -112,6 +115,7 @@ class Opening:
         self.url = f"http://{shown}:{port}/{secret}/"
         hosts = [f"{name}:{port}" for name in (*LOOPBACK, named, shown)]
         layouts, worker = Layouts(), self.worker
+        # Cached, so that a class has one application however often its address is asked for.
         led = ByClass(sessions.first, lru_cache(KEPT)(lambda number: Routes(sessions.of(number), worker, layouts).app()))
         guarded = Guard(led, secret, hosts, anywhere=host in WILDCARDS)
         latents = max(member.blank.latent_dim for member in sessions.members)
@@ -119,6 +123,7 @@ class Opening:
 
     def run(self, when_ready: Callable[[str], None] = lambda url: None) -> None:
         """Serves until it is interrupted or `server.should_exit` is set; tells the address once, when it answers."""
+        # told before it runs, though the socket listens already: what connects meanwhile waits, and is answered
         when_ready(self.url)
         try:
             self.server.run(sockets=[self._listener])
@@ -129,6 +134,7 @@ class Opening:
 
 def browse(url: str) -> None:
     """Opens the person's browser meanwhile, if there is one: some take seconds to say that they did."""
+    # a thread, since some browsers take seconds to say that they opened; a daemon, so that none holds up the end
     threading.Thread(target=show, args=(url,), name="legato-explorer-browser", daemon=True).start()
 
 
@@ -136,6 +142,7 @@ def show(url: str) -> None:
     """Opens the browser unless it is one in the terminal, which would take that away; the address is printed all the same."""
     with suppress(webbrowser.Error, OSError):
         browser = webbrowser.get()
+        # a browser in the terminal would take it away from the lines that are printed there
         if type(browser) is not webbrowser.GenericBrowser:
             browser.open(url)
 
@@ -147,12 +154,13 @@ def _configuration(app: Any, latents: int) -> uvicorn.Config:
         http="h11",
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # images are sent within one machine: packing them would take longer than sending
+        # as long as the longest true frame: a flood of large ones costs no memory
         ws_max_size=REQUEST.size + 4 * latents + SLACK,
-        ws_max_queue=4,
+        ws_max_queue=4,  # few: newer questions replace older ones, so that a long queue would only delay the newest
         log_level="warning",
-        access_log=False,
+        access_log=False,  # no log of requests: their addresses hold the token
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # headers of a proxy can be written by anyone, and there is none
         lifespan="off",
         timeout_graceful_shutdown=5,
     )

@@ -41,6 +41,7 @@ class Plane:
     stretch: Doubles | None = None
 
     def __post_init__(self) -> None:
+        # Refused and not mended: the page draws by its own u and v, and both must mean the same place.
         gram = np.stack([self.u, self.v]) @ np.stack([self.u, self.v]).T
         expected = np.eye(2) if len(self.u) > 1 else np.diag([1.0, 0.0])
         if np.abs(gram - expected).max() > TOLERANCE:
@@ -60,7 +61,7 @@ class Plane:
         return np.asarray(self.origin + np.asarray(coordinates, np.float64) @ np.stack([self.u, self.v]))
 
     def to_json(self) -> dict[str, Any]:
-        """As the page keeps it."""
+        """The plane in JSON, as the page keeps it."""
         arrays = {name: getattr(self, name) for name in ("u", "v", "anchor", "directions", "stretch")}
         found = {name: array.tolist() for name, array in arrays.items() if array is not None}
         return found if self.layout is None else {**found, "layout": self.layout}
@@ -70,7 +71,7 @@ def axes(i: int, j: int, anchor: Doubles) -> Plane:
     """Latent dimensions i and j. Raises `Mistake` where they are no two dimensions of the model."""
     d = len(anchor)
     if d == 1:
-        return Plane(np.ones(1), np.zeros(1), anchor)
+        return Plane(np.ones(1), np.zeros(1), anchor)  # v = 0: with one latent the map is a line, and all b are 0
     for dimension in (i, j):
         if not 0 <= dimension < d:
             raise missing(dimension, d)
@@ -103,5 +104,6 @@ def local(gram: Doubles, z: Doubles) -> Plane:
     plane = leading(gram, z)
     squares, vectors = eigenvectors(gram)
     stretch = np.sqrt(np.maximum(squares, 0))
+    # At least the two of the plane, however faint: the page draws both.
     kept = max(min(2, len(z)), int((stretch[:MOST] > FAINT * stretch[0]).sum()))
     return replace(plane, directions=vectors[:kept], stretch=stretch[:kept])

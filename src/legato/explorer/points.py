@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from legato.explorer.planes import Plane
 
-HEADER = struct.Struct("<IIII")  # n, d, 0, 0
-ROWS = 1 << 24  # rows that fit beside `off` in 32 bits
-NO_LABEL = 65535
+HEADER = struct.Struct("<IIII")  # n, d, 0, 0: 16 bytes, so that what follows is aligned for typed arrays
+ROWS = 1 << 24  # 24 bits: rows stand beside the 8 of `off` in one number
+NO_LABEL = 65535  # the largest of 16 bits: no label, or one beyond
+# what is beyond it would be infinite in half precision: a cloud as wide is drawn as wide as can be
 MOST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -39,6 +40,7 @@ class Points:
         n = len(self.rows)
         tagged = self.rows.astype("<u4") | (self.off.astype("<u4") << 24)
         parts = (self.xy.astype("<f4"), tagged, self.covariance.astype("<f2"), self.labels.astype("<u2"))
+        # One kind after another and not point by point: the page reads each as a typed array without copying.
         return HEADER.pack(n, self.d, 0, 0) + b"".join(part.tobytes() for part in parts)
 
     @staticmethod
@@ -64,6 +66,7 @@ def project(
     # Of a distance that is rounding alone, no share means anything: with two latents everything lies on the plane.
     off = np.rint(255 * away / farthest) if farthest > 1e-5 * (1 + np.abs(mu).max(initial=0.0)) else np.zeros(len(away))
     products = np.stack([plane.u * plane.u, plane.u * plane.v, plane.v * plane.v], 1)
+    # in double precision: products of small σ would vanish, and a cloud would look like a point
     covariance = np.clip(np.square(sigma, dtype=np.float64) @ products, -MOST_HALF, MOST_HALF)
     return Points(
         mu.shape[1], xy.astype(np.float32), rows.astype(np.uint32), off.astype(np.uint8),
@@ -80,4 +83,5 @@ def placed(d: int, xy: NDArray[np.float32], rows: NDArray[np.int64], labels: NDA
 
 def _named(rows: NDArray[np.int64], labels: NDArray[np.int64] | None) -> NDArray[np.uint16]:
     known = np.full(len(rows), -1) if labels is None else labels
+    # a class beyond 16 bits has no number to send: it is drawn as one without a label
     return np.where((known < 0) | (known >= NO_LABEL), NO_LABEL, known).astype(np.uint16)

@@ -15,7 +15,7 @@ from legato.files import read_bytes
 from legato.run import LOCK, Run
 
 State = Literal["training", "finished", "stopped"]
-SILENT = 600.0  # seconds without a line after which a living process of that number is taken for another one
+SILENT = 600.0  # seconds without a line after which the number is taken for another process's: numbers are used again
 
 
 def snapshots(run: Run) -> list[int]:
@@ -31,6 +31,7 @@ def curves(run: Run, after: int) -> dict[str, Any]:
     lines = run.read_metrics(after)
     return {
         "lines": lines,
+        # Where no line is new the run may go on from an earlier step, with fewer lines than the page knows: they are counted.
         "next": after + len(lines) if lines else min(after, len(run.metrics_lines())),
         "snapshots": snapshots(run),
         "total": total(run),
@@ -47,6 +48,7 @@ def state(run: Run) -> State:
     """training: a living process writes it; finished: the last step is done and the model there; else stopped."""
     last = run.read_metrics(-1)
     done = last[0]["step"] if last else 0
+    # both: a run that was stopped after its last step and before its model was written is not finished
     if done >= total(run) and run.model.is_file():
         return "finished"
     return "training" if _is_written(run) else "stopped"
@@ -57,10 +59,12 @@ def _is_written(run: Run) -> bool:
     lock = run.path / LOCK
     try:
         owner = int(read_bytes(lock, 20))
+        # whichever was written last: a run writes no line before its first steps
         newest = max(path.stat().st_mtime for path in (lock, run.metrics) if path.exists())
-        os.kill(owner, 0)
+        os.kill(owner, 0)  # signal 0 asks whether it lives, and does nothing to it
     except PermissionError:  # it lives, and is another person's
-        return True
+        return True  # alive, and another person's
     except (OSError, Mistake, ValueError, OverflowError):
         return False
+    # Wall-clock, as the files' times are.
     return time.time() - newest < SILENT

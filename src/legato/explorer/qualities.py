@@ -26,13 +26,13 @@ from legato.types import Floats
 Group = Literal["data", "model", "latents"]
 SPLITS = ("train", "validation", "test")
 MOST = 64  # latents, and columns, that are offered
-READ = 256  # rows read in one slice
+READ = 256  # rows read in one slice: a cursor waits for no more
 ERROR, RATE, WIDTH, FAR, SPLIT, BRIGHTNESS = "error", "rate", "width", "far", "split", "brightness"
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What is said of every image: its name, its unit, and the names of its classes where it is no number."""
+    """A property of every image: its name, its unit, and the names of its classes where it is no number."""
 
     key: str
     name: str
@@ -41,7 +41,7 @@ class Quality:
     classes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As a page is told of it."""
+        """The quality in JSON, as a page is told of it."""
         return {
             "key": self.key,
             "name": self.name,
@@ -52,7 +52,7 @@ class Quality:
 
 
 def offered(space: LatentSpace, catalogue: Catalogue) -> list[Quality]:
-    """What can be said of these images under this model; of points no cloud, of a free code no cost."""
+    """The qualities that these images have under this model: none of clouds for points, none of cost for a free code."""
     return [*_of_data(catalogue), *_of_model(space, catalogue), *_latents(space)]
 
 
@@ -80,7 +80,7 @@ def _latents(space: LatentSpace) -> list[Quality]:
 
 
 def of_codes(key: str, codes: Codes) -> Floats | None:
-    """What the codes alone tell, (n,); None where they do not."""
+    """The values that the codes alone tell, (n,); None where they do not."""
     if key.startswith("z"):
         return codes.mu[:, int(key[1:])]
     known: dict[str, Callable[[], NDArray[Any]]] = {
@@ -93,7 +93,7 @@ def of_codes(key: str, codes: Codes) -> Floats | None:
 
 
 def of_rows(key: str, space: LatentSpace, catalogue: Catalogue, codes: Codes, most: int) -> Slices[Floats]:
-    """What the rows themselves have to be read for, of the first `most` on the map; NaN where no finite number is decoded."""
+    """The values for which rows have to be read, of the first `most` on the map; NaN where no finite number is decoded."""
     shown = catalogue.shown[:most]
     if key == SPLIT:
         return _splits(catalogue, shown)
@@ -109,6 +109,7 @@ def _parts(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     """Places of the rows in the order of the source, which lies on disk, `size` at a time and never over two blocks."""
     order = np.argsort(rows, kind="stable")
     starts = np.flatnonzero(np.diff(rows[order] // BLOCK, prepend=-1))[1:]
+    # never over two blocks: binarised pixels are drawn for whole blocks
     return [block[at : at + size] for block in np.split(order, starts) for at in range(0, len(block), size)]
 
 
@@ -119,6 +120,7 @@ def _errors(space: LatentSpace, catalogue: Catalogue, rows: NDArray[np.int64], m
         own, other = catalogue.prepared.seen(rows), space.preparation.seen(space.preparation.restore(decoded))
     else:
         own, other = catalogue.prepared.rows(rows), decoded
+    # in double precision: bytes and singles of a difference lose digits where it is small
     squares = np.square(own.astype(np.float64) - other).reshape(len(rows), -1)
     return np.asarray(np.sqrt(squares.mean(1)))
 

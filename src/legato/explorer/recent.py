@@ -21,7 +21,9 @@ class Recent(Generic[V]):
         if key not in self._kept:
             self._kept[key] = make()
         self._kept.move_to_end(key)
+        # Counted anew: a value may grow after it was kept.
         total = sum(map(self._size, self._kept.values()))
+        # never the newest: what is larger than the budget alone must still be answered
         while total > self._budget and len(self._kept) > 1:
             total -= self._size(self._kept.popitem(last=False)[1])
         return self._kept[key]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from legato.errors import Mistake
 from legato.explorer.planes import UMAP, Plane
 
-LARGEST = 1e9
-WIDEST = 65_536  # numbers of one code
+LARGEST = 1e9  # its square is 10¹⁸, far from overflow: sums of squares are what most answers take
+WIDEST = 65_536  # numbers of one code, as many as a run may have latents
 C = TypeVar("C", bound=str)
 
 
@@ -31,8 +31,8 @@ class RequestBody:
     def read(body: bytes) -> RequestBody:
         """Raises `Mistake` for what is no JSON object."""
         try:
-            content = json.loads(body, parse_constant=_refused)
-        except (ValueError, RecursionError):
+            content = json.loads(body, parse_constant=_refused)  # NaN and Infinity are no JSON, but Python reads them
+        except (ValueError, RecursionError):  # RecursionError: a body of a million brackets is short, and no stack holds it
             raise Mistake("the body must be a JSON object of finite numbers") from None
         if not isinstance(content, dict):
             raise Mistake("the body must be a JSON object")
@@ -70,6 +70,7 @@ class RequestBody:
 
     def word(self, name: str, known: tuple[C, ...]) -> C:
         """One of these words."""
+        # The known word is given back and not what came: its type is the narrower.
         for word in known:
             if self._content.get(name) == word:
                 return word
@@ -125,6 +126,7 @@ def _step(value: Any) -> int | None:
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
+    # True is an int in Python, and a page that sends it is wrong
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise Mistake(f"`{name}` must be a whole number from {low} to {high}")
     return value

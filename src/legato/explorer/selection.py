@@ -21,6 +21,7 @@ def written(catalogue: Catalogue, rows: NDArray[np.int64], mu: NDArray[Any]) -> 
     named, names = catalogue.named(rows), catalogue.dataset.label_names
     text = StringIO()
     lines = csv.writer(text, lineterminator="\n")
+    # The csv module quotes ids with commas, quotes and line ends in them.
     lines.writerow(["row", "id", "label", *(f"z{j}" for j in range(mu.shape[1]))])
     for row, id_, label, code in zip(named["rows"], named["ids"], named["labels"], mu, strict=True):
         # Nine digits are a float32 exactly.
@@ -29,8 +30,10 @@ def written(catalogue: Catalogue, rows: NDArray[np.int64], mu: NDArray[Any]) -> 
 
 
 def places(shown: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where rows (n,) stand in the map's order. Raises `Mistake` for one that is not on the map."""
+    """The places of rows (n,) in the map's order. Raises `Mistake` for one that is not on the map."""
+    # Sorted once and searched: a lasso may hold 10⁵ rows.
     order = np.argsort(shown, kind="stable")
+    # a row beyond the last would be a place that does not exist
     found = order[np.minimum(np.searchsorted(shown, rows, sorter=order), len(shown) - 1)]
     if len(strange := rows[shown[found] != rows]):
         raise Mistake(f"row {strange[0]} is not on the map, which shows {len(shown)} rows")

@@ -35,12 +35,12 @@ from legato.explorer.worker import FIELD, MAP, NEAR, TILES, Slices, Worker
 
 T = TypeVar("T")
 JSON = 1 << 20  # bytes of a question
-ROWS_JSON = 16 << 20  # of one that names chosen images
+ROWS_JSON = 16 << 20  # bytes of one that names chosen images, of which there may be a million
 PLANES = ("axes", "pca", "local", "umap")
 MOST_CHOSEN = 1_000_000  # rows of a table
 MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES, MOST_WAYS = 200, 10_000, 32, 1_000, 64
-LATENTS = 65_536
-PATIENCE = 0.2  # seconds after which we look whether the page still waits
+LATENTS = 65_536  # as many as `request_body.WIDEST`: whether the model has so many is told with its own number
+PATIENCE = 0.2  # seconds between two looks at whether the page still waits: a closed page sends nothing
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -51,7 +51,8 @@ class Routes:
     def __init__(self, session: Session, worker: Worker, layouts: Layouts) -> None:
         self.session, self.worker, self.files = session, worker, assets.read()
         self.layouts = layouts
-        self.reading = asyncio.Semaphore(1)  # a picture of 64 megapixels is 256 MB while it is decoded
+        # a picture of 64 megapixels is 256 MB while it is decoded: several at once would be gigabytes
+        self.reading = asyncio.Semaphore(1)
 
     def app(self) -> Starlette:
         """The application; addresses that are none answer 404."""
@@ -91,7 +92,7 @@ class Routes:
         return assets.answer(self.files[assets.TOUR], assets.TOUR)
 
     async def description(self, request: Request) -> Response:
-        """What the page is told first."""
+        """The session's description, which a page asks for first."""
         return JSONResponse(await self._job(request, NEAR, self.session.description()))
 
     async def plane(self, request: Request) -> Response:
@@ -115,7 +116,7 @@ class Routes:
             points = await self._job(request, MAP, self.session.points(*_place(body), plane))
         else:
             points = await self._laid_out(request, *_place(body))
-        return _bytes(await asyncio.to_thread(points.pack))
+        return _bytes(await asyncio.to_thread(points.pack))  # in a thread: the loop has sockets to serve
 
     async def _laid_out(self, request: Request, model: int, step: int | None) -> Points:
         key, codes = await self._job(request, MAP, self.session.white(model, step))
@@ -136,13 +137,13 @@ class Routes:
         return _bytes((await self._job(request, FIELD, job)).pack())
 
     async def locate(self, request: Request) -> Response:
-        """What lies near a place."""
+        """The neighbourhood of a place."""
         body = await _body(request)
         job = self.session.locate(*_place(body), body.numbers("z"), body.whole("k", 1, MOST_NEAR))
         return JSONResponse(await self._job(request, NEAR, job))
 
     async def dimensions(self, request: Request) -> Response:
-        """What each latent dimension carries."""
+        """The dimensions and what each carries."""
         body = await _body(request)
         return JSONResponse({"dimensions": await self._job(request, MAP, self.session.dimensions(*_place(body)))})
 
@@ -175,7 +176,7 @@ class Routes:
         return JSONResponse({"codes": codes.tolist()})
 
     async def quality(self, request: Request) -> Response:
-        """What every shown image is coloured by."""
+        """A value of every shown image, to colour it by."""
         body = await _body(request)
         values = await self._job(request, FIELD, self.session.quality(*_place(body), body.text("key")))
         return _bytes(values.astype("<f4").tobytes())
@@ -209,8 +210,9 @@ class Routes:
         return Response(await asyncio.to_thread(animated, await self._job(request, TILES, job)), media_type="image/gif")
 
     async def curves(self, request: Request) -> Response:
-        """How a run was trained, from a line on."""
+        """The lines of a run's training, from a line on."""
         after = request.query_params.get("after", "0")
+        # Digits alone: int() takes spaces, signs and numbers of other scripts, too.
         if not (after.isascii() and after.isdigit() and len(after) < 10):
             raise Mistake("`after` must be a number of lines")
         run = self.session.member(request.path_params["model"]).run
@@ -232,13 +234,13 @@ class Routes:
         return _bytes(tiles.packed(found))
 
     async def rows(self, request: Request) -> Response:
-        """What rows of the source are called; of a table their values, too."""
+        """The ids and labels of rows; of a table their values, too."""
         body = (await _body(request)).wholes("rows", MOST_NEAR)
         return JSONResponse(await asyncio.to_thread(self.session.catalogue.told, body))
 
     async def find(self, request: Request) -> Response:
         """Images by id or label."""
-        text = request.query_params.get("q", "")[:200]
+        text = request.query_params.get("q", "")[:200]  # cut, as each id is searched for it
         return JSONResponse(await asyncio.to_thread(self.session.catalogue.find, text))
 
     async def socket(self, socket: WebSocket) -> None:
@@ -257,9 +259,9 @@ class Routes:
                 if await request.is_disconnected():
                     raise HTTPException(400, "nobody waits for this answer")
         finally:
-            found.cancel()  # of what is done nothing is
+            found.cancel()  # what is done is not cancelled by it
         if found.cancelled():
-            raise HTTPException(503, "Legato is ending")
+            raise HTTPException(503, "Legato is ending")  # by the worker, which is ending
         return found.result()
 
 
@@ -282,6 +284,7 @@ def _inline(content: bytes) -> str:
 
 
 async def _mistaken(request: Request, mistake: Exception) -> Response:
+    # one line, whatever the mistake's own line breaks: the page shows it in one
     return JSONResponse({"error": " ".join(str(mistake).split())}, 400)
 
 

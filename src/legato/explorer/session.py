@@ -36,10 +36,10 @@ from legato.lazy import lazy
 from legato.streams import random_stream
 from legato.types import Floats
 
-UPLOAD = 16 << 20  # bytes of a picture that a person brings
-DECODE = 256  # codes of one question
-KEPT = 512 << 20  # bytes of codes in memory
-SAMPLE = 500  # images from which a run's moments are told before its own are written
+UPLOAD = 16 << 20  # bytes of a picture that a person brings: a phone's photograph is some millions
+DECODE = 256  # codes of one question, in 16 slices
+KEPT = 512 << 20  # bytes of codes in memory, of several steps of a run: moving a slider back costs nothing then
+SAMPLE = 500  # images from which a run's moments are told before its own are written: enough for a slider's ends
 UNIT = "standard deviations of the codes"
 Step = int | None
 
@@ -49,6 +49,7 @@ class Session:
 
     def __init__(self, members: Sequence[Member], catalogue: Catalogue, classes: dict[str, Any] | None = None) -> None:
         self.members, self.catalogue, self.classes = list(members), catalogue, classes
+        # Caches by bytes and not by number: codes of 2 and of 65,536 latents differ by as much.
         self._codes: Recent[Encoding] = Recent(lambda encoding: encoding.nbytes, KEPT)
         self._qualities: Recent[Floats] = Recent(lambda values: values.nbytes, KEPT)
         self._landscapes: Recent[Landscape] = Recent(lambda landscape: landscape.codes.mu.nbytes, KEPT)
@@ -61,7 +62,7 @@ class Session:
         return self.members[model]
 
     def description(self) -> Slices[dict[str, Any]]:
-        """What the page is told first; nothing but some hundred images is encoded for it."""
+        """The session as the page is told of it first; nothing but some hundred images is encoded for it."""
         models = []
         for model, (member, title) in enumerate(zip(self.members, titles(self.members), strict=True)):
             colours = [quality.to_json() for quality in offered(member.blank, self.catalogue)]
@@ -72,14 +73,14 @@ class Session:
         return told if self.classes is None else {**told, "classes": self.classes}
 
     def cursor(self, request: CursorRequest) -> Slices[Picture]:
-        """What one z decodes to; an error where z or the decoder's answer is not finite."""
+        """The picture of one z; an error where z or the decoder's answer is not finite."""
         member = self.member(request.model)
         space = member.at(member.numbered(request.step))
         return tiles.drawn(decode(space, _code(request.z[None], space)))
         yield
 
     def decode(self, model: int, step: Step, z: NDArray[Any]) -> Slices[Floats]:
-        """What codes (n, d) decode to, (n, *shape), in the data's own units."""
+        """The images of codes (n, d), (n, *shape), in the data's own units."""
         space = self.member(model).at(step)
         z = _code(z, space)
         parts = []
@@ -92,7 +93,7 @@ class Session:
         """n codes from the model's own prior, (n, d): where it is N(0, I) the page draws them itself."""
         drawn = self.member(model).at(step).draw_prior(n, random_stream(seed, "samples"), temperature)
         return drawn
-        yield
+        yield  # never reached: it makes the function a generator, which all jobs are
 
     def path(self, model: int, step: Step, stops: NDArray[Any], spherical: bool, frames: int) -> Slices[Floats]:
         """Decoded codes from stop to stop (n, d), `frames` for each leg with both its ends."""
@@ -123,9 +124,10 @@ class Session:
         return plane if len(plane.u) <= 2 else replace(plane, layout=UMAP)
 
     def white(self, model: int, step: Step) -> Slices[tuple[Hashable, Floats]]:
-        """What a layout is made of: a key, equal for equal codes, and the codes in latent units (n, d)."""
+        """The codes that a layout is made of: a key, equal for equal codes, and the codes in latent units (n, d)."""
         self._can_be_laid_out()
         member = self.member(model)
+        # the label is a part of it: layouts are shared by the sessions of all classes
         key, space = (member.label, model, member.key(step)), member.at(step)
         if space.latent_dim <= 2:
             raise Mistake("the plane shows all of two latents: only more of them are laid out")
@@ -153,7 +155,7 @@ class Session:
         return (yield from landscape.field(kind, plane, grid))
 
     def locate(self, model: int, step: Step, z: NDArray[Any], k: int) -> Slices[dict[str, Any]]:
-        """What lies near z (d,): the k nearest shown images, and whether z is where codes of held-out images are."""
+        """The neighbourhood of z (d,): the k nearest shown images, and whether z is where codes of held-out images are."""
         landscape = yield from self.landscape(model, step)
         z = _code(z[None], landscape.space)
         usual = yield from landscape.threshold("support")
@@ -163,7 +165,7 @@ class Session:
         return {**near, "distances": distances.tolist(), "support": support, "inside": support >= usual, "unit": UNIT}
 
     def dimensions(self, model: int, step: Step) -> Slices[list[dict[str, Any]]]:
-        """What each latent dimension carries, most informative first."""
+        """The latent dimensions and what each carries, most informative first."""
         return (yield from self.codes(model, step)).dimensions()
 
     def encode(self, row: NDArray[Any]) -> Slices[dict[str, Any]]:
@@ -191,7 +193,7 @@ class Session:
         """The mean code of chosen images of the source, (d,)."""
         chosen = self.catalogue.rows(rows)
         mu, _ = yield from encoded(self.member(model).at(step), self.catalogue.prepared, chosen)
-        return np.asarray(mu.mean(0, dtype=np.float64))
+        return np.asarray(mu.mean(0, dtype=np.float64))  # summed in double precision, as thousands of codes may be chosen
 
     def selection(self, model: int, step: Step, rows: list[int]) -> Slices[tuple[NDArray[np.int64], Floats]]:
         """Chosen images of the map and their codes' means (n, d). Raises `Mistake` for one that is not on the map."""
@@ -205,6 +207,7 @@ class Session:
         known = [quality.key for quality in offered(member.blank, self.catalogue)]
         if key not in known:
             raise Mistake(f"`key` must be one of {', '.join(known)}")
+        # by what is loaded: a run in training has another model under the same step later
         place, space = (model, member.key(step), key, most), member.at(step)
         if (found := self._qualities.known(place)) is not None:
             return found
@@ -262,11 +265,13 @@ class Session:
 
     def _judge(self, model: int) -> Slices[Judge]:
         landscape = yield from self.landscape(model, None)
+        # by the landscape itself: a model that was written anew is judged anew
         return self._judges.get(landscape, lambda: Judge(self._held, landscape))
 
     def _encoded(self, key: Hashable, space: LatentSpace) -> Slices[Codes]:
         """A model's codes by what was loaded for it: a run in training may write another model meanwhile."""
         encoding = self._codes.get(key, lambda: Encoding(space, self.catalogue.prepared, self.catalogue.shown))
+        # The encoding may have been made by another question: whoever comes goes on with it.
         while encoding.codes is None:
             encoding.advance()
             yield

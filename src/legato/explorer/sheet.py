@@ -17,7 +17,7 @@ from PIL import Image
 from legato.types import Bytes
 
 LEVELS = (1, 3, 5)  # of 255: every n-th level is kept, which is at most n/2 away, and packs better the fewer there are
-QUALITIES = (90, 75, 60, 40)
+QUALITIES = (90, 75, 60, 40)  # of a lossy file, from hardly visible down to coarse: the first that fits is taken
 AFFORDABLE = 4_000_000  # values of a sheet that is tried without loss: more takes seconds, and would hardly fit
 
 
@@ -35,10 +35,10 @@ class Sheet:
     @property
     def address(self) -> str:
         """The sheet as a data address."""
-        return f"data:image/{self.kind};base64,{base64.b64encode(self.content).decode()}"
+        return f"data:image/{self.kind};base64,{base64.b64encode(self.content).decode()}"  # base64: a data address is text
 
     def to_json(self) -> dict[str, Any]:
-        """As the page reads it."""
+        """The sheet in JSON, as the page reads it."""
         return {"image": self.address, "columns": self.columns, "width": self.width, "height": self.height}
 
 
@@ -49,6 +49,7 @@ def sheet(pictures: Bytes, columns: int, budget: int) -> Sheet | None:
     if whole.size <= AFFORDABLE:
         ladder += [(_levels(whole, step), {"lossless": True, "quality": 60, "method": 4}) for step in LEVELS]
     ladder += [(whole, {"quality": quality, "method": 4}) for quality in QUALITIES]
+    # From the least lossy on: what fits first is the best that fits.
     for pixels, options in ladder:
         content = _saved(pixels, options)
         if len(content) <= budget:
@@ -66,16 +67,18 @@ def _joined(pictures: Bytes, columns: int) -> Bytes:
 
 
 def _levels(pixels: Bytes, step: int) -> Bytes:
-    """The nearest multiple of `step`; 255 is one of 1, 3 and 5."""
+    """The nearest multiple of `step`; 255 is one of 1, 3 and 5."""  # 16 bits: 255 + 2 would wrap around in a byte
     return np.asarray((pixels.astype(np.uint16) + step // 2) // step * step, np.uint8)
 
 
 def _saved(pixels: Bytes, options: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
+    # three channels of equal grey: WebP has no grey mode
     Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy()).save(buffer, "webp", **options)
     return buffer.getvalue()
 
 
 def _error(content: bytes, whole: Bytes) -> int:
+    # From the file itself: what a codec does is not to be predicted.
     shown = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.int16)
     return int(np.abs(shown - whole).max())

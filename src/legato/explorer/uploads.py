@@ -17,8 +17,8 @@ from legato.data.pictures import MODES, PictureForm, Unreadable, decode, weight
 from legato.devices import release_memory
 from legato.errors import Mistake
 
-MOST = 192_000_000  # bytes when decoded: 64 megapixels of three colours
-HALF = 128  # a byte from here on is a 1 where the source holds 0 and 1
+MOST = 192_000_000  # bytes when decoded, 64 megapixels of three colours: a file of kilobytes may claim gigabytes
+HALF = 128  # a byte from here on is a 1, where the source holds 0 and 1
 
 
 def as_row(content: bytes, dataset: Dataset) -> NDArray[Any]:
@@ -35,7 +35,7 @@ def as_row(content: bytes, dataset: Dataset) -> NDArray[Any]:
 
 def _pixels(content: bytes, form: PictureForm) -> NDArray[np.uint8]:
     try:
-        size = weight(content)
+        size = weight(content)  # told by its header, before anything is decoded
         if size > MOST:
             raise Mistake(f"this picture takes {size:,} bytes when it is decoded, at most {MOST:,} are: give a smaller one")
         return decode(content, form).pixels
@@ -52,5 +52,6 @@ def _fitted(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.ui
     if pixels.shape[1:] == (height, width):
         return pixels
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    # LANCZOS, and cut to the middle as the source's own pictures were
     fitted = np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS))
     return fitted[None] if fitted.ndim == 2 else fitted.transpose(2, 0, 1)
