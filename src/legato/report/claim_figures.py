@@ -18,10 +18,12 @@ from legato.report.frame import framed, legend, look
 from legato.report.perturbation import perturbation_curve, perturbation_curves
 from legato.report.tradeoff import RateCurve, RatePoint, rate_distortion
 
-UNSAID = ("ratio", "R2", "probability", "coefficient", "times the variance", "share, real = 1")  # units that say nothing more
+# units that an axis need not say: the words say them
+UNSAID = ("ratio", "R2", "probability", "coefficient", "times the variance", "share, real = 1")
 DASHED = (0, (4, 2.5))
 _CHI = (f"χ² with {LARGE} degrees of freedom", lambda: Line2D([], [], color=style.INK, linewidth=1, linestyle=DASHED))
-Curves = dict[str, dict[str, Any]]  # member -> its survey's curves, seed 0
+# member -> its survey's curves, of seed 0 alone: means of curves would be smoother than any model's
+Curves = dict[str, dict[str, Any]]
 
 
 def forest(evidence: Evidence, measure: str, *, keyed: bool = False) -> Figure | None:
@@ -32,6 +34,7 @@ def forest(evidence: Evidence, measure: str, *, keyed: bool = False) -> Figure |
         if not values:
             continue
         over = evidence.over_seeds(measure, name)
+        # The first seed's interval over images stands beside the seeds': the two are never mixed.
         images = next(figures[measure] for figures in seeds if measure in figures and figures[measure].value is not None)
         rows.append(EstimateRow(title_of(name), images, over if over.low is not None else None, values))
     if not rows:
@@ -57,6 +60,7 @@ def traded(evidence: Evidence) -> Figure | None:
     """Rate and distortion of every β, on test rows, means of seed 0."""
     points = []
     for name, seeds in evidence.found.items():
+        # an autoencoder has no rate, and no place on the curve
         if name.startswith("beta-") and seeds[0]["rate"].value is not None:
             points.append(RatePoint(float(name.removeprefix("beta-")), seeds[0]["rate"], seeds[0]["distortion"]))
     return rate_distortion([RateCurve("Test images, seed 0", points)]) if len(points) > 1 else None
@@ -71,6 +75,7 @@ def norms(curves: Curves, names: tuple[str, ...]) -> Figure:
                 edges = np.array(found["edges"])
                 line = {**look(i), "marker": ""}
                 axes.plot((edges[1:] + edges[:-1]) / 2, found["density"], linewidth=1.8, **line)
+        # beyond all but one in ten thousand draws of a perfect match: what lies farther out is said in the caption
         x = np.linspace(0.01, 1.6 * float(chi2.ppf(0.9999, LARGE)), 300)
         axes.plot(x, chi2.pdf(x, LARGE), color=style.INK, linewidth=1, linestyle=DASHED)
         axes.set(
@@ -90,6 +95,7 @@ def balanced(curves: Curves) -> Figure | None:
         figure, (axes,), _ = framed([""], [], box=(4.0, 3.6))
         for j in range(learnt.shape[1]):
             axes.plot(predicted[:, j], learnt[:, j], ".", markersize=3, alpha=0.6)
+        # one range for both axes: the line of equality is then the diagonal
         low, high = min(predicted.min(), learnt.min()) - 0.1, max(predicted.max(), learnt.max()) + 0.1
         axes.plot([low, high], [low, high], color=style.INK, linewidth=0.9, linestyle=DASHED)
         axes.set(
@@ -99,6 +105,7 @@ def balanced(curves: Curves) -> Figure | None:
 
 
 def _wide(rows: list[EstimateRow]) -> bool:
-    """Whether a logarithmic axis is needed, and can be had: what is 0 or below, of all seeds or the first, is not on it."""
+    """True where a logarithmic axis is needed, and can be had: what is 0 or below, of all seeds or the first, is not on it."""
     values = [value for row in rows for value in (row.over_images.value, row.shown.value) if value is not None]
+    # More than 30-fold: below that a linear axis still shows the least of the values apart from 0.
     return min(values) > 0 and max(values) / min(values) > 30

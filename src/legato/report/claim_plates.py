@@ -28,6 +28,7 @@ class Plate:
 
 def plates(shown: Gallery, evidence: Evidence, curves: Curves) -> dict[int, list[Plate]]:
     """Claim -> its figures."""
+    # the last of the others: β rises in the family, so that this is the strongest pull beside the three
     disturbed = (*PRINCIPAL, *[name for name in curves if name not in PRINCIPAL][-1:])
     return {
         1: [

@@ -55,7 +55,7 @@ def _table(evidence: Evidence, keys: list[str]) -> Table:
 
 
 def rules(found: list[dict[str, Any]]) -> Table:
-    """What was asked, what came out, the margins, the word."""
+    """The rules of a claim: what was asked, what came out, the margins, the word."""
     rows = []
     for rule in found:
         estimate = Estimate(**{"why": None, **rule["estimate"]})
@@ -74,13 +74,14 @@ def rules(found: list[dict[str, Any]]) -> Table:
 
 
 def margins(rule: dict[str, Any]) -> str:
-    """Where a rule holds and where it does not, in words."""
+    """The margins of a rule in words: where it holds and where it does not."""
     if rule["upto"] is None:
         return f"{rule['holds']:g} holds, {rule['fails']:g} does not"
     return f"{rule['holds']:.3g} to {rule['upto']:.3g} holds, below {rule['fails']:.3g} or above {rule['beyond']:.3g} does not"
 
 
 def blind(evidence: Evidence, claims: list[dict[str, Any]]) -> Table | None:
+    # A dictionary for its order: each name once, as it was met.
     """Each measure that puts a control above a model which a rule is about, and what that says of the measure."""
     above: dict[tuple[str, str], dict[str, None]] = {}
     for rule in (rule for claim in claims for rule in claim["rule"] if measure_of(rule["measure"]).stood_in):
@@ -100,10 +101,12 @@ def _cell(evidence: Evidence, measure: str, name: str) -> str | None:
         return None
     one = evidence.over_seeds(measure, name)
     assert one.value is not None
+    # Digits by size: a column of Fréchet distances and shares would else be either ragged or full of zeros.
     digits = 1 if abs(one.value) >= 20 else 2 if abs(one.value) >= 0.1 else 3
     if abs(one.value) < 0.001 and one.value != 0:
         return f"{one.value:.0e}".replace("e-0", "e-").replace("-", "−")
     told = f"{one.value:.{digits}f}".replace("-", "−")
+    # what no seed trains has no interval, and ± 0 would look exact
     if one.low is None or one.high is None or name in evidence.fixed:
         return told
     return f"{told} ± {(one.high - one.low) / 2:.{digits}f}"

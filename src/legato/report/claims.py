@@ -30,8 +30,9 @@ from legato.report.html import Section, strong, write_report
 from legato.report.verdicts import Judged, verdict_table
 
 DRAGGED = ("autoencoder", "beta-1")
-MOST = 3_000_000  # bytes of the page
-DRAG_BUDGET, LEAST_DRAG = 500_000, 100_000  # bytes of the pictures to drag on
+MOST = 3_000_000  # bytes of the page: what is more is taken from the pictures to drag on
+# bytes of the pictures to drag on, at first and at least: the coarsest lattice of explorer/offline.py must fit
+DRAG_BUDGET, LEAST_DRAG = 500_000, 100_000
 SINGULAR = {"cannot tell": "cannot be told"} | {word: word for word in ("holds", "holds in part", "does not hold here")}
 PLURAL = {"holds": "hold", "holds in part": "hold in part", "does not hold here": "do not hold here"} | {
     "cannot tell": "cannot be told"
@@ -42,12 +43,15 @@ def write_claims_report(experiment: Experiment, found: dict[str, Any]) -> Path:
     """OUT/report.html from claims.json's content; where its figures take much room, fewer places to drag on."""
     page = Page(experiment, found)
     path, title = experiment.out / "report.html", "What is said of variational autoencoders, measured"
+    # Drawn once, before the loop: only the pictures to drag on are made again.
     before, after, offline = [page.verdicts(), page.reading()], [*page.claimed(), *page.blindness()], page.offline()
     while True:
+        # Other figures cannot be made smaller: what is too much is taken from the places to drag on.
         middle = [section_of(offline)] if offline else []
         size = write_report(path, title, page.lead(), [*before, *middle, *after], page.next(), page.facts())
         if size <= MOST or offline is None or offline.budget == LEAST_DRAG:
             return path
+        # less than was taken, since a budget that was not used up is no room to save
         offline.budget = max(LEAST_DRAG, min(offline.budget, offline.taken) - (size - MOST))
 
 
@@ -65,7 +69,7 @@ class Page:
         }
 
     def lead(self) -> str:
-        """How it came out, in a sentence or two."""
+        """The outcome in a sentence or two."""
         words = [claim["verdict"] for claim in self.claims]
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
         told = ", ".join(f"{n} {PLURAL[word] if n > 1 else SINGULAR[word]}" for word, n in counts.items())
@@ -87,7 +91,7 @@ class Page:
         }
 
     def next(self) -> list[tuple[str, str]]:
-        """What to try."""
+        """The commands to try next."""
         runs = quoted(self.experiment.out / "runs")
         return [
             (f"legato report {runs}/beta-1-{LARGE}-seed0", "one model's own report"),
@@ -102,7 +106,7 @@ class Page:
         return [self._claim(claim) for claim in self.claims]
 
     def blindness(self) -> list[Section]:
-        """What the measures do not see: controls that they put above a model."""
+        """The measures' blind spots: controls that they put above a model."""
         found = blind(self.evidence, self.claims)
         text = (
             "Some pictures come from no model: copies of training images, the mean of all images, blended pixels. Where a "
@@ -121,7 +125,7 @@ class Page:
         return Section("The verdicts", table=verdict_table(judged, caption + quick))
 
     def reading(self) -> Section:
-        """How the numbers came about."""
+        """The way to read the page: how the numbers came about."""
         told = (
             ("The models", "have the same network, data, batches and number of steps, and differ by a word: a point instead of "
              "a cloud, no KL term, another β. Controls that learned nothing are measured beside them."),
@@ -152,6 +156,7 @@ class Page:
         measure = claim["rule"][0]["measure"]
         chart = drawn.forest(self.evidence, measure, keyed=claim["id"] == 1)
         caption = f"{measure_of(measure).headed}. {measure_of(measure).says}"
+        # a plate without anything to draw is left out with its heading
         parts = [Section(one.title, "", figure, one.caption) for one in self._plates(claim["id"]) if (figure := one.draw())]
         text = f"{strong(claim['verdict'].capitalize() + '.')} {concluded(claim)}\n\n{claim['leaves_out']}"
         return Section(

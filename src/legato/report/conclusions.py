@@ -31,6 +31,7 @@ class Said:
     def sentence(self, word: str, figures: Sequence[str], why: str | None) -> str:
         """The sentence for the row's word."""
         if Verdict(word) is Verdict.CANNOT_TELL:
+            # `why` stands in it before figures are filled in, and may hold no braces
             return f"Whether {self.whether} cannot be told{f': {why}' if why else ''}.".format(*figures)
         told = {Verdict.HOLDS: self.holds, Verdict.IN_PART: self.part, Verdict.FAILS: self.fails}
         return told[Verdict(word)].format(*figures)
@@ -172,9 +173,10 @@ def _figure(value: float | None, how: str) -> str:
     if how == "p":
         small = (words for most, words in SMALL if 0 < value < most)
         return next(small, f"{_digits(100 * value)} %")
-    return _digits(1 / value if how == "i" and value else value)
+    return _digits(1 / value if how == "i" and value else value)  # a ratio of 0 has no inverse; it is told as it is
 
 
 def _digits(value: float) -> str:
     """Two digits, or as many as stand before the point; three near 1, where ratios are told apart by the third."""
+    # Near 1 two digits would tell 0.97 and 1.03 alike.
     return f"{value:.3g}" if 0.9 < value < 1.1 else f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

@@ -145,13 +145,14 @@ def _band(axes: Axes, i: int, steps: NDArray[Any], values: Floats, title: str) -
             f"the curves of `{title}` need finite values ≥ 0 of shape (T, D) at T = {len(steps)} steps, got {values.shape}"
         )
     kept = np.asarray(steps) > 0
-    x, y = np.asarray(steps)[kept], np.maximum(values[kept], 1e-12)
+    x, y = np.asarray(steps)[kept], np.maximum(values[kept], 1e-12)  # a σ of 0 has no logarithm, and no place on the axis
     axes.fill_between(x, y.min(1), y.max(1), color=style.LINES[i], alpha=0.13, linewidth=0)
     axes.plot(x, np.exp(np.log(y).mean(1)), linewidth=1.6, markersize=3.2, **look(i))
 
 
 def _ratio(sigma: Floats, std_mu: Floats) -> Floats:
     """σ / Std(μ), bounded: in a collapsed dimension the means do not spread at all."""
+    # a thousandth at least, so that one dead dimension does not stretch the axis by decades
     ratio: Floats = sigma / np.maximum(std_mu, 1e-3 * np.maximum(sigma, 1e-12))
     return ratio
 
@@ -162,6 +163,7 @@ def _line(axes: Axes, i: int, curve: Curve | None, *, strong: bool) -> None:
     kept = np.asarray(curve.steps) > 0
     x, y = np.asarray(curve.steps)[kept], np.asarray(curve.values, float)[kept]
     if strong:
+        # markers at every eighth of the line: at every step they would cover it
         axes.plot(x, y, linewidth=1.7, markersize=3.2, markevery=0.12, zorder=3, **look(i))
     else:
         axes.plot(x, y, linewidth=0.9, alpha=0.4, color=style.LINES[i], zorder=2)
@@ -178,6 +180,7 @@ def _share_steps(places: Sequence[Axes]) -> None:
     low, high = min(axes.get_xlim()[0] for axes in places), max(axes.get_xlim()[1] for axes in places)
     for axes in places:
         axes.set_xlim(low, high)
+        # Again: limits that were set anew may ask for other numbers on the axis.
         log_axis(axes, "x")
 
 

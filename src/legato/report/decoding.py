@@ -19,7 +19,7 @@ from legato.latent_space import LatentSpace
 
 BINARY = "ort-wasm-simd-threaded.wasm.xz"
 SCRIPT = "runtime.js"
-COLOURS = (1, 3)  # channels of a picture that the page can draw
+COLOURS = (1, 3)  # channels of a picture that the page can draw: a canvas knows grey and colour
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,5 @@ def decoding(spaces: Sequence[LatentSpace]) -> Decoding:
 
 def packed(content: bytes) -> str:
     """gzip in base64; the same bytes whenever it is done."""
+    # mtime=0: gzip writes the time into its header otherwise, and two pages would differ
     return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()

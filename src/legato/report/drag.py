@@ -22,7 +22,7 @@ from legato.report.html import Live, Section
 
 DECODED = "Every place is decoded in the page, by ONNX Runtime with weights in half precision: at most 1 of 255 levels off."
 TITLE = "Drag through the space"
-MOST = 2  # models side by side
+MOST = 2  # models side by side: the explorer's own number
 HOW = (
     "Drag on a map, or focus it and use the arrow keys: the image beside it is what the decoder makes of that place. Click a "
     "dot for an image's own code and cloud. `legato explore RUN` shows the same map and decodes every place anew."
@@ -70,6 +70,7 @@ def section_of(offline: Offline, decoding: Decoding | None = None) -> Section:
 def script_and_style() -> tuple[str, str] | None:
     """The built page's report.js and report.css, None where they are missing."""
     built = [files("legato.explorer") / "_ui" / name for name in ("report.js", "report.css")]
+    # Words stand in their place: a checkout need not have Node to write a report.
     if not all(each.is_file() for each in built):
         return None
     script, style = (each.read_text("utf-8") for each in built)
@@ -83,12 +84,14 @@ def live(data: dict[str, Any], script: str, style: str, decoding: Decoding | Non
     if decoding is not None:
         texts |= {"wasm": decoding.wasm, "decoders": as_text(list(decoding.decoders))}
         scripts.insert(0, decoding.script)
+    # Both end or open a comment or a script for an HTML parser, whatever a JavaScript string says; "\/" is the same string.
     whole = [each.replace("</script", "<\\/script").replace("<!--", "<\\!--") for each in scripts]
     lines = [
         '<div id="legato-space" style="max-width: none"><p>This part needs JavaScript.</p></div>',
         *(f'<script type="application/json" id="legato-space-{name}">{text}</script>' for name, text in texts.items()),
         *(f"<script>{each}</script>" for each in whole),
     ]
+    # The hash of what stands in the page, after the replacing: a browser hashes those bytes.
     allowed = [f"'sha256-{_digest(each)}'" for each in whole] + (["'wasm-unsafe-eval'"] if decoding else [])
     return Live("\n".join(lines), f"script-src {' '.join(allowed)}")
 
@@ -99,6 +102,7 @@ def _digest(script: str) -> str:
 
 def as_text(value: Any) -> str:
     """JSON that may stand in a page: no `<` of a title, a label or an id can end its element or begin another."""
+    # NaN is no JSON, and the page would not be read at all
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the figure from its upper left corner
-MARGIN = 2  # pixels that the cover reaches beyond the figure
+MARGIN = 2  # pixels that the cover reaches beyond the figure: a bright line would be left at its edge otherwise
 GREYS = "gray"  # the colour map of pictures; any other one stands for numbers, and is turned over like a line
 
 
 def pictures(figure: Figure) -> list[Box]:
-    """Where the figure shows pictures."""
+    """The boxes in which the figure shows pictures."""
     return [_box(figure, axes) for axes in figure.axes if any(_is_picture(image) for image in axes.images)]
 
 
@@ -29,6 +29,7 @@ def cover(boxes: Sequence[Box]) -> str:
     The cover reaches 2 pixels beyond the figure on every side, and the figure's frame cuts it off there: browsers put a
     picture's edge on whole pixels, and a cover's on others, so that a bright line would be left.
     """
+    # The outline ends where it began, and `evenodd` makes holes of the boxes.
     ways = ["0 0, 100% 0, 100% 100%, 0 100%, 0 0"]
     for left, top, right, bottom in boxes:
         corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))

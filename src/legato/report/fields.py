@@ -23,9 +23,9 @@ from legato.report.maps import BOX, RINGS, WIDE, draw_rings, square_frame
 from legato.types import Floats
 
 ARROWS = 220  # more of them cross each other
-LONGEST = 0.17  # of a panel's side, the length of the longest arrow
+LONGEST = 0.17  # of a panel's side, the length of the longest arrow: longer ones would leave the panel
 CUT = 0.95  # quantile of all lengths that this is: a few steep places must not shrink all other arrows to dots
-KEY = 0.27  # inches above the panels for the arrow that says how long one is
+KEY = 0.27  # inches above the panels for the arrow that says how long one is, since arrows of two figures do not compare
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,13 @@ def kl_field(
     for name, values in [("mu", mu), *((pull.title, pull.arrows) for pull in pulls)]:
         if np.shape(values) != (len(mu), 2) or not len(mu) or not np.isfinite(values).all():
             raise Mistake(f"the field needs a finite `{name}` of shape (N, 2) for N codes, got {np.shape(values)}")
+    # A seeded draw, and not the first: rows may come by class.
     chosen = np.random.default_rng(0).permutation(len(mu))[:ARROWS]
+    # all arrows 0 (a model without a pull): then nothing is divided by 0
     longest = float(np.quantile(np.concatenate([np.linalg.norm(pull.arrows[chosen], axis=1) for pull in pulls]), CUT)) or 1.0
     half = 1.05 * max(float(np.abs(mu).max()), max(RINGS))
     shown = [_shortened(pull.arrows[chosen], longest) * (2 * half * LONGEST) for pull in pulls]
+    # wide enough for the arrows' heads too: one that is cut off looks shorter than it is
     half = max(half, 1.02 * max(float(np.abs(mu[chosen] + arrows).max()) for arrows in shown))
     notes = [_note(pull, chosen, longest) for pull in pulls]
     top = style.heading_height([pull.title for pull in pulls], notes, WIDE) + KEY
@@ -76,6 +79,7 @@ def kl_field(
 
 def _note(pull: Pull, chosen: NDArray[np.intp], longest: float) -> str:
     lengths = np.linalg.norm(pull.arrows[chosen], axis=1)
+    # a hair above, since the longest kept arrow is the quantile itself, up to rounding
     cut = int((lengths > longest * (1 + 1e-9)).sum())
     words = f"median pull {style.plain(float(np.median(lengths)))} nats per unit"
     if cut:
@@ -100,6 +104,7 @@ def _draw_key(figure: Figure, longest: float, inches: float) -> None:
     """One arrow of a round length at the top left, and its nats per unit; the longest takes so many inches."""
     width, height = (float(side) for side in figure.get_size_inches())
     length = 10 ** np.floor(np.log10(longest))
+    # 1, 2 or 5 of a power of ten: a length that a reader can divide by
     length *= max(step for step in (1, 2, 5) if step * length <= longest * (1 + 1e-9))
     inches *= length / longest
     y = 1 - 0.17 / height

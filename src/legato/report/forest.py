@@ -22,10 +22,10 @@ from legato.measures.interval import bracketed
 from legato.report import style
 from legato.report.frame import log_axis
 
-WIDE = 4.2  # inches of the chart
-ROW = 0.34  # inches of one row
-NAMES = 2.3  # inches of the models' names, at most
-THICK, THIN = 6.5, 1.3  # points
+WIDE = 4.2  # inches: set by hand, as Matplotlib's automatic layouts leave ragged gaps
+ROW = 0.34
+NAMES = 2.3  # the longest a name may be before it is broken: the chart keeps its width
+THICK, THIN = 6.5, 1.3  # points, so different that the two intervals are never taken for each other
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def estimates_plot(
     """
     _check(rows, references, log)
     names = [style.wrapped(row.title, NAMES, style.TEXT) for row in rows]
+    # Measured in the letters that they are set in: a guess by their number would cut names off.
     left = max(style.text_width(line, style.TEXT) for lines in names for line in lines) + 0.25
     numbers = [bracketed(row.shown) for row in rows]
     right = max(style.text_width(number, style.NOTE) for number in numbers) + 0.3
@@ -109,12 +110,14 @@ def _scale(axes: Axes, rows: Sequence[EstimateRow], references: Sequence[Referen
         for one in (row.over_images, row.over_seeds):
             values += [] if one is None else [end for end in (one.value, one.low, one.high) if end is not None]
         values += row.each_seed
+    # a value at or below 0 has no place on a logarithmic axis
     kept = [value for value in values if value > 0 or not log] or [1.0]
     low, high = min(kept), max(kept)
     if log:
         axes.set_xlim(low / 1.25, high * 1.25)
         log_axis(axes, "x")
         return
+    # Never 0: of one value, or of equal ones, the axis would have no width.
     margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     axes.set_xlim(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 2.5, 5, 10)))
@@ -139,7 +142,7 @@ def _draw_row(axes: Axes, place: int, row: EstimateRow, number: str) -> None:
 
 def _interval(axes: Axes, place: int, estimate: Estimate, **look: Any) -> None:
     if estimate.low is not None and estimate.high is not None:
-        edge = axes.get_xlim()[0]
+        edge = axes.get_xlim()[0]  # an end beyond the axis is drawn to its edge
         axes.plot([max(estimate.low, edge), estimate.high], [place, place], **look)
 
 
@@ -150,7 +153,7 @@ def _draw_reference(axes: Axes, reference: Reference, level: int) -> None:
     words = f"{reference.title}, {style.plain(reference.value)}"
     side = "left" if x < 0.5 else "right"
     rise = 5 + level * 0.22 * 72
-    if level:  # the line reaches up to its name
+    if level:  # the line reaches up to its name, or it would be unclear whose it is
         stem = 1 + (rise - 1) / 72 / _inches(axes)
         axes.plot([x, x], [1, stem], color=style.INK, linewidth=0.6, transform=axes.transAxes, clip_on=False)
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
@@ -180,7 +183,7 @@ def _title(figure: Figure, title: str, left: float) -> None:
 
 def _key(rows: Sequence[EstimateRow]) -> list[tuple[Line2D, str]]:
     """What the two intervals mean; nothing where there is but one kind, which the caption names."""
-    if all(row.over_seeds is None for row in rows):
+    if all(row.over_seeds is None for row in rows):  # one kind of interval needs no key: the caption names it
         return []
     thick = Line2D([], [], color="#8ec1e3", linewidth=THICK, solid_capstyle="butt")
     thin = Line2D([], [], color=style.LINES[0], linewidth=THIN, marker="|", markersize=6)

@@ -19,11 +19,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from legato.report import style
 
 Handle = Line2D | Patch
-Extra = tuple[str, Callable[[], Handle]]  # a further entry of a legend: its name, and what stands before it
+# a further entry of a legend: its name, and what makes the mark before it, inside the style
+Extra = tuple[str, Callable[[], Handle]]
 
-BOX = (3.1, 2.4)  # inches
-LEFT = 0.72  # inches to the left of every panel, for its numbers
-LEGEND = 0.24  # inches per line of the legend
+BOX = (3.1, 2.4)  # inches: a row has up to three such panels (style.panel_grid)
+LEFT = 0.72  # inches to the left of every panel for its numbers: one width, so that panels stand below each other
+LEGEND = 0.24  # inches per line of the legend, which is measured before the figure is made
 
 
 def framed(
@@ -42,7 +43,7 @@ def framed(
     for axes, (x, y, wide, tall) in zip(figure.axes, places, strict=True):
         axes.set_position((x, y * scale, wide, tall * scale))
         axes.grid(color="#eeeeee", linewidth=0.6)
-        axes.set_axisbelow(True)
+        axes.set_axisbelow(True)  # the grid lies below the lines, or it would cut them
     return figure, list(figure.axes), room
 
 
@@ -81,6 +82,7 @@ def log_axis(axes: Axes, which: str) -> None:
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     decades = np.log10(high / low)
     subs = (1, 2, 3, 5, 7) if decades < 1 else (1, 2, 5) if decades < 2.2 else (1,)
+    # Few subdivisions: Matplotlib's own leave two numbers on an axis, or fifteen.
     axis.set_major_locator(LogLocator(subs=subs, numticks=9))
     axis.set_major_formatter(FuncFormatter(style.plain))
     axis.set_minor_formatter(NullFormatter())
@@ -91,6 +93,7 @@ def _legend_lines(names: Sequence[str], width: float, together: int) -> list[lis
     sizes = [0.6 + style.text_width(name, style.NOTE) for name in names]
     lines: list[list[int]] = [[]]
     for i in range(len(names)):
+        # the last few together: what they explain is read as one
         needed = sum(sizes[i:]) if i == len(names) - together else sizes[i]
         if lines[-1] and sum(sizes[j] for j in lines[-1]) + needed > width - LEFT:
             lines.append([])

@@ -35,7 +35,7 @@ from legato.survey.subject import Trained
 from legato.types import Floats, Rows
 
 MAPPED, SHOWN, LATTICE, FORCED = 4000, 25, 15, 300
-HOLE_STEPS = 80  # of the lattice on which holes are drawn
+HOLE_STEPS = 80  # a side of the lattice on which holes are drawn: 6,400 places, each a sum over all posteriors
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Shown:
 
     @property
     def charged(self) -> bool:
-        """Whether training charged the KL to N(0, I)."""
+        """True where training charged the KL to N(0, I)."""
         return self.space.prior_was_trained
 
     def codes(self, places: Rows) -> tuple[Floats, Floats | None]:
@@ -63,7 +63,7 @@ class Shown:
         return mu, sigma if self.space.has_width else None
 
     def seen(self, z: Floats) -> Units:
-        """What codes decode to, as it is shown."""
+        """The images of codes, as they are shown."""
         return self.space.seen(z)
 
 
@@ -81,6 +81,7 @@ class Gallery:
         device = self.experiment.protocol.device
         return [Shown(m, load(m.path(self.experiment.out), device=device), self.material) for m in kept]
 
+    # Loaded when they are first drawn: a report without maps needs none of them.
     @lazy
     def small(self) -> list[Shown]:
         """Everyone with 2 latents."""
@@ -102,13 +103,14 @@ class Gallery:
         return views.maps(self.small, self.examples, MAPPED)
 
     def planes(self) -> Figure:
-        """What each place decodes to."""
+        """The image that each place decodes to."""
         return views.planes(self.small, self.examples, LATTICE, MAPPED)
 
     def samples(self, rung: str) -> Figure:
         """Decoded draws of seed 0 from one rung of the ladder (`prior`, `gaussian`, `mixture`), and real images beside."""
         panels = []
         for one in self.principal:
+            # The ladder of the survey itself: pictures and figures are of the same draws.
             evaluation = Evaluation(Trained(one.space), self.material, QUICK, 0)
             panels.append(SamplePanel(one.title, one.space.seen(evaluation.ladder[rung][:SHOWN])))
         return sample_panels([*panels, SamplePanel("Real test images", self._seen(slice(SHOWN)))])
@@ -126,7 +128,7 @@ class Gallery:
                 found = [(m["step"], m["validation"]) for m in one.space.run.read_metrics() if "validation" in m]
                 sigma, spread = (np.array([v[name] for _, v in found]) for name in ("sigma", "std_mu"))
                 series.append(SigmaSeries(one.title, np.array([step for step, _ in found]), sigma, spread))
-        return sigma_curves(series[:6])
+        return sigma_curves(series[:6])  # six lines are all that can be told apart
 
     def forces(self) -> Figure | None:
         """The KL's pull on the codes of the small VAE beside reconstruction's; None where there is no such member."""
@@ -146,10 +148,11 @@ class Gallery:
     def _holes(self, one: Shown) -> HolesPanel:
         train = Codes(*one.space.posterior(self.material.train.x), "training rows")
         test = Codes(*one.space.posterior(self.material.test.x[:MAPPED]), "test rows")
-        side = np.linspace(-4, 4, HOLE_STEPS)
+        side = np.linspace(-4, 4, HOLE_STEPS)  # beyond the rings at 3σ, where nearly nothing is drawn
         grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
         held_out = log_aggregate(test.draw(0), train.mu, train.widths)
         threshold = float(np.quantile(held_out, 0.01))
+        # double precision, as the sums over all posteriors are
         prior = one.space.draw_prior(4000, np.random.default_rng(0), dtype=np.float64)
         share = float((log_aggregate(prior, train.mu, train.widths) < threshold).mean())
         log_q = log_aggregate(grid, train.mu, train.widths).reshape(HOLE_STEPS, HOLE_STEPS)

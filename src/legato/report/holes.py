@@ -28,7 +28,7 @@ DEPTH = 12.0  # nats below t_a at which the ground is white: what lies deeper is
 # One hue, dark where codes are likely: lightness alone carries the order, for every kind of eye and on grey paper.
 GROUND = LinearSegmentedColormap.from_list("ground", ["#ffffff", "#dbe9f4", "#8fbfe0", "#3d84b8", "#0b4a7d"])
 KEY = 0.3  # inches above the panels for what the line and the hatching mean
-BAR = 0.62  # inches to the right of every panel for its scale
+BAR = 0.62  # inches to the right of every panel for its scale: each panel has one of its own
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ def _check(panel: HolesPanel) -> None:
 def _draw(axes: Axes, panel: HolesPanel) -> None:
     x0, x1, y0, y1 = panel.extent
     rows, columns = panel.log_q.shape
-    half_x, half_y = (x1 - x0) / (columns - 1) / 2, (y1 - y0) / (rows - 1) / 2  # a pixel is centred on where it was measured
+    # a pixel is centred on where it was measured, so that the sheet reaches half a step farther
+    half_x, half_y = (x1 - x0) / (columns - 1) / 2, (y1 - y0) / (rows - 1) / 2
     edges = (x0 - half_x, x1 + half_x, y0 - half_y, y1 + half_y)
     low, high = panel.threshold - DEPTH, max(float(panel.log_q.max()), panel.threshold + 1)
-    shown = np.clip(panel.log_q, low, high)
+    shown = np.clip(panel.log_q, low, high)  # clipped: a few very low places would take the whole scale
     look: dict[str, Any] = {"origin": "lower", "cmap": GROUND, "interpolation": "bilinear", "zorder": 1}
     image = axes.imshow(shown, extent=edges, vmin=low, vmax=high, **look)
     _draw_holes(axes, panel, np.linspace(x0, x1, columns), np.linspace(y0, y1, rows))
@@ -95,12 +96,14 @@ def _draw(axes: Axes, panel: HolesPanel) -> None:
 
 def _draw_holes(axes: Axes, panel: HolesPanel, x: Floats, y: Floats) -> None:
     """Hatching below the threshold, and the line at it. −∞ has no contour: it is drawn as very low."""
+    # −∞ has no contour; ten times the shown depth is as low as can matter
     shown = np.maximum(panel.log_q, panel.threshold - 10 * DEPTH)
     low, high = float(shown.min()), float(shown.max())
     if low < panel.threshold:
         with rc_context({"hatch.linewidth": 0.5, "hatch.color": HATCH}):
             axes.contourf(x, y, shown, levels=[low - 1, panel.threshold], colors="none", hatches=["////"], zorder=2)
-    if low < panel.threshold < high:  # else the plane is all hole, or has none
+    # else the plane is all hole, or has none, and Matplotlib warns of a contour without a line
+    if low < panel.threshold < high:
         axes.contour(x, y, shown, levels=[panel.threshold], colors=HOLE, linestyles="solid", linewidths=1.4, zorder=4)
 
 

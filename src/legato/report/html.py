@@ -26,7 +26,7 @@ from legato.files import whole_file
 from legato.report.dusk import cover, pictures
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # for types alone: a report without figures need not load Matplotlib
 
 Tone = Literal["good", "part", "bad", "unknown"]
 MARKS: dict[str, str] = {"good": "✓", "part": "◐", "bad": "✗", "unknown": "?"}
@@ -34,7 +34,7 @@ LOSSLESS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("png", {"optimize": True}),
     ("webp", {"lossless": True, "quality": 80, "method": 4}),
 )
-STRONG, NBSP = "\ue000\ue001", "\u00a0"  # the first two are of the private use area
+STRONG, NBSP = "\ue000\ue001", "\u00a0"  # the first two are of the private use area: no text of a person holds them
 HEAVY = 200_000  # bytes of one figure: a page has some twenty, and should stay below 3 MB
 PER_INCH = 96  # CSS pixels: a figure's words then have the size on the screen that they have on paper
 READABLE = 80  # CSS pixels an inch below which a figure is scrolled rather than shrunk: its smallest words are 9 pixels high
@@ -129,6 +129,7 @@ def write_report(
     `facts` say how it came about (run, data, steps, seeds, date, machine);
     `next_commands` are commands, alone or with what each is for.
     """
+    # Before anything is drawn: a missing caption is told in a second and not after minutes.
     for section in [*sections, *([opening] if opening else [])]:
         _check(section)
     commands = [(entry, "") if isinstance(entry, str) else entry for entry in next_commands]
@@ -145,7 +146,7 @@ def write_report(
         policy="; ".join(dict.fromkeys(each.live.policy for each in sections if each.live)),
     )
     written = page.encode()
-    with whole_file(path) as file:
+    with whole_file(path) as file:  # whole or not at all: a page that was cut off would open, and lack its end without a word
         file.write(written)
     return len(written)
 
@@ -156,6 +157,7 @@ def encoded(image: Image.Image) -> tuple[str, bytes]:
     Sheets of colour pictures can take half a megabyte so; above `HEAVY` they are WebP of high quality, a quarter of that.
     """
     image = image if image.mode in ("L", "RGB") else _on_white(image)
+    # Both, as neither is always smaller: lines pack better as PNG, noise as WebP.
     best = min((_saved(image, kind, **options) for kind, options in LOSSLESS), key=lambda found: len(found[1]))
     return best if len(best[1]) <= HEAVY else _saved(image, "webp", quality=90, method=4)
 
@@ -202,7 +204,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     image = image.convert("RGBA")
     paper = Image.new("RGB", image.size, "white")
     paper.paste(image, mask=image.getchannel("A"))
-    # Grey where it is grey: a third of the bytes.
+    # one channel where all are equal: a third of the bytes
     red, green, blue = paper.split()
     return red if red.tobytes() == green.tobytes() == blue.tobytes() else paper
 
@@ -212,11 +214,13 @@ def _anchors(sections: Sequence[Section]) -> list[str]:
     anchors: list[str] = []
     for i, section in enumerate(sections, 1):
         words = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+        # `section-N` where words repeat, or are an address that the page itself uses
         anchors.append(words if words and words not in anchors and words not in ("next", "top") else f"section-{i}")
     return anchors
 
 
 def _template() -> Any:
+    # StrictUndefined: a misspelt name would else be an empty place in the page
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(prose=_prose, cell=_cell, code=_code)
     environment.tests.update(number=_is_number, badge=lambda value: isinstance(value, Badge))
@@ -232,11 +236,13 @@ def _prose(text: str) -> Markup:
     """Paragraphs parted by blank lines; what is `strong`, and what must not be torn apart at a line's end."""
     paragraphs = [kept(part) for part in re.split(r"\n\s*\n", text.strip()) if part]
     found = Markup("\n").join(Markup("<p>{}</p>").format(_code(part)) for part in paragraphs)
+    # Replaced after escaping: the marks are no markup, and pass through it.
     return Markup(found.replace(STRONG[0], Markup("<strong>")).replace(STRONG[1], Markup("</strong>")))
 
 
 def kept(text: str) -> str:
     """Without a line's end inside what is read as one: N(0, I), 5 %, β = 1."""
+    # a line that ends between a number and its sign is read wrongly
     return re.sub(r"(\d) %", f"\\1{NBSP}%", text.replace("N(0, I)", f"N(0,{NBSP}I)").replace("β = ", f"β{NBSP}={NBSP}"))
 
 
@@ -261,7 +267,7 @@ def _cell(value: Cell) -> str:
 
 
 def _is_number(value: Cell) -> bool:
-    """Whether a cell is set like a number: at the right, in figures of one width."""
+    """True where a cell is set like a number: at the right, in figures of one width."""
     if isinstance(value, Badge):
         return False
     return value is None or not isinstance(value, str) or bool(re.match(r"\s*[-−+±<>≈≥≤~]?\s*\d", value))

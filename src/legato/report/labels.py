@@ -19,7 +19,7 @@ from legato.report import style
 from legato.types import Floats
 
 UNLABELLED = "#0072B2"  # dots of data without labels
-NAME = 14  # characters of a class's name
+NAME = 14  # characters of a class's name: a longer one covers the codes that it names
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def classes_of(labels: NDArray[Any] | None, names: Sequence[str] | None, n: int)
 
 
 def known(labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which labels are labels: a negative number says that there is none."""
+    """True where a label is one: a negative number says that there is none."""
     return labels >= 0 if np.issubdtype(labels.dtype, np.number) else np.ones(len(labels), bool)
 
 
@@ -55,6 +55,7 @@ def label_medians(axes: Axes, points: Floats, labels: NDArray[Any] | None, class
     """
     if labels is None or not classes:
         return np.empty((0, 2))
+    # Medians and not means: one far code would move a name away from its class.
     medians = np.array([np.median(points[labels == each.label], axis=0) for each in classes])
     (x0, x1), (y0, y1) = axes.get_xlim(), axes.get_ylim()
     corner, span = np.array([x0, y0]), np.array([x1 - x0, y1 - y0])
@@ -76,7 +77,7 @@ def spread(places: Floats, sizes: Floats) -> Floats:
     those that all lie in one corner.
     """
     places = places.copy()
-    for _ in range(400):
+    for _ in range(400):  # a bound: boxes that cannot all fit would be pushed for ever
         moved = False
         for i in range(len(places)):
             for j in range(i):
@@ -88,7 +89,7 @@ def spread(places: Floats, sizes: Floats) -> Floats:
                     places[i, axis] += step
                     places[j, axis] -= step
                     moved = True
-        places = np.clip(places, sizes / 2, 1 - sizes / 2)
+        places = np.clip(places, sizes / 2, 1 - sizes / 2)  # inside again after every round: pushing two apart may push one out
         if not moved:
             break
     return places

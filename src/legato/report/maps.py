@@ -27,9 +27,9 @@ from legato.report.labels import classes_of, known, label_medians
 from legato.types import Floats
 
 CLOUDS = 400  # posteriors drawn: more hide each other
-RINGS = (1, 2, 3)  # standard deviations of the prior
-BOX = 3.2  # inches, square
-WIDE = BOX + 0.1  # inches that a heading may take
+RINGS = (1, 2, 3)  # standard deviations of the prior, of which the outermost holds 99 % of its draws in the plane
+BOX = 3.2  # inches, square: a unit of latent space must be as long on one axis as on the other
+WIDE = BOX + 0.1  # inches that a heading may take: a little over the map's edge still belongs to it
 AXIS = "z{} (latent units)"
 
 
@@ -75,8 +75,9 @@ def decoded_plane(
 
 
 def _square_around(codes: Floats) -> tuple[float, float, float, float]:
-    low, high = np.quantile(codes, [0.01, 0.99], axis=0)
+    low, high = np.quantile(codes, [0.01, 0.99], axis=0)  # quantiles, since one far code would shrink the rest to a spot
     centre, half = (low + high) / 2, float((high - low).max()) / 2 or 1.0
+    # all codes in one place: a square of side 0 cannot be drawn
     return (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
 
 
@@ -106,7 +107,7 @@ def draw_map(axes: Axes, panel: LatentMap) -> None:
 
 
 def in_short(panel: LatentMap) -> str:
-    """What codes are on this map, and how far they reach."""
+    """The kind of codes on this map, and how far they reach."""
     _, half = _limits(panel, _clouds(panel))
     across = f"{style.plain(2 * half)} units across"
     if panel.sigma is None:
@@ -129,7 +130,7 @@ def decoded_planes(panels: Sequence[DecodedPlane]) -> Figure:
 
 
 def _clouds(panel: LatentMap) -> NDArray[np.intp]:
-    """Which posteriors are drawn: a seeded draw, the same whenever the panel is drawn."""
+    """The rows of the posteriors that are drawn: a seeded draw, the same whenever the panel is drawn."""
     for name, values in (("mu", panel.mu), ("sigma", panel.sigma)):
         if values is not None and (values.shape != (len(panel.mu), 2) or not len(values) or not np.isfinite(values).all()):
             raise Mistake(f"the map of `{panel.title}` needs a finite `{name}` of shape (N, 2), got {values.shape}")
@@ -142,6 +143,7 @@ def _limits(panel: LatentMap, chosen: NDArray[np.intp]) -> tuple[tuple[float, fl
     """The centre and half the side of the smallest square around all that is drawn, with a margin."""
     corners = [panel.mu]
     if panel.sigma is not None:
+        # the clouds' edges too: one that is cut off would look narrower than it is
         corners += [panel.mu[chosen] - panel.sigma[chosen], panel.mu[chosen] + panel.sigma[chosen]]
     if panel.prior:
         corners.append(np.array([[-1.0, -1.0], [1.0, 1.0]]) * max(RINGS))
@@ -151,7 +153,7 @@ def _limits(panel: LatentMap, chosen: NDArray[np.intp]) -> tuple[tuple[float, fl
 
 
 def _note(panel: LatentMap, chosen: NDArray[np.intp], half: float) -> str:
-    """What the panel shows, in words: counts, the scale, and where clouds are too small to be seen, how small."""
+    """The panel's note: counts, the scale, and where clouds are too small to be seen, how small."""
     words = f"{len(panel.mu):,} codes · {style.plain(2 * half)} units across"
     if panel.labels is not None and (rest := style.class_colours(panel.labels[known(panel.labels)])[1]):
         words += f" · {rest} classes grey"
@@ -165,6 +167,7 @@ def _note(panel: LatentMap, chosen: NDArray[np.intp], half: float) -> str:
 
 def _width(sigma: Floats) -> float:
     """The one average of σ that reports use, over images and dimensions."""
+    # in double precision: logarithms of 10⁵ numbers are summed
     return float(np.exp(np.log(np.asarray(sigma, np.float64)).mean()))
 
 
@@ -174,6 +177,7 @@ def _dot(n: int, clouds: bool) -> float:
 
 
 def _invisible(sigma: Floats, half: float) -> bool:
+    # In points on paper, as a dot is: what is smaller than a dot cannot be seen beside it.
     return _width(sigma) / half * BOX * 72 < _dot(len(sigma), clouds=True)
 
 
@@ -223,7 +227,7 @@ def _draw_clouds(axes: Axes, mu: Floats, sigma: Floats, colours: Floats) -> None
     """One standard deviation to either side: an ellipse is 2σ wide, in the data's units."""
     # How many clouds lie over a typical place: where many do, each is fainter, or they would merge into one blot.
     spread = np.sqrt(mu.var(0) + (sigma**2).mean(0))
-    depth = max(1.0, float(sigma.prod(1).sum() / (4 * spread.prod() + 1e-12)))
+    depth = max(1.0, float(sigma.prod(1).sum() / (4 * spread.prod() + 1e-12)))  # a plane without any width would divide by 0
     axes.add_collection(
         EllipseCollection(
             2 * sigma[:, 0],
@@ -231,6 +235,7 @@ def _draw_clouds(axes: Axes, mu: Floats, sigma: Floats, colours: Floats) -> None
             np.zeros(len(mu)),
             units="xy",
             offsets=mu,
+            # in the data's units and not in points: overlap on paper is then overlap in latent space
             offset_transform=axes.transData,
             facecolors=[(*colour, 0.22 / depth**0.6) for colour in colours],
             edgecolors=[(*colour, 0.9 / depth**0.4) for colour in colours * 0.62],
@@ -246,6 +251,7 @@ def _quiet_angle(mu: Floats, names: Floats, half: float) -> float:
 
     Near the diagonals only, where the square has room for them.
     """
+    # The corners, where a square has room beyond the rings; the turns let a name step aside.
     angles = np.deg2rad([quarter + turn for quarter in (45, 315, 135, 225) for turn in (0, -12, 12)])
     places = np.stack([np.cos(angles), np.sin(angles)], -1)[:, None] * np.array(RINGS)[:, None]  # (angles, rings, 2)
 
@@ -253,6 +259,7 @@ def _quiet_angle(mu: Floats, names: Floats, half: float) -> float:
         near = np.abs(points - places[:, :, None]) < (width * half, height * half)
         return np.asarray(near.all(-1).sum(axis=(1, 2)), np.intp)
 
+    # a name covered is worse than all codes covered
     return float(angles[np.argmin(covered(mu, 0.11, 0.06) + len(mu) * covered(names, 0.22, 0.1))])
 
 
@@ -260,6 +267,7 @@ def _lattice(panel: DecodedPlane) -> tuple[NDArray[np.uint8], tuple[float, float
     """The images as one sheet, the first row lowest, and its edges: half a step beyond the outermost codes."""
     rows, columns = panel.images.shape[:2]
     tiles = to_bytes(panel.images.reshape(-1, *panel.images.shape[2:]))
+    # Turned over, since an image's first row is its highest.
     height, width, channels = tiles.shape[1:]
     sheet = tiles.reshape(rows, columns, height, width, channels)[::-1].transpose(0, 2, 1, 3, 4)
     sheet = sheet.reshape(rows * height, columns * width, channels)

@@ -21,9 +21,9 @@ from legato.report.panels import PAD, place_image
 from legato.types import Floats
 
 OTHER = "#D55E00"  # the frame of a neighbour of another class
-FRAME = 2  # pixels of an image: it survives being reduced
+FRAME = 2  # pixels of an image, two of them: one would vanish where the sheet is reduced
 TALL = 0.42 * style.DPI  # pixels of one image, at most
-GAP = 0.22  # inches between sheets
+GAP = 0.22  # inches between sheets, so that neighbours of two models do not run into each other
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,14 @@ def nearest(codes: NDArray[Any], rows: NDArray[np.int64], k: int) -> NDArray[np.
     """The k other codes nearest to each of `rows`, (n, k), nearest first; Euclidean, codes (N, d)."""
     flat = np.asarray(codes, np.float64).reshape(len(codes), -1)
     apart = ((flat[rows, None] - flat[None]) ** 2).sum(-1)
-    apart[np.arange(len(rows)), rows] = np.inf
-    return np.argsort(apart, 1, kind="stable")[:, :k]
+    apart[np.arange(len(rows)), rows] = np.inf  # no image is its own neighbour
+    return np.argsort(apart, 1, kind="stable")[:, :k]  # stable: ties go by row, so that a figure repeats
 
 
 def neighbour_figure(title: str, images: Floats, sheets: Sequence[Neighbours]) -> Figure:
     """The images (n, C, H, W) in a column under `title`, then each model's sheet."""
     columns = [_sheet(images[:, None], np.zeros((len(images), 1), bool)), *(_sheet(s.images, s.other) for s in sheets)]
+    # a column of one small image is still as wide as its heading
     widths = [max(column.width / style.DPI, 0.62) for column in columns]
     titles, notes = [title, *(sheet.title for sheet in sheets)], ["", *(sheet.note for sheet in sheets)]
     top = max(style.heading_height([t], [n], w) for t, n, w in zip(titles, notes, widths, strict=True))
@@ -67,7 +68,7 @@ def _sheet(images: Floats, other: NDArray[np.bool_]) -> Image.Image:
     scale = max(1, int(TALL // tiles.shape[-2]))
     sheet = grid(tiles, columns=k, scale=scale)
     tall = n * TALL
-    if sheet.height <= 1.2 * tall:
+    if sheet.height <= 1.2 * tall:  # a little over is left as it is, pixel on pixel; beyond that it is reduced
         return sheet
     return sheet.resize((max(1, round(sheet.width * tall / sheet.height)), round(tall)), Image.Resampling.LANCZOS)
 

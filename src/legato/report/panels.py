@@ -20,11 +20,12 @@ from legato.pictures import grid, near_square, to_pillow
 from legato.report import style
 from legato.types import Floats
 
-SHEET = 3.4 * style.DPI  # pixels across that a grid of samples takes, at most
-LINE = 7.8 * style.DPI  # pixels across that a row of images takes, at most
-TILE = 0.75 * style.DPI  # pixels across that one image of a row takes, at most
-WORDS = 1.75  # inches of the column of words, at most
-PAD = 0.12  # inches around everything
+# Pixels, and inches of the words: set by hand, for images must stand pixel on pixel, which no layout of Matplotlib's keeps.
+SHEET = 3.4 * style.DPI
+LINE = 7.8 * style.DPI
+TILE = 0.75 * style.DPI
+WORDS = 1.75
+PAD = 0.12  # inches around everything: figures are saved as they are, uncropped
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def sample_panels(panels: Sequence[SamplePanel]) -> Figure:
         for axes, panel, sheet in zip(places, panels, sheets, strict=True):
             left, y, *_ = axes.get_position().bounds
             corner = (left * figure.bbox.width, (1 - y) * figure.bbox.height - box[1] * style.DPI)
+            # The axes only said where: a picture has axes of its own, of exactly its pixels.
             axes.remove()
             shown = place_image(figure, sheet, corner)
             style.heading(shown, panel.title, panel.note, box[0])
@@ -97,6 +99,7 @@ def _sheet(images: Floats) -> Image.Image:
     """A near-square grid at most SHEET across: enlarged by a whole number, or reduced where it must be."""
     columns = near_square(len(images))
     natural = grid(images, columns=columns, gap=0, scale=1)
+    # A whole number: enlarged by 2.7 some pixels would be wider than others.
     sheet = grid(images, columns=columns, scale=max(1, int((SHEET - 2 * columns) // natural.width)))
     return sheet if sheet.width <= 1.2 * SHEET else sheet.resize(_within(sheet, SHEET), Image.Resampling.LANCZOS)
 
@@ -131,6 +134,7 @@ def _lines(rows: Sequence[ImageRow], ticks: Sequence[str] = (), axis: str = "") 
     width = left + max(len(row) * (row[0].width + gap) - gap for row in tiles) / dpi + PAD
     height = PAD + sum(line) + gap / dpi * (len(line) - 1) + bottom
     with style.styled():
+        # rounded up to whole pixels, or every image would stand between two of them
         figure = style.blank(math.ceil(width * dpi) / dpi, math.ceil(height * dpi) / dpi)
         top = PAD
         for row, (title, note), tall in zip(tiles, words, line, strict=True):
@@ -165,7 +169,7 @@ def _write_ticks(figure: Figure, ticks: Sequence[str], axis: str, left: float, s
     """The ticks below their images (every other one where they would touch), and what they say."""
     width, height = figure.get_size_inches()
     widest = max(style.text_width(tick, style.NOTE) for tick in ticks)
-    every = max(1, math.ceil((widest + 0.08) / step))
+    every = max(1, math.ceil((widest + 0.08) / step))  # every other tick, or every third: numbers that touch are read as one
     for i, tick in enumerate(ticks):
         if i % every == 0:
             x, y = (left + (i + 0.5) * step) / width, 1 - (top + 0.1) / height

@@ -38,7 +38,7 @@ class PerturbationCurve:
 
 
 def perturbation_curve(title: str, curves: Mapping[str, Any], r_half: Estimate | None) -> PerturbationCurve | None:
-    """From a survey's curves; None where it has none, or one with gaps."""
+    """The curve of a survey; None where it has none, or one with gaps."""
     found = curves.get("curve of r50")
     if not found or None in found["value"]:
         return None
@@ -56,7 +56,7 @@ def perturbation_curves(curves: Sequence[PerturbationCurve], unit: str = "standa
             _draw(axes, i, curve)
         axes.set(xlabel=f"size of the step r ({unit})", ylabel="C(r) (ratio of distances)")
         axes.set_xlim(left=0)
-        axes.set_ylim(0, max(1.08, axes.get_ylim()[1]))
+        axes.set_ylim(0, max(1.08, axes.get_ylim()[1]))  # a little above 1, where an unrelated image is: curves may pass it
         _mark_ends(axes, [curve.r_half.value for curve in curves if curve.r_half and curve.r_half.value is not None])
         for i, curve in enumerate(curves):
             _mark_half(axes, i, curve)
@@ -85,7 +85,7 @@ def _draw(axes: Axes, i: int, curve: PerturbationCurve) -> None:
 
 
 def _mark_ends(axes: Axes, halves: Sequence[float]) -> None:
-    """What ½ and 1 mean, as lines; the words stand at the left, unless a curve that rises at once would run through them."""
+    """The lines at ½ and 1, and what they mean; words stand at the left, unless an early curve would run through them."""
     soon = min(halves, default=np.inf) < STEEP * axes.get_xlim()[1]
     for height, words, right in ((1.0, "an unrelated image", False), (0.5, "half way: r₅₀", soon)):
         axes.axhline(height, color=style.FAINT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)

@@ -32,7 +32,7 @@ TOL_MUTED = ("#88CCEE", "#44AA99", "#117733", "#332288", "#DDCC77", "#999933", "
 # Ten classes (digits): a hue must not come twice, and greys collide with Tol's for a protanope (ΔE 1.5 at #777777). Near-black
 # keeps the palette's own worst distance (ΔE 15.6) under all three simulated deficiencies (Machado et al. 2009).
 TEN = (*TOL_MUTED, "#222222")
-OTHER = "#bbbbbb"
+OTHER = "#bbbbbb"  # grey, which no class has: it stands for all that are not named
 # Lines are told apart by dash and marker too; yellow and black are left out (too pale, and the colour of the words).
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1)), (0, (8, 2)))
@@ -72,12 +72,12 @@ def styled() -> Any:
 def blank(width: float, height: float) -> Figure:
     """An empty figure of so many inches, on a canvas that draws pixels."""
     figure = Figure(figsize=(width, height), dpi=DPI)
-    FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)  # a canvas of its own: without pyplot no figure is kept alive by a global list
     return figure
 
 
 def counted(panels: Sequence[Any], what: str) -> int:
-    """How many there are, 1 to MOST."""
+    """The number of panels, 1 to MOST."""
     if not 1 <= len(panels) <= MOST:
         raise Mistake(f"a figure shows 1 to {MOST} {what}, got {len(panels)}")
     return len(panels)
@@ -90,6 +90,7 @@ def panel_grid(
 
     Set by hand, because Matplotlib's automatic layouts leave ragged gaps around square axes.
     """
+    # two rows from four panels on: four in a row would be too small to read
     columns = count if count <= 3 else math.ceil(count / 2)
     rows = math.ceil(count / columns)
     cell = (left + box[0] + right, top + box[1] + bottom)
@@ -118,6 +119,7 @@ def heading(axes: Axes, title: str, note: str, inches: float) -> None:
 
 def text_width(text: str, points: float) -> float:
     """Inches that a line takes when set in DejaVu Sans of that size."""
+    # measured at 100 points and scaled: at small sizes letters are rounded to whole pixels
     return float(font(100).getlength(text)) * points / 100 / 72
 
 
@@ -128,7 +130,7 @@ def wrapped(text: str, inches: float, points: float) -> list[str]:
         line = ""
         for word in paragraph.split():
             longer = f"{line} {word}".strip()
-            if line and text_width(longer, points) > inches:
+            if line and text_width(longer, points) > inches:  # a word that is longer than the line stands alone on it, whole
                 lines.append(line)
                 longer = word
             line = longer
@@ -146,6 +148,7 @@ def class_colours(labels: NDArray[Any]) -> tuple[list[tuple[Any, str]], int]:
     if len(classes) <= len(TEN):
         palette = OKABE_ITO if len(classes) <= 8 else TOL_MUTED if len(classes) == 9 else TEN
         return list(zip(classes, palette, strict=False)), 0
+    # the eight largest, then in the labels' own order: a colour does not change when counts do
     largest = np.sort(np.argsort(-sizes, kind="stable")[:8])
     return list(zip(classes[largest], OKABE_ITO, strict=True)), len(classes) - 8
 

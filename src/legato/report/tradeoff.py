@@ -23,10 +23,10 @@ from legato.report import style
 from legato.report.frame import LEFT, log_axis
 from legato.report.labels import spread
 
-BOX = (3.9, 3.0)  # inches of a curve
-ROW = 0.3  # inches of one slope
-GAP = 0.62  # inches between a curve's axis and its slopes' heading
-RIGHT = 0.7  # inches to the right, for the slopes' numbers
+BOX = (3.9, 3.0)  # inches of a curve; the rest is room that Matplotlib's layouts would not keep equal for all splits
+ROW = 0.3
+GAP = 0.62
+RIGHT = 0.7
 HEADING = "Slope from one β to the next"
 NOTE = "grey: from β to β; a full dot lies in it, a hollow one does not"
 
@@ -62,7 +62,7 @@ class Secant:
 
     @property
     def expected(self) -> bool:
-        """Whether −slope lies between the two β."""
+        """True where −slope lies between the two β."""
         return self.slope is not None and self.low <= -self.slope <= self.high
 
 
@@ -71,12 +71,13 @@ def secants(points: Sequence[RatePoint]) -> list[Secant]:
     found = []
     for one, other in pairwise(sorted(points, key=lambda point: point.beta)):
         run, rise = _value(other.rate) - _value(one.rate), _value(other.distortion) - _value(one.distortion)
+        # equal rates: the slope is infinite, and means nothing
         found.append(Secant(one.beta, other.beta, None if run == 0 else rise / run))
     return found
 
 
 def rate_distortion(curves: Sequence[RateCurve]) -> Figure:
-    """For each split the curve, its points named by β, and below it the secant slopes beside −β."""
+    """A figure of each split's curve, its points named by β, and below it the secant slopes beside −β."""
     style.counted(curves, "curves")
     for curve in curves:
         if len(curve.points) < 2 or len({point.beta for point in curve.points}) < len(curve.points):
@@ -156,7 +157,7 @@ def _draw_slopes(axes: Axes, found: Sequence[Secant], measured: Sequence[Estimat
     """A row for each pair: the range from β to β as a bar, the measured −slope as a dot in it or beside it, and its number."""
     for row, secant in enumerate(found):
         axes.plot([secant.low, secant.high], [row, row], color="#c9c9c9", linewidth=8, solid_capstyle="butt", zorder=1)
-        if secant.slope is not None and secant.slope < 0:
+        if secant.slope is not None and secant.slope < 0:  # a slope that rises has no place on a logarithmic axis of −slope
             face = style.LINES[0] if secant.expected else "white"
             axes.plot([-secant.slope], [row], marker="o", markersize=6, mfc=face, mec=style.LINES[0], mew=1.5, zorder=3)
         words = "no slope" if secant.slope is None else style.plain(-secant.slope)
@@ -175,7 +176,7 @@ def _draw_slopes(axes: Axes, found: Sequence[Secant], measured: Sequence[Estimat
 
 def _number(axes: Axes, found: Sequence[Secant]) -> None:
     """Logarithmic where no β is 0: that is how a family of β is spaced."""
-    if all(secant.low > 0 for secant in found):
+    if all(secant.low > 0 for secant in found):  # 0 has no place on a logarithmic axis
         log_axis(axes, "x")
         axes.xaxis.set_minor_locator(NullLocator())
     else:

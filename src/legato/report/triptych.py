@@ -19,7 +19,8 @@ from legato.report.maps import LatentMap, draw_map, in_short
 from legato.report.panels import place_image
 from legato.types import Floats
 
-BOX, LEFT, RIGHT = 3.25, 0.42, 0.13  # inches: a map's side, its numbers' room, the rest
+# inches: a map's side, its numbers' room, the rest; set by hand, so that strips are exactly as wide as maps
+BOX, LEFT, RIGHT = 3.25, 0.42, 0.13
 TICKS, WORDS = 0.36, 0.36  # inches below a map, and of a line of words
 
 
@@ -55,6 +56,7 @@ def triptych(wings: Sequence[Wing], words: Sequence[str]) -> Figure:
 
 def _strip(images: Floats) -> Image.Image:
     """The images in a row as wide as a map: enlarged by a whole number, or reduced where it must be."""
+    # In whole pixels, as a strip is placed pixel on pixel below its map.
     most = round(BOX * style.DPI)
     natural = grid(images, columns=len(images), gap=0, scale=1)
     sheet = grid(images, columns=len(images), scale=max(1, (most - GAP * (len(images) - 1)) // natural.width))

@@ -29,11 +29,11 @@ class View(Protocol):
 
     @property
     def title(self) -> str:
-        """What figures call it, in few words."""
+        """The name that figures call it by, in few words."""
 
     @property
     def charged(self) -> bool:
-        """Whether training asked for codes as of N(0, I): a map then has its rings, a plane its ±3."""
+        """True where training asked for codes as of N(0, I): a map then has its rings, a plane its ±3."""
 
     @property
     def plane(self) -> tuple[int, int]:
@@ -43,7 +43,7 @@ class View(Protocol):
         """μ, and σ where codes have a width, of the examples at these places, (n, latent_dim) each."""
 
     def seen(self, z: Floats) -> Units:
-        """What codes decode to, as it is shown."""
+        """The images of codes, as they are shown."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Examples:
 def two_places(labels: NDArray[np.int64] | None, n: int) -> NDArray[np.int64]:
     """0, and the first of n places with another label, or 1 where none differs."""
     others = np.empty(0, np.int64) if labels is None else np.flatnonzero(labels != labels[0])
-    return np.array([0, others[0] if len(others) else min(1, n - 1)])
+    return np.array([0, others[0] if len(others) else min(1, n - 1)])  # of a single example both ends are itself
 
 
 def latent_map(view: View, examples: Examples, most: int = MAPPED) -> LatentMap:
@@ -103,12 +103,13 @@ def reconstructions(views: Sequence[View], examples: Examples) -> Figure:
 
 def line(view: View, ends: NDArray[np.int64], steps: int) -> Units:
     """The straight line between the codes of two examples, decoded."""
-    stops = view.codes(ends)[0].astype(np.float64)  # so that float32 ends come back exactly
+    # so that float32 ends come back exactly: at α = 0 and 1 the images are those of the codes
+    stops = view.codes(ends)[0].astype(np.float64)
     return view.seen(path(stops, steps, spherical=False).astype(np.float32))
 
 
 def paths(views: Sequence[View], examples: Examples, pairs: Sequence[NDArray[np.int64]]) -> Figure:
-    """For each pair the straight line through every model, and the cross-fade of their pixels below."""
+    """A figure of each pair's straight line through every model, and the cross-fade of their pixels below."""
     rows: list[ImageRow] = []
     for ends in pairs:
         rows += [ImageRow(view.title, line(view, ends, STEPS)) for view in views]

@@ -24,7 +24,7 @@ def write_measured_report(
 
 
 def _lead(shown: Exhibit, found: Survey) -> str:
-    """What it is, whether it has collapsed, and how much could be measured."""
+    """A sentence on what it is, whether it has collapsed, and how much could be measured."""
     measured = sum(one.value is not None for one in found.figures.values())
     told = f"Of {len(found.figures)} figures {measured} could be measured; the others say why not."
     return f"{shown.what} with {shown.dim} latent{'s' if shown.dim > 1 else ''}; {shown.said}. {told}"

@@ -53,7 +53,7 @@ class Exhibit:
         return self.test.mu[places], None if sigma is None else sigma[places]
 
     def seen(self, z: Floats) -> Units:
-        """What codes decode to, as it is shown."""
+        """The images of codes, as they are shown."""
         return self._shown(self.subject.decode(z))
 
     def images(self, rows: slice | NDArray[np.int64]) -> Units:
@@ -61,11 +61,12 @@ class Exhibit:
         return self._shown(self.material.test.images[rows])
 
     def _shown(self, images: Units) -> Units:
+        # A model of another library is shown as it decodes: only a RUN knows how its data were prepared.
         return images if self.subject.space is None else self.subject.space.preparation.seen(images)
 
     @property
     def charged(self) -> bool:
-        """Whether training charged the KL to N(0, I): a RUN says so, of any other model with widths it is supposed."""
+        """True where training charged the KL to N(0, I): a RUN says so, of any other model with widths it is supposed."""
         space = self.subject.space
         return self.subject.standard_prior and self.test.sigma is not None and (space is None or space.prior_was_trained)
 
@@ -83,12 +84,13 @@ class Exhibit:
 
     @property
     def judged_rows(self) -> int:
-        """How many rows the verdict on collapse is about."""
+        """The number of rows that the verdict on collapse is about."""
         return min(len(self.material.test), MOST)
 
     @lazy
     def collapse(self) -> Collapse:
         """Collapse over a part of the test rows; against another prior than N(0, I) no KL is taken."""
+        # Against another prior the KL has no closed form here: codes are then looked at as points.
         sigma = self.test.sigma if self.subject.standard_prior else None
         return collapse(self.test.mu[:MOST], None if sigma is None else sigma[:MOST])
 

@@ -19,6 +19,7 @@ from legato.types import Floats
 def samples(shown: Exhibit) -> Figure:
     """Draws from the prior, and from a Gaussian fitted to the training codes, decoded; real test images beside them."""
     seed, subject = shown.evaluation.seed, shown.subject
+    # Draws of the posteriors and not their means: means alone are narrower than what the decoder was trained on.
     codes = shown.evaluation.train.draw(seed, "fitted to")
     name = "N(0, I)" if subject.standard_prior else "Its own prior"
     return sample_panels(

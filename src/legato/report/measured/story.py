@@ -41,6 +41,7 @@ def _drawn(title: str, text: str, draw: Callable[[], Figure], caption: str) -> S
     """A section with its figure, or with what this model makes of it."""
     try:
         return Section(title, text, draw(), caption)
+    # A figure that this model breaks says so in its place: the others are still worth reading.
     except Mistake as error:
         return Section(title, f"{text}\n\nThis could not be drawn: {error}.")
 

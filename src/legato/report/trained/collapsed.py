@@ -11,8 +11,8 @@ from legato.report.html import Badge, Section, Table, Tone
 from legato.report.trained.subjects import Subject, shown_rows, stored
 from legato.types import Floats
 
-MOST = 2000  # examples: a dimension that is used by none of them is used by none
-THRESHOLD = 0.01  # of active units, Burda et al.'s
+MOST = 2000  # examples: a dimension that is used by none of so many is used by none
+THRESHOLD = 0.01  # of active units: Burda et al.'s, for counts that compare with theirs
 
 SAID: dict[State, tuple[str, Tone]] = {
     "points": ("has no prior", "unknown"),
@@ -48,7 +48,7 @@ def judged(title: str, found: Collapse, *, charged: bool = True) -> Row:
 
 
 def active(found: Collapse) -> str:
-    """How many dimensions move with the example, of how many."""
+    """The number of dimensions that move with the example, of how many."""
     return f"{bracketed(found.active[THRESHOLD])} of {len(found.signal)}"
 
 

@@ -63,7 +63,7 @@ def _by_name(found: Sequence[Found]) -> dict[str, list[Estimate]]:
 
 
 def _flagged(one: Found) -> bool:
-    """Whether its bound on −log p(x) is not to be trusted, or not known to be."""
+    """True where its bound on −log p(x) is not to be trusted, or not known to be."""
     return one["nll"]["value"] is not None and one["untrusted_share"]["value"] != 0
 
 

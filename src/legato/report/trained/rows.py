@@ -32,7 +32,7 @@ MOVED = (
     f"How far each column moves, in its standard deviations σ, as one dimension goes from {SPAN:g} of the codes' own "
     "deviations below their mean to as many above, the others at the mean. Columns with one sign rise and fall together."
 )
-TAILS = (0.05, 0.5, 0.95)
+TAILS = (0.05, 0.5, 0.95)  # nine in ten lie between the outer two
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Column:
     def told(self, value: float) -> str:
         """The value with the digits that a tenth of the column's spread needs."""
         digits = max(0, math.ceil(-math.log10(self.std)) + 1)
+        # beyond 15 digits a double has none to show
         text = f"{value:.4g}" if digits > 8 or abs(value) >= 1e15 else f"{value:,.{digits}f}"
         return text.replace("-", "−")
 
@@ -68,6 +69,7 @@ def columns_of(data: Prepared) -> list[Column]:
     spread = values.std(0)
     names = named(data.dataset.columns, data.dataset.shape[0])
     return [
+        # a constant column is in units of 1, for errors are divided by it
         Column(i, *unit_of(name), float(values[:, i].mean()), float(spread[i]) if spread[i] > 0 else 1.0)
         for i, name in enumerate(names)
     ]
@@ -145,7 +147,7 @@ def _moved(subject: Subject, columns: Sequence[Column]) -> Section:
     return Section(subject.title, table=_table(columns, [f"z{dim} (σ)" for dim in dims], cells, caption.strip()))
 
 
-def _signed(value: float) -> str:
+def _signed(value: float) -> str:  # what rounds to 0.00 has no sign
     return "0" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 

@@ -92,7 +92,7 @@ def _paths(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
 
 
 def map_sections(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
-    """Where the codes lie and, of two latents, what lies between them; nothing of one."""
+    """The section of where codes lie and, of two latents, what lies between them; nothing of one."""
     if any(subject.space.latent_dim < 2 for subject in subjects):
         return []  # a line is no map
     wide = [subject for subject in subjects if subject.space.latent_dim > 2]

@@ -22,7 +22,7 @@ from legato.report.views import Examples
 from legato.types import Floats, Rows
 
 MOST = style.MOST - 1  # runs side by side: real images take a panel too
-SHOWN = 5000  # rows that the figures of one report share
+SHOWN = 5000  # rows that the figures of one report share: what shows less shows a part, so that figures are of the same images
 
 
 class Subject(Protocol):
@@ -30,7 +30,7 @@ class Subject(Protocol):
 
     @property
     def title(self) -> str:
-        """What figures call it, in few words."""
+        """The name that figures call it by, in few words."""
 
     @property
     def space(self) -> LatentSpace:
@@ -59,7 +59,7 @@ class RunView:
 
     @property
     def charged(self) -> bool:
-        """Whether training charged the KL to N(0, I)."""
+        """True where training charged the KL to N(0, I)."""
         return self.subject.space.prior_was_trained
 
     @property
@@ -74,7 +74,7 @@ class RunView:
         return mu, sigma if self.subject.space.has_width else None
 
     def seen(self, z: Floats) -> Units:
-        """What codes decode to, as it is shown."""
+        """The images of codes, as they are shown."""
         return self.subject.space.seen(z)
 
 
@@ -107,7 +107,7 @@ def titled(spaces: Sequence[LatentSpace]) -> list[TitledRun]:
 
 
 def _class_of(space: LatentSpace) -> str:
-    """Which class is looked at, of a model that is told one."""
+    """The class that is looked at, of a model that is told one."""
     return "" if space.one is None else f" ({space.classes[space.one]})"
 
 
@@ -132,9 +132,10 @@ def shown_rows(data: Prepared, most: int) -> NDArray[np.int64]:
 
 def stored(data: Prepared, rows: NDArray[np.int64]) -> NDArray[Any]:
     """These rows as the source stores them."""
+    # twice `asarray`: the rows may be memory-mapped, and what leaves here is an array in memory
     return np.asarray(np.asarray(data.dataset.rows)[rows])
 
 
 def is_image(space: LatentSpace) -> bool:
-    """Whether a decoded example can be looked at; a table's row cannot."""
+    """True where a decoded example can be looked at; a table's row cannot."""
     return len(space.shape) == 3

@@ -73,12 +73,12 @@ def _scale(space: LatentSpace) -> str:
     scale = getattr(space.model.likelihood.family, "scale", None)
     if scale is None:
         return ""
-    values = np.asarray(scale.detach().cpu(), np.float64).reshape(-1)
+    values = np.asarray(scale.detach().cpu(), np.float64).reshape(-1)  # double precision for the digits that are printed
     return f", scale {values[0]:.3g}" if len(values) == 1 else f", scales {values.min():.3g} to {values.max():.3g}"
 
 
 def _best(space: LatentSpace, plan: dict[str, Any]) -> str | None:
-    """Which step's weights validated best, and whether they are the model; None where nothing was validated."""
+    """The step whose weights validated best, and whether they are the model; None where nothing was validated."""
     judged = course(space.run.read_metrics())
     if judged is None:
         return None
@@ -94,6 +94,7 @@ def _time(space: LatentSpace, plan: dict[str, Any]) -> str:
 
 def _sigmas(subject: Subject) -> SigmaSeries:
     lines = subject.space.run.read_metrics()
+    # step 0 has no place on a logarithmic axis
     found = [(m["step"], m["validation"]) for m in lines if "validation" in m and m["step"] > 0]
     sigma, spread = (np.array([v[name] for _, v in found]) for name in ("sigma", "std_mu"))
     return SigmaSeries(subject.title, np.array([step for step, _ in found]), sigma, spread)
@@ -104,6 +105,7 @@ def _losses(subject: Subject) -> TrainingSeries:
     train, validation = (_curves(lines, kind, PARTS) for kind in KINDS)
     more = {name: curve for name, curve in _curves(lines, "train").items() if name not in PARTS}
     players = {f"loss of the {name}": curve for name, curve in _curves(lines, "players").items()}
+    # a weight that never changes is said in the recipe's line
     weights = {name: curve for name, curve in _curves(lines, "weights").items() if np.ptp(curve.values) > 0}
     return TrainingSeries(subject.title, {**train, **more, **players}, validation, weights)
 
