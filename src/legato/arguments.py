@@ -59,6 +59,7 @@ def check_fields(options: Any) -> None:
     kinds = get_type_hints(type(options), include_extras=True)
     for field in fields(options):
         value = getattr(options, field.name)
+        # frozen, and still being made
         object.__setattr__(options, field.name, held(kinds[field.name], value, f"`{field.name}`"))
 
 
@@ -105,7 +106,7 @@ def numbers(value: Any, name: str) -> NDArray[Any]:
     """An array of numbers of what a person gave: an array, a list, a tensor, a frame. Raises `Mistake` for what is none."""
     import numpy as np
 
-    given = value.detach().cpu() if hasattr(value, "detach") else value
+    given = value.detach().cpu() if hasattr(value, "detach") else value  # NumPy refuses what lies on a device or in a graph
     try:
         found = np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -124,7 +125,7 @@ def one_for_each(value: Any, count: int, name: str, what: str) -> NDArray[Any]:
 
 
 def _shown(value: Any) -> str:
-    """What was given, in few letters: of what is no plain value its type alone."""
+    """The value that was given, in few letters: of what is no plain value its type alone."""
     return reprlib.repr(value) if isinstance(value, (*PLAIN, list, tuple, dict)) else f"a {type(value).__name__}"
 
 

@@ -27,7 +27,7 @@ class Batch:
 
     @property
     def given(self) -> Given:
-        """What nets, priors and terms may read beside x."""
+        """The facts that nets, priors and terms may read beside x."""
         return Given(self.label, self.mask, self.rows)
 
     def __getitem__(self, which: slice | Tensor) -> Batch:

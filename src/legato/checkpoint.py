@@ -24,7 +24,7 @@ from legato.files import disk_errors, read_bytes, read_json, synchronise, write_
 from legato.stored import StoredStep
 from legato.tensors import check_fits, read_tensors, write_tensors
 
-KEPT = 2
+KEPT = 2  # where the newest is damaged, a run goes on from the one before
 
 
 @dataclass(frozen=True)

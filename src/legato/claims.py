@@ -36,7 +36,7 @@ KINDS = ("holds", "past failing", "fails")  # what may be shown of a row
 
 
 class Verdict(StrEnum):
-    """What is said of a claim, in words."""
+    """The words that are said of a claim."""
 
     HOLDS = "holds"
     IN_PART = "holds in part"
@@ -123,7 +123,7 @@ def combined(words: Sequence[Verdict]) -> Verdict:
 
 
 def parts(rules: Sequence[Rule], words: Sequence[Verdict]) -> str:
-    """Which part of a sentence holds and which does not, where they differ; what is true by arithmetic; else nothing."""
+    """Parts of a sentence that hold and that do not, where they differ; what is true by arithmetic; else nothing."""
     if all(rule.arithmetic for rule in rules):
         return "true by arithmetic"
     said = {word: [rule.says for rule, own in zip(rules, words, strict=True) if own is word] for word in words}
@@ -304,6 +304,7 @@ def table_hash(scales: Mapping[str, Any]) -> str:
     """BLAKE2b of all that decides: the rules, the level, and `scales`, on which seeds are averaged; not the prose around it."""
     rules = [[claim.id, [asdict(rule) for rule in claim.rules]] for claim in CLAIMS]
     decides = {"rules": rules, "level": LEVEL, "adjusted": "Holm over the first rows that are not arithmetic", "scales": scales}
+    # Sorted: the hash is of what is said, not of how it is written down.
     return hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -311,13 +312,14 @@ Key = tuple[str, str, str | None]  # measure, of, beside
 
 
 def key_of(rule: Rule) -> Key:
-    """What a rule reads."""
+    """The key of what a rule reads."""
     return rule.measure, rule.of, rule.beside
 
 
 def decide(contrasts: Mapping[Key, Contrast], missing: Contrast) -> list[dict[str, Any]]:
     """Every claim with its verdict. `contrasts`: what a rule reads -> what seeds say of it; without one, `missing`."""
     found = {claim.id: [contrasts.get(key_of(rule), missing) for rule in claim.rules] for claim in CLAIMS}
+    # What cannot fail is left out: each row more makes all adjusted p-values larger.
     measured = [claim for claim in CLAIMS if not claim.primary.arithmetic]
     adjusted = _adjusted({claim.id: claim.primary.p_values(found[claim.id][0]) for claim in measured})
     return [_decided(claim, found[claim.id], adjusted.get(claim.id)) for claim in CLAIMS]
@@ -332,6 +334,7 @@ def _adjusted(p_values: Mapping[int, Sequence[float] | None]) -> dict[int, Seque
 
 def _decided(claim: Claim, found: Sequence[Contrast], adjusted: Sequence[float] | None) -> dict[str, Any]:
     p_values = [rule.p_values(one) for rule, one in zip(claim.rules, found, strict=True)]
+    # the first row decides, and it alone is adjusted
     told = [word(p if adjusted is None or i else adjusted) for i, p in enumerate(p_values)]
     rows = zip(claim.rules, found, p_values, told, strict=True)
     return {

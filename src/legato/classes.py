@@ -15,7 +15,7 @@ from legato.arguments import one_for_each
 from legato.errors import Mistake
 from legato.types import Integers
 
-NAMED = 20  # classes that one line tells
+NAMED = 20  # classes that one line tells: there may be thousands
 
 
 def number_of(name: str, classes: Sequence[str], of: str) -> int:
@@ -28,7 +28,7 @@ def number_of(name: str, classes: Sequence[str], of: str) -> int:
 
 
 def unlabelled(of: str, classes: Sequence[str]) -> Mistake:
-    """What is said where a class must be known and is not."""
+    """The mistake where a class must be known and is not."""
     return Mistake(
         f"`{of}` is class-conditional: say which class, --label NAME (in Python of_class(NAME), or a `label` of each example); "
         f"the classes are {listed(classes)}"

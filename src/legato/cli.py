@@ -35,7 +35,8 @@ COMMANDS = {
     "score": "every image's log p(x), to Parquet, CSV or NPZ",
 }
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "yes or no"}  # as they are called in a sentence
+# for a sentence, in the place of Python's own names of types
+KINDS = {"int": "a whole number", "float": "a number", "bool": "yes or no"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     terminal.prepare()
     code = run(sys.argv[1:] if arguments is None else list(arguments))
     failure = terminal.failure()
-    if failure is not None and code == 0:
+    if failure is not None and code == 0:  # else a mistake was told already, and its code stands
         code = _told(f"the output could not be written ({failure.strerror}): all else is done", 2)
     sys.exit(code)
 
@@ -53,7 +54,7 @@ def run(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "--help"
     try:
         if name in COMMANDS:
-            faults.hear()
+            faults.hear()  # before a command maps a file
             _call(import_module(f"legato.commands.{name}").app, arguments[1:])
         elif name.startswith("-"):
             _call(_overview(), arguments)
@@ -62,7 +63,7 @@ def run(arguments: list[str]) -> int:
     except CycloptsError as error:
         return _told(_misused(error, name), 2)
     except Mistake as error:
-        return _told(" ".join(str(error).split()), 2)
+        return _told(" ".join(str(error).split()), 2)  # one line, whatever a library has put into it
     except KeyboardInterrupt as interruption:
         return _told("interrupted", 128 + terminal.signal_of(interruption))
     except Stopped as stopped:
@@ -73,11 +74,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _call(app: App, arguments: list[str]) -> None:
+    # Neither printed nor ended by the library: its messages have several lines, and its exit code is not ours.
     app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _misused(error: CycloptsError, name: str) -> str:
-    """What is wrong with a command line, and where it is told how it goes."""
+    """The line on what is wrong with a command line, and where it is told how it goes."""
     if name not in COMMANDS:
         return f"no option is named `{name}`: `legato --help` lists the commands"
     more = f"`legato {name}{' RECIPE' if name == 'train' else ''} --help` tells how it goes"

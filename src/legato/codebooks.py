@@ -70,7 +70,7 @@ class FiniteScalars(Codebook):
         """theta (*lead, *event) -> the nearest point of the grid."""
         squashed = torch.tanh(theta)
         index = self.indices(squashed.detach())
-        value = squashed + (self.values(index) - squashed).detach()
+        value = squashed + (self.values(index) - squashed).detach()  # the value is the grid's, the gradient that of tanh
         return Chosen(value, index, squashed, len(event))
 
     def tokens(self, event: Shape) -> Shape:
@@ -79,6 +79,7 @@ class FiniteScalars(Codebook):
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers from 0 to L − 1."""
+        # a code that a person gives may lie beyond the grid
         return ((code + 1) * 0.5 * (self.size - 1)).round().clamp(0, self.size - 1).long()
 
     def values(self, index: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class VectorQuantised(Codebook):
         self.size, self.decay = size, decay
         self._across = -len(event) if len(event) == 3 else -1  # the axis along which a token's numbers lie
         self.register_buffer("rows", torch.randn(size, event[self._across]))
-        self.register_buffer("counts", torch.ones(size))
+        self.register_buffer("counts", torch.ones(size))  # as if each had been chosen: none is moved before it had a chance
         self.register_buffer("sums", self.rows.clone())
 
     def shape(self, event: Shape) -> Shape:
@@ -122,7 +123,7 @@ class VectorQuantised(Codebook):
         """theta (*lead, *event) -> the nearest rows."""
         index = self.indices(theta.detach())
         value = theta + (self.values(index) - theta).detach()
-        if self.training and torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled():  # a pass without gradients is no step
             self._follow(theta.detach().movedim(self._across, -1), index)
         return Chosen(value, index, theta, len(event))
 
@@ -133,6 +134,7 @@ class VectorQuantised(Codebook):
     def indices(self, code: Tensor) -> Tensor:
         """Numbers of the nearest rows."""
         with torch.autocast(code.device.type, enabled=False):  # bfloat16 would take a neighbour for the nearest
+            # Without the square of the code itself, which is the same for all rows.
             distances = self.rows.square().sum(1) - 2 * code.movedim(self._across, -1) @ self.rows.T
         return distances.argmin(-1)
 
@@ -151,7 +153,7 @@ class VectorQuantised(Codebook):
         self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, chosen, flat), 1 - self.decay)
         dead = self.counts < ALIVE * len(flat) / self.size
         some = flat[torch.randint(len(flat), (self.size,), device=flat.device)]  # drawn always: a step's noise is the same
-        self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))
+        self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))  # 1, since its sum is one token now
         self.sums.copy_(torch.where(dead[:, None], some, self.sums))
         self.rows.copy_(self.sums / self.counts[:, None])
 

@@ -29,7 +29,7 @@ def names_of(count: int) -> str:
 
 
 def told(event: Sequence[int]) -> str:
-    """How large a code is, and in which order its numbers stand in a row."""
+    """The size of a code, and the order in which its numbers stand in a row."""
     count = math.prod(event)
     if len(event) == 1:
         return f"{count} dimensions"
@@ -64,7 +64,7 @@ def path(stops: NDArray[Any], steps: int, spherical: bool) -> NDArray[np.float64
     """Codes from stop to stop (n, d), each leg in `steps` codes that share its ends: ((n − 1)(steps − 1) + 1, d)."""
     between = slerp if spherical else lerp
     legs = [np.stack([between(a, b, alpha) for alpha in np.linspace(0, 1, steps)]) for a, b in pairwise(stops)]
-    return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
+    return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])  # each stop once, though two legs share it
 
 
 def lerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
@@ -78,7 +78,7 @@ def slerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
     Keeps to the shell where a high-dimensional normal lives. White 2016, https://arxiv.org/abs/1609.04468.
     """
     norms = np.linalg.norm(a) * np.linalg.norm(b)
-    omega = np.arccos(np.clip(np.dot(a, b) / norms, -1, 1)) if norms > 0 else 0.0
-    if np.sin(omega) < 1e-6:
+    omega = np.arccos(np.clip(np.dot(a, b) / norms, -1, 1)) if norms > 0 else 0.0  # rounding may step beyond ±1
+    if np.sin(omega) < 1e-6:  # else 0/0
         return lerp(a, b, alpha)
     return np.asarray((np.sin((1 - alpha) * omega) * a + np.sin(alpha * omega) * b) / np.sin(omega))

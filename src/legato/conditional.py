@@ -13,7 +13,7 @@ from legato.label import Beside
 from legato.trace import NOTHING, Given
 from legato.types import Shape
 
-Net = Callable[[Shape, Shape], nn.Module]  # (given, out) -> Module
+Net = Callable[[Shape, Shape], nn.Module]  # (given, out) -> Module: called once the family has said how many numbers it wants
 
 
 class Conditional(nn.Module):
@@ -37,6 +37,7 @@ class Conditional(nn.Module):
         lead = x.shape[: x.ndim - len(self.given)]
         flat = x.reshape(-1, *self.given)
         if self.beside is not None:
+            # all draws of an example share its label
             flat = self.beside(flat, self.beside.label(given).expand(lead).reshape(-1))
         # Under mixed precision a net gives 8 bits of mantissa; what is summed over hundreds of dimensions needs 24.
         theta: Tensor = self.net(flat).to(x.dtype)

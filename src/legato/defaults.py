@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """A network's size, and how it is trained."""
+    """A network's size, the images in a step, and AdamW's learning rate at its peak."""
 
     width: int
     depth: int
-    batch_size: int  # images in a step
-    learning_rate: float  # AdamW's, at its peak
+    batch_size: int
+    learning_rate: float
 
 
 # Convolutions take their time per image, dense layers per step, so that small batches cost a dense net most of its speed.

@@ -42,7 +42,7 @@ class Definition:
         return made
 
     def fault(self, module: str | None = None) -> str | None:
-        """Why the options are none of this recipe, by its signature; None where they are. What a file says is checked so."""
+        """A fault of the options by the recipe's signature; None where there is none. What a file says is checked so."""
         own = options_of(find(self.name, module))
         if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
             return None
@@ -58,6 +58,7 @@ class Definition:
     def to_json(self) -> dict[str, Any]:
         """Flat: {"recipe": "vae", "latent_dim": 32, "beta": 1.0, "net": "residual", …}."""
         shape = self.words.latent_shape
+        # a list, as it will be read: JSON has no tuples
         return {"recipe": self.name, **self.options, **asdict(self.words), "latent_shape": shape and list(shape)}
 
     @staticmethod

@@ -20,7 +20,8 @@ _C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h, for mallopt
 DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISION"
 PRECISIONS = ("float32", "bfloat16")
-_TURN = threading.RLock()  # whose turn it is to draw from torch's generators
+# whose turn it is to draw from torch's generators; re-entrant, for blocks that draw lie within one another
+_TURN = threading.RLock()
 
 
 def memory_of_machine() -> int:
@@ -32,7 +33,7 @@ def memory_of_machine() -> int:
 
 
 def auto_precision(device: torch.device) -> str:
-    """What `--precision auto` comes to: LEGATO_PRECISION, else `native_precision`. Raises `Mistake` for another word."""
+    """The precision of `--precision auto`: LEGATO_PRECISION, else `native_precision`. Raises `Mistake` for another word."""
     asked = os.environ.get(PRECISION) or "auto"
     if asked not in ("auto", *PRECISIONS):
         raise Mistake(f"{PRECISION} must be auto, {' or '.join(PRECISIONS)}, got `{asked}`")
@@ -88,6 +89,7 @@ def drawing_step(device: torch.device, value: int) -> Iterator[None]:
 @contextmanager
 def generators_kept() -> Iterator[None]:
     """A block after which torch's generators are as they were before, while other threads may take their turns in it."""
+    # Entered and left by hand: the turn is taken to read the state and to put it back, not for all that lies between.
     fork = torch.random.fork_rng()
     with _TURN:
         fork.__enter__()
@@ -169,7 +171,7 @@ def say_threads(count: int) -> None:
 
 
 def threads_were_said() -> bool:
-    """Whether `--threads`, LEGATO_THREADS or a worker's owner said how many."""
+    """True where `--threads`, LEGATO_THREADS or a worker's owner said how many."""
     return bool(_SAID)
 
 

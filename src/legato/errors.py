@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 class Mistake(Exception):
-    """What is wrong, what was expected, what to do: one line, shown without a traceback, exit code 2."""
+    """A person's mistake, what was expected, what to do: one line, shown without a traceback, exit code 2."""
 
 
 class Stopped(Exception):
@@ -42,7 +42,7 @@ def near(name: str, known: Iterable[str]) -> str:
 def quoted(path: object) -> str:
     """A path as a shell reads it in a command that a person may copy."""
     text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)  # else a shell's command would read it as an option
 
 
 def install(extra: str) -> str:

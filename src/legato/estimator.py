@@ -47,7 +47,7 @@ DATA = ("values", "layout")
 
 
 class Parameters(OfRecipes, total=False):
-    """What an estimator takes by name beside its recipe: the shared words, what recipes take, and these.
+    """Parameters that an estimator takes by name beside its recipe: the shared words, what recipes take, and these.
 
     `options`: those of a recipe of one's own. `score_draws`: importance weights per row. `threads` and `precision`: 1
     and float32, so that a fit does not depend on the chip, and leaves the other cores to joblib's workers.
@@ -94,10 +94,10 @@ class WrongType(Mistake, TypeError):
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """What scikit-learn or Legato refuses in this block, in one line."""
+    """Tells in one line what scikit-learn or Legato refuses in this block."""
     try:
         yield
-    except NotFittedError:
+    except NotFittedError:  # a ValueError, too, by which scikit-learn's tools know an estimator that was not fitted
         raise
     except (Mistake, ValueError, TypeError) as error:
         kind = WrongType if isinstance(error, TypeError) else Refused
@@ -120,7 +120,7 @@ def _signature(recipe: str) -> inspect.Signature:
 
 
 class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """What both estimators share.
+    """The common part of both estimators.
 
     The parameters are those of `legato.train` that need no folder; None is the recipe's own default, or what suits the net.
     A row's figures depend on nothing but the row: the posterior's mean where a code is asked for, the same draws for every row
@@ -135,6 +135,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _keep(self, recipe: str | Sentence, chosen: dict[str, Any]) -> None:
         if foreign := [name for name in chosen if name not in DEFAULTS]:
             raise unknown(f"parameter of `{type(self).__name__}`", foreign[0], ["recipe", *DEFAULTS])
+        # unchecked until `fit`: scikit-learn's `clone` wants each parameter back as it was given
         self.__dict__.update({"recipe": recipe, **DEFAULTS, **chosen})
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -144,6 +145,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """
         with _refusing():
             array = self._numbers(X, reset=True)
+            # Both at once: a fit that fails leaves what was fitted before.
             self._fitted, self._example = fitting.fit(self._begun(array)), array.shape[1:]
         return self
 
@@ -230,8 +232,6 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if told is not None:
             self._fitted = packed.unpack(told, tensors, self._device())
 
-    # What the parameters come to
-
     def _begun(self, array: NDArray[Any], endless: bool = False) -> Task:
         """The training that the parameters ask for, of rows that settle what a row is. Raises `Mistake`."""
         said = {name: value for name in OfRecipes.__annotations__ if (value := getattr(self, name)) is not None}
@@ -259,8 +259,6 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _threads(self) -> int:
         return int(held(Annotated[int, Within(1, 4096)], self.threads, "`threads`"))
 
-    # From what was given to rows, and back
-
     def _more(self, X: Any) -> Dataset:
         """Rows of the same shape and kind."""
         return more(self._numbers(X, reset=False), Form(self.space_.shape, self.space_.preparation), self._form)
@@ -273,11 +271,11 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _numbers(self, X: Any, reset: bool) -> NDArray[Any]:
         """X as an array that passed scikit-learn's checks; a table's count and names of columns are kept or compared."""
         array = as_array(X)
-        if array is None or array.ndim < 3:
+        if array is None or array.ndim < 3:  # scikit-learn names and counts the columns of tables alone
             return np.asarray(validate_data(self, X, reset=reset))
         if reset:
             self.n_features_in_ = math.prod(array.shape[1:])
-            self.__dict__.pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)  # a fit on pictures after one on a frame
         return np.asarray(check_array(array, allow_nd=True, estimator=self, input_name="X"))
 
     @property

@@ -36,7 +36,8 @@ class Family(nn.Module):
     has_width = True  # whether a code of it is a cloud, with a σ
     has_moments = True  # whether its distributions say their mean and deviation
     has_choice = False  # whether a code of it is one of finitely many
-    how = "mean and standard deviation of q(z|x)"  # what `moments` are
+    # said wherever they are shown: of some families they are those of a few draws
+    how = "mean and standard deviation of q(z|x)"
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
     levels: int | None = None  # how many values x can have where they are counted: log p(x|z) is then a probability's
 
@@ -56,7 +57,7 @@ class Family(nn.Module):
 
     @abstractmethod
     def shape(self, event: Shape) -> Shape:
-        """How many numbers it wants for one event."""
+        """The shape of the numbers that it wants for one event."""
 
     @abstractmethod
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
@@ -209,6 +210,7 @@ class Homoscedastic(Family):
         if self.how != "solved":
             return
         per_column = self.log_scale.ndim == 1
+        # double: squares are summed over all training data
         seen = [(len(x), mean_square((x - mean).double() ** 2, per_column)) for x, mean in pairs()]
         self.solve(torch.stack([n * square for n, square in seen]).sum(0) / sum(n for n, _ in seen))
 

@@ -24,7 +24,7 @@ def hear() -> None:
 # A handler of Python's own would wait for the next line of Python, and the read that failed would be tried for ever. This one
 # runs at once: the thread that reads may hold the interpreter's lock already, and nothing goes on after it.
 def _tell(number: int) -> None:
-    os.write(2, LINE.encode())
+    os.write(2, LINE.encode())  # no buffer and no lock, which the interrupted thread may hold
     os._exit(2)
 
 

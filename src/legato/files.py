@@ -35,11 +35,11 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
             with partials.begun(path) as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(file.fileno())  # before the rename, else the name may stand over bytes that never came
             os.replace(partial, path)
             synchronise(path.parent)
         finally:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # the rename has taken it
                 partial.unlink()
 
 
@@ -57,7 +57,7 @@ def made(folder: Path) -> None:
     """Makes a folder and those above it, each name brought to disk."""
     if not folder.is_dir():
         made(folder.parent)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)  # another process may make it at this instant
         synchronise(folder.parent)
 
 
@@ -118,8 +118,9 @@ def _free(place: str | Path | None) -> str:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """A regular file, open to be read. Raises `Mistake` for what is none: a FIFO would wait for ever, a device never end."""
     try:
+        # O_NONBLOCK: opening a FIFO would wait for whoever writes into it.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        if not stat.S_ISREG(os.fstat(handle).st_mode):  # of the open file: another may lie at its path by now
             os.close(handle)
             raise Mistake(f"`{path}` is no regular file: nothing else is read from a folder of Legato's")
         with open(handle, "rb") as file:
@@ -131,7 +132,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def read_bytes(path: Path, most: int) -> bytes:
     """A regular file of at most so many bytes. Raises `Mistake`."""
     with opened(path) as file:
-        content = file.read(most + 1)
+        content = file.read(most + 1)  # one byte more tells a file that is larger
     if len(content) > most:
         raise Mistake(f"`{path}` is larger than {most:,} bytes: it is none that Legato wrote")
     return content
@@ -154,10 +155,10 @@ def read_json(path: Path, *kinds: Any, remedy: str = AGAIN) -> dict[str, Any]:
 
 def parse(text: bytes, what: str, remedy: str = AGAIN) -> Any:
     """JSON of finite numbers. Raises `Mistake` for anything else, however deep."""
-    if _depth(text) > DEEPEST:
+    if _depth(text) > DEEPEST:  # before it is parsed: the parser, too, goes as deep
         raise damaged(what, f"it is nested more than {DEEPEST} deep", remedy)
     try:
-        return json.loads(text.decode(), parse_constant=_not_json)
+        return json.loads(text.decode(), parse_constant=_not_json)  # Python's reader takes NaN and Infinity, which JSON lacks
     except ValueError as error:  # bytes that are no text, digits without end
         raise damaged(what, str(error), remedy) from None
 

@@ -18,7 +18,7 @@ from legato.families import Family
 from legato.types import Shape
 
 CONTEXT = 64  # numbers that the encoder gives
-DRAWS, SEED = 64, 20150521  # of what is shown
+DRAWS, SEED = 64, 20150521  # draws, the same for every x, of which mean and deviation are shown
 
 
 class Flow(Family):
@@ -49,6 +49,7 @@ class Flow(Family):
             raise Mistake("flows need zuko, which is not installed: pip install zuko") from error
         with torch.device("cpu"):  # also where others are only shapes: zuko looks at the masks that it makes
             self.flow: nn.Module = MAF(event[0], CONTEXT, transforms=transforms, passes=2, hidden_features=(width, width))
+            # A generator of its own: the start of the weights does not depend on what is shown.
             noise = torch.randn(DRAWS, 1, event[0], generator=torch.Generator().manual_seed(SEED))
         self.register_buffer("noise", noise, persistent=False)
 

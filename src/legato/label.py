@@ -31,6 +31,7 @@ class ReadsLabel(nn.Module):
 
     def hold(self, number: int) -> None:
         """Takes this class for all examples without a label."""
+        # the CPU's where it has no tensor
         self.held = torch.tensor(number, device=next(iter([*self.parameters(), *self.buffers()]), torch.empty(0)).device)
 
     def label(self, given: Given) -> Tensor:
@@ -58,6 +59,7 @@ class Beside(ReadsLabel):
         """x (B, *given), label (B,) -> (B, *shape)."""
         if self.channel is None:
             numbers = torch.arange(self.classes, device=x.device)
+            # By comparison: `one_hot` looks at the values, and the device would be waited for.
             return torch.cat([x.flatten(1), (label[:, None] == numbers).to(x.dtype)], 1)
         return torch.cat([x, self.channel(label).to(x.dtype).reshape(-1, 1, *x.shape[2:])], 1)
 

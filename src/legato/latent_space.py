@@ -42,7 +42,7 @@ from legato.unsaved import Kept
 BATCH = 500  # examples at a time: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
 TRAVERSED = 256  # dimensions that are swept where none are named: each is a row of codes as long as there are dimensions
-FITTED, HELD_OUT = 10_000, 2_500  # images whose codes a mixture is fitted to and judged by
+FITTED, HELD_OUT = 10_000, 2_500  # images whose codes fit and judge a mixture; 20,000 gave no better one (docs/log.md)
 Function = Callable[[Tensor, Given], Tensor]
 Loaded = tuple[str | None, int | None]  # how a run was loaded: the module, the step
 
@@ -57,12 +57,12 @@ class LatentSpace:
 
     def __init__(self, recipe: Recipe, preparation: Preparation, shape: Shape, kept: Kept, definition: Definition) -> None:
         self.recipe, self.preparation, self.shape, self.kept, self.definition = recipe, preparation, shape, kept, definition
-        self.model: LatentVariableModel = recipe.model.eval().requires_grad_(False)
+        self.model: LatentVariableModel = recipe.model.eval().requires_grad_(False)  # no graph, and solved scales are frozen
         self.device = next(self.model.parameters()).device
         self._told: set[str] = set()
         self.latent_dim = int(np.prod(self.model.latent.event))
         self.loaded: Loaded | None = None
-        self.again: tuple[Callable[..., LatentSpace], tuple[Any, ...]] | None = None  # what gives it back, and of what
+        self.again: tuple[Callable[..., LatentSpace], tuple[Any, ...]] | None = None  # called where it is unpickled
         self.given: Any = None  # what it was trained on where that lay in memory, which no run keeps
         self.one: int | None = None  # the class that is looked at, of a model that knows classes
 
@@ -78,22 +78,22 @@ class LatentSpace:
 
     @property
     def has_width(self) -> bool:
-        """Whether a code is a cloud, with a σ: False for points and for codebooks."""
+        """True where a code is a cloud, with a σ: not of points and of codebooks."""
         return self.model.latent.has_width
 
     @property
     def has_standard_prior(self) -> bool:
-        """Whether the model's prior is N(0, I)."""
+        """True where the model's prior is N(0, I)."""
         return self.model.latent.standard_prior
 
     @property
     def prior_was_trained(self) -> bool:
-        """Whether the objective charged for leaving the prior; else it means nothing to the decoder."""
+        """True where the objective charged for leaving the prior; else it means nothing to the decoder."""
         return self.recipe.objective.charges_rate
 
     @property
     def beta(self) -> float:
-        """What a nat of rate cost in nats of distortion where training ended; 0 where it cost nothing.
+        """The price of a nat of rate in nats of distortion where training ended; 0 where it cost nothing.
 
         A weight that followed the loss is read where it was last told of.
         """
@@ -115,6 +115,7 @@ class LatentSpace:
         Raises `Mistake` for a model that reads no label, and for a class that it does not know.
         """
         one = LatentSpace.__new__(LatentSpace)  # `copy.copy` would load the run anew, by `__reduce__`
+        # Without the mixture, which is of all classes' codes.
         one.__dict__.update({name: value for name, value in self.__dict__.items() if name != "mixture"})
         one.one = number_of(str(name), self.classes, f"`{self.kept}` (`{self.definition.name}`)")
         one.recipe = copy.copy(self.recipe)
@@ -178,7 +179,7 @@ class LatentSpace:
 
     @property
     def columns(self) -> list[str]:
-        """What the numbers of a table's row are called: its columns, where the source named them."""
+        """The names of the numbers of a table's row: its columns, where the source named them."""
         return named((self.kept.stored("data").get("columns") or {}).get("used", []), self.shape[0])
 
     def decode_prepared(self, z: NDArray[Any], label: Integers | None = None) -> Floats:
@@ -216,6 +217,7 @@ class LatentSpace:
         self._refuse_unlabelled()
         check_draw(n, temperature)
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
+            # No stream of its own: a seed's draws stay what they always were.
             return self.draw_prior(n, np.random.default_rng(seed), temperature)
         if origin == "mixture":
             return self.mixture.draw(n, random_stream(seed, "draws", "mixture"), temperature).astype(np.float32)
@@ -250,7 +252,7 @@ class LatentSpace:
                 parts.append(self.posterior(data.rows(rows[at : at + BATCH])))
                 bar(at + len(parts[-1][0]))
         mu, sigma = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
-        return np.asarray(mu + sigma * random_stream(0, "mixture", split).standard_normal(mu.shape))
+        return np.asarray(mu + sigma * random_stream(0, "mixture", split).standard_normal(mu.shape))  # one for a model
 
     @checked
     def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: float = 1.0) -> Units:
@@ -322,11 +324,8 @@ class LatentSpace:
         self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None, *, k: int = 100, seed: Seed = 0
     ) -> Floats:
         """log p(x) by importance weighting with exactly k draws, (N,), nats; log p(x|y) where the model reads labels.
-        Raises `Mistake` for an autoencoder.
-
-        -inf for a row so far from the training data that single precision has no number for it.
-
-        Whether it can be trusted is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws.
+        -inf for a row so far from the training data that single precision has no number for it. Raises `Mistake` for an
+        autoencoder. Whether it can be trusted is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws.
         """
         prepared = self.prepare(x, rows)
         found = self._over(lambda x, given: self.model.log_likelihood(x, k, given=given), prepared, seed, 100, label)
@@ -348,7 +347,7 @@ class LatentSpace:
         """x as the model sees it. Raises `Mistake` for another shape."""
         x = numbers(x, "x")
         if x.shape[1:] != self.shape:
-            if self.shape[0] == 1 and x.shape[1:] == self.shape[1:]:
+            if self.shape[0] == 1 and x.shape[1:] == self.shape[1:]:  # grey pictures may lack their axis of channels
                 x = x[:, None]
             else:
                 raise Mistake(f"`x` must have shape (N, {', '.join(map(str, self.shape))}), got {x.shape}")
@@ -361,7 +360,7 @@ class LatentSpace:
 
     def moments(self) -> Moments:
         """Mean and covariance of the training codes (of the class that is looked at, if one is), `noise` their mean σ²."""
-        like = {name: torch.empty(shape, device="meta") for name, shape in shapes(self.latent_dim).items()}
+        like = {name: torch.empty(shape, device="meta") for name, shape in shapes(self.latent_dim).items()}  # shapes alone
         return moments_of({name: value.numpy() for name, value in self.kept.moments(like, self.one).items()})
 
     def codes(self) -> tuple[Doubles, Doubles, Doubles]:
@@ -376,12 +375,13 @@ class LatentSpace:
         """
         if not whole(self.latent_dim):
             known = self.moments()
-            return [int(i) for i in np.argsort(known.noise - known.variances, kind="stable")]
+            return [int(i) for i in np.argsort(known.noise - known.variances, kind="stable")]  # the means' variance alone
         last = next((m["validation"] for m in reversed(self.kept.read_metrics()) if "validation" in m), None)
         if last is None:
             return list(range(self.latent_dim))
+        # A rate that nobody paid for tells how far σ shrank, not what a dimension knows.
         by = np.asarray(last["std_mu"] if last["kl"] is None or not self.prior_was_trained else last["kl"])
-        return [int(i) for i in np.argsort(-by, kind="stable")]
+        return [int(i) for i in np.argsort(-by, kind="stable")]  # stable: equals keep their order on any machine
 
     @torch.no_grad()
     def _over(self, function: Function, x: Floats, seed: int = 0, size: int = BATCH, label: Integers | None = None) -> Floats:

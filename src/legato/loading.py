@@ -44,7 +44,7 @@ def load(
     space.model.to(place)
     space.device = place
     space.loaded = (module, step)
-    space.again = _again, (str(found.path.absolute()), space.loaded)
+    space.again = _again, (str(found.path.absolute()), space.loaded)  # absolute, for it may be unpickled in another folder
     return space if label is None else space.of_class(label)
 
 
@@ -60,7 +60,7 @@ def opened(run: Trained) -> LatentSpace:
 def untrained(run: Run, module: str | None = None, weights: Path | None = None) -> LatentSpace:
     """A run's sentence with weights that were never trained; of `weights` names and shapes are looked at before."""
     definition, spec = sentence_of(run, module, weights)
-    with drawing(torch.device("cpu"), 0):
+    with drawing(torch.device("cpu"), 0):  # whoever loads keeps the state of their generator
         recipe = definition.build(spec, module)
     return LatentSpace(recipe, Preparation.from_json(run.stored("data")["preparation"]), spec.shape, run, definition)
 

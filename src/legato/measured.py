@@ -37,7 +37,7 @@ from legato.survey.material import Material, material, material_of_two
 
 Source = str | Path | NDArray[Any] | Tensor
 EFFORTS = {"quick": QUICK, "full": FULL}
-EXAMPLE = 4  # images that a model is tried on before anything is measured
+EXAMPLE = 4  # images that a model is tried on: what does not fit is told before anything is measured
 FEWEST = {"to refer to": 100, "to measure": 30}  # rows: below, neighbours and mixtures mean nothing
 
 
@@ -158,6 +158,7 @@ def _labelled(parts: list[Prepared], labels: Any) -> list[Prepared]:
     if len(lists) != len(parts) or [len(one) for one in lists] != counts:
         expected = " and ".join(f"{count}" for count in counts)
         raise Mistake(f"`labels` do not fit the data: expected {expected} labels{', as a pair' if len(parts) > 1 else ''}")
+    # Of all at once: a class has one number in both parts.
     codes, names = encode_labels(np.concatenate([np.asarray(one) for one in lists]), "labels")
     cut = np.split(codes, np.cumsum(counts)[:-1])
     found = [replace(part.dataset, labels=own, label_names=names) for part, own in zip(parts, cut, strict=True)]

@@ -40,12 +40,12 @@ class LatentVariableModel(nn.Module):
 
     @property
     def classes(self) -> int:
-        """How many classes the model knows; 0 where no part of it reads a label."""
+        """The number of classes that the model knows; 0 where no part of it reads a label."""
         return max((part.classes for part in readers(self)), default=0)
 
     @property
     def needs_label(self) -> bool:
-        """Whether every example must come with a label: the model reads one, and holds no class for all."""
+        """True where every example must come with a label: the model reads one, and holds no class for all."""
         return any(part.held is None for part in readers(self))
 
     def of_class(self, number: int) -> LatentVariableModel:
@@ -74,7 +74,7 @@ class LatentVariableModel(nn.Module):
         return Trace(x, self.likelihood(code, known), code, rungs, lambda: self.latent.summary(encoded, known), known)
 
     def learnt(self) -> list[Tensor]:
-        """What training moves: the weights, and buffers that are learnt without a gradient, as a codebook is."""
+        """All that training moves: the weights, and buffers that are learnt without a gradient, as a codebook is."""
         families = [part for part in self.modules() if isinstance(part, Family)]
         return [*self.parameters(), *(family.get_buffer(name) for family in families for name in family.learnt)]
 
@@ -88,15 +88,15 @@ class LatentVariableModel(nn.Module):
         return self.decode(self.latent.sample(n, self._known(given)), given)
 
     def reconstruct(self, x: Tensor, given: Given = NOTHING) -> Tensor:
-        """What the middle of each posterior decodes to, (B, *data): no draw, the same at every call."""
+        """The decoded middle of each posterior, (B, *data): no draw, the same at every call."""
         return self.decode(self.summary(x, given).mu, given)
 
     def summary(self, x: Tensor, given: Given = NOTHING) -> Summary:
-        """What is shown of the codes of x, (B, *event)."""
+        """The figures that are shown of the codes of x, (B, *event)."""
         return self.latent.summary(self.latent.encode(x, given), self._known(given))
 
     def _known(self, given: Given) -> Given:
-        """With x ↦ q(z|x)."""
+        """The same with x ↦ q(z|x)."""
         return Given(given.label, given.mask, given.rows, self.latent.posterior)
 
     def chunks(self, x: Tensor, k: int, chunk: int = CHUNK, given: Given = NOTHING) -> Iterator[Trace]:

@@ -28,7 +28,7 @@ BLOCK = 64  # rows that are taken in at once: the work for each is least near th
 
 
 def whole(dimensions: int) -> bool:
-    """Whether a covariance of so many dimensions is kept whole."""
+    """True where a covariance of so many dimensions is kept whole."""
     return dimensions <= LARGEST
 
 
@@ -72,7 +72,7 @@ class Moments(ABC):
 
     @abstractmethod
     def arrays(self) -> dict[str, Doubles]:
-        """What is stored of it, by name."""
+        """The arrays that are stored of it, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +138,11 @@ class Sketch(Moments):
 
     def nats_from_prior(self) -> float:
         """The same, with det S = Π r · det(I + F diag(1/r) Fᵀ), a determinant of k × k."""
-        if not (self.rest > 0).all():
+        if not (self.rest > 0).all():  # det S = 0: codes fill a subspace alone
             return math.inf
         inner = np.eye(len(self.factors)) + (self.factors / self.rest) @ self.factors.T
         log_det = float(np.log(self.rest).sum() + np.linalg.slogdet(inner)[1])
+        # Not below 0, as rounding may leave it: it is a divergence.
         return max(0.5 * float(self.variances.sum() + self.mean @ self.mean - len(self.mean) - log_det), 0.0)
 
     def leading(self, count: int) -> Doubles:
@@ -165,7 +166,7 @@ class Sketch(Moments):
 
 
 def shapes(dimensions: int) -> dict[str, tuple[int, ...]]:
-    """What `arrays` are called and how large they are."""
+    """The names and shapes of `arrays`."""
     d, row = dimensions, (dimensions,)
     own = {"covariance": (d, d)} if whole(d) else {"factors": (RANK, d), "rest": row}
     return {"mean": row, **own, "noise": row}
@@ -184,6 +185,7 @@ def of_rows(rows: NDArray[Any], *, unbiased: bool = False) -> Moments:
         share = n / (n - 1) if unbiased else 1.0
         return replace(found, factors=found.factors * np.sqrt(share), rest=found.rest * share)
     wide = rows.astype(np.float64)
+    # of one dimension `cov` gives a number
     return Whole(wide.mean(0), np.zeros(d), np.atleast_2d(np.cov(wide.T, bias=not unbiased)))
 
 
@@ -205,7 +207,7 @@ def sketched(blocks: Iterable[NDArray[Any]]) -> Sketch:
         mean, count = np.asarray(mean + (middle - mean) * (n / (count + n))), count + n
     if kept is None:
         raise Mistake("moments are of codes, 1 or more; got none")
-    factors = np.zeros((RANK, len(mean)))
+    factors = np.zeros((RANK, len(mean)))  # always RANK rows, so that a file's shapes are known before it is read
     factors[: len(kept)] = kept / math.sqrt(count)
     return Sketch(mean, np.zeros(len(mean)), factors, np.maximum(squares / count - np.square(factors).sum(0), 0))
 
@@ -222,7 +224,7 @@ def nats_from_prior(mean: Doubles, covariance: Doubles) -> float:
     At most KL(q̂(z) ‖ N(0, I)) of any population q̂ with these two moments: of all densities with them the Gaussian has the
     largest entropy. Infinite where codes fill a subspace alone.
     """
-    sign, log_det = np.linalg.slogdet(covariance)
+    sign, log_det = np.linalg.slogdet(covariance)  # a determinant of so many dimensions is no float; its logarithm is
     if sign <= 0:
         return math.inf
     return max(0.5 * float(np.trace(covariance) + mean @ mean - len(mean) - log_det), 0.0)

@@ -28,7 +28,7 @@ def begun(path: Path) -> Iterator[BinaryIO]:
 
 
 def name_of(path: Path) -> Path:
-    """What `path` is called by this process until it is whole: a sibling, since a rename is atomic in one file system only."""
+    """The name of `path` in this process until it is whole: a sibling, since a rename is atomic in one file system only."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
@@ -44,8 +44,8 @@ def _drop(partial: Path) -> None:
     with suppress(OSError):
         handle = os.open(partial, os.O_RDWR | NEVER_THROUGH)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(handle, partial):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while its writer lives, and the file stays
+            if _is_at(handle, partial):  # else it was renamed meanwhile, and another lies there
                 partial.unlink()
         finally:
             os.close(handle)
@@ -57,7 +57,7 @@ def _locked(path: Path) -> int:
         with suppress(FileNotFoundError):
             name_of(path).unlink()  # an earlier process of this number's; never written through a link that lies there
         handle = os.open(name_of(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | NEVER_THROUGH, 0o666)
-        with suppress(OSError):
+        with suppress(OSError):  # where a file system has no locks, it is written without
             fcntl.flock(handle, fcntl.LOCK_EX)
         if _is_at(handle, name_of(path)):
             return handle

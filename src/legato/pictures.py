@@ -24,7 +24,7 @@ from legato.types import Bytes, Floats
 GAP = 2  # pixels between tiles: a hairline
 TILE, SHEET = 96, 1280  # the sizes that small images are enlarged to, at most: one tile's side, the whole sheet's
 LABEL_WIDTH = 30  # characters, after which a label is wrapped: a long name must not push the pictures off the screen
-MARGIN = 10  # pixels to the left and right of a label
+MARGIN = 10  # pixels to the left and right of a label, which touches neither the edge nor the pictures
 PAPER, INK, FAINT = 255, 34, 110  # grey levels; FAINT on PAPER has a contrast of 5 : 1
 END_HOLD = 8  # a pendulum rests this many frames' time at either end, so that the two images can be seen
 FASTEST = 20  # milliseconds: browsers show a GIF that asks for less at 100 ms a frame
@@ -44,7 +44,7 @@ def to_bytes(images: Floats) -> Bytes:
         raise Mistake(f"{broken} of {len(images)} images hold values that are not finite: the model that made them diverged")
     if images.shape[1] not in (1, 3, 4):
         images = _mosaic(images)
-    scaled = np.rint(np.clip(images, 0.0, 1.0) * 255.0)
+    scaled = np.rint(np.clip(images, 0.0, 1.0) * 255.0)  # a cast alone would cut, and darken by half a level
     return np.ascontiguousarray(scaled.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
@@ -96,7 +96,7 @@ def strips(rows: Sequence[tuple[str, Floats]], *, gap: int = GAP, scale: int | N
 
 def near_square(count: int) -> int:
     """The columns of a near-square sheet of `count` tiles: ⌈√count⌉, so that it is never taller than wide."""
-    return math.isqrt(max(count - 1, 0)) + 1
+    return math.isqrt(max(count - 1, 0)) + 1  # in whole numbers: a root in floats may miss a square
 
 
 def enlargement(images: Floats, columns: int) -> int:

@@ -27,5 +27,5 @@ class Player:
 
     @property
     def weights(self) -> list[nn.Parameter]:
-        """What it moves."""
+        """The weights that it moves."""
         return [weight for weight in self.module.parameters() if weight.requires_grad]

@@ -21,10 +21,11 @@ from legato.types import Doubles
 
 Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances
 
-LADDER = (1, 2, 5, 10, 20, 50, 100)  # components that are tried, fewest first
-PATIENCE = 2  # numbers of components in a row that codes held out may like less, before no more are tried
+# components that are tried, fewest first: each about twice the last, so that few fits reach a hundred
+LADDER = (1, 2, 5, 10, 20, 50, 100)
+PATIENCE = 2  # numbers of components in a row that may be worse on held-out codes: one alone may be a poor fit's fault
 FLOOR = 1e-4  # of a component's variances, in units of the population's: a component on a single code would be a point
-SMALL = 256  # dimensions up to which any number of components is tried
+SMALL = 256  # dimensions up to which any number of components is tried; above, a covariance needs many codes
 
 
 def check_draw(n: int, temperature: float) -> None:
@@ -75,9 +76,10 @@ def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0) -> Mixtur
         raise Mistake(f"a mixture needs 2 codes and 1 to hold out, got {len(codes)} and {len(held_out)}: use --from codes")
     if not (np.isfinite(codes).all() and np.isfinite(held_out).all()):
         raise Mistake("a mixture needs finite codes: the run diverged, train it anew")
-    centre, scale = codes.mean(0), np.maximum(codes.std(0), 1e-12)
+    centre, scale = codes.mean(0), np.maximum(codes.std(0), 1e-12)  # a dimension that never moves
     best, worse = None, 0
     for count in _tried(*codes.shape):
+        # in units of the population, for which FLOOR is meant
         parts = _in_units(_fit((codes - centre) / scale, count, seed), centre, scale)
         found = Mixture(*parts, float(Mixture(*parts, math.nan).log_density(held_out).mean()))
         if best is None or found.held_out > best.held_out:

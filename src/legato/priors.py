@@ -27,7 +27,7 @@ class Prior(nn.Module):
     """Given -> a distribution over one code, of batch shape () or (B,), event shape `event`."""
 
     event: Shape
-    has_moments = True  # whether it says its mean and deviation
+    has_moments = True  # whether it says its mean and deviation, from which `MeanRate` and `Pull` charge
     standard = False  # N(0, I): what is drawn as rings, and has a KL in closed form from μ and σ alone
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Prior(nn.Module):
         """n codes, (n, *event), that `rng` fixes. Raises `Mistake` for a temperature where deviations have no middle."""
         if temperature != 1:
             raise Mistake(f"a temperature scales deviations from a mean, and {type(self).__name__} has none: leave it at 1")
-        with torch.no_grad(), drawing(torch.device("cpu"), int(rng.integers(2**63))):
+        with torch.no_grad(), drawing(torch.device("cpu"), int(rng.integers(2**63))):  # torch's draws follow `rng` alone
             return np.asarray(drawn(self(given), n).cpu().numpy(), dtype)
 
 
@@ -84,7 +84,7 @@ class MixtureOfGaussians(Prior):
         if components < 1:
             raise Mistake(f"`components` is a number of Gaussians, 1 or more; got {components}")
         self.event = event
-        self.means = nn.Parameter(torch.randn(components, *event))
+        self.means = nn.Parameter(torch.randn(components, *event))  # apart from each other: equal components would stay equal
         self.log_scales = nn.Parameter(torch.zeros(components, *event))
         self.logits = nn.Parameter(torch.zeros(components))
 
@@ -111,7 +111,7 @@ class GaussianOfEachClass(Prior, ReadsLabel):
 
     @checked
     def __init__(self, event: Shape, classes: int) -> None:
-        ReadsLabel.__init__(self, classes)
+        ReadsLabel.__init__(self, classes)  # once: a second initialiser of a module would drop what the first registered
         self.event = event
         self.means = nn.Parameter(torch.zeros(classes, *event))
         self.log_scales = nn.Parameter(torch.zeros(classes, *event))

@@ -15,7 +15,7 @@ LINE_EVERY = 15.0  # seconds between plain lines: a log of a five-minute run sta
 
 
 class Bar(Protocol):
-    """What a loop tells: how far it is, and a few words on how it goes."""
+    """The report of a loop: how far it is, and a few words on how it goes."""
 
     def __call__(self, done: int, note: str = "") -> None:
         """Tells that `done` of the total are done."""

@@ -74,7 +74,7 @@ def prefers(likelihood: str) -> Callable[[Sentence], Sentence]:
     """Marks a recipe that is about one likelihood: `auto` means that one, an explicit word still wins."""
 
     def mark(sentence: Sentence) -> Sentence:
-        @functools.wraps(sentence)
+        @functools.wraps(sentence)  # keeps the recipe's signature, which is its configuration
         def told(data: DataSpec, *values: Any, **options: Any) -> Recipe:
             return sentence(replace(data, likelihood=likelihood), *values, **options)
 

@@ -36,7 +36,7 @@ from legato.stored import MetricsLine, StoredData, StoredRecipe, StoredTraining,
 from legato.tensors import read_tensors
 
 KINDS: dict[str, Any] = {"recipe": StoredRecipe, "data": StoredData, "training": StoredTraining}
-MOST_METRICS = 1 << 30  # bytes
+MOST_METRICS = 1 << 30  # bytes: a run writes some hundred lines, and what is larger would fill the memory
 LOCK = ".lock"
 REPLACED = ".replaced"  # where an old run lies while a new one takes its place
 
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def has_moments(self) -> bool:
-        """Whether its training codes were summed up, which is the last thing that training does."""
+        """True once its training codes were summed up, which is the last thing that training does."""
         return self.codes.is_file()
 
     def moments(self, like: Mapping[str, Tensor], one: int | None = None) -> dict[str, Tensor]:
@@ -97,7 +97,7 @@ class Run:
         return run
 
     def stored(self, what: Literal["recipe", "data", "training"]) -> dict[str, Any]:
-        """What recipe.json, data.json or training.json says. Raises `Mistake` where it is missing or not what was written."""
+        """The content of recipe.json, data.json or training.json. Raises `Mistake` where it is missing or was altered."""
         path = self.path / f"{what}.json"
         content = read_json(path, KINDS[what])
         if what == "data" and (why := check_data(content)):
@@ -148,10 +148,10 @@ class Run:
         try:
             with disk_errors(self.path / LOCK):
                 self._take(lock)
-                self._sweep()
+                self._sweep()  # under the lock: what is half written is nobody's now
             yield
         finally:
-            os.close(lock)
+            os.close(lock)  # lets go of the lock; its file stays, for the next writer may have it open already
 
     def _refuse_links(self, names: Iterable[str]) -> None:
         for path in (self.path / name for name in names):
@@ -170,7 +170,7 @@ class Run:
         except BlockingIOError:
             owner = re.sub(rb"[^0-9]", b"", os.pread(lock, 20, 0)).decode() or "unknown"
             raise Mistake(f"`{self.path}` is being written by process {owner}: wait for it, or choose another --out") from None
-        os.ftruncate(lock, 0)
+        os.ftruncate(lock, 0)  # only now: whoever holds the lock is named in it
         os.pwrite(lock, str(os.getpid()).encode(), 0)
 
     def _sweep(self) -> None:
@@ -186,7 +186,7 @@ class Run:
         The caller holds the lock. Whatever kills the process, the next writer finds one of the two whole (`_settle`).
         """
         with disk_errors(self.path):
-            self._refuse_what_stays()
+            self._refuse_what_stays()  # before anything is moved: a rename may work where nothing can be removed
             try:
                 self._put_aside()
                 yield
@@ -219,7 +219,7 @@ class Run:
             shutil.rmtree(aside, ignore_errors=True)  # what stays is dropped by the next writer
             return
         if old.exists():
-            self.data.unlink(missing_ok=True)
+            self.data.unlink(missing_ok=True)  # the new run's, which never became whole
             os.replace(old, self.recipe)
         for path in aside.iterdir():
             os.replace(path, self.path / path.name)

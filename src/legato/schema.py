@@ -35,12 +35,12 @@ class Within:
     most: float
 
     def holds(self, value: Any) -> bool:
-        """Whether it does."""
+        """True where it does."""
         return self.least <= (len(value) if isinstance(value, str | list | dict) else value) <= self.most
 
 
 def fault(kind: Any, value: Any, at: str = "") -> str | None:
-    """Why `value` is none of `kind`, in words that name the place; None where it is one."""
+    """The reason why `value` is none of `kind`, in words that name the place; None where it is one."""
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return fault(inner[0], value, at) or (None if inner[1].holds(value) else _told(kind, value, at))
@@ -48,7 +48,7 @@ def fault(kind: Any, value: Any, at: str = "") -> str | None:
         return fault(inner[0], value, at)
     if origin in (UnionType, Union):
         some = [one for one in inner if one is not NoneType]
-        if len(some) == 1 and value is not None:
+        if len(some) == 1 and value is not None:  # of `X | None` the fault lies within X, and is named there
             return fault(some[0], value, at)
         return None if any(fault(one, value, at) is None for one in inner) else _told(kind, value, at)
     if is_dataclass(kind) or is_typeddict(kind):
@@ -62,8 +62,10 @@ def fault(kind: Any, value: Any, at: str = "") -> str | None:
 
 def _is(kind: Any, value: Any) -> bool:
     if get_origin(kind) is Literal:
+        # of the very type: in Python True equals 1
         return any(type(value) is type(one) and value == one for one in get_args(kind))
     if kind is float:
+        # not NaN, not infinite, and no whole number that is too large for a float
         return type(value) in (int, float) and abs(value) <= sys.float_info.max
     return kind is Any or type(value) is kind
 
@@ -126,5 +128,5 @@ def _number(value: float) -> str:
 
 
 def holding(kind: Mapping[str, Any], value: Mapping[str, Any], at: str = "") -> str | None:
-    """Why the values are not of the kinds that stand beside their names; None where they are."""
+    """The reason why the values are not of the kinds that stand beside their names; None where they are."""
     return next(filter(None, (fault(kind[name], one, _below(at, name)) for name, one in value.items())), None)

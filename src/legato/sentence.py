@@ -20,7 +20,7 @@ from legato.tensors import check_fits
 
 
 def sentence_of(run: Run, module: str | None = None, weights: Path | None = None) -> tuple[Definition, DataSpec]:
-    """What a run says that it is, and of which data: something that can be built and that `weights` are of.
+    """The sentence of a run, and what its data are: something that can be built and that `weights` are of.
 
     Raises `Mistake` where the run's files are damaged: a recipe.json from elsewhere may ask for more than any memory holds.
     """

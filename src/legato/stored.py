@@ -44,18 +44,18 @@ class StoredRecipe(TypedDict):
 
 
 class StoredPreparation(TypedDict):
-    """How rows become what a model sees."""
+    """The preparation by which rows become what a model sees."""
 
     kind: Kind
     binarise: bool
     shift: Annotated[list[float], Within(1, SIDE.most)]
-    scale: Annotated[list[Annotated[float, Within(5e-324, 1e308)]], Within(1, SIDE.most)]
+    scale: Annotated[list[Annotated[float, Within(5e-324, 1e308)]], Within(1, SIDE.most)]  # above 0: values are divided by it
     evaluation_seed: NotRequired[int | None]
     range: NotRequired[Annotated[list[float], Within(2, 2)] | None]
 
 
 class Splits(TypedDict):
-    """How many rows each has."""
+    """The number of rows of each."""
 
     train: Count
     validation: Count
@@ -63,7 +63,7 @@ class Splits(TypedDict):
 
 
 class StoredColumns(TypedDict):
-    """What each column of a table is for."""
+    """The use of each column of a table."""
 
     used: Annotated[list[str], Within(1, COUNT.most)]
     left_out: NotRequired[dict[str, str]]
@@ -116,7 +116,7 @@ class Clock(TypedDict):
 
 
 class Validation(TypedDict):
-    """What a validation found."""
+    """The figures of a validation."""
 
     distortion: float
     rate: float | None
@@ -140,7 +140,7 @@ class MetricsLine(TypedDict):
     validation: NotRequired[Validation]
 
 
-Norms = Annotated[list[Annotated[float, Within(0, 1e308)]], Within(0, 41)]
+Norms = Annotated[list[Annotated[float, Within(0, 1e308)]], Within(0, 41)]  # no more than the guard remembers
 
 
 class StoredGuard(TypedDict):
@@ -153,7 +153,7 @@ class StoredGuard(TypedDict):
 
 
 class StoredStep(TypedDict):
-    """What every checkpoint's state.json says."""
+    """The part that every checkpoint's state.json has."""
 
     step: Count
     checksum: str
@@ -179,7 +179,7 @@ class StoredState(StoredStep):
 
 
 def check_data(content: dict[str, Any]) -> str | None:
-    """Why data.json contradicts itself; None where it does not."""
+    """The reason why data.json contradicts itself; None where it does not."""
     preparation, shape = content["preparation"], content["shape"]
     try:
         DataOptions(**content["options"])

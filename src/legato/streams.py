@@ -13,4 +13,4 @@ import numpy as np
 def random_stream(seed: int, purpose: str, of: str = "") -> np.random.Generator:
     """The generator of `purpose`, for the population `of` where there are several."""
     key = purpose if not of else f"{purpose} of {of}"
-    return np.random.default_rng([seed, *key.encode()])
+    return np.random.default_rng([seed, *key.encode()])  # the bytes themselves, no `hash`, which Python salts

@@ -34,7 +34,7 @@ Header = dict[str, Any]
 
 
 class Entry(TypedDict):
-    """What the header says of one tensor."""
+    """The entry of one tensor in the header."""
 
     dtype: str
     shape: Annotated[list[Annotated[int, Within(0, 2**53)]], Within(0, 64)]
@@ -51,9 +51,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> bytes:
 
 def encoded(tensors: Mapping[str, Tensor]) -> bytes:
     """Tensors as the bytes of a safetensors file with its checksum."""
-    plain = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    plain = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})  # safetensors takes no views
     start = LENGTH.size + LENGTH.unpack_from(plain)[0]
-    header, data = json.loads(plain[LENGTH.size : start]), memoryview(plain)[start:]
+    header, data = json.loads(plain[LENGTH.size : start]), memoryview(plain)[start:]  # a view: weights are not copied once more
     text = json.dumps({METADATA: {CHECKSUM: _checksum(header, data)}, **header}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the data lie aligned
     return b"".join((LENGTH.pack(len(text)), text, data))
@@ -110,7 +110,7 @@ def _header(file: BinaryIO, size: int, path: Path) -> tuple[Header, int]:
     """The header and where the data start. Raises `Mistake` where the file's size is not what the header comes to."""
     lead = file.read(LENGTH.size)
     length = LENGTH.unpack(lead)[0] if len(lead) == LENGTH.size else size
-    if length > min(MOST_HEADER, size - LENGTH.size):
+    if length > min(MOST_HEADER, size - LENGTH.size):  # before so much is read: a damaged length may be any
         raise _broken(path, "it has no header")
     try:
         header = parse(file.read(length), "its header")
@@ -157,6 +157,6 @@ def _broken(path: Path, why: str) -> Mistake:
     return Mistake(f"`{path}` is no whole safetensors file ({why}): restore it, train the run again, or --resume it")
 
 
-@cache
+@cache  # each folder is told of once
 def _log_lacking(folder: Path) -> None:
     log.warning("`%s` holds weights without a checksum, from before they carried one: damage would not be noticed", folder)

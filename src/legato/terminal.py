@@ -45,7 +45,7 @@ class Descriptor(io.RawIOBase):
         return self.number
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """True where it is a terminal."""
         return os.isatty(self.number)
 
     def writable(self) -> bool:
@@ -61,7 +61,7 @@ class Descriptor(io.RawIOBase):
                 select.select([], [self.number], [])
             except OSError as error:
                 self.failure = error
-        return len(content)
+        return len(content)  # as if it had been written: whoever prints goes on
 
 
 class Stream(io.TextIOWrapper):
@@ -100,8 +100,8 @@ def prepare() -> None:
 
 
 def failure() -> OSError | None:
-    """Why stdout could not be written; None where it could, and where its reader had seen enough (`| head`)."""
-    sys.stdout.flush()
+    """The reason why stdout could not be written; None where it could, and where its reader had seen enough (`| head`)."""
+    sys.stdout.flush()  # what is still buffered may fail, too
     found = sys.stdout.raw.failure if isinstance(sys.stdout, Stream) else None
     return None if isinstance(found, BrokenPipeError) else found
 
@@ -122,12 +122,12 @@ def one_line(text: str) -> str:
 
 
 def speaks_unicode() -> bool:
-    """Whether stdout can be given any character."""
+    """True where stdout can be given any character."""
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    for known in (signal.SIGINT, signal.SIGTERM):
+    for known in (signal.SIGINT, signal.SIGTERM):  # first, so that a second one ends what the first cannot
         signal.signal(known, signal.SIG_DFL)
     raise Interrupted(number)
 
@@ -147,7 +147,7 @@ def _sensible(name: str) -> None:
     if said is None:
         return
     least, most = (LEAST_COLUMNS, MOST_COLUMNS) if name == "COLUMNS" else (1, MOST_COLUMNS)
-    if not (said.isascii() and said.isdigit() and least <= int(said[:9]) <= most):
+    if not (said.isascii() and said.isdigit() and least <= int(said[:9]) <= most):  # `int` refuses thousands of digits
         del os.environ[name]
 
 
@@ -161,7 +161,7 @@ def _escaped(text: str) -> str:
 
 
 def _pairs(text: str) -> list[bytes]:
-    wide = text.encode("utf-16-be", "surrogatepass")
+    wide = text.encode("utf-16-be", "surrogatepass")  # a file's name may hold lone surrogates
     return [wide[i : i + 2] for i in range(0, len(wide), 2)]
 
 

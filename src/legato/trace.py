@@ -25,7 +25,7 @@ _told: set[tuple[type, type]] = set()
 
 @dataclass(frozen=True)
 class Summary:
-    """What is shown of the codes of x: their middle, their width, and what each dimension costs.
+    """A summary of the codes of x: their middle, their width, and what each dimension costs.
 
     mu, sigma, kl (B, *event); kl in nats. None: a point or an index has no width; a KL may have no closed form. `how` says in
     words what mu and sigma are.
@@ -44,7 +44,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Given:
-    """What is known of the examples beside x, for nets, priors and terms. All may be None.
+    """The facts known of the examples beside x, for nets, priors and terms. All may be None.
 
     label (B,), int64: each one's class, or () where all have one. mask (B, *data): which values are there. rows (B,): the
     number of the row that each is, for what keeps something of each. infer: x ↦ q(z|x) (a mixture of posteriors needs it).
@@ -104,7 +104,7 @@ class Rung:
 
 
 class Seen:
-    """What a player other than the model sees of a pass: values, through which no gradient reaches the model.
+    """The view of a pass that a player other than the model has: values, through which no gradient reaches the model.
 
     x (B, *data); code (S, B, *code); decoded (S, B, *data), the mean of p(x|z), once it is asked for.
     """
@@ -140,7 +140,7 @@ class Trace:
 
     @lazy
     def summary(self) -> Summary:
-        """What is shown of the codes of x, from the same pass of the encoder."""
+        """The summary of the codes of x, from the same pass of the encoder."""
         assert self._summarise is not None  # a model's trace has one; one that was put together by hand may do without
         return self._summarise()
 
@@ -163,6 +163,7 @@ class Trace:
     @lazy
     def kl(self) -> Tensor:
         """The rate: Σ over rungs of KL(q ‖ p), (B,), nats."""
+        # not from 0: a flat model's rate is its rung's KL itself
         return sum((rung.kl for rung in self.rungs[1:]), start=self.rungs[0].kl)
 
     @lazy
@@ -178,7 +179,7 @@ class Trace:
 
     @property
     def rate_varies(self) -> bool:
-        """Whether the rate is another one at other draws: it has no closed form, or that of a lower rung."""
+        """True where the rate is another one at other draws: it has no closed form, or that of a lower rung."""
         return any(rung.kl_per_dimension is None or len(rung.q.batch_shape) > 1 for rung in self.rungs)
 
 

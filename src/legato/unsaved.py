@@ -18,17 +18,17 @@ What = Literal["recipe", "data", "training"]
 
 
 class Kept(Protocol):
-    """What a `LatentSpace` asks of where it comes from; as text it is what a person calls it by."""
+    """The questions that a `LatentSpace` asks of where it comes from; as text it is what a person calls it by."""
 
     def stored(self, what: What) -> dict[str, Any]:
-        """What recipe.json, data.json or training.json says."""
+        """The content of recipe.json, data.json or training.json."""
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl."""
 
     @property
     def has_moments(self) -> bool:
-        """Whether the training codes were summed up."""
+        """True where the training codes were summed up."""
 
     def moments(self, like: Mapping[str, Tensor], one: int | None = None) -> dict[str, Tensor]:
         """Mean and covariance of the training codes, of the shapes of `like`; of one class, where it is said."""
@@ -49,7 +49,7 @@ class Unsaved:
         return f"{self.files['recipe']['recipe']} in memory"
 
     def stored(self, what: What) -> dict[str, Any]:
-        """What that file of a RUN would say."""
+        """The content that this file of a RUN would have."""
         return self.files[what]
 
     def read_metrics(self) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def frame(data: DataSpec, code: Shape, posterior: Family, prior: Prior, classes:
 
 
 def classes_of(data: DataSpec) -> int:
-    """How many classes the data have. Raises `Mistake` where rows come without a label: none is left out in silence."""
+    """The number of the data's classes. Raises `Mistake` where rows come without a label: none is left out in silence."""
     how = "put images in a folder for each class, or name their labels with --labels"
     if not data.classes:
         raise Mistake(f"a class-conditional model needs a label for every row, and these data have none: {how}")
