@@ -108,7 +108,7 @@ def _checksum_of_state(state: Mapping[str, Any]) -> str:
 
 
 def _drop_partial(folder: Path) -> None:
-    """What a killed writer left. There is one writer at a time (the run's lock), so nobody else's work is dropped."""
+    """Drops what a killed writer left. There is one writer at a time (the run's lock), so nobody else's work is dropped."""
     if folder.is_dir():
         for left in folder.glob(".step-*.partial"):
             shutil.rmtree(left, ignore_errors=True)

@@ -113,5 +113,5 @@ def _overview() -> App:
         help="Variational autoencoders: train, measure, explore. `legato COMMAND --help` tells a command's options.",
     )
     for place, (name, line) in enumerate(COMMANDS.items()):
-        app.command(App(name=name, help=line, sort_key=place))
+        app.command(App(name=name, help=line, sort_key=place))  # in our order: the library sorts by name
     return app

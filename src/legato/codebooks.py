@@ -60,7 +60,7 @@ class FiniteScalars(Codebook):
         if size < 2:
             raise Mistake(f"`size` is a number of values for each latent, 2 or more; got {size}")
         self.size = size
-        self.register_buffer("grid", torch.linspace(-1, 1, size), persistent=False)
+        self.register_buffer("grid", torch.linspace(-1, 1, size), persistent=False)  # not stored: `size` says it all
 
     def shape(self, event: Shape) -> Shape:
         """The event's own."""
@@ -83,7 +83,7 @@ class FiniteScalars(Codebook):
         return ((code + 1) * 0.5 * (self.size - 1)).round().clamp(0, self.size - 1).long()
 
     def values(self, index: Tensor) -> Tensor:
-        """From −1 to 1."""
+        """Numbers from −1 to 1."""
         return self.grid[index]
 
 

@@ -51,7 +51,7 @@ class Definition:
         return holding({name: kind_of(parameter) for name, parameter in own.items()}, self.options)
 
     def sentence(self) -> str:
-        """As it would be called: vae(latent_dim=32, beta=1.0, net=residual, …); words without a value are left out."""
+        """The call that would make it: vae(latent_dim=32, beta=1.0, net=residual, …); words without a value are left out."""
         said = {name: value for name, value in (self.options | asdict(self.words)).items() if value is not None}
         return f"{self.name}({', '.join(f'{name}={value}' for name, value in said.items())})"
 

@@ -16,7 +16,7 @@ import torch
 
 from legato.errors import Mistake
 
-_C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None
+_C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None  # the process itself, with whatever C library it has
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h, for mallopt
 DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISION"
 PRECISIONS = ("float32", "bfloat16")
@@ -73,6 +73,7 @@ def drawing(device: torch.device, value: int) -> Iterator[None]:
 
     Torch has one generator for all threads of a process: a page that decodes beside a training would change its noise.
     """
+    # by name: else all GPUs' states are kept
     with _TURN, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         seed(device, value)
         yield
@@ -165,7 +166,7 @@ def asked_threads() -> int | None:
 
 
 def say_threads(count: int) -> None:
-    """So many threads from now on in this process, because someone said so: no training looks for a better number."""
+    """Sets so many threads from now on in this process, because someone said so: no training looks for a better number."""
     _SAID.append(count)
     torch.set_num_threads(count)
 

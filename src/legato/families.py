@@ -33,9 +33,9 @@ class Family(nn.Module):
     """theta (*lead, *shape(event)) -> a distribution of batch shape `lead` and event shape `event`."""
 
     has_density = True  # False: no log-probability, hence no rate and no bound
-    has_width = True  # whether a code of it is a cloud, with a σ
-    has_moments = True  # whether its distributions say their mean and deviation
-    has_choice = False  # whether a code of it is one of finitely many
+    has_width = True  # whether a code of it is a cloud: only then is there a σ to show and to draw from
+    has_moments = True  # whether its distributions say their mean and deviation, which a summary then takes as they are
+    has_choice = False  # whether a code of it is one of finitely many: then its rate is a number of nats for each token
     # said wherever they are shown: of some families they are those of a few draws
     how = "mean and standard deviation of q(z|x)"
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights

@@ -16,7 +16,7 @@ LINE = (
 
 
 def hear() -> None:
-    """From now on SIGBUS ends the process with the line and exit code 2."""
+    """Makes SIGBUS end the process, from now on, with the line and exit code 2."""
     if os.name == "posix":
         ctypes.CDLL(None).signal(signal.SIGBUS, _TELL)
 

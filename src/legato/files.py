@@ -82,7 +82,7 @@ def told() -> Iterator[None]:
 
 
 def refused(error: OSError, path: str | Path | None = None, what: str = "used") -> Mistake:
-    """What the system refused, which place it was, and what to do."""
+    """The mistake of what the system refused: which place it was, and what to do."""
     place = os.fsdecode(error.filename) if path is None and isinstance(error.filename, str | bytes) else path
     named = "a file or stream" if place is None else f"`{place}`"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -27,7 +27,7 @@ class ReadsLabel(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes
-        self.register_buffer("held", None, persistent=False)
+        self.register_buffer("held", None, persistent=False)  # which class is looked at is no part of the weights
 
     def hold(self, number: int) -> None:
         """Takes this class for all examples without a label."""

@@ -302,7 +302,7 @@ class LatentSpace:
         return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None)
 
     def _told_of(self) -> tuple[str, list[shown.Line]]:
-        """What it is in a few lines: the sentence, the data, the training; what the files no longer say is left out."""
+        """A few lines on what it is: the sentence, the data, the training; what the files no longer say is left out."""
         title, sentence = f"LatentSpace of {self.kept}", ("recipe", self.definition.sentence(), "")
         try:
             data, training = self.kept.stored("data"), self.kept.stored("training")

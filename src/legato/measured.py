@@ -134,7 +134,7 @@ def _material(parts: list[Prepared], effort: Effort) -> Material:
 
 
 def _opened(space: LatentSpace | None, source: Source | None) -> Prepared:
-    """As the RUN prepares it; for any other model in [0, 1], or as it is in a table."""
+    """Data as the RUN prepares them; for any other model in [0, 1], or as they are in a table."""
     if isinstance(source, Tensor):
         source = source.detach().cpu().numpy()
     if space is not None:
@@ -152,7 +152,7 @@ def _in_unit(rows: NDArray[Any]) -> bool:
 
 
 def _labelled(parts: list[Prepared], labels: Any) -> list[Prepared]:
-    """With labels in the place of the sources' own: one list for `data`, and another for `test` where it is given."""
+    """The parts with labels in the place of the sources' own: one list for `data`, and another for `test` where it is given."""
     lists = [labels] if len(parts) == 1 else list(labels)
     counts = [len(part.dataset) for part in parts]
     if len(lists) != len(parts) or [len(one) for one in lists] != counts:

@@ -99,7 +99,7 @@ class Whole(Moments):
         return nats_from_prior(self.mean, self.covariance)
 
     def leading(self, count: int) -> Doubles:
-        """By the eigenvectors of S."""
+        """The eigenvectors of S."""
         return eigenvectors(self.covariance)[1][:count]
 
     def with_noise(self, noise: Doubles) -> Whole:
@@ -209,12 +209,13 @@ def sketched(blocks: Iterable[NDArray[Any]]) -> Sketch:
         raise Mistake("moments are of codes, 1 or more; got none")
     factors = np.zeros((RANK, len(mean)))  # always RANK rows, so that a file's shapes are known before it is read
     factors[: len(kept)] = kept / math.sqrt(count)
+    # rounding may leave less than 0
     return Sketch(mean, np.zeros(len(mean)), factors, np.maximum(squares / count - np.square(factors).sum(0), 0))
 
 
 def _longest(rows: Doubles) -> Doubles:
     """Up to RANK orthogonal rows F with FᵀF next to that of `rows` (n, d), by the n × n Gram matrix: d² never arises."""
-    _, columns = np.linalg.eigh(rows @ rows.T)
+    _, columns = np.linalg.eigh(rows @ rows.T)  # ascending: the longest come last
     return np.asarray(columns[:, ::-1][:, :RANK].T @ rows)
 
 

@@ -97,6 +97,7 @@ class MixtureOfGaussians(Prior):
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """A component by its weight, then m + temperature · s ⊙ ε."""
+        # double: NumPy's `choice` wants their sum to be 1 to 10⁻⁸
         weights = torch.softmax(self.logits.detach().double(), 0).cpu().numpy()
         of = rng.choice(len(weights), n, p=weights / weights.sum())
         means, scales = (each.detach().double().cpu().numpy() for each in (self.means, self.log_scales.exp()))

@@ -168,6 +168,7 @@ class Run:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            # shown to a person: digits alone, whatever lies there
             owner = re.sub(rb"[^0-9]", b"", os.pread(lock, 20, 0)).decode() or "unknown"
             raise Mistake(f"`{self.path}` is being written by process {owner}: wait for it, or choose another --out") from None
         os.ftruncate(lock, 0)  # only now: whoever holds the lock is named in it
@@ -212,7 +213,7 @@ class Run:
     def _settle(self) -> None:
         """The new run where all its JSON is there (training.json is written last), else the old one back."""
         aside = self.path / REPLACED
-        if aside.is_symlink() or not aside.is_dir():
+        if aside.is_symlink() or not aside.is_dir():  # a link may lead out of the run
             return
         old = aside / self.recipe.name
         if old.exists() and self.training.exists():

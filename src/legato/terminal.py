@@ -107,7 +107,7 @@ def failure() -> OSError | None:
 
 
 def listen() -> dict[int, Any]:
-    """From now on Ctrl-C and SIGTERM raise `Interrupted`; the next one ends the process. Returns who listened before."""
+    """Makes Ctrl-C and SIGTERM raise `Interrupted`; the next one ends the process. Returns who listened before."""
     return {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
@@ -156,7 +156,7 @@ def _kept_or_escaped(found: re.Match[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As JSON would."""
+    """Text escaped as JSON would."""
     return "".join(f"\\u{pair.hex()}" for pair in _pairs(text))
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Shape = tuple[int, ...]  # of one example, without the batch
+Shape = tuple[int, ...]  # of one example: how many there are is the batch's, which families and nets never see
 Doubles = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Floats = NDArray[np.floating[Any]]  # of either precision
 Bytes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
-Rows = NDArray[np.int64]  # numbers of rows of a source
+Rows = NDArray[np.int64]  # rows by their numbers in the source, not by their places in a split: these move with the seed
 Bools = NDArray[np.bool_]
 Precision = type[np.float32] | type[np.float64]

@@ -40,7 +40,7 @@ class Head(NamedTuple):
 
 def head(path: Path) -> Head:
     """The schema, the number of rows and the sizes of columns. Raises `OSError`."""
-    process, stream = _asked([os.path.abspath(path)])
+    process, stream = _asked([os.path.abspath(path)])  # absolute: the process may have begun in another folder
     try:
         said = process.rest(stream)
     except Refusal:
@@ -73,7 +73,7 @@ class Process:
     """One process."""
 
     def __init__(self) -> None:
-        root = str(Path(__file__).parents[2])
+        root = str(Path(__file__).parents[2])  # this very package, whatever else is installed
         self.parent = os.getpid()  # a fork inherits the pipes, and must not talk through them
         # A file, not a pipe: nobody reads it meanwhile, and a full pipe would hold the process up.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115
@@ -114,7 +114,7 @@ class Process:
             raise OSError(self._why()) from error
 
     def rest(self, stream: pa.ipc.RecordBatchStreamReader) -> Any:
-        """What is said after the batches of an answer. Raises `Refusal`, or `OSError` where it was broken off."""
+        """The line after the batches of an answer. Raises `Refusal`, or `OSError` where it was broken off."""
         for _ in self.batches(stream):  # the line stands behind the whole stream
             pass
         line = self._output.readline()
@@ -134,7 +134,7 @@ class Process:
         """Ends it."""
         if self.parent == os.getpid():  # a fork's copy must not end what its parent reads from
             self._process.kill()
-            self._process.wait()
+            self._process.wait()  # else it would stay a zombie
         for stream in (self._input, self._output, self._said):
             with suppress(OSError):  # a question that nobody heard
                 stream.close()

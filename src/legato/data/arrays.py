@@ -105,7 +105,7 @@ def _kept(kind: Kind, dtype: np.dtype, ndim: int, largest: float) -> np.dtype:
         )
     if kind != "reals":
         return np.dtype(np.uint8)
-    return np.dtype(np.float32) if ndim > 2 and largest <= EXACT else dtype.newbyteorder("=")
+    return np.dtype(np.float32) if ndim > 2 and largest <= EXACT else dtype.newbyteorder("=")  # torch knows no other order
 
 
 def _range(parts: Sequence[np.ndarray], name: str) -> tuple[float, float, bool]:
@@ -135,7 +135,7 @@ def _wider(parts: Sequence[np.ndarray]) -> str:
 
 
 def _no_numbers(block: np.ndarray) -> np.ndarray:
-    """Where values are NaN, infinite, or beyond what 64 bits hold: wider floats are kept as such."""
+    """Places where values are NaN, infinite, or beyond what 64 bits hold: wider floats are kept as such."""
     with np.errstate(over="ignore"):
         finite: np.ndarray = np.isfinite(block.astype(np.float64) if block.dtype.itemsize > 8 else block)
     return ~finite

@@ -138,6 +138,7 @@ class Files:
     def opened(self, path: str) -> Parquet | Arrow:
         """The file as it is now."""
         found = os.stat(path)
+        # the path alone may hold another file by now
         key = (path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         if self._file is None or key != self._key:
             with open(path, "rb") as file:
@@ -189,7 +190,7 @@ def _line() -> bytes:
 
 
 def _bound(memory: int) -> None:
-    """At most so many bytes more than what is held now; and no file of a core, to end by a signal being nothing unusual."""
+    """Allows at most so many bytes more than are held now; and no file of a core, to end by a signal being nothing unusual."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # The limit counts what VmData does. One of all addresses would count mapped files, too.
     with open("/proc/self/status") as status:

@@ -66,7 +66,7 @@ def open_as_trained(source: Any, form: Form, options: RunOptions) -> Dataset:
         try:
             dataset = _coloured(_of_kind(open_source(source, attempt), form), form, options)
         except Mistake as mistake:
-            first = first or mistake
+            first = first or mistake  # the first is told: later attempts were guesses of ours
             continue
         if dataset.shape == form.shape:
             sized = attempt.size == options.size or any(shape[1:] == form.shape[1:] for shape in shapes)

@@ -22,7 +22,7 @@ BLOCK = 4 << 20  # bytes of prepared batches that are cut at once: few enough fo
 
 
 class Batches(Protocol):
-    """Where a training step's examples come from: wherever they lie, the loop cannot tell."""
+    """The source of a training step's examples: wherever they lie, the loop cannot tell."""
 
     @property
     def per_epoch(self) -> int:
@@ -47,6 +47,7 @@ class TrainingBatches:
         seed: int,
         labels: Integers | None = None,
     ) -> None:
+        # A plain array: a memmap's own indexing runs Python at each block.
         self.rows, self.chosen, self.preparation, self.seed = np.asarray(rows), chosen, preparation, seed
         self.labels = labels
         self.batch_size = min(batch_size, len(chosen))

@@ -80,7 +80,7 @@ def table(path: Path, mark: str, start: bytes) -> Table:
 
 
 def _is_header(words: list[str]) -> bool:
-    """Whether a first line is names: not only numbers, or 0, 1, 2 … as frames without names are written."""
+    """True for a first line of names: not only numbers, or 0, 1, 2 … as frames without names are written."""
     if not all(_is_number(word) for word in words):
         return True
     counted = [word.strip() for word in words]

@@ -48,7 +48,7 @@ def digest_files(names: Sequence[str], path: Callable[[str], str]) -> str:
     # The names are hashed too: labels come from them, and a renamed folder is another source.
     for name, digest in zip(names, ordered(lambda name: _digest_file(path(name)), names), strict=True):
         total.update(name.encode(errors="surrogateescape") + b"\0" + digest)  # names are bytes, and need not be UTF-8
-    if time.time() - newest > RACY:
+    if time.time() - newest > RACY:  # else a change in the same tick would go unnoticed for ever
         memo.remember(signature, {"content": total.hexdigest()})
     return total.hexdigest()
 

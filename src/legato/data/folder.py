@@ -32,6 +32,7 @@ def open_folder(path: Path, below: tuple[list[str], list[str]], options: DataOpt
         raise Mistake(_no_pictures(path, others))
     lie = arrange(names)
     digest = digest_files(lie.names, lambda name: os.path.join(path, name))
+    # what was always told so keeps its fingerprint
     told = {} if lie.usual else {"level": lie.level, "parts": lie.own is not None}
     options = with_window(lambda: _items(path, lie.names), len(lie.names), options, str(path), digest)
     key = fingerprint("folder", digest, {**told, **options.pictures()})

@@ -52,9 +52,10 @@ def encode(values: Sequence[object] | np.ndarray, name: str) -> Labels:
 
 
 def _texts(texts: list[str]) -> Labels:
-    """Of texts that are whole numbers, one below 0 is unknown, as it is of numbers, and 10 comes after 9."""
+    """Labels from texts. Of texts that are whole numbers, one below 0 is unknown, as it is of numbers, and 10 comes after 9."""
     named = {text for text in texts if text}
     if all(NUMBER.fullmatch(text) for text in named):
+        # of 01 and 1, one number, the text decides
         names = sorted((text for text in named if int(text) >= 0), key=lambda text: (int(text), text))
     else:
         names = sorted(named)

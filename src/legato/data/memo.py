@@ -31,7 +31,7 @@ def root() -> Path:
 
 
 def recall(key: str) -> dict[str, Any] | None:
-    """What was remembered under a key, or None; a damaged memo is one that was never written."""
+    """The facts remembered under a key, or None; a damaged memo is one that was never written."""
     try:
         known = json.loads(read_bytes(_place(key), MOST))
         return dict(known["facts"]) if known["checksum"] == _checksum(known["facts"]) else None

@@ -36,5 +36,5 @@ def map_npy(path: Path, name: str) -> np.ndarray:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, on one line of a length to be read."""
+    """The words of an error, on one line of a length to be read."""
     return " ".join(str(error).split())[:200] or type(error).__name__

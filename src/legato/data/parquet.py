@@ -145,7 +145,7 @@ def _own(table: Table, positions: np.ndarray | None) -> np.ndarray | None:
 
 
 def _build_numbers(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
-    """Through a scratch file of one matrix, because whether numbers are bytes or reals is known only at the end."""
+    """Goes through a scratch file of one matrix, because whether numbers are bytes or reals is known only at the end."""
     target = writer.scratch("numbers")
     kinds = [table.schema.field(place).type for place in _places(table, columns)]
     dtype = np.result_type(*{np.dtype((k.value_type if is_vector(k) else k).to_pandas_dtype()) for k in kinds})

@@ -45,7 +45,7 @@ FEW_LEVELS = 32  # of 256: 12 bits in a window of 16 leave 16 of them
 
 @dataclass(frozen=True)
 class WrittenPictures:
-    """What was written: positions (N,) of the kept items, or None where nothing was skipped."""
+    """The pictures that were written: positions (N,) of the kept items, or None where nothing was skipped."""
 
     positions: np.ndarray | None
     problems: tuple[Problem, ...]
@@ -164,7 +164,7 @@ def _write(writer: Writer, items: Items, total: int, form: PictureForm, options:
                 first = (id, (width, height))
                 # At the first picture: now the size of all is known, and nothing has been decoded for nothing.
                 writer.reserve(result.pixels.nbytes * total)
-            _check_same(name, first, (id, (width, height)))
+            _check_same(name, first, (id, (width, height)))  # of the pixels: a header may lie
             writer.append(result.pixels[None])
             kept.append(position)
             counts.update(result.remarks)

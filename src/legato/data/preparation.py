@@ -118,7 +118,7 @@ class Preparation:
         return digest.hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """What `data.json` keeps."""
+        """The preparation as `data.json` keeps it."""
         return {**asdict(self), "evaluation_seed": EVALUATION_SEED if self.binarise else None}
 
     @staticmethod
@@ -149,7 +149,7 @@ def prepare(kind: Kind, likelihood: str, rows: NDArray[Any], training: NDArray[n
     """The preparation that a likelihood needs. Real numbers are standardised by the training rows: per column in a table,
     by one shift and scale in images, whose pixels share a unit.
     """
-    if kind != "reals":
+    if kind != "reals":  # scaled by what a byte can hold, not by what it does: runs on other pictures see the same units
         return Preparation(kind, binarise=kind == "bytes" and likelihood == "bernoulli")
     with np.errstate(over="ignore", invalid="ignore"):  # of what is refused in the next line
         shift, scale = _moments(rows, training)
@@ -202,5 +202,5 @@ def _range(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[float, floa
 
 
 def _noise(block: int, shape: Shape) -> NDArray[np.uint8]:
-    rng = np.random.Generator(np.random.PCG64([EVALUATION_SEED, block]))
+    rng = np.random.Generator(np.random.PCG64([EVALUATION_SEED, block]))  # by name: the published checksum outlives defaults
     return uniform_bytes(rng, (BLOCK, *shape))

@@ -228,7 +228,7 @@ def _digest_of_labels(data: Dataset) -> str | None:
     """Hash of the labels as text, row by row; None without any."""
     if data.labels is None:
         return None
-    names = json.dumps(data.label_names).encode()
+    names = json.dumps(data.label_names).encode()  # the names too: equal numbers may be of other classes
     return hashlib.blake2b(names + np.asarray(data.labels, np.int64).tobytes(), digest_size=16).hexdigest()
 
 

@@ -48,7 +48,7 @@ def open_source(source: Any, options: DataOptions = DEFAULTS, labels: Any = None
 
 
 def _given(source: Any, options: DataOptions, labels: Any) -> Dataset:
-    """What lies in memory."""
+    """Data that lie in memory."""
     from legato.data.in_memory import ACCEPTED, as_array, as_table, digest_table, is_frame
 
     if is_frame(source):
@@ -199,6 +199,7 @@ def _finish(
         content = replace(content, labels=codes, label_names=names)
     return Dataset(
         source=name,
+        # what was found is kept: later commands scale alike
         options=options if content.window is None else replace(options, window=content.window),
         rows=content.rows,
         labels=content.labels,

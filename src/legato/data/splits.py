@@ -95,6 +95,7 @@ def _draw(codes: np.ndarray, keys: np.ndarray, part: int, size: int) -> None:
     # So many groups must stay for the parts that come after: one for training, and one for validation where it has none.
     still_needed = 2 if part == TEST and not (codes == VALIDATION).any() else 1
     # By whole groups: pictures of one person on both sides of a split would make what is learnt by heart look like skill.
+    # `unique` sorts: the smallest keys come first, whatever order the rows are in.
     groups, member, counts = np.unique(keys[rows], return_inverse=True, return_counts=True)
     most = len(groups) - still_needed
     if most < 1:

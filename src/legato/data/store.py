@@ -103,7 +103,7 @@ def load(place: Path) -> Content | None:
 
 
 def _meta(place: Path) -> dict[str, Any]:
-    """What meta.json says. Raises ValueError where its own checksum is another, or missing (from before there were any)."""
+    """The content of meta.json. Raises ValueError where its own checksum is another, or missing (as it once was)."""
     meta = json.loads(read_bytes(place / META, MOST_META))
     if not isinstance(meta, dict) or meta.pop("checksum", None) != checksum_of(meta):
         raise ValueError("not what was written")

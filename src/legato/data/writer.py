@@ -89,6 +89,7 @@ class Writer:
         if self.shape is None:
             self.shape, self._dtype = (0, *rows.shape[1:]), rows.dtype
         if rows.shape[1:] != self.shape[1:] or rows.dtype != self._dtype:
+            # a reader's fault, not a person's: no `Mistake`
             raise ValueError(f"rows of {rows.shape[1:]} {rows.dtype} after rows of {self.shape[1:]} {self._dtype}")
         content = np.ascontiguousarray(rows).view(np.uint8).data if rows.size else b""
         # Over what is written, as it is written: reading it back would cost a second pass, and from the cache prove little.
@@ -122,7 +123,7 @@ class Writer:
             "arrays": [name for name, array in arrays.items() if array is not None],
         }
         with writing(self.folder.parent):
-            self._rows.flush()
+            self._rows.flush()  # rows first: meta.json vouches for them
             os.fsync(self._rows.fileno())
             shutil.rmtree(self.folder / "scratch", ignore_errors=True)
             files = {ROWS: (os.fstat(self._rows.fileno()).st_size, self._crc)}

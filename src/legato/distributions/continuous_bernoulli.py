@@ -51,6 +51,6 @@ class ContinuousBernoulli(Distribution):
 
 
 def _split(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where |t| is small, t there, and |t| elsewhere: neither branch of a `where` divides by 0, in value or gradient."""
+    """Places where |t| is small, t there, and |t| elsewhere: neither branch of a `where` divides by 0, in value or gradient."""
     small = t.abs() < SMALL
     return small, torch.where(small, t, 0.0), torch.where(small, 1.0, t.abs())

@@ -31,6 +31,7 @@ class Chosen(Fixed):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """0 nats: the probability of what was chosen."""
+        # a probability, not a density: log 1
         return torch.zeros(value.shape[: value.ndim - len(self.event_shape)], dtype=value.dtype, device=value.device)
 
 

@@ -56,7 +56,7 @@ class DiscretizedLogistic(Distribution):
         below = torch.where(level < 0.5, 0.0, logsigmoid(-lower))  # nothing lies below 0: this bin takes the tail
         above = torch.where(level > LEVELS - 1.5, 0.0, logsigmoid(upper))  # nor above 1
         inside = (level > 0.5) & (level < LEVELS - 1.5)
-        return torch.where(inside, log_width, 0.0) + below + above
+        return torch.where(inside, log_width, 0.0) + below + above  # an end bin has one edge alone, hence no width
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws on the grid k/255: a logistic draw rounded to its bin."""

@@ -38,6 +38,7 @@ class SolvedNormal(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Nats per value, at the scale that is best for `value`."""
         square = (value - self.loc) ** 2
+        # no gradient: at the best scale it is 0
         variance = mean_square(square.detach(), self.per_column).clamp(min=MIN_VARIANCE)
         return -0.5 * (square / variance + torch.log(variance) + math.log(2 * math.pi))
 

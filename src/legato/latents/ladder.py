@@ -53,7 +53,7 @@ class Ladder(Latent):
         self.posteriors, self.below, self.top = nn.ModuleList(posteriors), nn.ModuleList(below), top
         self.widths = [posterior.event[0] for posterior in posteriors]
         self.event = (sum(self.widths),)
-        self.standard_prior = top.standard and not below
+        self.standard_prior = top.standard and not below  # with rungs below, the whole code is not N(0, I)
         self._refuse_misfits()
 
     def _refuse_misfits(self) -> None:

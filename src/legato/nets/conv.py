@@ -36,6 +36,7 @@ def conv(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = D
     """
     image = image_of("conv", given, out)
     every = halvings(spatial(image))
+    # All sizes are offered: unlike `strided`, this net has layers at full size.
     sizes = ending("conv", every, every, given, out)
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes))]
     parts = _down(given, out, sizes, channels, depth) if image is given else _up(given, out, sizes, channels, depth)

@@ -51,7 +51,7 @@ class Weight(nn.Module):
 
 
 class Line(Weight):
-    """From `start` linearly to `end` over `length`, then `end`: with length 0 a constant."""
+    """A weight from `start` linearly to `end` over `length`, then `end`: with length 0 a constant."""
 
     def __init__(self, start: float, end: float, length: float = 0.0) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Line(Weight):
 
 @checked
 def anneal(start: float, end: float, length: float) -> Weight:
-    """From `start` linearly to `end` over `length` steps (or, up to 1, that share of the run), then `end`.
+    """A weight from `start` linearly to `end` over `length` steps (or, up to 1, that share of the run), then `end`.
 
     A schedule that outlives the run would leave another objective trained than the one that is named; training refuses it.
     """

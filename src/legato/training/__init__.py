@@ -78,6 +78,7 @@ def train(
     # A name is an option of the data, which the run keeps. Labels in memory cannot be written down there.
     if labels is None or isinstance(labels, str | Path):
         chosen, labels = {**chosen, **({} if labels is None else {"labels": str(labels)})}, None
+    # Taken out of `chosen`: what stays are the recipe's options and the shared words.
     options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
     place = choose(device, threads)
     with generators_kept(), claimed(out, recipe) as run:
@@ -113,7 +114,7 @@ def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
     # Both: a run that was stopped between its last step and its codes has those still to write.
     if int(job.state.get("step", 0)) >= job.plan.total and job.run.codes.is_file():
         raise Mistake(f"`{job.run.path}` is finished: all {job.plan.total:,} steps are done; to train anew use --overwrite")
-    with using_threads(job.plan.threads):
+    with using_threads(job.plan.threads):  # the plan's, for sums that are cut otherwise are rounded otherwise
         Loop(job, checkpoint_minutes).run()
 
 
@@ -132,7 +133,7 @@ def complete(
                 job = resume(run, device)
                 execute(job)
             return job.plan
-        job = anew()
+        job = anew()  # before the folder is made: what is refused must leave none
         with run.writing():
             record(job, options, overwrite)
             execute(job)

@@ -34,7 +34,7 @@ class AdamW:
     def step(self, learning_rate: float) -> None:
         """One step along the weights' `grad`."""
         live = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
-        if not live:
+        if not live:  # then no step is counted either, and bias corrections stay right
             return
         if len(live) == len(self.weights):  # the steps are views of this memory: one addition counts for all
             self.counts.add_(1.0)

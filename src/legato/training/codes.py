@@ -14,7 +14,8 @@ from legato.model import LatentVariableModel
 from legato.moments import FEWER, sketched, whole
 from legato.types import Doubles, Floats
 
-OF_ALL, OF_CLASS = 10_000, 2_000  # training rows whose codes are summed up
+# training rows whose codes are summed up: of all, and of each class, of which there may be many
+OF_ALL, OF_CLASS = 10_000, 2_000
 
 
 @torch.no_grad()
@@ -23,14 +24,14 @@ def summarise(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
 
     With these, latent distances can be whitened, and an autoencoder sampled from a Gaussian fitted to its codes.
     """
-    if not whole(math.prod(model.latent.event)):
+    if not whole(math.prod(model.latent.event)):  # d × d numbers would fill the memory
         return _sketched(model, batches)
     shown = [model.summary(some.x, some.given) for some in batches]
     # double: where codes lie far from 0, a covariance in single precision has few digits
     mu = torch.cat([each.mu.flatten(1) for each in shown]).double()
     widths = [each.sigma.flatten(1) for each in shown if each.sigma is not None]
     noise = torch.cat(widths).double().square().mean(0) if widths else torch.zeros_like(mu[0])
-    centred = mu - mu.mean(0)
+    centred = mu - mu.mean(0)  # before the product: the mean's square would swallow the digits of what is left
     return {"mean": mu.mean(0), "covariance": centred.T @ centred / len(mu) + torch.diag(noise), "noise": noise}
 
 

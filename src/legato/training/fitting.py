@@ -62,6 +62,7 @@ def begin(
     definition, data = defined(recipe, dataset, chosen)
     few = options.batch_size is None
     options = suited(options, definition.words.net)
+    # Few rows still make several steps a pass; a size that a person said is kept.
     size = min(options.batch_size or 1, len(dataset), max(len(dataset) // BATCHES, SMALL) if few else len(dataset))
     total = ENDLESS if endless else _steps(options, len(dataset) // size)
     # `best` needs validations along the way, and a fit in memory makes one, at its end.
@@ -72,7 +73,7 @@ def begin(
 def _task(whole: Plan, definition: Definition, data: Prepared, device: torch.device, endless: bool) -> Task:
     learner = learner_of(whole, definition, data, device, module_of(definition.name))
     if endless:
-        learner.objective.endless()
+        learner.objective.endless()  # a share of so many steps would never come to its end
     return Task(whole, definition, data, learner)
 
 

@@ -57,17 +57,17 @@ class Learner:
         with self._drawing(step):
             trace = self.model(batch.x, self.objective.draws, batch.given)
             loss = self.objective(trace, self.objective.at(step, self.plan.total))
-        losses = [loss.total, *(self._loss_of(player, trace, step) for player in self.players)]
+        losses = [loss.total, *(self._loss_of(player, trace, step) for player in self.players)]  # of one pass, not a second
         # All gradients before any weight moves: each player's loss is then at the weights that the others had too.
         norms = [side.differentiate(one) for side, one in zip(self.sides, losses, strict=True)]
-        if sane := self.guard.accepts(*norms):
+        if sane := self.guard.accepts(*norms):  # all or none: a player that moved alone would be a step ahead
             for side in self.sides:
                 side.move(step)
             self._average(step)
             # Within the guard: a multiplier that had followed a loss which is not finite would never come back.
             self.objective.follow(loss.parts, self.plan.rate(step) / self.plan.learning_rate)
         for side in self.sides:
-            side.forget()
+            side.forget()  # also of a skipped step: the next one's would be added to it
         return torch.stack([*loss.parts.values(), *(one.detach() for one in losses[1:])]) if sane else None
 
     def _loss_of(self, player: Player, trace: Trace, step: int) -> Tensor:

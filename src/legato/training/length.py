@@ -82,7 +82,7 @@ class Length:
 
 def found(options: TrainingOptions, rows: int, size: int, device: torch.device, rehearse: Callable[[], Rehearsal]) -> Length:
     """The length of a run on so many training rows in batches of `size`. `rehearse` is called where anything is timed."""
-    most, began = torch.get_num_threads(), time.perf_counter()
+    most, began = torch.get_num_threads(), time.perf_counter()  # from here on: timing comes off the minutes, too
     # A GPU computes elsewhere, a single thread leaves no choice, and a person's word stands.
     free = device.type == "cpu" and most > 1 and not threads_were_said()
     # the last, smaller batch of a pass is left out (data/batches.py)

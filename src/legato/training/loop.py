@@ -71,7 +71,7 @@ class Loop:
 
     def _steps(self, stop: Stop, bar: Bar) -> None:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
-        while self.done < self.plan.total and not stop:
+        while self.done < self.plan.total and not stop:  # asked between two steps: none is ever half done
             self._count(self.job.step(self.batches, self.done))
             # Counted before anything is written, so that every file names the number of steps that are in its weights.
             self.done += 1
@@ -114,7 +114,7 @@ class Loop:
         write_tensors(self.job.run.codes, summarise(model, self.job.some("train", of_all)))
 
     def _count(self, parts: Tensor | None) -> None:
-        if parts is not None:
+        if parts is not None:  # a skipped step has no figures that mean anything
             self.sums += parts
             self.counted += 1
 
@@ -123,7 +123,7 @@ class Loop:
         found = dict(zip(self.learner.figures, means, strict=True))
         parts, others = ({name: found[name] for name in names} for names in (self.learner.names, self.learner.others))
         line = {"train": parts, "weights": self.learner.weights(self.done - 1), **({"players": others} if others else {})}
-        rate = self.plan.rate(self.done - 1)
+        rate = self.plan.rate(self.done - 1)  # of the step that was just made
         self._write({**line, "learning_rate": rate, "skipped": self.learner.guard.skipped})
         release_memory()  # glibc's heap fragments among tensors of many sizes, by 0.2 to 2 MB a step under bfloat16
         self.sums.zero_()
@@ -143,7 +143,7 @@ class Loop:
     def _snapshot(self) -> None:
         self._refuse_removed()
         path = self.job.run.snapshots / f"step-{self.done:09d}.safetensors"
-        write_tensors(path, self.learner.average.state_dict())
+        write_tensors(path, self.learner.average.state_dict())  # not `kept`: a snapshot is the run's course, not its best
 
     def _write(self, found: dict[str, Any]) -> None:
         line = {

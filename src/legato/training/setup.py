@@ -62,7 +62,7 @@ def begin(
     dataset = open_source(source, data_options, labels)
     definition, data = defined(recipe, dataset, chosen)
     options = suited(options, definition.words.net)
-    size = min(options.batch_size or 1, len(data.split("train")))
+    size = min(options.batch_size or 1, len(data.split("train")))  # a batch is never larger than the split
     precision, module = auto_precision(device), module_of(definition.name)
 
     def rehearse() -> Rehearsal:
@@ -132,6 +132,7 @@ def refuse_existing(run: Run, overwrite: bool) -> None:
     nothing = {".lock", *(p.name for p in run.path.glob(f".{run.recipe.name}.*.partial"))}  # of a run killed at its first file
     if not run.path.exists() or not any(p.name not in nothing for p in run.path.iterdir()):
         return
+    # a replacing that was cut short has it there
     if not run.recipe.is_file() and not (run.path / REPLACED / run.recipe.name).is_file():
         raise Mistake(f"`{run.path}` holds files that are no run of Legato's: choose another --out")
     if not overwrite:

@@ -49,7 +49,7 @@ class Side:
     def move(self, step: int) -> None:
         """One step of the optimiser along the gradient."""
         self.optimiser.step(self.pace * self.plan.rate(step))
-        if step % SWEEP_EVERY == 0:
+        if step % SWEEP_EVERY == 0:  # a pass over all moments, which each step need not pay
             self.optimiser.sweep()
 
     def forget(self) -> None:

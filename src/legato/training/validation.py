@@ -42,7 +42,7 @@ def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, 
     return {
         **found,
         "rate": rate.mean().item(),
-        "elbo": -(distortion + rate).mean().item(),
+        "elbo": -(distortion + rate).mean().item(),  # at β = 1 whatever was trained: so all runs can be compared
         "sigma": None if sigma is None else _list(sigma.log().mean(0).exp()),
         "kl": None if kl is None else _list(kl.mean(0)),
     }
@@ -69,7 +69,7 @@ def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor, Tensor, Ten
     """
     shown, kl = trace.summary, trace.kl_per_dimension if model.latent.has_density else None
     mu, sigma = shown.mu.flatten(1).double(), None if shown.sigma is None else shown.sigma.flatten(1).double()
-    if not whole(mu.shape[1]):
+    if not whole(mu.shape[1]):  # else each line of metrics.jsonl would hold tens of thousands of figures
         mu = torch.stack([mu.sum(0), mu.square().sum(0)])[None]  # sums alone: μ of every image would fill n × d numbers
         sigma = None if sigma is None else _mean_of_channels(sigma.log(), model).exp()
     rate = trace.kl.double() if model.latent.has_density else None
