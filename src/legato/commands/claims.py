@@ -24,8 +24,8 @@ from legato.report.conclusions import concluded
 
 app = application("claims")
 MINUTES = {True: 0.25, False: 1.5}  # for a model, by --quick: 10 minutes and 90 in all, on two cores
-SIDE = 32  # pixels
-SEEDS = 4  # half an interval is 12.7, 4.3, 3.2, 2.8 standard errors with 2, 3, 4, 5 of them
+SIDE = 32  # pixels: larger ones leave too few steps in the minutes of a model
+SEEDS = 4  # half an interval is 12.7, 4.3, 3.2, 2.8 standard errors with 2, 3, 4, 5 of them: from four on little is gained
 STYLE = {"holds": "green", "holds in part": "yellow", "does not hold here": "red", "cannot tell": "dim"}
 
 
@@ -69,14 +69,16 @@ def claims(
         device = choose(place.device, place.threads)
         minutes = None if steps_per_model is not None else minutes_per_model or MINUTES[quick]
         protocol = Protocol(data, _affordable(data, options), minutes, steps_per_model, device=str(device))
+        # One device is not shared: two trainings on a GPU would halve each other's speed, and its memory.
         together = side_by_side if device.type == "cpu" else 1
         _measured(Experiment(protocol, out, quick, seeds, together, place.threads))
 
 
 def _measured(experiment: Experiment) -> None:
     if warning := _few(experiment.seeds):
-        print(warning)
+        print(warning)  # before the minutes are spent, not after
     conduct(experiment)
+    # Evidence is written as it is found, and read again here: a resumed experiment concludes as one that ran through.
     found = conclude(experiment)
     _show(found)
     say(f"wrote {experiment.out / 'claims.json'} and {write_claims_report(experiment, found)}")
@@ -92,7 +94,7 @@ def _affordable(source: str, options: DataOptions) -> DataOptions:
 
 
 def _few(seeds: int) -> str | None:
-    """What to expect of so few seeds, in a line; None of enough."""
+    """The line that says what to expect of so few seeds; None of enough."""
     if seeds >= SEEDS:
         return None
     if seeds == 1:

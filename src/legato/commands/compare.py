@@ -43,7 +43,7 @@ def compare(
     found = compare_runs([place.load(run, label=label) for run in runs], data, split=split, k=k, limit=limit, seed=seed)
     if json is not None:
         write_figures(found, json)
-    if json is None or str(json) != "-":
+    if json is None or str(json) != "-":  # with `--json -` stdout is JSON alone, or no program could read it
         _show(found)
 
 
@@ -79,8 +79,9 @@ def _share(figure: dict[str, Any]) -> str:
 
 
 def _followed(*runs: dict[str, Any]) -> str:
-    """What the shares say of the difference above."""
+    """The meaning that the shares give the difference above."""
     shares = [run["untrusted_share"]["value"] for run in runs]
+    # A difference of two bounds may come of the one being looser, where weights have heavy tails.
     if None in shares:
         return "k is too small to say whether"
     return "of bounds, not of likelihoods" if max(shares) > 0 else "Pareto k-hat below 0.7 for all"
@@ -91,6 +92,6 @@ def _short(figure: dict[str, Any]) -> str:
 
 
 def _signed(difference: Estimate) -> str:
-    """With its sign written out: a difference without one is easily read as a value."""
+    """The difference with its sign written out: one without is easily read as a value."""
     sign = "+" if difference.value is not None and difference.value > 0 else ""
     return f"{sign}{bracketed(difference)}"

@@ -25,11 +25,12 @@ def data(
     json: Json = None,
     purge_store: Annotated[bool, Parameter(name="--purge"), FLAG] = False,
 ) -> None:
-    """What is in a source: count, shape, range, labels, problems, splits, the likelihood that fits.
+    """The contents of a source: count, shape, range, labels, problems, splits, the likelihood that fits.
 
     SOURCE is `mnist`, `factors` (shapes that Legato draws, their factors known), a folder of images, an .npy or .npz file, IDX
     (gzipped or not), Parquet, Feather or CSV. --purge empties the store of decoded data.
     """
+    # First: an empty store needs no source, and a source that cannot be read must not stand in the way.
     if purge_store:
         entries, size = purge()
         print(f"the store is empty: {entries} entries, {size:,} bytes removed")
@@ -40,7 +41,7 @@ def data(
     found = describe(opened)
     if json is not None:
         write_figures(found, json)
-    if json is None or str(json) != "-":
+    if json is None or str(json) != "-":  # with `--json -` stdout is JSON alone
         _show(found, opened.roles)
 
 

@@ -33,6 +33,7 @@ def encode(
     numbers = opened.split(split).all()
     path = out or space.run.path / "codes.parquet"
 
+    # Block by block: codes of a source that is larger than memory are written as they are made.
     def some(rows: np.ndarray) -> dict[str, Column]:
         mu, sigma = space.encode(opened.dataset.rows[rows], rows, space.labels(opened, rows))
         return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}

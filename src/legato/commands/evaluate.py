@@ -17,7 +17,7 @@ from legato.moments import whole
 
 app = application("evaluate")
 SINGLE = ("elbo", "rate", "distortion", "nll", "untrusted_share", "bits_per_dim", "ess")
-SHOWN = 64  # dimensions whose KL is printed
+SHOWN = 64  # dimensions whose KL is printed: more than a screen of numbers says less than their sum
 DRAWS = "Importance draws per example, exactly; auto: as many as each needs, and annealing where none would do."
 
 
@@ -38,14 +38,14 @@ def evaluate(
     found = evaluate_run(place.load(run, label=label), data, split=split, k=k, limit=limit, seed=seed)
     if json is not None:
         write_figures(found, json)
-    if json is None or str(json) != "-":
+    if json is None or str(json) != "-":  # with `--json -` stdout is JSON alone
         _show(found)
 
 
 def _show(found: dict[str, Any]) -> None:
     about = found["data"]
     table = Table("figure", "value", "95 % interval", "unit")
-    absent: dict[str, list[str]] = {}
+    absent: dict[str, list[str]] = {}  # reasons first: five figures that are missing for one reason are told in one line
     rows = {name.replace("_", " "): found[name] for name in SINGLE}
     rows |= {f"active units > {threshold}": one for threshold, one in found["active_units"].items()}
     for name, one in rows.items():
@@ -60,6 +60,7 @@ def _show(found: dict[str, Any]) -> None:
     if "label" in run:
         say(f"the model is told the class ({run['label']}): every log p(x) is log p(x|class)")
     if run["likelihood_scale"] is not None:
+        # Part of every figure: nats of two scales do not compare.
         say(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")
     Console().print(table)
     said = [f"{name.replace('_', ' ')}, {measure_of(name).name}" for name in (*SINGLE, "active_units") if _known(found, name)]
@@ -81,7 +82,7 @@ def _known(found: dict[str, Any], name: str) -> bool:
 
 
 def _trusted(found: dict[str, Any]) -> str:
-    """Whether the nll can be trusted, and what to do where not; of `--k auto` also how it was estimated."""
+    """The sentence that says whether the nll can be trusted, and what to do; of `--k auto` also how it was estimated."""
     if found["run"]["k"] == "auto":
         return f"{found['trust']}\nnll: {found['nll']['method']}"
     return f"{found['trust']}{' (--k auto does both)' if found['untrusted_share']['value'] else ''}"

@@ -32,9 +32,11 @@ def explore(
     """A page on which you drag through latent space and see the image at once. It needs no network; Ctrl-C ends it."""
     if not runs:
         raise Mistake("there is nothing to explore: legato explore RUN [RUN]")
+    # Before the session is prepared: a port that is taken is told at once, not after a minute.
     listener = listen(host, port)
     with listener:
         opening = Opening(prepare(runs, data, points, place.load, place.module, label), listener, host)
+        # Told, and on stderr: the token keeps out who does not know the address, but nothing is encrypted.
         if host not in LOOPBACK and host != "::1":
             print(f"legato: anyone who reaches {host} and knows this address sees your data", file=sys.stderr, flush=True)
 

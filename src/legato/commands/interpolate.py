@@ -35,6 +35,7 @@ def interpolate(
 ) -> None:
     """A path through latent space. NAMES: two stops or more, ids or row numbers (without any, two drawn at random)."""
     space = place.load(run, label=label)
+    # Refused before anything is decoded.
     check_animation(gif, space)
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, 2, seed)
@@ -43,6 +44,7 @@ def interpolate(
         raise Mistake(f"a path needs 2 stops or more, and {what}: name two rows or more, or choose another --split")
     stored = opened.dataset.rows[rows]
     labels = space.labels(opened, rows)
+    # One class for the whole path: what lies between two codes is decoded under one label.
     stops, space = space.encode(stored, rows, labels)[0], of_one(space, labels)
     images = opened.preparation.original(stored)
     kind = "spherical" if spherical else "linear"
@@ -58,7 +60,9 @@ def interpolate(
 
 def _spread(images: np.ndarray, steps: int, space: LatentSpace) -> np.ndarray:
     """The stops above their own places on the path, white between; no rows of a table."""
+    # NaN of a table: such rows are left out when it is written
     blank = np.nan if images.ndim == 2 else space.preparation.screen[1]
+    # each stop once: where two legs meet the picture is the same
     spread = np.full(((len(images) - 1) * (steps - 1) + 1, *images.shape[1:]), blank, images.dtype)
     spread[:: steps - 1] = images
     return spread

@@ -32,6 +32,7 @@ Seed = Annotated[int, Parameter(help="Fixes every draw.", validator=Number(gte=0
 
 def _named(kind: Any, path: Path | None) -> None:
     """Lets `-` through, and no option that stands where a file's name was forgotten."""
+    # an option in its place: `--json --limit 5` would write a file named --limit
     if path is not None and str(path).startswith("-") and str(path) != "-":
         raise ValueError("Expected a file, or - for stdout.")
 
@@ -44,7 +45,7 @@ Json = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where to compute."""
+    """The machine that computes."""
 
     device: str = "auto"
     """auto (LEGATO_DEVICE, else a GPU if there is one), cpu, cuda or cuda:N."""

@@ -24,12 +24,13 @@ from legato.types import Integers
 
 def say(line: str) -> None:
     """One line on stdout, whatever the names in it."""
-    print(one_line(line), flush=True)
+    print(one_line(line), flush=True)  # flushed, since a program that reads the lines waits for each
 
 
 def write_figures(content: Mapping[str, Any], path: Path) -> None:
     """JSON to a file, whole or not at all; `-` is stdout."""
     if str(path) == "-":
+        # Escapes where the terminal has no Unicode: σ in a name must not end the command. NaN is no JSON, and would be refused.
         json.dump(content, sys.stdout, indent=2, ensure_ascii=not speaks_unicode(), allow_nan=False)
         print()
     else:
@@ -38,13 +39,13 @@ def write_figures(content: Mapping[str, Any], path: Path) -> None:
 
 def chosen_rows(data: Prepared, names: Sequence[str], split: str | None, n: int, seed: int) -> np.ndarray:
     """The rows that were named (ids or row numbers); without names, n drawn at random from the split, in order."""
-    if names:
+    if names:  # ids and row numbers alike, in the order in which they were named
         return np.array([data.dataset.find(name) for name in names], np.int64)
     split = split or data.default_split
     rows = data.split(split)
     if n < 1 or not len(rows):
         raise Mistake(f"there is nothing to show: --n is {n}, the split `{split}` has {len(rows)} rows")
-    return np.sort(rows.draw(n, "shown", seed))
+    return np.sort(rows.draw(n, "shown", seed))  # in the source's order, in which a disk reads them
 
 
 def of_one(space: LatentSpace, labels: Integers | None) -> LatentSpace:
@@ -81,6 +82,7 @@ def write_rows(
 
 def _say_range(space: LatentSpace) -> None:
     low, high = space.preparation.screen
+    # Only where it is not 0 to 1: a sheet whose grey levels are others than the file's must say so.
     if (low, high) != (0, 1):
         say(f"shown from {low:g} (black) to {high:g} (white), the range of the training pictures")
 
@@ -95,7 +97,7 @@ def check_animation(path: Path | None, space: LatentSpace) -> None:
 
 def write_path(images: Units, path: Path, space: LatentSpace) -> Path:
     """An animation there and back."""
-    scale = max(1, 256 // max(space.shape[-2:]))
+    scale = max(1, 256 // max(space.shape[-2:]))  # enlarged by a whole number, so that no pixel is blurred
     return save_gif(to_pillow(space.preparation.seen(images), scale=scale), _named(path, ".gif"))
 
 
@@ -116,6 +118,7 @@ def _columns(rows: Sequence[tuple[str, Units]], names: Sequence[str], ids: Seque
     values = np.concatenate([values for _, values in rows])
     there = ~np.isnan(values).all(1)  # the places between the stops of a path are no rows
     lead: Columns = {}
+    # A single strip needs no name.
     if len(rows) > 1:
         lead["line"] = [label for label, some in rows for _ in some]
         lead["id" if ids else "place"] = [*ids] * len(rows) if ids else np.concatenate([np.arange(len(v)) for _, v in rows])
@@ -131,9 +134,11 @@ def _cut(columns: Columns, rows: np.ndarray) -> Columns:
 def _array(rows: Sequence[tuple[str, Units]], path: Path) -> Path:
     values = [values for _, values in rows]
     with whole_file(path) as file:
+        # allow_pickle=False: what is written must be readable without running code
         np.save(file, values[0] if len(rows) == 1 else np.stack(values), allow_pickle=False)
     return path
 
 
 def _named(path: Path, suffix: str) -> Path:
+    # A name without an ending gets the one that fits, and any other is kept for its writer to judge.
     return path if path.suffix else path.with_suffix(suffix)

@@ -42,6 +42,7 @@ def report(
         raise Mistake("a report needs a RUN: legato report RUN")
     spaces = _of_one_class([place.load(run, label=label) for run in runs])
     opened(spaces, data)  # what does not belong together is told before anything is measured
+    # Beside the run by default, where the next report replaces it.
     path = spaces[0].run.report if out is None else out
     shown = draggable(spaces) if explore else []
     if live and not shown:

@@ -37,6 +37,7 @@ def sample(
     """Decoded means of draws from the prior, as one picture (a table's rows as .npy)."""
     space = place.load(run, label=label)
     drawn = space.sample(n, seed=seed, origin=origin, temperature=temperature)
+    # Said before the picture is written: a person looks at the line where samples are bad.
     if told := _drawn_from(space, origin):
         say(told)
     written = write_grid(drawn, out or space.run.own("figures") / "samples", space)
@@ -44,10 +45,11 @@ def sample(
 
 
 def _drawn_from(space: LatentSpace, origin: Origin) -> str | None:
-    """What a person should know of where codes were drawn; None where the prior is where codes lie."""
+    """The line on where codes were drawn; None where the prior is where codes lie."""
     if origin == "mixture":
         return f"drawn from {_gaussians(len(space.mixture.weights))} fitted to the codes of up to {FITTED:,} training images"
     if origin != "auto":
+        # Who said --from knows where codes were drawn.
         return None
     if not space.prior_was_trained:
         return "drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that"

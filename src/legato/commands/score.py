@@ -23,7 +23,7 @@ from legato.measures.likelihood import score as scores_of
 from legato.measures.tails import trust
 
 app = application("score")
-BATCH, NAMED = 100, 5
+BATCH, NAMED = 100, 5  # examples at a time, with k draws of each in memory; the oddest are named, as many as fit on a line
 ANY = Number(gte=0)
 
 
@@ -57,6 +57,7 @@ def score(
     numbers = opened.split(split or opened.default_split).all()
     path = out or space.run.path / "scores.csv"
 
+    # Kept beside the file: trust and the oddest are told of all rows, which the file's blocks do not hold.
     k_hat: list[np.ndarray] = []
     likely: list[np.ndarray] = []
 
@@ -72,12 +73,13 @@ def score(
         found = scores_of(space.model, batches, k, seed + int(rows[0]))
         assert found.log_px is not None
         # Too far from the data for single precision: no number is less likely than that.
+        # Only rows beyond single precision: anything else that is not finite is the model's fault, and must not pass as odd.
         lost = beyond(prepared) & ~np.isfinite(found.log_px)
         likely.append(np.where(lost, -np.inf, found.log_px).astype(np.float32))
         columns = {**labels_of(opened, rows), "log_px": likely[-1]}
         if found.k_hat is None:
             return columns
-        k_hat.append(np.where(lost, np.inf, found.k_hat))
+        k_hat.append(np.where(lost, np.inf, found.k_hat))  # infinite and not NaN: such a row's weight has no tail to be trusted
         return columns | {"k_hat": k_hat[-1].astype(np.float32)}
 
     write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "scoring")
@@ -98,7 +100,7 @@ class Odd:
     @staticmethod
     def among(rows: np.ndarray, likely: np.ndarray, most: int) -> Odd:
         """The `most` least likely ones."""
-        order = np.argsort(likely, kind="stable")[:most]
+        order = np.argsort(likely, kind="stable")[:most]  # stable: ties go by row, so that the sheet is the same again
         return Odd(rows[order], likely[order])
 
 
@@ -110,6 +112,7 @@ def _show_oddest(space: LatentSpace, opened: Prepared, odd: Odd, beside: Path | 
     say("the oddest: " + ", ".join(f"{name} ({value})" for name, value in zip(names[:NAMED], values, strict=False)))
     if len(space.shape) == 1:
         return
+    # Beside the table where its place was said: the run's own folder may be read-only.
     path = space.run.own("figures") / "oddest.png" if beside is None else beside.with_name(f"{beside.stem}-oddest.png")
     pairs = np.stack([opened.seen(odd.rows), _remade(space, opened, odd.rows)], 1)
     labelled = [(f"{name}\n{value}", pair) for name, value, pair in zip(names, values, pairs, strict=True)]
@@ -122,7 +125,7 @@ def _remade(space: LatentSpace, opened: Prepared, rows: np.ndarray) -> np.ndarra
     labels = space.labels(opened, rows)
     mu, _ = space.posterior(opened.rows(rows), labels)
     known = np.isfinite(mu).all(1)
-    shown = np.ones((len(rows), *space.shape))
+    shown = np.ones((len(rows), *space.shape))  # white where there is no code: a picture of NaN cannot be drawn
     if known.any():
         shown[known] = space.seen(mu[known], None if labels is None else labels[known])
     return shown

@@ -17,7 +17,7 @@ from legato.progress import progress
 
 Column = np.ndarray | Sequence[str | None]
 Columns = dict[str, Column]
-BLOCK = 5000
+BLOCK = 5000  # rows: a block of 5,000 codes of 16 numbers is some hundred kilobytes
 
 
 def labels_of(data: Prepared, rows: np.ndarray) -> Columns:
@@ -44,7 +44,9 @@ def write_table(
     if not len(rows):
         raise Mistake("there are no rows to write: choose another --split (train, validation, test, all)")
     {".parquet": _parquet, ".csv": _csv, ".npz": _npz}[path.suffix](
-        path, _blocks(rows, some, title, BLOCK * LARGEST // max(wide, LARGEST))
+        # fewer rows of long codes, so that a block's bytes stay the same
+        path,
+        _blocks(rows, some, title, BLOCK * LARGEST // max(wide, LARGEST)),
     )
 
 
@@ -56,6 +58,7 @@ def _blocks(rows: np.ndarray, some: Callable[[np.ndarray], Columns], title: str,
 
 
 def _parquet(path: Path, blocks: Iterator[Columns]) -> None:
+    # Imported here: a command that writes no Parquet need not load Arrow.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -63,8 +66,10 @@ def _parquet(path: Path, blocks: Iterator[Columns]) -> None:
     with whole_file(path) as file:
         for block in blocks:
             table = pa.table({name: _arrow(name, column) for name, column in block.items()})
+            # the schema of the first block is that of all: a writer cannot change it
             writer = writer or pq.ParquetWriter(file, table.schema)
             writer.write_table(table)
+        # Closed within the block: the footer belongs to the file before it gets its name.
         if writer is not None:
             writer.close()
 
@@ -73,9 +78,11 @@ def _arrow(name: str, column: Column) -> object:
     import pyarrow as pa
 
     if not isinstance(column, np.ndarray):
+        # strings even where all are None: a column of nulls would have another type than the next block's
         return pa.array(column, pa.string())
     if column.ndim == 1:
         return pa.array(column)
+    # A list of one fixed length: readers get an array (n, d) without looking at each row.
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(column).reshape(-1)), column.shape[1])
 
 
@@ -83,13 +90,14 @@ def _csv(path: Path, blocks: Iterator[Columns]) -> None:
     import csv
 
     with whole_file(path) as file:
+        # newline="": csv writes its own line ends, which would be doubled on Windows
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         writer = csv.writer(text, lineterminator="\n")
         for index, block in enumerate(map(_flat, blocks)):
             if index == 0:
                 writer.writerow(block)
             writer.writerows(zip(*(["" if v is None else v for v in column] for column in block.values()), strict=True))
-        text.detach()
+        text.detach()  # detached, or closing the text would close the file before it is renamed
 
 
 def _flat(block: Columns) -> Columns:
@@ -106,7 +114,7 @@ def _npz(path: Path, blocks: Iterator[Columns]) -> None:
     found = list(blocks)
     arrays: dict[str, Any] = {name: np.concatenate([_plain(block[name]) for block in found]) for name in found[0]}
     with whole_file(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # strings are arrays of letters, which `np.load` reads without unpickling
 
 
 def _plain(column: Column) -> np.ndarray:

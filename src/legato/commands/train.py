@@ -31,7 +31,7 @@ from legato.training.setup import Job, claimed, left_out
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """What to read and where to write."""
+    """The source to read and the folder to write to."""
 
     data: str | None = None
     """SOURCE: mnist, a folder of images, .npy, .npz, IDX (gzipped or not), Parquet, Feather or CSV."""
@@ -55,10 +55,12 @@ GROUPS: dict[str, tuple[type, str]] = {
 def app(arguments: list[str], **how: Any) -> None:
     """Parses `legato train …`. A recipe comes first; `--resume --out RUN` needs none."""
     name = arguments[0] if arguments else "--help"
+    # MODULE:FUNCTION: its options are read from the function itself, which only now may be imported.
     if ":" in name:
         own = application(f"train {name}")
         own.default(command(name, find(name, module_of(name))))
         own(arguments[1:], **how)
+    # `--resume --out RUN` names no recipe: the run knows its own.
     elif name.startswith("-") and name not in ("--help", "-h"):
         anonymous = application("train")
         anonymous.default(command(None, _resumed))
@@ -66,6 +68,7 @@ def app(arguments: list[str], **how: Any) -> None:
     else:
         if not name.startswith("-"):
             find(name)  # a recipe that does not exist is refused with the nearest name
+        # Only the list knows all recipes' options: it is made when one of them is asked for.
         _listing()(arguments, **how)
 
 
@@ -81,6 +84,7 @@ def command(name: str | None, sentence: Sentence) -> Callable[..., None]:
         _keyword(_group(group), Annotated[kind, Parameter(name="*", group=title)], kind())
         for group, (kind, title) in GROUPS.items()
     ]
+    # cyclopts reads signatures: this one says what the closure above takes.
     execute_command.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     execute_command.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
     execute_command.__doc__ = inspect.getdoc(sentence)
@@ -88,7 +92,7 @@ def command(name: str | None, sentence: Sentence) -> Callable[..., None]:
 
 
 def _group(name: str) -> str:
-    """What a group of shared options is called among a recipe's own, which may be `target` or `place`."""
+    """The name of a group of shared options among a recipe's own, which may be `target` or `place`."""
     return f"shared_{name}"
 
 
@@ -103,10 +107,12 @@ def _train(
         raise Mistake("say which RECIPE to train (`legato recipes` lists them), or what to go on with: --resume --out RUN")
     if target.data is None:
         raise Mistake(f"`legato train {name}` needs --data SOURCE: {EXPECTED}")
+    # Chosen before the run is made: a device that is missing must leave no folder behind.
     device = choose(place.device, place.threads)
     recipe: str | Sentence = find(name, module_of(name)) if ":" in name else name
     with claimed(target.out, name) as run:
         job = begin(run, recipe, target.data, preparation, training, {**own, **_set(words)}, device, target.overwrite)
+        # The lock first, and then the files: two commands for one --out must not mix theirs.
         with run.writing():
             record(job, training, target.overwrite)
             _announce(job)
@@ -120,6 +126,7 @@ def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place
     if target.overwrite:
         raise Mistake("--resume goes on with a run and --overwrite replaces it: give one of them")
     run, minutes = Run.existing(target.out), said.pop("checkpoint_minutes")
+    # Before anything of the run is touched.
     _refuse_changes(run, name, {**said, "data": None})
     moved = None if target.data is None else _moved(run, target.data)
     before = run.stored("training")  # the same device again, as the same threads: or sums would be rounded in another order
@@ -136,10 +143,12 @@ def _refuse_changes(run: Run, name: str | None, said: dict[str, Any]) -> None:
     stored, data, training = Definition.from_json(run.stored("recipe")), run.stored("data"), run.stored("training")
     if name is not None and name != stored.name:
         raise Mistake(f"`{run.path}` is a run of `{stored.name}`, not of `{name}`: resume it without naming a recipe")
+    # A run stores what it chose where nothing was asked: saying just that is no change.
     asked = {option: training.get(option) if value is None else value for option, value in training["asked"].items()}
     before = asdict(stored.words) | stored.options | asked | data["options"] | {"data": data["source"]}
     defaults = asdict(TrainingOptions()) | asdict(DataOptions()) | {o: p.default for o, p in _known(stored.name).items()}
     for option, value in said.items():
+        # defaults pass: nobody can tell whether they were said
         if value != defaults.get(option) and value != before.get(option):
             raise Mistake(
                 f"--{option.replace('_', '-')} is {before.get(option)} in `{run.path}` and cannot become {value}: "
@@ -154,7 +163,7 @@ def _moved(run: Run, source: str) -> str | None:
         return None
     try:
         found = reopen(stored, source)
-        reason = "its content is another"
+        reason = "its content is another"  # read again, by its content: data that moved are the same data
     except Mistake as mistake:
         found, reason = None, str(mistake)
     if found is None or not found.own:
@@ -168,7 +177,7 @@ def _known(name: str) -> dict[str, inspect.Parameter]:
 
 def _announce(job: Job) -> None:
     words, plan = job.definition.words, job.plan
-    count = sum(p.numel() for p in job.learner.model.parameters())
+    count = sum(p.numel() for p in job.learner.model.parameters())  # of parameters: buffers are not trained
     say(
         f"{job.definition.name} on {job.data.dataset.source}: {words.net} {words.width}×{words.depth}, {words.likelihood}, "
         f"{count:,} weights, {plan.total:,} steps of {plan.batch_size} ({plan.total / job.batches().per_epoch:.1f} epochs)"
@@ -176,7 +185,7 @@ def _announce(job: Job) -> None:
     for line in (*left_out(job.data.dataset), *(job.length.remarks(len(job.data.split("train"))) if job.length else ())):
         print(line)
     for remark in job.data.dataset.notes:
-        print(f"note: {remark}", file=sys.stderr)
+        print(f"note: {remark}", file=sys.stderr)  # on stderr, so that stdout stays what it was for a program
     if warning := warn_of(job.definition, job.data):
         print(f"note: {warning}", file=sys.stderr)
 
@@ -184,6 +193,7 @@ def _announce(job: Job) -> None:
 def _finished(job: Job) -> None:
     metrics, best = job.run.read_metrics(), job.plan.keep == "best"
     judged = course(metrics)
+    # The last step is always validated, so that there is a figure for every run.
     assert judged is not None, "the last step is validated"
     at = (judged.best if best else judged.last).step
     model = next(m["validation"] for m in reversed(metrics) if "validation" in m and m["step"] == at)
@@ -214,6 +224,7 @@ def _resumed(data: DataSpec) -> Recipe:
 
 def _set(words: Words) -> dict[str, Any]:
     """The words that were said: `auto` and None are left for the recipe to resolve."""
+    # `auto` is resolved by the data, and stored as what it became
     return {name: value for name, value in asdict(words).items() if value not in (None, "auto")}
 
 
@@ -225,6 +236,6 @@ def _type(parameter: inspect.Parameter) -> Any:
     """A recipe's option is of the type it says, or of its default's; text annotations are the builtin of that name."""
     said = parameter.annotation
     builtin = {"int": int, "float": float, "str": str, "bool": bool}
-    if isinstance(said, str) and said in builtin:
+    if isinstance(said, str) and said in builtin:  # text annotations come of `from __future__ import annotations`
         return Annotated[builtin[said], Parameter(show_default=True)]
     return said if isinstance(said, type) and said is not inspect.Parameter.empty else type(parameter.default)

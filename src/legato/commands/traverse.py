@@ -40,7 +40,8 @@ def traverse(
         row = opened.dataset.find(name)
         labels = space.labels(opened, np.array([row]))
         anchor = space.encode(opened.dataset.rows[[row]], np.array([row]), labels)[0][0]
-        space = of_one(space, labels)
+        space = of_one(space, labels)  # the class of the row that the lines start from
+    # before anything is decoded: a name that is none is told at once
     named = [number_of(dim) for dim in dims] if dims else space.ranking()[:most]
     chosen, codes = space.traverse(anchor, dims=named, steps=steps, span=span)
     rows = [(name_of(dim), space.decode(line)) for dim, line in zip(chosen, codes, strict=True)]

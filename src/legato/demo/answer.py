@@ -35,7 +35,7 @@ WHY = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What the rows with 16 latents come to."""
+    """The result of the rows with 16 latents, in words."""
 
     plain: Row
     noisy: Row
@@ -53,7 +53,7 @@ class Answer:
         ]
 
     def sections(self) -> list[Section]:
-        """Why, and where that is too simple."""
+        """The reasons, and where that account is too simple."""
         return [
             Section("Why the noise and the KL term do this", _told(WHY)),
             Section("Where this account is too simple", _told(self._corrections())),
@@ -63,6 +63,7 @@ class Answer:
         assert self.vae.relative is not None
         assert self.noisy.relative is not None
         without, with_kl = part(self.noisy.relative), part(self.vae.relative)
+        # Twice at least: less is not told as a difference.
         if self.vae.relative > 2 * self.noisy.relative:
             told = f"without the KL term the clouds shrank to {without} of the codes' spread, with it they kept {with_kl} of it"
         else:
@@ -73,6 +74,7 @@ class Answer:
         )
 
     def _semantic(self) -> str:
+        # by intervals that do not meet: a difference within them is told as none
         takes = "and here the KL term helps" if order(self.vae.alike, self.plain.alike) > 0 else "which takes no KL term"
         return (
             f"digits that look alike get codes that lie near each other, {takes}: of a digit's ten nearest codes "
@@ -81,6 +83,7 @@ class Answer:
         )
 
     def _sampleable(self) -> str:
+        # against both: better than noise alone is not yet what is claimed of the KL term
         better = all(order(self.vae.from_prior, one.from_prior) > 0 for one in (self.plain, self.noisy))
         told = "so that random codes decode to digits" if better else "though here random codes gain little"
         return (
@@ -91,6 +94,7 @@ class Answer:
         )
 
     def _too_simple(self) -> str:
+        # 0 stands in for a distortion that is missing, and then no price is told
         lost = (self.vae.distortion.value or 0.0) - (self.plain.distortion.value or 0.0)
         dearer = order(self.vae.distortion, self.plain.distortion) > 0
         price = f", at a price of {lost:.0f} nats a digit in faithfulness" if dearer else ""
@@ -131,7 +135,7 @@ def _told(points: Sequence[tuple[str, str]]) -> str:
 
 
 def answer(rows: Sequence[Row], against: Yardstick) -> Answer:
-    """From the rows with 16 latents."""
+    """The answer of the rows with 16 latents."""
     by = {row.member.recipe: row for row in rows if row.member.latent_dim == LARGE}
     return Answer(by["autoencoder"], by["noisy_autoencoder"], by["vae"], against)
 
@@ -146,10 +150,11 @@ def order(one: Estimate, other: Estimate) -> int:
 def share(estimate: Estimate) -> str:
     """A share in per cent, in words where it is none."""
     assert estimate.value is not None
+    # Below half a per cent a rounded 0 % would look like a measured zero.
     return f"{100 * estimate.value:.0f} %" if estimate.value >= 0.005 else "none"
 
 
 def part(ratio: float) -> str:
-    """What a width is of another, in words where the number would be a row of zeros."""
+    """A width as a share of another, in words where the number would be a row of zeros."""
     small = ((1e-6, "less than a millionth"), (1e-3, "less than a thousandth"))
     return next((words for most, words in small if ratio < most), f"{100 * ratio:.{0 if ratio >= 0.1 else 1}f} %")

@@ -17,8 +17,8 @@ from legato.training import Job, TrainingOptions, begin, complete
 
 RECIPES = ("autoencoder", "noisy_autoencoder", "vae")
 TITLES = {"autoencoder": "Autoencoder", "noisy_autoencoder": "Noise, no KL", "vae": "VAE"}
-SMALL, LARGE = 2, 16
-NETWORK = {"net": "mlp", "width": 512, "depth": 2}
+SMALL, LARGE = 2, 16  # latents: 2 for the pictures, which then show all there is, and 16 for the numbers
+NETWORK = {"net": "mlp", "width": 512, "depth": 2}  # one network for all: what differs is the recipe's word alone
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Member:
 def train_members(out: Path, minutes: float, seed: int, device: torch.device, overwrite: bool) -> Iterator[Member]:
     """Trains all six with equally many steps and threads, timed once; finished ones are kept, stopped ones are resumed."""
     steps: int | None = None
-    for latent_dim in (LARGE, SMALL):
+    for latent_dim in (LARGE, SMALL):  # the large ones first: they decide how many steps fit, and the numbers are theirs
         for recipe in RECIPES:
             run = Run(out / f"{recipe}-{latent_dim}")
             options = TrainingOptions(
                 steps=steps,
-                minutes=None if steps else minutes / 6,
+                minutes=None if steps else minutes / 6,  # the first is timed, and the others get its number of steps
                 seed=seed,
                 snapshots=12 if latent_dim == SMALL else 0,  # the maps move with training; the numbers need no history
             )
@@ -52,6 +52,7 @@ def train_members(out: Path, minutes: float, seed: int, device: torch.device, ov
 
 
 def _train(run: Run, recipe: str, latent_dim: int, options: TrainingOptions, device: torch.device, overwrite: bool) -> int:
+    # Asked before training: afterwards every run has its codes.
     kept = run.codes.is_file() and not overwrite
 
     def anew() -> Job:

@@ -21,39 +21,50 @@ from legato.measures.neighbours import Cloud
 from legato.measures.semantics import purity
 from legato.measures.whitening import Whitening
 
-TESTED, DRAWS = 2000, 4  # test digits, and draws of z for each
-HALVES = 8  # half-samples, from which intervals of what counts neighbours are read
+# test digits, and draws of z for each: the spread of so many digits exceeds what more draws would take away
+TESTED, DRAWS = 2000, 4
+HALVES = 8  # half-samples, from which intervals of what counts neighbours are read: a bootstrap's copies would be neighbours
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model's figures. `elbo`, `sigma` and `relative` are None where a point mass has none."""
+    """One model's figures. `elbo`, `sigma` and `relative` are None where a point mass has none.
+
+    sigma: geometric mean of σ over dimensions and digits; relative: the same over the spread of the means, which is what a
+    decoder notices. from_prior: share of real digits with a decoded draw of N(0, I) near them; from_codes: with one of a
+    Gaussian fitted to the codes; halfway: share of decoded midpoints of two digits' codes that lie among real digits;
+    alike: share of a code's ten nearest that show the same digit.
+    """
 
     member: Member
     elbo: Estimate | None
     distortion: Estimate
-    sigma: float | None  # geometric mean of σ over dimensions and digits
-    relative: float | None  # the same over the spread of the means: what a decoder notices
-    from_prior: Estimate  # share of real digits with a decoded draw of N(0, I) near them,
-    from_codes: Estimate  # and with one of a Gaussian fitted to the codes
-    halfway: Estimate  # share of decoded midpoints between two digits' codes that lie among real digits
-    alike: Estimate  # share of a code's ten nearest that show the same digit
+    sigma: float | None
+    relative: float | None
+    from_prior: Estimate
+    from_codes: Estimate
+    halfway: Estimate
+    alike: Estimate
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """What the figures are read against."""
+    """The figures that a model's are read against.
 
-    rows: NDArray[np.int64]  # the test digits
+    `rows`: the test digits; `cloud`: their features; covered: share of test digits with a training digit near them; among:
+    share of training digits that lie among test digits; alike: of raw pixels' neighbours.
+    """
+
+    rows: NDArray[np.int64]
     labels: NDArray[Any]
     features: DigitFeatures
-    cloud: Cloud  # the test digits' features
-    covered: Estimate  # share of test digits with a training digit near them
-    among: Estimate  # share of training digits that lie among test digits
-    alike: Estimate  # of raw pixels' neighbours
+    cloud: Cloud
+    covered: Estimate
+    among: Estimate
+    alike: Estimate
 
     def beside(self, images: NDArray[Any]) -> Manifold:
-        """How these images lie beside the test digits."""
+        """The place of these images beside the test digits."""
         return manifold(self.cloud, self.features.of(images), draws=HALVES)
 
 
@@ -62,6 +73,7 @@ def yardstick(data: Prepared) -> Yardstick:
     tested, features = data.split("test").draw(TESTED, "tested digits"), DigitFeatures()
     real, labels = _original(data, tested), _labels(data)[tested]
     cloud = Cloud(features.of(real))
+    # As many training digits as test digits: these shares depend on both numbers.
     again = manifold(cloud, features.of(_original(data, data.split("train").draw(TESTED, "real digits"))), draws=HALVES)
     pixels = purity(real.reshape(len(real), -1), labels).estimate()
     return Yardstick(tested, labels, features, cloud, again.coverage, again.precision, pixels)
@@ -80,6 +92,7 @@ def measure(member: Member, data: Prepared, against: Yardstick, seed: int) -> Ro
         _geometric(sigma / mu.std(0)) if space.has_width else None,
         against.beside(space.sample(TESTED, seed=seed, origin="prior")).coverage,
         against.beside(space.sample(TESTED, seed=seed, origin="codes")).coverage,
+        # Neighbours in a random order are pairs at random: each digit is an end once.
         against.beside(space.decode(lerp(mu[::2], mu[1::2], 0.5))).precision,
         purity(whitened(space, mu, sigma), against.labels).estimate(),
     )
@@ -91,7 +104,7 @@ def whitened(space: LatentSpace, mu: NDArray[Any], sigma: NDArray[Any]) -> NDArr
 
 
 def _geometric(values: NDArray[Any]) -> float:
-    return float(np.exp(np.log(values).mean()))
+    return float(np.exp(np.log(values).mean()))  # geometric: widths range over decades
 
 
 def _original(data: Prepared, rows: NDArray[np.int64]) -> NDArray[Any]:

@@ -28,14 +28,15 @@ from legato.report.drag import drag_section
 from legato.report.html import Section, Table, strong, write_report
 
 DRAGGED = ("autoencoder", "vae")
-TRAINING = 0.8  # of the minutes; the rest is measuring and drawing
+TRAINING = 0.8  # of the minutes: measuring and drawing take the rest
 
 
 def demo(out: Path, minutes: float, seed: int, device: torch.device, overwrite: bool) -> Path:
     """Trains, measures, draws; returns the report's path. Raises `Mistake` for a budget that is none."""
     if not 0 < minutes <= 600:
         raise Mistake(f"--minutes must lie between 0 and 600, got {minutes:g}")
-    began = time.monotonic()
+    began = time.monotonic()  # monotonic: a clock that is set meanwhile would tell a wrong time
+    # trained large first, shown small first: pictures before numbers
     members = sorted(train_members(out, minutes * TRAINING, seed, device, overwrite), key=lambda m: m.latent_dim)
     data = members[0].space.data()
     with progress("measuring", len(members) + 1, unit="models") as bar:

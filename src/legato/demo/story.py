@@ -27,7 +27,8 @@ from legato.report.triptych import Wing, triptych
 from legato.report.views import LATTICE, MAPPED
 
 SHORT = ("model", "latents", "ELBO", "distortion", "σ", "σ / spread", "N(0, I)", "fitted", "halfway", "same digit")
-STRIP, ROWS, NEAR = 9, 6, 7  # images in a strip; digits whose neighbours are shown, and how many of these
+# images in a strip; digits whose neighbours are shown, and how many of these: as many as a page's width holds
+STRIP, ROWS, NEAR = 9, 6, 7
 POOL = 5000  # test digits among which neighbours are looked for
 
 
@@ -161,6 +162,7 @@ def sections(
 def _neighbours(large: Sequence[Member], data: Prepared, answer: Answer) -> Figure:
     rows = shown_rows(data, POOL)
     labels, images, seen = np.asarray(data.dataset.labels)[rows], stored(data, rows), data.seen(rows)
+    # the first of each kind in the random order: chosen by no one
     chosen = np.sort(np.unique(labels, return_index=True)[1])[:ROWS]
     shares = {row.member.recipe: row.alike for row in (answer.plain, answer.noisy, answer.vae)}
     sheets = [_sheet(one, images, rows, chosen, labels, seen, shares[one.recipe]) for one in large]
@@ -188,7 +190,7 @@ def _with(members: Sequence[Member], latent_dim: int) -> list[Member]:
 
 def short(estimate: Estimate) -> str:
     """value ± half its interval, with sensible digits."""
-    if estimate.value is None:
+    if estimate.value is None:  # a value that is missing is a dash, never 0
         return "—"
     digits = 1 if abs(estimate.value) >= 20 else 2 if abs(estimate.value) >= 1 else 3
     if estimate.low is None or estimate.high is None:

@@ -47,7 +47,7 @@ class Balance(TypedDict):
     learnt: list[list[float]]
 
 
-# Of the curves, those that a report draws.
+# Of the curves, those that a report draws: a file is checked in what is read of it.
 StoredCurves = TypedDict(
     "StoredCurves",
     {"curve of r50": NotRequired[Values], "squared norms": NotRequired[Histogram], "balance": NotRequired[Balance]},

@@ -39,7 +39,7 @@ def stoppable(line: str) -> Iterator[None]:
     except KeyboardInterrupt as interruption:
         raise Stopped(line, signal_of(interruption)) from None
     finally:
-        for number, handler in before.items():  # put back as they were: a notebook goes on after this block
+        for number, handler in before.items():  # put back, since what goes on after this block has handlers of its own
             signal.signal(number, handler)
 
 

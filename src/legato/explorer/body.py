@@ -8,7 +8,7 @@ from legato.errors import Mistake
 
 
 async def read(request: Request, most: int) -> bytes:
-    """At most so many bytes. Raises `Mistake` for more, before they are held: what a header says of the length may be false."""
+    """The body, of at most so many bytes, counted while it arrives: a header may lie. Raises `Mistake` for more."""
     # Parts and one join: adding to bytes would copy all that is there for each part.
     parts, size = [], 0
     try:

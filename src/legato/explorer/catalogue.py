@@ -83,7 +83,7 @@ class Catalogue:
         return {"rows": rows.tolist(), "ids": ids, "labels": self.labels(rows).tolist()}
 
     def find(self, text: str) -> dict[str, list[Any]]:
-        """At most 200 rows: the one of that very id, those of that label, that row, then ids that hold the text."""
+        """Rows that a text finds, at most 200: that very id, that label, that row, then ids that hold the text."""
         # A dictionary keeps the order of what was found first and drops what is found again.
         found = dict.fromkeys(self._matches(text.strip()))
         return self.named(np.array(list(found)[:FOUND], np.int64))

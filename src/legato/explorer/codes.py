@@ -99,7 +99,7 @@ class Codes:
         return near, np.sqrt(squares[near], dtype=np.float64)
 
     def dimensions(self) -> list[dict[str, Any]]:
-        """What each latent dimension carries, the `MOST` most informative first: by KL, by Std μ where none is charged."""
+        """The dimensions and what each carries, the `MOST` most informative first: by KL, by Std μ where none is charged."""
         kl = divergence(self.mu.astype(np.float64), self.sigma.astype(np.float64)).mean(0) if self._has_kl else None
         reach = SPAN * np.sqrt(self.signal + self.noise)
         idle = IDLE if self._has_kl else DEAD * self.signal.max()

@@ -16,7 +16,7 @@ from legato.explorer.session import Session
 from legato.explorer.worker import CURSOR, Worker
 
 GARBAGE, BROKEN = 1007, 1011  # codes of RFC 6455: 1007 for what is no frame, 1011 for an error of ours; a page tells them apart
-Kind = tuple[int, int]  # op, model
+Kind = tuple[int, int]  # op, model: of each one question is answered and one waits
 
 
 class Drag:

@@ -16,7 +16,7 @@ from legato.errors import Mistake
 from legato.explorer.planes import Plane
 
 HEADER = struct.Struct("<IIfffI")  # w, h, low, high, threshold, 0
-MOST = 512  # cells along the longer side
+MOST = 512  # cells along the longer side: 512² numbers are a megabyte
 NONE = float("nan")  # a threshold where there is none: NaN fits into the header's f32, and no value lies beyond it
 MOST_SINGLE = float(np.finfo(np.float32).max)  # what is beyond it would be infinite in the page's single precision
 

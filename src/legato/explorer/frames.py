@@ -15,7 +15,7 @@ from legato.types import Floats
 
 REQUEST = struct.Struct("<IBBH")  # seq, op, model, step: 8 bytes, so that the f32 behind them are aligned
 ANSWERED = struct.Struct("<IBBBBHH")  # seq, op, model, fmt, c, w, h: 12 bytes, aligned likewise
-DECODE = 1  # the op that decodes z
+DECODE = 1  # the op that decodes z, the one there is: another is refused (`CursorRequest.read`)
 RGBA, VALUES, ERROR = 0, 2, 255  # what a payload is: bytes (h, w, 4), f32 (w), UTF-8
 
 

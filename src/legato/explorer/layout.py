@@ -26,7 +26,7 @@ from legato.explorer.recent import Recent
 
 EXTRA = f"UMAP needs the extra: {install('umap')}"
 LEAST, MOST = 5, 20_000  # images that are laid out: 20,000 take over a minute (docs/explorer.md)
-KEPT = 64 << 20  # bytes of layouts in memory
+KEPT = 64 << 20  # bytes of layouts in memory, some four hundred of the largest: each took a minute of a core
 # -P: no module of the folder one stands in may take the place of a library's
 COMMAND = (sys.executable, "-P", "-m", "legato.explorer.embedding")
 # The worker keeps its core; and sums whose order is left to threads are not the same twice.

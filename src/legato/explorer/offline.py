@@ -157,7 +157,7 @@ class Offline:
 
 
 def first(points: Points, n: int) -> Points:
-    """The first n points; their order is random."""  # a random sample: the session's order is random
+    """The first n points; their order is random, so that they are a sample."""
     parts = (points.xy, points.rows, points.off, points.covariance, points.labels)
     return Points(points.d, *(part[:n] for part in parts))  # type: ignore[arg-type]
 

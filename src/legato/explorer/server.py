@@ -34,10 +34,10 @@ from legato.explorer.uploads import as_row
 from legato.explorer.worker import FIELD, MAP, NEAR, TILES, Slices, Worker
 
 T = TypeVar("T")
-JSON = 1 << 20  # bytes of a question
+JSON = 1 << 20  # bytes of a question: a longer one is refused while it arrives
 ROWS_JSON = 16 << 20  # bytes of one that names chosen images, of which there may be a million
 PLANES = ("axes", "pca", "local", "umap")
-MOST_CHOSEN = 1_000_000  # rows of a table
+MOST_CHOSEN = 1_000_000  # rows of a table: their numbers fit into ROWS_JSON
 MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES, MOST_WAYS = 200, 10_000, 32, 1_000, 64
 LATENTS = 65_536  # as many as `request_body.WIDEST`: whether the model has so many is told with its own number
 PATIENCE = 0.2  # seconds between two looks at whether the page still waits: a closed page sends nothing

@@ -67,7 +67,8 @@ def _joined(pictures: Bytes, columns: int) -> Bytes:
 
 
 def _levels(pixels: Bytes, step: int) -> Bytes:
-    """The nearest multiple of `step`; 255 is one of 1, 3 and 5."""  # 16 bits: 255 + 2 would wrap around in a byte
+    """The nearest multiple of `step`; 255 is one of 1, 3 and 5."""
+    # In 16 bits: 255 + 2 would wrap around in a byte.
     return np.asarray((pixels.astype(np.uint16) + step // 2) // step * step, np.uint8)
 
 

@@ -16,8 +16,9 @@ from legato.exported.parts import Part
 from legato.latent_space import LatentSpace
 from legato.types import Floats
 
-EXACT = 1e-5
-HALF = 1 / 255  # one grey level of 8 bits
+EXACT = 1e-5  # of the output: sums in another order leave some 10⁻⁷ (docs/export.md), a wrong graph far more
+HALF = 1 / 255  # one grey level of 8 bits: what a page draws is then the same picture
+# of each kind of code; asked together and the first alone, since an exporter may take a number of rows for a constant
 ROWS = 32
 
 
@@ -38,6 +39,7 @@ class Agreement:
 
 def rows_to_ask(space: LatentSpace) -> tuple[Floats, Floats]:
     """x (2·ROWS, *shape), prepared, and z (2·ROWS, latent_dim): codes like the data's and like the prior's; x ~ p(x|z)."""
+    # codes like the data's and like the prior's: a file may be right about one and wrong about the other
     z = np.concatenate([space.draw(ROWS, seed=0, origin="codes"), space.draw(ROWS, seed=0, origin="prior")])
     return space.draw_prepared(z), z
 
@@ -45,8 +47,10 @@ def rows_to_ask(space: LatentSpace) -> tuple[Floats, Floats]:
 def agreement(content: bytes, part: Part, given: Floats) -> Agreement:
     """`part` in torch beside the same in ONNX: `given` at once, and its first row alone."""
     runtime = need("onnxruntime")
+    # the CPU, whose float32 is that of the model it is held against
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     error: dict[str, float] = {}
+    # The largest that was seen, over both calls: an error is judged in its units.
     largest: dict[str, float] = {}
     for some in (given, given[:1]):
         with torch.no_grad():
@@ -80,4 +84,4 @@ def _apart(answer: Floats, value: Floats) -> float:
         return float("inf")
     with np.errstate(invalid="ignore"):
         apart = float(np.abs(answer - value).max())
-    return apart if np.isfinite(apart) else float("inf")
+    return apart if np.isfinite(apart) else float("inf")  # a NaN is no small difference: `max` of it would pass every bound

@@ -33,13 +33,15 @@ def graph_of(part: Part, example: Tensor) -> Any:
                 (example,),
                 input_names=[part.given],
                 output_names=list(part.found),
+                # the first axis by name: a file then takes any number of rows
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 opset_version=OPSET,
                 dynamo=True,
-                external_data=False,
+                external_data=False,  # one file: external weights would be a second that a person can lose
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
+        # The cause, where there is one, is nearer to the fault than the exporter's own message.
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise Mistake(f"the model cannot be written as ONNX: {reason}") from error
     assert program is not None  # with `dynamo` it never is
@@ -79,4 +81,5 @@ def halved(proto: Any) -> Any:
 
 
 def _halves(value: NDArray[Any]) -> bool:
+    # matrices alone: vectors are few, and are not to be rounded twice
     return value.dtype == np.float32 and value.ndim > 1 and bool(np.abs(value).max(initial=0) <= LARGEST_HALF)

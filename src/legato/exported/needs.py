@@ -21,6 +21,7 @@ def need(name: str) -> ModuleType:
     """onnx, onnxscript or onnxruntime. Raises `Mistake` where it is not installed."""
     try:
         with quiet():
+            # Quiet: their warnings are for their own developers.
             return import_module(name)
     except ImportError:
         raise Mistake(f"an ONNX export needs {name}, which is not installed: {install('onnx')}") from None
@@ -33,6 +34,7 @@ def quiet() -> Iterator[None]:
     What could be wrong with the answer is not left to them: it is checked in numbers (check.py).
     """
     log = logging.getLogger("torch.onnx")
+    # Put back: another user of torch in this process may want its lines.
     before = log.level
     log.setLevel(logging.ERROR)
     try:

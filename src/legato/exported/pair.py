@@ -31,7 +31,7 @@ class Exported:
     agreement: Agreement
 
     def to_json(self, file: str) -> dict[str, Any]:
-        """What export.json says of it."""
+        """The half as export.json tells of it."""
         return {
             "file": file,
             "bytes": len(self.content),
@@ -62,17 +62,20 @@ def write_onnx(space: LatentSpace, folder: str | Path, *, half: bool = False) ->
     10⁻⁵ (`half`: 1/255), in units of the output's largest absolute value where that is above 1. Then nothing is written.
     """
     (encoder, decoder), (x, z), folder = parts(space), rows_to_ask(space), Path(folder)
+    # Both are made and checked before either is written: half a pair is of no use to anyone.
     pair = {"encoder": _exported(encoder, x, half), "decoder": _exported(decoder, z, half)}
     for name, one in pair.items():
         with whole_file(folder / f"{name}.onnx") as file:
             file.write(one.content)
-    write_json(folder / "export.json", _said(space, pair, half))
+    write_json(folder / "export.json", _said(space, pair, half))  # last: whoever finds it finds both files whole
     return pair
 
 
 def _exported(part: Part, given: Floats, half: bool) -> Exported:
     proto = graph_of(part, torch.from_numpy(given[:EXAMPLE]))
+    # deterministic: the same model gives the same bytes, and so the same hash
     content = (halved(proto) if half else proto).SerializeToString(deterministic=True)
+    # checked with what is written, and not with the model before it was halved
     found = checked(content, part, given, HALF if half else EXACT)
     return Exported(content, _shapes(proto.graph.input), _shapes(proto.graph.output), found)
 
@@ -97,7 +100,7 @@ def _said(space: LatentSpace, pair: dict[str, Exported], half: bool) -> dict[str
 
 
 def units(preparation: Preparation) -> dict[str, str]:
-    """How a stored row becomes the encoder's x, and the decoder's mean what a person sees, in words."""
+    """The way from a stored row to the encoder's x, and from the decoder's mean to what a person sees, in words."""
     if preparation.kind == "reals":
         return {"x": "x = (value - shift) / scale", "z": "as mu", "x_mean": "value = x_mean * scale + shift"}
     if preparation.binarise:

@@ -58,6 +58,7 @@ Part = Encoder | Decoder
 
 def parts(space: LatentSpace) -> tuple[Encoder, Decoder]:
     """Both halves of a copy on the CPU, ready to be read off: what is written must not depend on where the model lies."""
+    # A copy: moving the model itself would change the device under whoever uses it.
     model = deepcopy(space.model).cpu()
     return Encoder(model).eval(), Decoder(model).eval()
 
@@ -80,5 +81,6 @@ def _(q: ContinuousBernoulli) -> Tensor:
     ONNX has neither `copysign` nor `expm1`, and e⁻ᵗ − 1 would lose two digits near 0, where `tanh` loses none.
     """
     small = q.logits.abs() < SMALL
+    # Both branches are computed: where t is small it is replaced, or 1/t would be infinite and its NaN spread.
     s, t = torch.where(small, q.logits, 0.0), torch.where(small, 1.0, q.logits)
     return torch.where(small, 0.5 + s / 12 - s**3 / 720 + s**5 / 30240, 0.5 + 0.5 / torch.tanh(t / 2) - 1 / t)

@@ -41,7 +41,7 @@ class Draws:
     log_own: Doubles
     log_aggregate: Doubles
     log_top: Doubles
-    groups: Groups  # of the N posteriors
+    groups: Groups
     log_sums: Doubles
     log_tops: Doubles
 
@@ -99,7 +99,6 @@ def sample_posteriors(
     """
     mu, sigma = checked(mu, sigma)
     rng = random_stream(seed, "draws", of)
-    # a permutation, since drawing with replacement would add a noise to I and TC that no image has
     # Each posterior once before any twice: drawn with replacement, some would be missing by chance, which adds noise.
     source = np.resize(rng.permutation(len(mu)), n)
     return np.asarray(mu[source] + sigma[source] * rng.standard_normal((n, mu.shape[1])), np.float64), source
@@ -118,7 +117,7 @@ def draw(mu: Floats, sigma: Floats, n: int = 10_000, seed: int = 0, of: str = "i
 
 def checked(mu: Floats, sigma: Floats) -> tuple[Doubles, Doubles]:
     """(μ, σ) in double precision and memory of their own, or `Mistake`."""
-    # Copies: what is subtracted in place further on must not reach the caller's arrays.
+    # Copies: tensors share their memory with arrays, and torch warns of those that may not be written to.
     means, widths = np.array(mu, np.float64), np.array(sigma, np.float64)
     if means.ndim != 2 or means.shape != widths.shape or not means.size:
         raise Mistake(f"`mu` and `sigma` are (N, d) alike and not empty; got {means.shape} and {widths.shape}")
@@ -145,12 +144,13 @@ class _Block:
 
     −½ Σ_j (z_j − μ_j)²/σ_j² = [z², z, 1] · [−½/σ², μ/σ², −½ Σ μ²/σ²]. In single precision this loses everything at σ = 10⁻³
     (terms of 10⁷ cancel to 10); in double precision it loses about 10⁻¹⁶ Σ z²/σ², which is known beforehand: past `ROUNDING`
-    differences are taken first, which is slower by the number of dimensions and loses nothing.
+    differences are taken first, which is slower by the number of dimensions and loses nothing. mu and precision (1/σ) are
+    (columns, d), `product` (2d + 1, columns).
     """
 
-    mu: Tensor  # (columns, d)
-    precision: Tensor  # 1/σ, (columns, d)
-    product: Tensor | None  # (2d + 1, columns)
+    mu: Tensor
+    precision: Tensor
+    product: Tensor | None
 
     def log_density(self, z: Tensor, powers: Tensor) -> Tensor:
         if self.product is not None:

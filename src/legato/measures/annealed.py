@@ -29,7 +29,7 @@ from legato.types import Doubles
 
 @dataclass(frozen=True)
 class Effort:
-    """How much work is done: the gap between the bounds closes as it grows. Cost: chains × temperatures × leapfrogs gradients.
+    """The work that is done: the gap between the bounds closes as it grows. Cost: chains × temperatures × leapfrogs gradients.
 
     Two runs: the first finds each chain's step size, the second, with those frozen, is measured.
     """

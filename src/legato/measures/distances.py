@@ -33,7 +33,7 @@ def euclidean(a: NDArray[Any], b: NDArray[Any]) -> Doubles:
 
 
 def partners(n: int, seed: int) -> NDArray[np.int64]:
-    """For each of n rows up to four others, (k, n): the next ones on a random circle. Each row is as often partner as any."""
+    """Up to four others for each of n rows, (k, n): the next ones on a random circle. Each row is as often partner as any."""
     # A circle and no independent draws: no row is its own partner, and none counts more often than another.
     circle = random_stream(seed, "partners").permutation(n)
     found = np.empty((min(PARTNERS, n - 1), n), np.int64)

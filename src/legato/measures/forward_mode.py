@@ -13,7 +13,6 @@ from torch.autograd import forward_ad
 
 def jvp(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
     """J(z) v for each row of z and v (m, d), of f's shape (m, *out)."""
-    # Before the first dual number, so that no user meets torch's own warning.
     _prepare()
     found: Tensor = torch.func.jvp(f, (z,), (direction,))[1]
     return found

@@ -109,7 +109,7 @@ def model_estimators(model: LatentVariableModel, x: Tensor, draws: int = 1000, s
 
 
 def bias(found: Estimators, other: Doubles) -> Estimate:
-    """Whether `other` has the pathwise mean: the mean over dimensions of t², t the difference of the means in standard errors.
+    """The bias of `other` beside the pathwise mean: the mean over dimensions of t², t their difference in standard errors.
 
     1 where both estimate the same gradient, and growing with the number of draws where they do not. The differences are taken
     draw by draw. The interval is over images: their draws are independent, those of one image's dimensions are not.

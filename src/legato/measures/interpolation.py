@@ -80,7 +80,6 @@ def between_ends(path: Path, n: int, see: Map = pixels) -> Doubles:
     def inside(rows: Rows) -> Floats:
         first, half, last = (see(path(rows, np.full(len(rows), alpha))) for alpha in (0.0, 0.5, 1.0))
         apart = euclidean(first, last)
-        # ties count as between: at a path of equal steps both distances are half, never more
         between = (euclidean(first, half) <= apart) & (euclidean(half, last) <= apart)
         moves = apart > STILL * np.linalg.norm(first.reshape(len(first), -1), axis=1)
         return np.where(moves, between, np.nan)

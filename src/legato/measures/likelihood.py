@@ -26,22 +26,28 @@ from legato.moments import whole
 from legato.trace import Trace
 from legato.types import Doubles
 
-KS = (1, 10, 100, 1000, 5000)  # on a scale of powers: a bound rises with log k, and 5,000 is what papers report
+KS = (1, 10, 100, 1000, 5000)  # on a scale of powers: a bound rises with log k, to the 5,000 of Burda et al. 2016
 Some = Tensor | Batch  # examples, of which perhaps more is known than x
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One row per example. Without a density (an autoencoder) only `distortion` and `mu` are there."""
+    """One row per example. Without a density (an autoencoder) only `distortion` and `mu` are there.
 
-    distortion: Doubles  # −E_q log p(x|z), (n,), over the draws
-    mu: Doubles  # posterior means, (n, d); (n, 0) of codes of more than 4,096 dimensions
-    rate: Doubles | None = None  # KL(q(z|x) ‖ p(z)), (n,)
-    kl: Doubles | None = None  # the same per dimension, (n, d), where it has a closed form; of large codes per channel, (n, C)
-    log_px: Doubles | None = None  # log (1/k)Σ w, (n,)
-    ess: Doubles | None = None  # (Σw)²/Σw², between 1 and k
-    k_hat: Doubles | None = None  # Pareto k̂ of the weights, (n,): above 0.7 log_px is not to be trusted; None below 21 draws
-    draws: Doubles | None = None  # behind log_px, (n,), 0 where it is annealed; None where all have the same number
+    distortion (n,): −E_q log p(x|z) over the draws; mu (n, d): posterior means, (n, 0) of codes of more than 4,096 dimensions;
+    rate (n,): KL(q(z|x) ‖ p(z)); kl (n, d): the same per dimension where it has a closed form, (n, C) per channel of large
+    codes; log_px (n,): log (1/k)Σ w; ess: (Σw)²/Σw², between 1 and k; k_hat (n,): Pareto k̂ of the weights, above 0.7 log_px
+    is not to be trusted, None below 21 draws; draws (n,): behind log_px, 0 where it is annealed, None where all are equal.
+    """
+
+    distortion: Doubles
+    mu: Doubles
+    rate: Doubles | None = None
+    kl: Doubles | None = None
+    log_px: Doubles | None = None
+    ess: Doubles | None = None
+    k_hat: Doubles | None = None
+    draws: Doubles | None = None
 
 
 @torch.no_grad()
@@ -94,7 +100,7 @@ def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int) ->
 def _means(trace: Trace) -> Tensor:
     """Posterior means (B, d), where they are few enough to be kept of every example."""
     mu = trace.summary.mu.flatten(1)
-    # of (n, 4096) and more means only their number is needed, and memory would go to nothing else
+    # (B, 0) and not None: every batch has the field then, and they can be joined
     return mu if whole(mu.shape[1]) else mu[:, :0]
 
 

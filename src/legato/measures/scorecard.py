@@ -164,7 +164,6 @@ def rows_of(data: Prepared, split: str, limit: int | None = None) -> NDArray[np.
     rows = data.split(split)
     if not len(rows):
         raise Mistake(f"the split `{split}` is empty: choose another --split (train, validation, test, all)")
-    # A sample in the source's order too, in which a disk reads it faster.
     # A sample in the source's order too, in which a disk reads it faster; by its own name, so that no other draw moves it.
     return rows.all() if limit is None else np.sort(rows.draw(limit, "evaluated"))
 

@@ -131,7 +131,7 @@ class Student:
 
 @dataclass(frozen=True)
 class Contrast:
-    """What seeds say of one value or of the ratio of two: the estimate, and the one-sided tests that a rule needs.
+    """The word of seeds on one value or on the ratio of two: the estimate, and the one-sided tests that a rule needs.
 
     `p_above(margin)` is at most 0.025 exactly where the 95 % interval begins at the margin or above it, and `p_below` where it
     ends there or below: one t on one scale gives both. None where no variance is known.

@@ -20,7 +20,7 @@ from legato.types import Doubles
 
 K = 10  # below half of any sample that is measured, as the factor asks, and as many as purity looks at
 SAMPLE = 2000  # rows: all of their distances are kept, 8n² bytes on either side
-BLOCK = 200  # rows whose ranks are counted at once
+BLOCK = 200  # rows whose ranks are counted at once: (200, n) comparisons for each neighbour, whatever n is
 DRAWS = 20  # subsets for the interval, each of half of the rows: the ranks of each are counted anew
 
 
@@ -84,7 +84,7 @@ def _excess(near: Doubles, like: Doubles, k: int) -> Doubles:
     nearest = np.argpartition(near, k - 1, axis=1)[:, :k]
     theirs = np.take_along_axis(like, nearest, 1)
     # Ranks by counting what is strictly nearer: sorting all n columns for each row would cost more, and ties share the better.
-    ranks = np.stack([(like < column[:, None]).sum(1) for column in theirs.T]) + 1  # (k, rows)
+    ranks = np.stack([(like < column[:, None]).sum(1) for column in theirs.T]) + 1
     return np.asarray(np.maximum(ranks - k, 0).sum(0), np.float64)
 
 

@@ -33,7 +33,7 @@ class Whitening(ABC):
     disturbance of size r moves z by 10⁻⁵ r of the widest's deviation.
     """
 
-    mean: Doubles  # (d,)
+    mean: Doubles
     dead: int
 
     @staticmethod

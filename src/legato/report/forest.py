@@ -182,7 +182,7 @@ def _title(figure: Figure, title: str, left: float) -> None:
 
 
 def _key(rows: Sequence[EstimateRow]) -> list[tuple[Line2D, str]]:
-    """What the two intervals mean; nothing where there is but one kind, which the caption names."""
+    """The meaning of the two intervals; nothing where there is but one kind, which the caption names."""
     if all(row.over_seeds is None for row in rows):  # one kind of interval needs no key: the caption names it
         return []
     thick = Line2D([], [], color="#8ec1e3", linewidth=THICK, solid_capstyle="butt")

@@ -89,7 +89,7 @@ def log_axis(axes: Axes, which: str) -> None:
 
 
 def _legend_lines(names: Sequence[str], width: float, together: int) -> list[list[int]]:
-    """Which names stand on which line: as many to a line as its inches allow, the last few together on one."""
+    """The names that stand on each line: as many to a line as its inches allow, the last few together on one."""
     sizes = [0.6 + style.text_width(name, style.NOTE) for name in names]
     lines: list[list[int]] = [[]]
     for i in range(len(names)):

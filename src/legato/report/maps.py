@@ -253,7 +253,7 @@ def _quiet_angle(mu: Floats, names: Floats, half: float) -> float:
     """
     # The corners, where a square has room beyond the rings; the turns let a name step aside.
     angles = np.deg2rad([quarter + turn for quarter in (45, 315, 135, 225) for turn in (0, -12, 12)])
-    places = np.stack([np.cos(angles), np.sin(angles)], -1)[:, None] * np.array(RINGS)[:, None]  # (angles, rings, 2)
+    places = np.stack([np.cos(angles), np.sin(angles)], -1)[:, None] * np.array(RINGS)[:, None]
 
     def covered(points: Floats, width: float, height: float) -> NDArray[np.intp]:
         near = np.abs(points - places[:, :, None]) < (width * half, height * half)

@@ -20,7 +20,7 @@ from legato.report import style
 from legato.report.panels import PAD, place_image
 from legato.types import Floats
 
-OTHER = "#D55E00"  # the frame of a neighbour of another class
+OTHER = "#D55E00"  # the frame of a neighbour of another class, in a hue that every kind of eye sees (Okabe and Ito)
 FRAME = 2  # pixels of an image, two of them: one would vanish where the sheet is reduced
 TALL = 0.42 * style.DPI  # pixels of one image, at most
 GAP = 0.22  # inches between sheets, so that neighbours of two models do not run into each other

@@ -30,7 +30,7 @@ class Subject(ABC):
     latent_dim: int
     # z -> decoded mean in units of x, differentiable; None: a plain function, whose derivatives are differences
     decoder: Callable[[Tensor], Tensor] | None = None
-    device = torch.device("cpu")  # the decoder's
+    device = torch.device("cpu")  # the decoder's: codes go there before derivatives are taken
     # a RUN's own model, for what functions cannot give: likelihoods, gradients, starting weights
     space: LatentSpace | None = None
     has_log_px = False  # a function that stands in for a likelihood where there is no RUN

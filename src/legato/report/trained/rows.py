@@ -147,7 +147,8 @@ def _moved(subject: Subject, columns: Sequence[Column]) -> Section:
     return Section(subject.title, table=_table(columns, [f"z{dim} (σ)" for dim in dims], cells, caption.strip()))
 
 
-def _signed(value: float) -> str:  # what rounds to 0.00 has no sign
+def _signed(value: float) -> str:
+    # What rounds to 0.00 has no sign.
     return "0" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 
