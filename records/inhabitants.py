@@ -164,7 +164,7 @@ def exported(house: House, run: Path) -> str:
 def explored(run: Path) -> str:
     """What the explorer shows: points, a decoded place, draws of the prior."""
     try:
-        session = opening.prepare([run], None, 500, legato.load, None)
+        session = opening.prepare([run], None, 500, legato.load, None).now
         told = finished(session.description())["models"][0]
         plane = finished(session.principal(0, None)) if told["latent_dim"] > 2 else finished(session.axes(0, None, 0, 1))
         points = finished(session.points(0, None, plane))
