@@ -149,15 +149,15 @@ def encoded(house: House, run: Path) -> str:
         return ", ".join(f"{name} {arrays[name].shape}" for name in arrays if arrays[name].ndim > 1)
 
 
-def sampled(house: House, run: Path, words: tuple[str, ...] = ()) -> str:
+def sampled(house: House, run: Path, words: tuple[str, ...]) -> str:
     """Whether `sample` drew a sheet from the model's own prior."""
     done = house.legato("sample", str(run), "--out", str(run.with_suffix(".png")), "--from", "prior", "--seed", "0", *words)
     return said(done) if done.returncode else "yes"
 
 
-def exported(house: House, run: Path) -> str:
+def exported(house: House, run: Path, words: tuple[str, ...]) -> str:
     """Whether `export` writes a decoder that gives the model's own numbers (it checks that itself)."""
-    done = house.legato("export", str(run), "--out", str(run.with_suffix(".onnx.d")))
+    done = house.legato("export", str(run), "--out", str(run.with_suffix(".onnx.d")), *words)
     return said(done) if done.returncode else "yes"
 
 
@@ -188,7 +188,7 @@ def inhabitant(house: House, name: str) -> dict[str, str]:
         "evaluates": evaluated(house, run),
         "encodes": encoded(house, run),
         "samples": sampled(house, run, label),
-        "exports": exported(house, run),
+        "exports": exported(house, run, label),
         "explorer": explored(run),
     }
 
