@@ -1,4 +1,4 @@
-"""The explorer's visit, without HTTP: every answer against the model itself, a brute-force sum or a finite difference."""
+"""The explorer's session, without HTTP: every answer against the model itself, a brute-force sum or a finite difference."""
 
 from __future__ import annotations
 
