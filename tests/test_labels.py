@@ -21,6 +21,7 @@ from torch.testing import assert_close
 import legato
 from legato.batch import Batch
 from legato.cli import run
+from legato.commands.output import in_a_name
 from legato.conditional import Conditional
 from legato.data import open_source
 from legato.data.batches import TrainingBatches
@@ -484,6 +485,13 @@ def test_every_command_on_a_run_looks_at_one_class_or_takes_each_rows_own(words,
     assert run(words) == 0, capsys.readouterr().err
     cats = len(load(zoo, label="cat").data().split("all"))
     assert wrote.replace("FILE", str(tmp_path / "file")).replace("COUNT", str(cats)) in capsys.readouterr().out
+
+
+def test_the_sheets_of_two_classes_lie_beside_each_other(zoo):
+    for name in ("cat", "dog"):
+        assert run(["sample", str(zoo), "--label", name]) == 0
+    assert {f"samples-{name}.png" for name in ("cat", "dog")} <= {path.name for path in (zoo / "figures").iterdir()}
+    assert in_a_name("../Käuze & Co.") == "-Käuze-Co-"
 
 
 def test_a_named_image_is_encoded_by_its_own_label_and_decoded_as_another(zoo, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,11 @@ from legato.types import Integers
 def say(line: str) -> None:
     """One line on stdout, whatever the names in it."""
     print(one_line(line), flush=True)  # flushed, since a program that reads the lines waits for each
+
+
+def in_a_name(label: str) -> str:
+    """A class's name as a part of a file's: a folder's name may be long, or hold what paths give a meaning to."""
+    return re.sub(r"[^\w-]+", "-", label)[:60]
 
 
 def write_figures(content: Mapping[str, Any], path: Path) -> None:

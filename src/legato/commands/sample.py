@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from legato.commands.application import application
 from legato.commands.options import HERE, Label, Out, RunPath, Seed, Where
-from legato.commands.output import say, write_grid
+from legato.commands.output import in_a_name, say, write_grid
 from legato.latent_space import FITTED, LatentSpace, Origin
 from legato.moments import FAR, whole
 
@@ -40,7 +40,8 @@ def sample(
     # Said before the picture is written: a person looks at the line where samples are bad.
     if told := _drawn_from(space, origin):
         say(told)
-    written = write_grid(drawn, out or space.run.own("figures") / "samples", space)
+    name = "samples" if label is None else f"samples-{in_a_name(label)}"  # another class overwrites none
+    written = write_grid(drawn, out or space.run.own("figures") / name, space)
     say(f"wrote {written}")
 
 
