@@ -33,6 +33,7 @@ from legato.experiment import Experiment, Protocol
 from legato.experiment import run as conducted
 from legato.explorer.frames import CursorRequest
 from legato.explorer.guard import Guard
+from legato.explorer.layout import Layouts
 from legato.explorer.opening import prepare
 from legato.explorer.server import Routes
 from legato.explorer.session import Session
@@ -392,7 +393,7 @@ class Served:
         self.loop = asyncio.new_event_loop()
         session: Session = prepare([base.run("pictures")], None, 50, partial(load, device="cpu", threads=1), None).now
         self.worker = Worker()
-        self.app = Guard(Routes(session, self.worker).app(), TOKEN, [HOST])
+        self.app = Guard(Routes(session, self.worker, Layouts()).app(), TOKEN, [HOST])
 
     def ask(self, path: str, body: bytes | None, headers: list[tuple[bytes, bytes]]) -> int:
         """The status of an answer."""

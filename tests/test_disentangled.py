@@ -160,7 +160,7 @@ def test_too_few_rows_are_told_in_a_line(trained):
 
 
 def test_a_run_that_does_not_say_its_data_costs_its_starting_weights_alone(trained, shared, monkeypatch):
-    monkeypatch.setattr(trained, "run", type(trained.run)("nowhere"))
+    monkeypatch.setattr(trained, "kept", type(trained.run)("nowhere"))
     found = survey(Trained(trained), shared, EFFORT, chapters=(FACTORS,)).figures
     assert all(found[title].value is not None for title in TITLES.values())
     assert all(found[f"{title} ({UNTRAINED})"].why for title in TITLES.values())

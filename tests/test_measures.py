@@ -23,6 +23,7 @@ from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
 from legato.measures.scorecard import BATCH
 from legato.measures.tails import trust
 from legato.model import LatentVariableModel
+from legato.trace import NOTHING
 from made_runs import RUNS
 
 SINGLE = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess", "untrusted_share")
@@ -186,8 +187,8 @@ class Fixed(LatentVariableModel):
         super().__init__(space.model.latent, space.model.likelihood)
         self.tape, self.calls = tape, []
 
-    def trace(self, x, encoded, draws):
-        made = super().trace(x, encoded, draws)
+    def trace(self, x, encoded, draws, given=NOTHING):
+        made = super().trace(x, encoded, draws, given)
         made.__dict__["log_w"] = self.tape[sum(self.calls) :][:draws, : len(x)]
         self.calls.append(draws)
         return made
@@ -210,10 +211,15 @@ def test_exactly_k_draws_are_used_and_the_encoder_runs_once_per_batch(k, chunk, 
     space, calls, draws = load(runs["binary"]), [], []
     x = prepared(space)
     encode, trace = type(space.model.latent).encode, LatentVariableModel.trace
-    monkeypatch.setattr(type(space.model.latent), "encode", lambda self, x: calls.append(len(x)) or encode(self, x))
     monkeypatch.setattr(
-        LatentVariableModel, "trace", lambda self, x, e, n: draws.append((n, n * len(x))) or trace(self, x, e, n)
+        type(space.model.latent), "encode", lambda self, x, given=NOTHING: calls.append(len(x)) or encode(self, x, given)
     )
+
+    def counted(self, x, encoded, n, given=NOTHING):
+        draws.append((n, n * len(x)))
+        return trace(self, x, encoded, n, given)
+
+    monkeypatch.setattr(LatentVariableModel, "trace", counted)
     score(space.model, x.split(10), k, chunk=chunk)
     assert calls == [len(batch) for batch in x.split(10)]
     assert sum(n for n, _ in draws) == k * len(calls)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,12 @@ def test_a_finished_run_is_not_trained_further(runs, tmp_path, capsys):
 def test_the_skips_of_a_guard_are_resumed(sources, tmp_path, monkeypatch):
     """Steps 5 to 8 have no finite gradient; one stop falls among them."""
     at = TrainingBatches.at
-    monkeypatch.setattr(TrainingBatches, "at", lambda self, step: at(self, step) * np.float32(np.nan if 5 <= step < 9 else 1))
+
+    def spoilt(self: TrainingBatches, step: int) -> Batch:
+        batch = at(self, step)
+        return replace(batch, x=batch.x * (np.nan if 5 <= step < 9 else 1))
+
+    monkeypatch.setattr(TrainingBatches, "at", spoilt)
     train("vae", sources, tmp_path / "whole")
     with stopping_after(7), pytest.raises(Stopped):
         train("vae", sources, tmp_path / "r")
