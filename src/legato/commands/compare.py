@@ -82,6 +82,7 @@ def _followed(*runs: dict[str, Any]) -> str:
     """The meaning that the shares give the difference above."""
     shares = [run["untrusted_share"]["value"] for run in runs]
     # A difference of two bounds may come of the one being looser, where weights have heavy tails.
+    # Below 21 draws no tail can be fitted, and whether the bounds are tight is not known.
     if None in shares:
         return "k is too small to say whether"
     return "of bounds, not of likelihoods" if max(shares) > 0 else "Pareto k-hat below 0.7 for all"

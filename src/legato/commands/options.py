@@ -60,4 +60,4 @@ class Place:
 
 
 Where = Annotated[Place, FLAT]
-HERE = Place()
+HERE = Place()  # one default for all commands: it is frozen, so that none can change it for the others

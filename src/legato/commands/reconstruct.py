@@ -33,6 +33,7 @@ def reconstruct(
     labels = space.labels(opened, rows)
     mu, _ = space.encode(stored, rows, labels)
     shown = [("reconstruction", space.decode(mu, labels if space.model.needs_label else None))]
+    # What the model saw is drawn bits: beside the grey image alone its reconstruction would look unjustly coarse.
     if opened.preparation.binarise:
         shown.insert(0, ("its pixels\ndrawn 0 or 1", opened.rows(rows)))
     shown.insert(0, ("image", opened.preparation.original(stored)))

@@ -49,7 +49,7 @@ class Member:
         return title_of(self.name)
 
     def path(self, out: Path) -> Path:
-        """Its RUN below the experiment's folder."""
+        """The member's RUN below the experiment's folder."""
         return out / "runs" / f"{self.name}-{self.latent_dim}-seed{self.seed}"
 
 

@@ -28,7 +28,7 @@ class Drag:
         self._busy: dict[Kind, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Until the page goes away or sends what is no frame."""
+        """Answers until the page goes away or sends what is no frame."""
         await self.socket.accept()
         try:
             while (frame := await self._frame()) is not None:

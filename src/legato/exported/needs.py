@@ -29,7 +29,7 @@ def need(name: str) -> ModuleType:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Neither warnings nor log lines below an error: torch's exporter speaks to its own developers, about its own code.
+    """Silences warnings and log lines below an error: torch's exporter speaks to its own developers, about its own code.
 
     What could be wrong with the answer is not left to them: it is checked in numbers (check.py).
     """

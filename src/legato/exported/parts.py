@@ -63,6 +63,7 @@ def parts(space: LatentSpace) -> tuple[Encoder, Decoder]:
     return Encoder(model).eval(), Decoder(model).eval()
 
 
+# By type and not by a method: distributions are torch's, and only this file needs their means in ONNX's operators.
 @singledispatch
 def mean(q: Distribution) -> Tensor:
     """E[x], by operators that ONNX has."""

@@ -42,7 +42,7 @@ class Scorecard(Answer):
         return f"{self['run']['recipe']} at {self['run']['path']}, {_examples(self)}"
 
     def lines(self) -> list[shown.Line]:
-        """Those that apply, then why others do not."""
+        """The figures that apply, then why others do not."""
         flat = {name: figure for name, figure in self.items() if isinstance(figure, dict) and "value" in figure}
         flat |= {f"active units > {above}": figure for above, figure in self["active_units"].items()}
         return [*_figures(flat), ("trust", self["trust"], "")]

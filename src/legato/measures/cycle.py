@@ -23,5 +23,5 @@ def cycle_errors(codes: NDArray[Any], again: NDArray[Any], whitening: Whitening)
 
 
 def code_cycle(codes: NDArray[Any], again: NDArray[Any], whitening: Whitening) -> Estimate:
-    """Their mean. At draws of the prior it tells whether the encoder knows what the decoder does there."""
+    """The mean of these errors. At draws of the prior it tells whether the encoder knows what the decoder does there."""
     return mean_over(cycle_errors(codes, again, whitening), "standard deviations", "|S^-1/2 (encode(decode(z)) - z)| / sqrt(d)")

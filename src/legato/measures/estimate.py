@@ -36,7 +36,7 @@ class Estimate:
     why: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Without `why` where there is a value."""
+        """The fields as JSON, without `why` where there is a value."""
         return {key: value for key, value in asdict(self).items() if key != "why" or value is not None}
 
     def scaled(self, factor: float, unit: str, method: str) -> Estimate:

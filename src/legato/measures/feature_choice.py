@@ -12,7 +12,7 @@ from legato.types import Shape
 
 
 def features_for(shape: Shape, source: str, real: NDArray[Any]) -> list[Features]:
-    """Those that apply, the first to be reported and the others to check its order; fitted on `real`, training examples.
+    """The features that apply, the first to be reported and the others to check its order; fitted on `real`, training examples.
 
     MNIST digits (`source` is `mnist`) have the classifier and the other two; other pictures (C, H, W) these; rows of a table
     principal components alone.

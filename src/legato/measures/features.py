@@ -123,7 +123,7 @@ def finite(images: NDArray[Any]) -> Singles:
 
 
 def grey(images: Singles) -> Singles:
-    """Within [0, 1], as a screen shows them: a linear decoder may leave it. Raises `Mistake` where they are bytes."""
+    """Images within [0, 1], as a screen shows them: a linear decoder may leave it. Raises `Mistake` where they are bytes."""
     # A mean above 1 can only be bytes: decoders overshoot [0, 1] by little, and clipping bytes would make all white.
     if images.mean() > 1:
         raise Mistake(f"`images` must be in [0, 1], got values up to {images.max():g}: divide bytes by 255")

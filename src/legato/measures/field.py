@@ -37,7 +37,7 @@ def kl_field(mu: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _normal(mu: Tensor, sigma: Tensor) -> Normal:
-    """Unchecked: of a value that is not finite the field is not finite either, and a figure of it says so."""
+    """A Normal that is not checked: of a value that is not finite the field is not finite either, and a figure says so."""
     return Normal(mu, sigma, validate_args=False)
 
 

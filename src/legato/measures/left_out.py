@@ -31,11 +31,11 @@ class Groups:
 
     @property
     def names(self) -> Rows:
-        """All groups, that of the images left over among them."""
+        """The names of all groups, that of the images left over among them."""
         return np.unique(self.of_image)
 
     def kept(self, group: int) -> Bools:
-        """All groups but one."""
+        """A mask of all groups but one."""
         return np.asarray(self.names != group)
 
 

@@ -75,7 +75,7 @@ class Manifold:
 
 
 def manifold(real: Cloud | NDArray[Any], generated: NDArray[Any], k: int = 5, draws: int = 20, seed: int = 0) -> Manifold:
-    """All of it for features real (N, f), or their `Cloud` where many sets are compared with one, and generated (n, f).
+    """All five figures for features real (N, f), or their `Cloud` where many sets are compared with one, and generated (n, f).
 
     One k for all five. Half-samples draw of both sets. Raises `Mistake` on fewer than 2k + 2 examples of a kind.
     """

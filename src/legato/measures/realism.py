@@ -36,6 +36,7 @@ def shell(midpoints: NDArray[Any], codes: NDArray[Any], whitening: Whitening, en
     `ends`: the rows of `codes` whose images the midpoints lie between, (n,) each; None where these are others, each used once.
     """
     middle, typical = (np.linalg.norm(whitening.apply(z), axis=1) for z in (midpoints, codes))
+    # The 1 % quantile of codes' norms: an inner edge that holds in any dimension, where a fixed radius would not.
     below = (middle < float(np.quantile(typical, 0.01))).astype(np.float64)
     norm, inside = "norm of midpoints over that of codes", "midpoints inside the shell of 99 % of codes"
     # Paths that share images are not independent examples: their intervals are over the images.

@@ -123,7 +123,7 @@ def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
 
 
 def _mean(key: str, values: NDArray[Any], method: str) -> Estimate:
-    """Over examples, in the unit of that measure."""
+    """The mean over examples, in the unit of that measure."""
     return mean_over(values, measure_of(key).unit, method)
 
 

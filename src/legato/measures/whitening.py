@@ -131,7 +131,7 @@ class Symmetric(Whitening):
         return np.asarray(directions @ self.root)
 
     def columns(self) -> Iterator[Doubles]:
-        """Those of the matrix."""
+        """The matrix's columns."""
         return iter(self.root.T)
 
     def root_of(self, like: Tensor) -> Root:

@@ -92,6 +92,7 @@ def blind(evidence: Evidence, claims: list[dict[str, Any]]) -> Table | None:
 
 
 def _ahead(evidence: Evidence, measure: str, of: str) -> list[str]:
+    # Of seed 0: these controls are images that no seed trains.
     controls = {name: evidence.found[name][0][measure] for name in JUDGED if measure in evidence.found.get(name, [{}])[0]}
     return Ranking(measure, evidence.over_seeds(measure, of), controls, measure_of(measure).better == "higher").above()
 

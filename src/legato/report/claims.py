@@ -115,7 +115,7 @@ class Page:
         return [] if found is None else [Section("What the measures do not see", text, table=found)]
 
     def verdicts(self) -> Section:
-        """All of them in a table."""
+        """The verdicts in a table."""
         judged = [Judged(claim["id"], claim["sentence"], claim["verdict"], concluded(claim)) for claim in self.claims]
         caption = (
             f"Verdicts follow from {self.experiment.seeds} training seeds' figures and from a table of margins, and from "

@@ -34,7 +34,7 @@ UNBUILT = (
 
 
 def draggable(spaces: Sequence[LatentSpace]) -> list[LatentSpace]:
-    """Those that have two latents and make pictures, the first two."""
+    """The runs that have two latents and make pictures, the first two."""
     return [space for space in spaces if space.latent_dim == 2 and len(space.shape) == 3][:MOST]
 
 

@@ -48,7 +48,7 @@ def framed(
 
 
 def legend(figure: Figure, names: Sequence[str], extras: Sequence[Extra], room: float) -> None:
-    """Above all panels, since end labels of curves that meet would cover each other."""
+    """A legend above all panels, since end labels of curves that meet would cover each other."""
     if not room:
         return
     handles: list[Handle] = [Line2D([], [], linewidth=1.8, markersize=4, **look(i)) for i in range(len(names))]

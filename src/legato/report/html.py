@@ -241,7 +241,7 @@ def _prose(text: str) -> Markup:
 
 
 def kept(text: str) -> str:
-    """Without a line's end inside what is read as one: N(0, I), 5 %, β = 1."""
+    """The text without a line's end inside what is read as one: N(0, I), 5 %, β = 1."""
     # a line that ends between a number and its sign is read wrongly
     return re.sub(r"(\d) %", f"\\1{NBSP}%", text.replace("N(0, I)", f"N(0,{NBSP}I)").replace("β = ", f"β{NBSP}={NBSP}"))
 

@@ -40,6 +40,7 @@ class PerturbationCurve:
 def perturbation_curve(title: str, curves: Mapping[str, Any], r_half: Estimate | None) -> PerturbationCurve | None:
     """The curve of a survey; None where it has none, or one with gaps."""
     found = curves.get("curve of r50")
+    # A gap is a radius at which nothing could be measured: a line drawn across it would claim a value there.
     if not found or None in found["value"]:
         return None
     r, values, low, high = (np.array(found[key], float) for key in ("radii", "value", "low", "high"))

@@ -175,7 +175,7 @@ def _draw_slopes(axes: Axes, found: Sequence[Secant], measured: Sequence[Estimat
 
 
 def _number(axes: Axes, found: Sequence[Secant]) -> None:
-    """Logarithmic where no β is 0: that is how a family of β is spaced."""
+    """A logarithmic axis where no β is 0: that is how a family of β is spaced."""
     if all(secant.low > 0 for secant in found):  # 0 has no place on a logarithmic axis
         log_axis(axes, "x")
         axes.xaxis.set_minor_locator(NullLocator())

@@ -89,6 +89,7 @@ def planes(views: Sequence[View], examples: Examples, steps: int = LATTICE, most
     """Planes of two latents, decoded at even steps: over ±3 where a prior was trained for, else where the codes are."""
 
     def around(view: View) -> Floats | None:
+        # Where a prior was asked for, ±3 of it is the plane to judge; elsewhere only the codes say what is worth showing.
         return None if view.charged else view.codes(examples.first(most))[0]
 
     return decoded_planes([decoded_plane(view.title, view.seen, steps, around(view), (0, 1)) for view in views])

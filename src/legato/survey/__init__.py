@@ -83,6 +83,6 @@ def survey(
 
 
 def _of_own_prior(figures: dict[str, Estimate]) -> dict[str, Estimate]:
-    """Without what compares with N(0, I) by formula: the model's prior is another, known by its draws alone."""
+    """The figures without what compares with N(0, I) by formula: the model's prior is another, known by its draws alone."""
     measured = [name for name, one in figures.items() if one.value is not None and "standard prior" in measure_of(name).needs]
     return figures | dict.fromkeys(measured, absent("the prior is not N(0, I)"))

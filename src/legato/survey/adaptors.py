@@ -52,7 +52,7 @@ def space_of(model: object) -> LatentSpace | None:
 
 
 def pair_of(model: object) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Its encoder and its decoder, images in [0, 1] on both sides. Raises `Mistake`."""
+    """A model's encoder and decoder, images in [0, 1] on both sides. Raises `Mistake`."""
     if isinstance(model, tuple | list) and len(model) == 2:
         if all(isinstance(side, str | Path) for side in model):
             return OnnxEncoder(Path(model[0])), OnnxDecoder(Path(model[1]))

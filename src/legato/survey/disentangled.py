@@ -34,6 +34,7 @@ def disentangled(evaluation: Evaluation) -> Found:
     """The scores of posterior means of test rows, and beside each its floors and its ceiling."""
     known = evaluation.shared.known
     assert known is not None
+    # Floors and ceiling on these very rows: a score's bias at this number of images is in all of them alike.
     found = {
         "": known.scores(evaluation.test.mu, evaluation.test.sigma, evaluation.seed),
         UNTRAINED: _untrained(evaluation),

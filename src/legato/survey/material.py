@@ -80,7 +80,7 @@ class Material:
 
 
 def material(data: Prepared, train: int, test: int) -> Material:
-    """Up to `train` training rows and `test` test rows, drawn once with seed 0.
+    """Material of up to `train` training rows and `test` test rows, drawn once with seed 0.
 
     A few pictures have a small test set: validation rows then join it, since no choice has been made on them here.
     """

@@ -15,6 +15,7 @@ def labelled(evaluation: Evaluation) -> Found:
     train, test = evaluation.shared.train.labels, evaluation.shared.test.labels
     assert train is not None
     assert test is not None
+    # Whitened by the training population's moments, not by the test rows' own: one unit for both sides of a probe.
     codes, known = evaluation.whitening.apply(evaluation.test.mu), evaluation.whitening.apply(evaluation.train.mu)
     near = purity(codes, test, seed=evaluation.seed)
     figures = {

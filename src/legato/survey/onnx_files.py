@@ -87,6 +87,6 @@ def _session(path: Path) -> Any:
 
 
 def _filled(piece: Floats, size: int) -> Floats:
-    """Up to `size` rows, by repeating the last."""
+    """A piece filled up to `size` rows, by repeating the last."""
     # The last row again and not zeros: whatever it is, the model has just shown that it takes it.
     return np.concatenate([piece, np.repeat(piece[-1:], size - len(piece), 0)])

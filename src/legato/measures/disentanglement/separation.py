@@ -35,6 +35,7 @@ def _guessing(known: Known) -> Doubles:
 def _predicted(known: Known, k: int, seed: int) -> Doubles:
     """The prediction of factor k by each dimension alone, (d,): R² or balanced accuracy."""
     if not known.ordered[k]:
+        # Two halves: bins that are fitted and scored on the same images would tell noise from noise.
         fitted, tested = known.halves(seed)
         count = known.counts[k]
         return np.array([_balanced(fitted, tested, j, k, count) for j in range(known.codes.shape[1])])

@@ -47,7 +47,7 @@ def missing(found: Survey) -> Table:
 
 
 def finite(one: Estimate) -> Estimate:
-    """Without a value where it is not finite, without an interval where an end is not: NaN is never shown."""
+    """The estimate without a value that is not finite, or an interval whose end is not: NaN is never shown."""
     if one.value is None or not math.isfinite(one.value):
         return absent(one.why or "the value is not finite", one.unit, one.method)
     if all(end is None or math.isfinite(end) for end in (one.low, one.high)):

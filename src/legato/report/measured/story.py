@@ -26,7 +26,7 @@ from legato.survey import Survey
 
 
 def sections(shown: Exhibit, found: Survey) -> list[Section]:
-    """All of it, in order."""
+    """The sections, in order."""
     return [
         verdict_section([shown.verdict], shown.judged_rows, "model"),
         *_map(shown),
@@ -79,7 +79,7 @@ def _pictures(shown: Exhibit) -> list[Section]:
 
 
 def _map(shown: Exhibit) -> list[Section]:
-    """Nothing of one latent: a line is no map."""
+    """The section of the map; nothing of one latent: a line is no map."""
     if shown.dim < 2:
         return []
     pair = " and ".join(map(name_of, shown.plane))

@@ -35,6 +35,7 @@ def write_run_report(
     different data, and for more than fit side by side.
     """
     data, subjects = opened(spaces, source), titled(spaces)
+    # A source may be too small for a test split: then everything is measured, and the page says of which split it is.
     split = data.default_split if len(data.split(data.default_split)) else "all"
     found = [evaluate(space, source, split=split, k=k, limit=limit, seed=seed) for space in spaces]
     title = subjects[0].title if len(subjects) == 1 else f"{len(subjects)} runs side by side"

@@ -49,6 +49,7 @@ def kl_figure(found: Found) -> Figure | None:
 
 def kl_plot(figures: Sequence[Estimate]) -> Figure:
     """A row for each of the dimensions that carry most, largest first."""
+    # `or 0.0`: a dimension without a KL stands last instead of stopping the sort.
     order = sorted(range(len(figures)), key=lambda dim: -(figures[dim].value or 0.0))
     rows = [EstimateRow(name_of(dim), figures[dim]) for dim in order[:DIMENSIONS]]
     return estimates_plot(rows, "KL (nats per example)", least=0.0)

@@ -125,6 +125,7 @@ def _range(column: Column, values: Doubles) -> str:
 def _drawn(subject: Subject) -> Doubles:
     """Draws x ~ p(x|z), in the columns' own units."""
     space = subject.space
+    # With the likelihood's noise: means alone would be narrower than the data, and their tails could not be compared.
     drawn = space.draw_prepared(space.draw(SAMPLED, seed=0), seed=0)
     return _values(space.preparation.restore(drawn))
 

@@ -23,7 +23,7 @@ from legato.report.trained.training import loss_figure, sigma_figure, training_t
 
 
 def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]) -> list[Section]:
-    """All of it, in order; `found` is what `legato evaluate` gave for each run."""
+    """The sections, in order; `found` is what `legato evaluate` gave for each run."""
     return [
         Section("What was trained", table=training_table(subjects)),
         Section("The numbers", table=numbers_table(subjects, found)),
@@ -36,6 +36,7 @@ def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]
 
 
 def _pictures(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
+    # Samples of N(0, I) are no fair question to a model that was not asked to keep its codes there: it gets a second figure.
     unasked = [subject for subject in subjects if not subject.space.prior_was_trained]
     n = len(shown_rows(data, images.SAMPLES))
     pictures = [

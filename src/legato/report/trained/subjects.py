@@ -102,6 +102,7 @@ def titled(spaces: Sequence[LatentSpace]) -> list[TitledRun]:
     """The runs by the names of their folders, or by their whole paths where two folders have one name."""
     paths = [space.run.path for space in spaces]
     names = [path.resolve().name for path in paths]
+    # Whole paths where folders share a name: two columns of one title could not be told apart.
     titles = names if len(set(names)) == len(names) else [str(path) for path in paths]
     return [TitledRun(f"{title}{_class_of(space)}", space) for title, space in zip(titles, spaces, strict=True)]
 
@@ -120,7 +121,7 @@ def opened(spaces: Sequence[LatentSpace], source: Any) -> Prepared:
 
 
 def shown_rows(data: Prepared, most: int) -> NDArray[np.int64]:
-    """Up to `most` rows that figures show, drawn of the test split, or of everything where the data are not the runs' own.
+    """Rows that figures show, up to `most`, drawn of the test split, or of everything where the data are not the runs' own.
 
     Of everything, too, where the test split holds fewer than two examples.
 
