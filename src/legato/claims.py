@@ -32,7 +32,7 @@ from legato.measures.seeds import Contrast
 
 EDITION = 2
 LEVEL = 0.05  # of a word about one claim, and, by Holm, about all
-KINDS = ("holds", "past failing", "fails")  # what may be shown of a row
+KINDS = ("holds", "past failing", "fails")  # what a test may show of a row, in the order of `p_values`
 
 
 class Verdict(StrEnum):
@@ -53,9 +53,9 @@ class Rule:
     of: str
     fails: float
     holds: float
-    beside: str | None = None  # then the ratio of the two members' values, in logarithms
-    upto: float | None = None  # where it ceases to hold on the other side,
-    beyond: float | None = None  # and where it fails there
+    beside: str | None = None  # then the ratio of the two, in logarithms, in which it and its inverse are alike
+    upto: float | None = None
+    beyond: float | None = None
     arithmetic: bool = False  # true by construction: it could fail by a mistake in the code alone
 
     def p_values(self, found: Contrast) -> tuple[float, float, float] | None:
@@ -138,7 +138,7 @@ def _quoted(sentences: Iterable[str]) -> str:
 
 # Members by name, as experiment/members.py trains them; every one but `untrained` and `pca` with 16 latents.
 AE, NOISE, PULL, VAE = "autoencoder", "noise", "pull", "beta-1"
-LOW, HIGH = "beta-0.1", "beta-4"  # two more β, the same in every family
+LOW, HIGH = "beta-0.1", "beta-4"  # the same two in every family, so that records can be compared
 
 CLAIMS = (
     Claim(
@@ -308,7 +308,7 @@ def table_hash(scales: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-Key = tuple[str, str, str | None]  # measure, of, beside
+Key = tuple[str, str, str | None]  # measure, of, beside: rules that read the same share one contrast
 
 
 def key_of(rule: Rule) -> Key:

@@ -110,7 +110,8 @@ class VectorQuantised(Codebook):
         if size < 2:
             raise Mistake(f"`size` is a number of rows of the codebook, 2 or more; got {size}")
         self.size, self.decay = size, decay
-        self._across = -len(event) if len(event) == 3 else -1  # the axis along which a token's numbers lie
+        # a grid has its numbers first, as an image its channels; a row of tokens has them last
+        self._across = -len(event) if len(event) == 3 else -1
         self.register_buffer("rows", torch.randn(size, event[self._across]))
         self.register_buffer("counts", torch.ones(size))  # as if each had been chosen: none is moved before it had a chance
         self.register_buffer("sums", self.rows.clone())

@@ -29,7 +29,7 @@ from legato.vocabulary import resolve
 class Definition:
     """A recipe as it is written down: its name, its options, the shared words. What `recipe.json` holds."""
 
-    name: str  # a registered name, or module:function
+    name: str  # a registered name, or module:function: code is named and never stored
     options: dict[str, Any]
     words: Words
 

@@ -17,7 +17,7 @@ import torch
 from legato.errors import Mistake
 
 _C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None  # the process itself, with whatever C library it has
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h, for mallopt
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h: `mallopt` has no names in Python
 DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISION"
 PRECISIONS = ("float32", "bfloat16")
 # whose turn it is to draw from torch's generators; re-entrant, for blocks that draw lie within one another

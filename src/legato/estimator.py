@@ -119,7 +119,7 @@ def _signature(recipe: str) -> inspect.Signature:
     return inspect.Signature([inspect.Parameter(name, given.get(name, named), default=one) for name, one in defaults.items()])
 
 
-class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
     """The common part of both estimators.
 
     The parameters are those of `legato.train` that need no folder; None is the recipe's own default, or what suits the net.
@@ -127,7 +127,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     where draws are. `space_` is the fitted `LatentSpace`, with all that one can do.
     """
 
-    _needs_density = False  # of the recipe, for its score
+    _needs_density = False  # True: its score is log p(x), which the recipe must have
     _fitted: fitting.Fitted
     recipe: RecipeName | Sentence
     score_draws: int
@@ -324,7 +324,7 @@ class VAE(_Estimator):
     def __init__(self, recipe: RecipeName | Sentence = "vae", **chosen: Unpack[Parameters]) -> None:
         self._keep(recipe, dict(chosen))
 
-    __init__.__signature__ = _signature("vae")  # type: ignore[attr-defined]
+    __init__.__signature__ = _signature("vae")  # type: ignore[attr-defined]  # what scikit-learn and notebooks read
 
     def score_samples(self, X: Any) -> Doubles:
         """log p(x) of each row, (N,), nats, in the data's own units: log (1/k) Σᵢ p(x, zᵢ)/q(zᵢ|x) with k = `score_draws`.
@@ -350,7 +350,7 @@ class Autoencoder(_Estimator):
     def __init__(self, recipe: RecipeName | Sentence = "autoencoder", **chosen: Unpack[Parameters]) -> None:
         self._keep(recipe, dict(chosen))
 
-    __init__.__signature__ = _signature("autoencoder")  # type: ignore[attr-defined]
+    __init__.__signature__ = _signature("autoencoder")  # type: ignore[attr-defined]  # what scikit-learn and notebooks read
 
     def score_samples(self, X: Any) -> Doubles:
         """Minus the distortion of each row, (N,), nats, in the data's own units: log p(x|z) at the row's own code z.

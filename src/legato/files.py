@@ -19,7 +19,7 @@ from legato.schema import fault
 
 MOST_JSON = 1 << 26  # bytes: what is larger is no JSON of ours, and would fill the memory while it is parsed
 DEEPEST = 64  # brackets within brackets: ours have six, and a thousand break whatever walks through them
-_SIGNS = re.compile(rb'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)  # text in quotes is passed over whole
+_SIGNS = re.compile(rb'"(?:\\.|[^"\\])*"|[\[\]{}]', re.DOTALL)  # text in quotes is passed over whole: its brackets nest nothing
 AGAIN = "restore it, or train the run again"
 
 
@@ -30,7 +30,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     partial = partials.name_of(path)
     with disk_errors(path):
         made(path.parent)
-        partials.sweep(path.parent)
+        partials.sweep(path.parent)  # first, for what killed writers left takes room
         try:
             with partials.begun(path) as file:
                 yield file

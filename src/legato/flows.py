@@ -17,7 +17,7 @@ from legato.errors import Mistake
 from legato.families import Family
 from legato.types import Shape
 
-CONTEXT = 64  # numbers that the encoder gives
+CONTEXT = 64  # numbers that the encoder gives: all that the flow knows of x
 DRAWS, SEED = 64, 20150521  # draws, the same for every x, of which mean and deviation are shown
 
 
@@ -71,7 +71,7 @@ class Flow(Family):
 class Exact(Distribution):
     """A flow's distribution, computed in single precision in any step: its log-determinant is a long sum."""
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
     has_rsample = True
 
     def __init__(self, of: Any, device: torch.device) -> None:

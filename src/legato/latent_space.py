@@ -44,7 +44,7 @@ Origin = Literal["auto", "prior", "codes", "mixture"]
 TRAVERSED = 256  # dimensions that are swept where none are named: each is a row of codes as long as there are dimensions
 FITTED, HELD_OUT = 10_000, 2_500  # images whose codes fit and judge a mixture; 20,000 gave no better one (docs/log.md)
 Function = Callable[[Tensor, Given], Tensor]
-Loaded = tuple[str | None, int | None]  # how a run was loaded: the module, the step
+Loaded = tuple[str | None, int | None]  # the module and the step by which a run was loaded, and is loaded again
 
 
 class LatentSpace:
@@ -64,7 +64,7 @@ class LatentSpace:
         self.loaded: Loaded | None = None
         self.again: tuple[Callable[..., LatentSpace], tuple[Any, ...]] | None = None  # called where it is unpickled
         self.given: Any = None  # what it was trained on where that lay in memory, which no run keeps
-        self.one: int | None = None  # the class that is looked at, of a model that knows classes
+        self.one: int | None = None  # the class that is looked at: then data, codes and draws are of it alone
 
     @property
     def run(self) -> Run:

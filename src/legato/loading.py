@@ -40,6 +40,7 @@ def load(
     place, found = choose(device, threads), Run.existing(run)
     weights = found.model if step is None else _snapshot(found, step)
     space = untrained(found, module, weights)
+    # names and shapes first: another model's file is told of in a sentence
     space.model.load_state_dict(read_tensors(weights, space.model.state_dict()))
     space.model.to(place)
     space.device = place

@@ -58,7 +58,7 @@ class LatentVariableModel(nn.Module):
         if not 0 <= number < self.classes:
             raise Mistake(f"there is no class {number}: they are 0 … {self.classes - 1}")
         tensors = [*self.parameters(), *self.buffers()]
-        one = copy.deepcopy(self, {id(each): each for each in tensors})  # modules anew, weights shared
+        one = copy.deepcopy(self, {id(each): each for each in tensors})  # modules hold a class each; their weights are shared
         for part in readers(one):
             part.hold(number)
         return one

@@ -22,8 +22,8 @@ from legato.types import Doubles
 
 LARGEST = 4096  # dimensions up to which a covariance is kept whole: 134 MB, some seconds for its eigenvectors
 RANK = 64  # directions that are kept above: 34 MB at 65,536 dimensions
-FEWER = 1000  # codes whose moments are told of a training at most, where no covariance is whole
-FAR = 1.0  # nats from N(0, I) from which a population is told to lie elsewhere
+FEWER = 1000  # codes at most of a training where no covariance is whole: each block of them costs a pass over all directions
+FAR = 1.0  # nats from N(0, I) from which a population is told to lie elsewhere: a lower bound, so that none is told for nothing
 BLOCK = 64  # rows that are taken in at once: the work for each is least near the number of directions
 
 

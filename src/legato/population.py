@@ -19,7 +19,7 @@ from legato.errors import Mistake
 from legato.moments import whole
 from legato.types import Doubles
 
-Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances
+Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances, in the order of scikit-learn's
 
 # components that are tried, fewest first: each about twice the last, so that few fits reach a hundred
 LADDER = (1, 2, 5, 10, 20, 50, 100)
@@ -100,7 +100,7 @@ def check_size(dimensions: int) -> None:
 
 def _tried(n: int, dimensions: int) -> list[int]:
     """Numbers of components, fewest first; one at least."""
-    least = 2 * dimensions if dimensions > SMALL else 2  # codes for each component
+    least = 2 * dimensions if dimensions > SMALL else 2  # codes for each component: of fewer a covariance is noise
     return [count for count in LADDER if count == 1 or count * least <= n]
 
 

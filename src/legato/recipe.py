@@ -78,7 +78,7 @@ def prefers(likelihood: str) -> Callable[[Sentence], Sentence]:
         def told(data: DataSpec, *values: Any, **options: Any) -> Recipe:
             return sentence(replace(data, likelihood=likelihood), *values, **options)
 
-        told.prefers = likelihood  # type: ignore[attr-defined]
+        told.prefers = likelihood  # type: ignore[attr-defined]  # a function's type knows no such attribute
         return told
 
     return mark

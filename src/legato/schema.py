@@ -54,6 +54,7 @@ def fault(kind: Any, value: Any, at: str = "") -> str | None:
     if is_dataclass(kind) or is_typeddict(kind):
         return _record(kind, value, at)
     if origin in (list, tuple):
+        # JSON has no tuples
         return _first(inner[0], enumerate(value), at) if isinstance(value, list) else _told(kind, value, at)
     if origin is dict:
         return _first(inner[1], value.items(), at) if isinstance(value, dict) else _told(kind, value, at)

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from legato.errors import Mistake
 from legato.types import Shape
 
-Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0 … 255 | real numbers
+# values in {0, 1} | 8-bit 0 … 255 | real numbers: by this a likelihood fits or does not
+Kind = Literal["binary", "bytes", "reals"]
 NetName = Literal["auto", "mlp", "residual", "conv", "strided"]
 LikelihoodName = Literal[
     "auto",
@@ -64,14 +65,14 @@ def shape_of(said: Any) -> Shape | None:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The data as a recipe sees them: one example's shape, the kind of its values, the likelihood that fits, the words; how
-    many training examples there are, and the classes of their labels. Made in one place, `data.prepared.spec_of`.
+    """The data as a recipe sees them: one example's shape, (C, H, W) or (D,), the kind of its values, the likelihood that fits,
+    the words; how many training examples there are, and their labels' classes. Made in one place, `data.prepared.spec_of`.
     """
 
-    shape: Shape  # (C, H, W) or (D,)
+    shape: Shape
     kind: Kind
-    likelihood: str  # the one that fits
+    likelihood: str
     words: Words = field(default_factory=Words)
-    count: int = 0  # examples to be trained on
-    classes: tuple[str, ...] = ()  # the labels' names, by their numbers
-    unlabelled: int = 0  # rows without a label where others have one
+    count: int = 0
+    classes: tuple[str, ...] = ()
+    unlabelled: int = 0  # rows without a label where others have one: a class-conditional model refuses them

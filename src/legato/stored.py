@@ -14,7 +14,7 @@ from legato.schema import Within
 from legato.setting import Kind, LikelihoodName, NetName
 
 COUNT = Within(0, 2**53)  # of anything; JSON's other readers know no larger whole number
-SIDE = Within(1, 2**24)  # of an example's shape
+SIDE = Within(1, 2**24)  # of an example's shape: more is a damaged digit
 RANGES = {
     "batch_size": Within(1, 1_000_000),
     "learning_rate": Within(1e-12, 10),
@@ -106,7 +106,8 @@ class StoredTraining(TypedDict):
     asked: dict[str, Any]
     device: str
     threads: Annotated[int, Within(1, 4096)]
-    pace: NotRequired[dict[str, float]]  # seconds of a step by number of threads, where these were chosen by timing
+    # seconds of a step by number of threads: a clock's, so that equal runs may differ in it
+    pace: NotRequired[dict[str, float]]
 
 
 class Clock(TypedDict):

@@ -27,7 +27,7 @@ from legato.files import opened, parse, whole_file
 from legato.schema import Within, fault
 
 log = logging.getLogger(__name__)
-LENGTH = struct.Struct("<Q")  # of the header, at the file's start
+LENGTH = struct.Struct("<Q")  # of the header, at the file's start: little-endian on any machine, as the format says
 MOST_HEADER = 100_000_000  # bytes: safetensors' own limit
 CHECKSUM, METADATA = "checksum", "__metadata__"
 Header = dict[str, Any]

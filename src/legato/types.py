@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Shape = tuple[int, ...]  # of one example: how many there are is the batch's, which families and nets never see
 Doubles = NDArray[np.float64]
 Singles = NDArray[np.float32]
-Floats = NDArray[np.floating[Any]]  # of either precision
+Floats = NDArray[np.floating[Any]]  # of either precision: values far from 0 in their own units need float64
 Bytes = NDArray[np.uint8]
 Integers = NDArray[np.int64]
 Rows = NDArray[np.int64]  # rows by their numbers in the source, not by their places in a split: these move with the seed

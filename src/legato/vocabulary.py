@@ -23,7 +23,7 @@ from legato.types import Shape
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
 GREY, ANY = ("binary", "bytes"), ("binary", "bytes", "reals")
 
-# name -> (the family, for which kinds of values, why not for others)
+# name -> (the family, for which kinds of values, why not for others: whoever chose it is told)
 LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]] = {
     "bernoulli": (lambda data: Bernoulli(), GREY, "a coin has two sides: use `gaussian` for real numbers"),
     "continuous-bernoulli": (lambda data: ContinuousBernoulli(), ("bytes",), "it is a density on [0, 1] for 8-bit images"),

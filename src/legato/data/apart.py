@@ -76,7 +76,7 @@ class Process:
         root = str(Path(__file__).parents[2])  # this very package, whatever else is installed
         self.parent = os.getpid()  # a fork inherits the pipes, and must not talk through them
         # A file, not a pipe: nobody reads it meanwhile, and a full pipe would hold the process up.
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
         self._process = subprocess.Popen(
             # -P: what lies in the working folder is taken for no module of ours.
             [sys.executable, "-P", "-m", "legato.data.arrow_process", str(MEMORY)],

@@ -39,7 +39,7 @@ def as_rows(array: np.ndarray, layout: Layout, name: str) -> np.ndarray:
         raise Mistake(f"`{name}` has the shape {array.shape} and so no values: expected {SHAPES}")
     if array.ndim == 2:
         return array
-    if array.ndim == 3 and 1 in array.shape[1:]:  # a sequence (N, T, 1) of one value at a time
+    if array.ndim == 3 and 1 in array.shape[1:]:  # a sequence (N, T, 1) is a row of T numbers, no picture of width 1
         return array.reshape(len(array), -1)
     if array.ndim == 3:
         return array[:, None]

@@ -74,7 +74,7 @@ class Arrow:
         self._path = path
         with pa.memory_map(path) as source:
             self.schema = self._opened(source, None).schema
-        least = [0] if len(self.schema) else None  # a column's rows are those of all
+        least = [0] if len(self.schema) else None  # one column's rows are those of all: the others need not be read
         counts = [batch.num_rows for batch in self._read(least)]
         self.rows, self._most = sum(counts), max(counts, default=0)
 

@@ -57,6 +57,7 @@ def _sort(kind: pa.DataType) -> Sort:
 
 def _is_text(kind: pa.DataType) -> bool:
     if types.is_dictionary(kind):
+        # a category of whole numbers is a class like one of texts
         return _is_text(kind.value_type) or bool(types.is_integer(kind.value_type))
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 

@@ -39,7 +39,7 @@ def delimiter(start: bytes, suffix: str) -> str | None:
     counts = {mark: [len(row) for row in csv.reader(lines[: max(2, len(lines) - 1)], delimiter=mark)] for mark in DELIMITERS}
     even = [mark for mark in DELIMITERS if counts[mark][0] > 1 and len(set(counts[mark])) == 1]
     if even:
-        return max(even, key=lambda mark: counts[mark][0])
+        return max(even, key=lambda mark: counts[mark][0])  # of marks that fit all lines the one that parts them most
     return "," if suffix.lower() in SUFFIXES else None
 
 
@@ -107,7 +107,7 @@ def _typed(blocks: Iterator[pa.RecordBatch], names: list[str], point: str) -> tu
 
 def _kind(column: pa.Array, least: int, point: str) -> int:
     """An index into whole, real, text, or -1: at least `least`, and what the cells need."""
-    if least == 2 or column.null_count == len(column):
+    if least == 2 or column.null_count == len(column):  # text is text for good, and empty cells tell nothing
         return least
     plain = pa.compute.utf8_trim_whitespace(column)
     plain = pa.compute.replace_substring(plain, ",", ".") if point == "," else plain

@@ -21,7 +21,8 @@ from legato.data.splits import Split
 from legato.errors import Mistake
 from legato.types import Shape
 
-Kind = Literal["binary", "bytes", "reals"]  # values in {0, 1} | 8-bit 0..255 | real numbers
+# values in {0, 1} | 8-bit 0..255 | real numbers: by this a likelihood fits or does not
+Kind = Literal["binary", "bytes", "reals"]
 LIKELIHOOD: dict[Kind, str] = {"binary": "bernoulli", "bytes": "discretized-logistic", "reals": "gaussian"}
 
 
@@ -61,7 +62,7 @@ class Content:
     notes: tuple[str, ...] = ()
     store: Path | None = None
     roles: Roles | None = None
-    window: str | None = None  # of pictures with more than 8 bits, as `DataOptions` has it
+    window: str | None = None  # of pictures with more than 8 bits: found over the whole source, and kept by a run
 
 
 @dataclass(frozen=True, eq=False, repr=False)

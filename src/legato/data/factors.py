@@ -104,7 +104,8 @@ def _draw(factors: Integers, size: int) -> NDArray[np.uint8]:
     shape, side, angle, x, y, shade = values(factors).T
     cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     pixel = (np.arange(size) + 0.5) / size  # centres, so that the middle of a picture is in the middle
-    across, down = (((pixel - centre[:, None]) / side[:, None]) for centre in (x, y))  # in sides of the equal square
+    # in sides of the equal square, in which outlines are written
+    across, down = (((pixel - centre[:, None]) / side[:, None]) for centre in (x, y))
     # Two outer sums turn the grid: u = cos·across + sin·down. In single precision, which is a 10⁻⁵ of a pixel.
     u = _outer(cosine[:, None] * across, sine[:, None] * down)
     v = _outer(-sine[:, None] * across, cosine[:, None] * down)

@@ -49,7 +49,7 @@ def read_map(path: Path, scratch: Callable[[], Path], reserve: Callable[[int], N
 def read_array(path: Path) -> np.ndarray:
     """The values of a small IDX file, such as labels, in memory. (How many they are, its `header` says.)"""
     with tempfile.TemporaryDirectory() as folder:
-        return np.array(read_map(path, lambda: Path(folder) / "values"))
+        return np.array(read_map(path, lambda: Path(folder) / "values"))  # a copy, for the file goes
 
 
 def header(path: Path) -> tuple[np.dtype, tuple[int, ...]]:

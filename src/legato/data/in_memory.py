@@ -65,6 +65,7 @@ def as_table(frame: Any) -> Table:
     import pyarrow as pa
     import pyarrow.interchange
 
+    # Here, for arrays need no Arrow, which takes long to load.
     from legato.data.tables import in_memory
 
     try:

@@ -13,7 +13,8 @@ import numpy as np
 
 from legato.types import Singles
 
-LONG, SHORT = sqrt(1.7 / pi), sqrt(1 / (1.7 * pi))  # half axes of an ellipse of area 1
+# half axes of an ellipse of area 1: of shapes of another area a pixel count would tell which it is
+LONG, SHORT = sqrt(1.7 / pi), sqrt(1 / (1.7 * pi))
 HEART = 1 / sqrt(1 + pi / 4)  # the side of a square that has area 1 together with half discs on two of its sides
 LOWERED = HEART * 0.16  # so that a heart turns about its middle
 
@@ -40,7 +41,7 @@ def ellipse(u: Singles, v: Singles) -> Singles:
 def heart(u: Singles, v: Singles) -> Singles:
     """A square on its tip and a disc on each upper side: the smallest distance is that of their union."""
     v = v - LOWERED
-    a, b = (u + v) / sqrt(2), (v - u) / sqrt(2)  # along the square's sides
+    a, b = (u + v) / sqrt(2), (v - u) / sqrt(2)  # along the square's sides, for it stands on its tip
     left = np.sqrt(a * a + (b + HEART / 2) ** 2)
     right = np.sqrt((a + HEART / 2) ** 2 + b * b)
     return np.asarray(np.minimum(np.minimum(left, right) - HEART / 2, _box(a, b, HEART / 2)))

@@ -26,7 +26,7 @@ from legato.data.writer import Writer
 from legato.errors import Mistake
 
 IMAGES = re.compile(r"(?P<name>.*?)(?P<part>train|t10k|test)-images[-.]idx\d+-ubyte(\.gz)?")
-Pair = tuple[Path, Path | None]  # images, labels
+Pair = tuple[Path, Path | None]  # images, and labels where a file of them lies beside
 
 
 def open_mnist(options: DataOptions) -> Content:
@@ -34,6 +34,7 @@ def open_mnist(options: DataOptions) -> Content:
     folder = resources.files("legato.data") / "mnist"
     with ExitStack() as stack:
         names = [f"{part}-{what}-ubyte.gz" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
+        # a package may be installed as an archive
         files = [stack.enter_context(resources.as_file(folder / name)) for name in names]
         return open_pairs({"train": (files[0], files[1]), "test": (files[2], files[3])}, "mnist", options)
 
@@ -102,7 +103,7 @@ def pairs_in(folder: Path) -> dict[str, Pair] | None:
     for path in sorted(folder.iterdir()):
         if (match := IMAGES.fullmatch(path.name)) and path.is_file():
             part = "train" if match["part"] == "train" else "test"
-            found.setdefault(match["name"], {}).setdefault(part, path)
+            found.setdefault(match["name"], {}).setdefault(part, path)  # the first in order: a plain file before its .gz
     complete = [parts for parts in found.values() if len(parts) == 2]
     if len(complete) > 1:
         files = ", ".join(f"`{parts['train'].name}`" for parts in complete)

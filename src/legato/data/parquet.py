@@ -93,7 +93,7 @@ def _labelled(content: Content, table: Table, label: str | None) -> Content:
 
 def _refuse_twice(table: Table, wanted: list[str]) -> None:
     seen: set[str] = set()
-    twice = {name for name in table.schema.names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
+    twice = {name for name in table.schema.names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]  # None: not seen
     if found := sorted(twice.intersection(wanted)):
         raise Mistake(f"`{table.name}` has more than one column named `{found[0]}`: give each its own name")
 

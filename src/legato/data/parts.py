@@ -57,7 +57,7 @@ class ArrayPart:
 
 def of_arrays(keys: Iterable[str]) -> list[ArrayPart]:
     """The parts that arrays are named for: Keras's x_train, MedMNIST's train_images; the bare `train` only beside its like."""
-    known = {key.lower(): key for key in sorted(keys)}  # `x_train` before `X_train`
+    known = {key.lower(): key for key in sorted(keys)}  # sorted: of `X_train` and `x_train` the last wins, `x_train`
     found = []
     for code in (TRAIN, VALIDATION, TEST):
         words = [word for word in WORDS if WORDS[word] == code]

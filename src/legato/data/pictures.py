@@ -20,13 +20,14 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"})
-ALSO = frozenset({".jfif", ".jpe", ".jif", ".pjpeg", ".pjp", ".dib", ".pnm", ".apng"})  # other names of the same formats
+# other names of the same formats: read, but no part of the list that a person is told
+ALSO = frozenset({".jfif", ".jpe", ".jif", ".pjpeg", ".pjp", ".dib", ".pnm", ".apng"})
 # A list, because Pillow would otherwise try every format it knows on any bytes, PostScript interpreters included.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 64_000_000  # a header may claim any size; these are 192 MB in colour
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-ORIENTATION = 0x0112  # the EXIF tag
-BITS = 258  # TIFF's BitsPerSample
+ORIENTATION = 0x0112  # EXIF's tag; from 5 on height and width change places
+BITS = 258  # TIFF's BitsPerSample: a file of 16 bits may declare 12
 LINES = 2**18  # pixels scaled at once: the copies have 64 bits each
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -228,7 +229,7 @@ def _squared(image: Image.Image, form: PictureForm) -> Image.Image:
         return image
     width, height = image.size
     side = min(width, height)
-    if form.crop and side == size:  # whole pixels, unresampled
+    if form.crop and side == size:  # whole pixels are cut out, so that none is resampled
         left, top = (width - size) // 2, (height - size) // 2
         return image.crop((left, top, left + size, top + size))
     x, y = ((width - side) / 2, (height - side) / 2) if form.crop else (0.0, 0.0)

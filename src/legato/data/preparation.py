@@ -173,7 +173,8 @@ def uniform_bytes(rng: np.random.Generator, shape: Shape) -> NDArray[np.uint8]:
     drawn = rng.bit_generator.random_raw(-(-size // 8)).view(np.uint8)[:size]
     again = np.flatnonzero(drawn == 255)
     while len(again):
-        drawn[again] = rng.bit_generator.random_raw(len(again)).astype(np.uint8)  # the low byte of a word each
+        # the low byte of a word each: one in 256 is drawn again, and the rest is no loss
+        drawn[again] = rng.bit_generator.random_raw(len(again)).astype(np.uint8)
         again = again[drawn[again] == 255]
     return drawn.reshape(shape)
 
@@ -190,7 +191,7 @@ def _moments(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[NDArray[n
         square = square + (block * block).sum(axes)
     shifted = total / count
     deviation = np.sqrt(np.maximum(square / count - shifted * shifted, 0))  # rounding may leave less than 0
-    # a constant is shifted alone
+    # a constant is shifted alone: its deviation of 0 can divide nothing
     return np.atleast_1d(first + shifted), np.atleast_1d(np.where(deviation == 0, 1.0, deviation))
 
 

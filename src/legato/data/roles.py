@@ -22,7 +22,7 @@ LABELS = ("label", "labels", "class", "y")
 NONE = "none"  # of `labels`: nothing is a label
 SHOWN = 12  # names in one line: a table may have thousands of columns
 FEW = 20  # rows up to which `y` may differ in all and still be a class
-OWNERS = (  # of an `…id` written in one word
+OWNERS = (  # of an `…id` written in one word: `paid` and `valid` end so, too
     "case client customer device employee item object order participant passenger patient product record respondent row sample "
     "subject user"
 )
@@ -128,6 +128,7 @@ def _holds_classes(column: Column, values: Callable[[str], np.ndarray]) -> bool:
     if column.sort == "integer" and column.name != "y":
         return True
     known = _known(values(column.name))
+    # a measurement hardly repeats; a class has two rows or more, on average
     return _whole(known) and (column.name != "y" or len(known) <= FEW or 2 * len(np.unique(known)) <= len(known))
 
 

@@ -37,7 +37,7 @@ class Table:
     refuse_trap: Callable[[str], None] = lambda column: None
     own: tuple[tuple[int | None, int], ...] = ()  # of several files: an index into `splits.NAMES` or None, and rows
     notes: tuple[str, ...] = ()
-    frame: pa.Table | None = None  # one that was given in Python
+    frame: pa.Table | None = None  # one that was given in Python, whose cells are its digest
 
     def column(self, name: str) -> list[Any]:
         """All cells of one column, as Python has them."""

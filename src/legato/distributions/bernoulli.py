@@ -23,7 +23,7 @@ class IndependentBernoulli(Distribution):
     `Independent`, forward and backward; the sum over an MNIST digit is off by less than 10⁻⁴ nats (as there).
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
     has_rsample = False
 
     def __init__(self, logits: Tensor, event_dims: int) -> None:
@@ -48,7 +48,7 @@ class IndependentBernoulli(Distribution):
         lead = len(self.batch_shape)
         # an estimate scores one x under many z: x then has fewer axes than the logits
         own = max(value.ndim - (self.logits.ndim - lead), 0)
-        found: Tensor = _LogProb.apply(self.logits.flatten(lead), value.flatten(own))  # type: ignore[no-untyped-call]
+        found: Tensor = _LogProb.apply(self.logits.flatten(lead), value.flatten(own))  # type: ignore[no-untyped-call]  # torch's
         return found
 
     def sample(self, sample_shape: Any = ()) -> Tensor:

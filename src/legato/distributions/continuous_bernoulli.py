@@ -18,7 +18,7 @@ class ContinuousBernoulli(Distribution):
     which loses 47 % of the mass at a logit of ±30 in float32, where a picture's black and white pixels lie.
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
     has_rsample = False
 
     def __init__(self, logits: Tensor) -> None:

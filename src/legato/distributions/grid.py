@@ -42,7 +42,7 @@ class Tokens(Distribution):
     give −n log K for n tokens.
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
     has_rsample = False
 
     def __init__(self, log_weights: Tensor, values: Any, indices: Any, event: Shape) -> None:
@@ -63,7 +63,7 @@ class Tokens(Distribution):
         """Codes (*sample_shape, *event)."""
         with torch.no_grad():
             chances = Categorical(logits=self.log_weights, validate_args=False)
-            index: Tensor = chances.sample(Size(sample_shape))  # type: ignore[no-untyped-call]
+            index: Tensor = chances.sample(Size(sample_shape))  # type: ignore[no-untyped-call]  # torch's
             return torch.as_tensor(self.values(index))
 
 

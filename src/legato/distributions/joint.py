@@ -17,7 +17,7 @@ class Joint(Distribution):
     axis.
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
 
     def __init__(self, first: Distribution, then: Sequence[Callable[[Tensor], Distribution]]) -> None:
         self.first, self.then = first, tuple(then)

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 
 LEVELS = 256
 SHARPEST, WIDEST = -88.0, 80.0  # log s between which e^{-log s} and e^{-log s}/255 are normal float32
-BIN = 1 / (LEVELS - 1)  # the distance of neighbouring values on [0, 1]
+BIN = 1 / (LEVELS - 1)  # the distance of neighbouring values on [0, 1]: both ends are values, so that there are 255 steps
 
 
 class DiscretizedLogistic(Distribution):
@@ -27,7 +27,7 @@ class DiscretizedLogistic(Distribution):
     needs no cancellation.
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
     has_rsample = False
 
     def __init__(self, mean: Tensor, log_scale: Tensor) -> None:

@@ -23,7 +23,7 @@ class SolvedNormal(Distribution):
     Rybkin, Daniilidis & Levine 2021, https://arxiv.org/abs/2006.13202, eq. 8. Repeating the batch leaves every value unchanged.
     """
 
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
 
     def __init__(self, mean: Tensor, per_column: bool = False) -> None:
         self.loc = mean

@@ -19,7 +19,7 @@ from legato.types import Shape
 
 DEFAULT = NETS["conv"]
 
-Size = tuple[int, int]  # height and width
+Size = tuple[int, int]  # height and width, as in shapes; Pillow's order is the other one
 
 SMALLEST, LARGEST = 8, 256
 WIDEST = 4  # channels stop growing at WIDEST × width: memory and time would otherwise go to 4×4 maps

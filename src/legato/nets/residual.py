@@ -21,7 +21,7 @@ def residual(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int
         nn.Flatten(1),
         nn.Linear(prod(given), width),
         *(DenseBlock(width) for _ in range(depth)),
-        nn.LayerNorm(width),
+        nn.LayerNorm(width),  # blocks only add to it: else its size would grow with the depth
         nn.SiLU(),
         nn.Linear(width, prod(out)),
         nn.Unflatten(1, out),

@@ -21,7 +21,7 @@ from legato.errors import Mistake
 from legato.player import Player
 from legato.trace import Trace
 
-END = 10**12  # a step past any schedule
+END = 10**12  # a step past any schedule, at which every weight rests
 
 
 class Weight(nn.Module):
@@ -85,9 +85,9 @@ class Term(nn.Module):
     """Trace -> nats per example, (B,). Smaller is better. Never averaged over an example's dimensions."""
 
     draws = 1  # draws of z that it wants; all terms share those of the hungriest
-    needs_density = False  # True: refused with a point-mass posterior
-    needs_moments = False  # True: refused with a prior that has no mean and no deviation
-    needs_choice = False  # True: refused with a posterior that does not choose among finitely many codes
+    needs_density = False  # True: refused with a point-mass posterior, which has no log q
+    needs_moments = False  # True: refused with a prior that has no mean and no deviation to charge from
+    needs_choice = False  # True: refused with a posterior that rounds nothing
     name: str
 
     @property

@@ -61,6 +61,7 @@ def fixed_noise_autoencoder(data: DataSpec, latent_dim: int = 32, noise: float =
 
     A control: noise that cannot shrink, without the KL. Poole, Sohl-Dickstein & Ganguli 2014, https://arxiv.org/abs/1406.1831
     """
+    # one σ for all, which no training can shrink
     return Recipe(flat(data, latent_dim, posterior=Homoscedastic(noise)), 1.0 * Distortion())
 
 
@@ -71,7 +72,7 @@ def pulled_autoencoder(data: DataSpec, latent_dim: int = 32, beta: float = 1.0) 
     A control. The decoder can undo the pull by growing: codes want whitening before they are measured, and a Gaussian fitted to
     them to be sampled from. Ghosh et al. 2020, https://arxiv.org/abs/1903.12436, add decay of the decoder's weights for that.
     """
-    return Recipe(flat(data, latent_dim, posterior=Point()), Distortion() + beta * Pull())
+    return Recipe(flat(data, latent_dim, posterior=Point()), Distortion() + beta * Pull())  # no rate: a point has no density
 
 
 @recipe
@@ -81,6 +82,7 @@ def warmup_vae(data: DataSpec, latent_dim: int = 32, warmup: float = 0.25, free_
     Bowman et al. 2016, https://arxiv.org/abs/1511.06349; Sønderby et al. 2016, https://arxiv.org/abs/1602.02282.
     `free_bits`: nats per dimension that are charged anyway (Kingma et al. 2016, https://arxiv.org/abs/1606.04934).
     """
+    # a share fits a run of any length
     return Recipe(flat(data, latent_dim), Distortion() + anneal(0.0, 1.0, warmup) * Rate(free_bits))
 
 

@@ -38,5 +38,7 @@ def vq_vae(
     """
     code = data.words.latent_shape or (latent_dim, token_dim)
     family = VectorQuantised(code, codebook_size)
+    # rows follow by averages; this alone draws the encoder to them
     objective = Distortion() + Rate() + commitment * Commitment()
+    # the prior is over the posterior's own rows
     return Recipe(frame(data, code, family, Indexed(family, code, learnt)), objective)

@@ -16,4 +16,5 @@ def geco_vae(data: DataSpec, latent_dim: int = 32, target: float = 80.0, toleran
     pictures are sharper and codes dearer. Within `tolerance` nats of it the weight slows down. Rezende & Viola 2018,
     https://arxiv.org/abs/1810.00597.
     """
+    # the target is one of fidelity; the rate stays the ELBO's
     return Recipe(flat(data, latent_dim), Multiplier(target, tolerance) * Distortion() + Rate())

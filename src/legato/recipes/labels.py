@@ -19,5 +19,6 @@ def conditional_vae(data: DataSpec, latent_dim: int = 32, beta: float = 1.0, lea
     each class, learnt with the model.
     """
     code, classes = code_of(data, latent_dim), classes_of(data)
+    # one for all: the code then need not tell the class again
     prior = GaussianOfEachClass(code, classes) if learnt else StandardNormal(code)
     return Recipe(frame(data, code, Gaussian(), prior, classes), Distortion() + beta * Rate())

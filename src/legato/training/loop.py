@@ -42,7 +42,8 @@ class Loop:
         self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=torch.double, device=self.learner.device)
         self.counted = int(job.state.get("counted", 0))
         self.best: dict[str, Any] | None = job.state.get("best")
-        self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))  # by the processes before this one
+        # by the processes before this one: metrics tell a run's seconds, not a process's
+        self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))
         # A monotonic clock: the time of day may be set back while a run lasts.
         self.began = self.saved = time.monotonic()
         self.note = ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-SHARE, LEAST, MOST = 0.03, 1.0, 8.0  # of the budget; seconds
+# A share of the budget, so that a short run is not spent on its own probe; at least a second, or one interruption by the
+# system would halve the estimate; at most eight, for more would tell little.
+SHARE, LEAST, MOST = 0.03, 1.0, 8.0
 LEAST_SHARE = 0.5  # of the budget, for steps: a slow validation may not leave a run without any
 WARM = 5  # steps that are not counted: the first ones allocate
 
@@ -20,8 +22,6 @@ def steps_for(minutes: float, step: Callable[[int], object], validate: Callable[
     start = time.perf_counter()
     for i in range(WARM):
         step(i)
-    # A share of the budget, so that a short run is not spent on its own probe; at least a second, or one interruption by the
-    # system would halve the estimate; at most eight, for more would tell little.
     allowed = min(max(SHARE * budget, LEAST), MOST)
     began, count = time.perf_counter(), 0
     # three steps at least: a step may be longer than the time allowed

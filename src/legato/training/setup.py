@@ -58,7 +58,7 @@ def begin(
 ) -> Job:
     """A new run, not yet on disk: everything that can be refused is refused before anything is written or cleared."""
     check(options)
-    refuse_existing(run, overwrite)
+    refuse_existing(run, overwrite)  # first, for opening the data may take minutes
     dataset = open_source(source, data_options, labels)
     definition, data = defined(recipe, dataset, chosen)
     options = suited(options, definition.words.net)
