@@ -40,7 +40,7 @@ class Stretch:
     method: str
 
     def estimates(self) -> dict[str, Estimate]:
-        """Figures over codes: `median`, `p99` and their ratio, `unevenness`, of the largest; median `anisotropy`."""
+        """Figures over codes: `median`, `p99`, their ratio `unevenness` of the largest; `anisotropy`, largest/smallest."""
         of = f"largest singular value of J S^1/2, {self.method}"
         return {
             "median": quantile_over(self.largest, 0.5, UNIT, of),

@@ -89,7 +89,7 @@ def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 1000, seed: 
 def _with_slopes(f: Function, z: Tensor) -> tuple[Tensor, Tensor]:
     """f(z), (S, n), and its gradient by z, (S, n, d), float64, a few draws at a time."""
     values, slopes = [], []
-    # At least one image's draws, however many images: a block of none would never end.
+    # At least one draw a block, however many images there are: torch refuses to split by 0.
     for part in torch.split(z, max(BLOCK // z.shape[1], 1)):
         with torch.enable_grad():
             leaf = part.requires_grad_()

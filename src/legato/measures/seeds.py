@@ -57,7 +57,7 @@ def exp(x: float) -> float:
 
 PLAIN = Scale("mean", lambda value: value, lambda x: x)
 LOGARITHM = Scale("geometric mean", math.log, exp, least=0.0)
-# ELBOs are below 0, and multiply rather than shift from seed to seed
+# ELBOs are below 0, and another seed moves them in proportion
 NEGATIVE = Scale("geometric mean of minus the value", lambda v: -math.log(-v), lambda x: -exp(-x), most=0.0)
 
 

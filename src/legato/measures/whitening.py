@@ -174,7 +174,7 @@ class Factored(Whitening):
     def apply(self, codes: NDArray[Any]) -> Doubles:
         """S^{-½}(z − m)."""
         plain = (np.asarray(codes, np.float64) - self.mean) / self.scale
-        # Woodbury: the inverse of I + Uᵀ diag(g) U is again of that form, so that nothing d × d is solved.
+        # U's rows are orthonormal: the inverse of I + Uᵀ diag(g) U is again of that form, and nothing d × d is solved.
         return np.asarray(plain + ((plain @ self.rows.T) * (1 / (1 + self.gain) - 1)) @ self.rows)
 
     def shift(self, white: NDArray[Any]) -> Doubles:
@@ -224,7 +224,7 @@ def of_moments(moments: Moments) -> Whitening:
         # The two kinds of moments are named here alone: everyone else asks a `Whitening`.
         return Whitening.of(moments.mean, moments.covariance)
     assert isinstance(moments, Sketch)
-    # The widest direction lies in the first factor or in what is left of a single dimension.
+    # The widest is the first factor or what is left of a single dimension: the whole S, which would tell, is never formed.
     floor = _floor(max(float(np.square(moments.factors[0]).sum()), float(moments.rest.max())))
     scale = np.sqrt(np.maximum(moments.rest, floor))
     # Scaled first: the rows are orthonormal in units of what is left, in which S is I plus the factors.

@@ -47,7 +47,7 @@ def by_function(evaluation: Evaluation) -> dict[str, Estimate]:
     figures = {"distortion": mean_over(distortion, "nats", f"-log p(x|z), {len(draws)} draws of z")}
     if sigma is None:
         return figures | dict.fromkeys(("rate", "elbo"), absent(POINT, "nats"))
-    # In double precision, where σ² − 1 − log σ² of narrow posteriors cancels.
+    # In double precision: near σ = 1 the terms σ² − 1 − log σ² nearly cancel.
     rate = divergence(mu.astype(np.float64), sigma.astype(np.float64)).sum(1)
     figures["rate"] = mean_over(rate, "nats", "KL(q(z|x) || N(0, I))")
     figures["elbo"] = mean_over(-(distortion + rate), "nats", f"ELBO at beta = 1, {DRAWS} draws of z")

@@ -102,6 +102,6 @@ def estimates(family: Family, known: Known, seed: int) -> dict[str, Estimate]:
     n = len(known)
     return {
         name: subsampled(partial(at, name), n, n // 2, UNIT, method, draws=family.subsets, seed=seed)
-        # m = n/2: the rescaling is then 1, and the halves are as large as subsets can be that still differ.
+        # m = n/2: the spread over subsets then needs no rescaling (measures/estimate.py).
         for name, method in family.methods.items()
     }
