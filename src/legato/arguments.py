@@ -135,7 +135,7 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _hints(kind: Callable[..., Any]) -> dict[str, Any]:
+def _hints(kind: Callable[..., Any]) -> dict[str, Any]:  # cached: annotations are text, which is evaluated at each look
     return get_type_hints(kind, include_extras=True)
 
 

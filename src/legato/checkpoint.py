@@ -56,6 +56,7 @@ def _write(whole: Path, partial: Path, step: int, checkpoint: Checkpoint) -> Non
         _drop_partial(whole.parent)
         try:
             content = write_tensors(partial / "tensors.safetensors", checkpoint.tensors)
+            # the tensors' too: files of two checkpoints do not pass for one
             state = {**checkpoint.state, "step": step, "checksum": _checksum(content)}
             write_json(partial / "state.json", {**state, "state_checksum": _checksum_of_state(state)})
             os.rename(partial, whole)

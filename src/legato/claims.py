@@ -319,7 +319,7 @@ def key_of(rule: Rule) -> Key:
 def decide(contrasts: Mapping[Key, Contrast], missing: Contrast) -> list[dict[str, Any]]:
     """Every claim with its verdict. `contrasts`: what a rule reads -> what seeds say of it; without one, `missing`."""
     found = {claim.id: [contrasts.get(key_of(rule), missing) for rule in claim.rules] for claim in CLAIMS}
-    # What cannot fail is left out: each row more makes all adjusted p-values larger.
+    # What cannot fail is left out: each further row may raise the others' adjusted p-values.
     measured = [claim for claim in CLAIMS if not claim.primary.arithmetic]
     adjusted = _adjusted({claim.id: claim.primary.p_values(found[claim.id][0]) for claim in measured})
     return [_decided(claim, found[claim.id], adjusted.get(claim.id)) for claim in CLAIMS]

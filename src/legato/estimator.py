@@ -275,7 +275,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             return np.asarray(validate_data(self, X, reset=reset))
         if reset:
             self.n_features_in_ = math.prod(array.shape[1:])
-            self.__dict__.pop("feature_names_in_", None)  # a fit on pictures after one on a frame
+            self.__dict__.pop("feature_names_in_", None)  # left by a fit on a frame; pictures have no columns
         return np.asarray(check_array(array, allow_nd=True, estimator=self, input_name="X"))
 
     @property

@@ -36,7 +36,7 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())  # before the rename, else the name may stand over bytes that never came
-            os.replace(partial, path)
+            os.replace(partial, path)  # atomic: readers meet the old file or the new one
             synchronise(path.parent)
         finally:
             with suppress(FileNotFoundError):  # the rename has taken it

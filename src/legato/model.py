@@ -71,6 +71,7 @@ class LatentVariableModel(nn.Module):
         """A pass from what `latent.encode(x)` gave: further draws without a further run of the encoder."""
         known = self._known(given)
         code, rungs = self.latent.draw(encoded, draws, known)
+        # The summary is a function: a step that shows nothing does not pay for it.
         return Trace(x, self.likelihood(code, known), code, rungs, lambda: self.latent.summary(encoded, known), known)
 
     def learnt(self) -> list[Tensor]:

@@ -67,6 +67,7 @@ class StandardNormal(Prior):
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """Temperature times NumPy's own standard normals, (n, *event)."""
+        # in that type: a cast gives other draws
         return np.asarray(temperature * rng.standard_normal((n, *self.event), dtype=dtype))
 
 

@@ -100,7 +100,7 @@ def _kept(kind: Kind, dtype: np.dtype, ndim: int, largest: float) -> np.dtype:
         return dtype
     if dtype.kind == "f":
         return (
-            # Wider floats are of another size on every machine.
+            # Wider floats differ from machine to machine: stored rows must not.
             np.dtype(np.uint8) if kind == "bytes" else np.dtype(np.float64) if dtype.itemsize > 8 else dtype.newbyteorder("=")
         )
     if kind != "reals":

@@ -62,7 +62,7 @@ class TrainingBatches:
         """The batch of this step, x (B, *data): read-only."""
         epoch, place = divmod(step, self.per_epoch)
         block, within = divmod(place, self._together)
-        if (epoch, block) != self._block:
+        if (epoch, block) != self._block:  # kept, since the steps of a block ask in turn
             self._block, self._prepared = (epoch, block), self._cut(epoch, block)
         # Bounds from products, not from a rounded size: the parts have no gap and no overlap where `world` does not divide.
         first, last = (self.batch_size * part // world for part in (rank, rank + 1))

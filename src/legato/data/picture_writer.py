@@ -69,7 +69,7 @@ def with_window(items: Items, total: int, options: DataOptions, name: str, diges
     """
     if options.window is not None:
         return options
-    known = memo.recall(f"window-{digest}")
+    known = memo.recall(f"window-{digest}")  # all pictures are decoded for it: once, while none is touched
     if known is None:
         with _pillow_warnings(), progress(f"looking at {name}", total, unit="pictures") as bar:
             found = []

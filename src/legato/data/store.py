@@ -48,7 +48,7 @@ def entry(key: str, build: Callable[[Writer], None]) -> Content:
         return content
     with writing(root()):
         root().mkdir(parents=True, exist_ok=True)
-        remove_stale()
+        remove_stale()  # first, for half a build takes room
         # Beside the entry, on the same disk: a rename across disks is a copy, and may be met half done.
         folder = root() / f"{BUILDING}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
@@ -126,7 +126,7 @@ def _verify(place: Path, files: Mapping[str, Sequence[int]]) -> None:
             raise ValueError("not what was written")
         if length > SMALL:
             found[name] = stamp
-    if found != known:
+    if found != known:  # openings are many, changes few
         memo.remember(f"verified-{place.name}", found)
 
 

@@ -40,7 +40,7 @@ class IndependentBernoulli(Distribution):
     @property
     def stddev(self) -> Tensor:
         """√(σ(l) σ(−l))."""
-        # σ(−l), not 1 − σ(l), which in float32 is 0 from a logit of 17 on
+        # σ(−l), not 1 − σ(l), which in float32 is 0 from a logit of 18 on
         return torch.sqrt(torch.sigmoid(self.logits) * torch.sigmoid(-self.logits))
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def _shortened(sizes: list[Size]) -> list[Size]:
 
 def _down(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth: int) -> list[nn.Module]:
     parts: list[nn.Module] = []
-    # the last size is reached, not halved
+    # not strict: the last size is reached, and nothing halves it
     for size, (here, below) in zip(sizes, pairwise([given[-3], *channels]), strict=False):
         parts += [*_even(size), nn.Conv2d(here, below, 4, stride=2, padding=1), *blocks(below, depth), norm(below), nn.SiLU()]
     return [*parts, *to_code(channels[-1], sizes[-1], out)]

@@ -86,7 +86,7 @@ class Term(nn.Module):
 
     draws = 1  # draws of z that it wants; all terms share those of the hungriest
     needs_density = False  # True: refused with a point-mass posterior, which has no log q
-    needs_moments = False  # True: refused with a prior that has no mean and no deviation to charge from
+    needs_moments = False  # True: refused with a prior that has no mean, from which to charge a distance
     needs_choice = False  # True: refused with a posterior that rounds nothing
     name: str
 
@@ -188,6 +188,7 @@ class Objective(nn.Module):
         values = {term.name: term(trace).mean() for term in self._terms()}
         total = sum(weight * value for weight, value in zip(weights, values.values(), strict=True))
         assert isinstance(total, Tensor)
+        # detached: metrics would hold each step's graph
         return Loss(total, {name: value.detach() for name, value in values.items()})
 
     def at(self, step: int, total: int) -> list[float | Tensor]:

@@ -78,10 +78,11 @@ def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
     """Writes what the run is: its sentence, its data, its plan. The caller holds the run's lock."""
     # Asked once more, now under the lock: another process may have begun here since the first time.
     refuse_existing(job.run, overwrite)
-    with job.run.replacing():
+    with job.run.replacing():  # whatever ends the process, one whole run lies here: the old one or the new
         write_json(job.run.recipe, job.definition.to_json())
         write_json(job.run.data, job.data.to_json())
         told = job.length.to_json() if job.length else {}
+        # last: by this file a new run counts as whole
         write_json(job.run.training, {**job.plan.to_json(), **told, **_circumstances(asked, job.learner.device)})
 
 

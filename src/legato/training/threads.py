@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from legato.devices import using_threads
 
-ROUNDS, SLICE = 3, 0.06  # seconds; several of the operating system's time slices
+ROUNDS, SLICE = 3, 0.06  # seconds: several time slices of the system, of which one may be another process's whole
 LONG, CLEAR = 2.0, 3.0  # seconds, and a ratio, at which one round has told enough
 GAIN = 0.9  # all threads must take less than this of one's time: one leaves the other cores to whoever comes next
 
