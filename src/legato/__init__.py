@@ -56,7 +56,7 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
 
-sys.modules[__name__].__class__ = _Package
+sys.modules[__name__].__class__ = _Package  # Python asks a module's class for `__setattr__`, not the module
 
 
 def __getattr__(name: str) -> Any:

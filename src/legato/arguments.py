@@ -85,6 +85,7 @@ def held(kind: Any, value: Any, what: str) -> Any:
     own = tuple(leaf for leaf in leaves if _is_ours(leaf))
     if own and isinstance(value, own):
         return value
+    # 1e4 is a float to Python and a count to people
     if int in leaves and float not in leaves and isinstance(plain, float) and plain.is_integer():
         plain = int(plain)
     rest = tuple(leaf for leaf in leaves if leaf is not Path and leaf not in own)

@@ -189,4 +189,5 @@ def check_data(content: dict[str, Any]) -> str | None:
     if preparation["kind"] != content["kind"]:
         return f"its values are {content['kind']}, its preparation is of {preparation['kind']}"
     lengths = {len(preparation["shift"]), len(preparation["scale"])}
+    # one for all values, or one for each column
     return None if lengths <= {1, shape[0]} else f"`preparation` is of {max(lengths)} columns, the shape of {shape[0]}"

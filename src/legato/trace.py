@@ -115,7 +115,7 @@ class Seen:
     @lazy
     def decoded(self) -> Tensor:
         """(S, B, *data), in units of the prepared data."""
-        with torch.no_grad():
+        with torch.no_grad():  # the decoder must learn nothing from what another player sees
             return self._decode()
 
 

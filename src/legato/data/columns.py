@@ -66,6 +66,7 @@ def _pandas_index(schema: pa.Schema) -> set[str]:
     """The columns that pandas says were a frame's index."""
     try:
         said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        # pandas' own name for an index without one
         return {name for name in said.get("index_columns", []) if isinstance(name, str)} | {"__index_level_0__"}
     except (ValueError, AttributeError, TypeError, RecursionError):  # anyone may write such a note
         return {"__index_level_0__"}

@@ -77,7 +77,7 @@ def _build(writer: Writer, path: Path, lie: Arrangement, options: DataOptions) -
     names = lie.names
     written = write_pictures(writer, lambda: _items(path, lie.names), len(names), options, str(path))
     own = None if lie.own is None else np.array(lie.own, np.uint8)
-    if written.positions is not None:
+    if written.positions is not None:  # what was skipped keeps neither its name nor its part
         names = [names[position] for position in written.positions]
         own = None if own is None else own[written.positions]
     classes = _classes([printable(name) for name in names], lie.level)

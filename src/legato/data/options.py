@@ -72,7 +72,7 @@ class DataOptions:
             raise Mistake(f"`layout` is {self.layout!r}: give auto, NHWC or NCHW")
         if self.values not in get_args(Values):
             raise Mistake(f"`values` is {self.values!r}: give auto, binary, bytes or reals")
-        if self.window is not None:
+        if self.window is not None:  # now, for a mistake should not wait until all pictures are looked at
             window_of(self.window)
         if self.background != "white":
             _check_colour(self.background)

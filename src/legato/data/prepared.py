@@ -187,7 +187,7 @@ def _reopen_own(source: Any, stored: dict[str, Any]) -> Prepared:
             f"`{found.dataset.source}` is not what the run was trained on (its fingerprint differs): it has changed since, or "
             "is another source of that name; what follows is of what lies there now"
         )
-    elif labels is not None and stored.get("labels", labels) != labels:
+    elif labels is not None and stored.get("labels", labels) != labels:  # an older run says nothing of its labels
         remarks.append(f"the labels of `{found.dataset.source}` are not those of then: what follows is by those of now")
     return replace(found, remarks=tuple(remarks))
 

@@ -75,6 +75,6 @@ def _dataset(rows: NDArray[Any], kind: Kind, given: Shape, options: DataOptions)
         likelihood=LIKELIHOOD[kind],
         problems=(),
         notes=(),
-        fingerprint="",
+        fingerprint="",  # nothing is stored under it
         store=None,
     )
