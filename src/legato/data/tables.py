@@ -28,7 +28,7 @@ Batches = Callable[[Sequence[str], int], Iterator[pa.RecordBatch]]
 class Table:
     """Columns by name. `batches(columns, n)` gives up to n rows at a time; `held` is a column's bytes in memory, at most."""
 
-    what: str  # Parquet, CSV …: for a sentence
+    what: str  # Parquet, CSV …: refusals name the kind, for a frame and a file are mended in different ways
     name: str
     schema: pa.Schema
     rows: int
