@@ -50,4 +50,5 @@ def _normal_normal(q: Normal, p: Normal) -> Tensor:
     """½(ρ² + ((μ_q − μ_p)/σ_p)² − 1 − log ρ²), ρ = σ_q/σ_p. Kingma & Welling 2013, appendix B, for p = N(0, 1)."""
     ratio = q.scale / p.scale
     shift = (q.loc - p.loc) / p.scale
-    return 0.5 * (ratio * ratio + shift * shift - 1) - torch.log(ratio)  # of ρ: ρ² is 0 in float32 where ρ is below 10⁻²³
+    # The logarithm is of ρ, not half of that of ρ²: ρ² is 0 in float32 where ρ is below 10⁻²³.
+    return 0.5 * (ratio * ratio + shift * shift - 1) - torch.log(ratio)
