@@ -22,7 +22,9 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "vae": ("vae", {"latent_dim": 2}),
     "autoencoder": ("autoencoder", {"latent_dim": 2}),
     "told": ("conditional_vae", {"latent_dim": 2}),
-    "five": ("vae", {"latent_dim": 5, "beta": 6.0}),  # so dear a rate that some dimensions carry nothing
+    # So dear a rate that some dimension carries nothing, and so long that this holds in either precision on any chip: after 300
+    # steps one was at 0.002 nats in float32 and at 0.05 in bfloat16, after 600 at 0.0003 in both.
+    "five": ("vae", {"latent_dim": 5, "beta": 6.0, "steps": 600}),
 }
 
 
