@@ -14,6 +14,7 @@ from scipy.stats import multivariate_normal
 from torch import nn
 from torch.testing import assert_close
 
+from legato.cli import run
 from legato.codebooks import FiniteScalars, Indexed, VectorQuantised
 from legato.conditional import Conditional
 from legato.errors import Mistake
@@ -25,6 +26,7 @@ from legato.nets import mlp
 from legato.objectives import Commitment, Distortion, Rate
 from legato.priors import MixtureOfGaussians, StandardNormal
 from legato.recipe import Recipe
+from legato.report.views import asks_for_standard_normal
 from legato.trace import Given
 
 GIVEN = Given()
@@ -347,3 +349,20 @@ def test_what_charges_for_rounding_needs_something_that_rounds():
     )
     with pytest.raises(Mistake, match="use a codebook"):
         Recipe(model, Distortion() + Commitment())
+
+
+@pytest.mark.parametrize(
+    ("name", "standard"), [("vae", True), ("mixture_vae", False), ("ladder_vae", False), ("vq_vae", False)]
+)
+def test_only_a_prior_that_is_a_standard_normal_is_shown_and_told_as_one(name, standard, runs, tmp_path, capsys):
+    """Rings and ±3 in a report, the heading of its samples, and the line that tells where codes lie from N(0, I)."""
+    space = load(runs[name])
+    assert space.prior_was_trained
+    assert asks_for_standard_normal(space) is standard
+    assert run(["sample", str(runs[name]), "--out", str(tmp_path / "samples.png")]) == 0
+    told = capsys.readouterr().out
+    assert standard or "N(0, I)" not in told
+    assert run(["report", str(runs[name]), "--k", "3", "--out", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert ("Samples from N(0, I)" in page) is standard
+    assert ("Samples from the prior" in page) is not standard

@@ -138,6 +138,7 @@ describe('a code as a picture', () => {
     expect(lanes(info, null, [2, 2, 5], 9)[0]).toMatchObject({ mu: null, sigma: null, noise: null, kl: null, z: 2 })
     expect(lanes({ ...info, has_density: false }, code, [2, 2, 5], 9)[0]).toMatchObject({ mu: 1, sigma: null, noise: null, kl: null })
     expect(lanes({ ...info, prior_was_trained: false }, code, [2, 2, 5], 9)[0]).toMatchObject({ noise: 2, kl: null })
+    expect(lanes({ ...info, standard_prior: false }, code, [2, 2, 5], 9)[0]).toMatchObject({ noise: 2, kl: null })
   })
   it('lies so many widths from the image’s own', () => expect(apart(code, [1.5, 2.1, 1], code.sigma)).toBeCloseTo(1, 12))
   it('names the network', () => {

@@ -24,8 +24,9 @@ def sample(
         Origin,
         Parameter(
             name="--from",
-            help="prior: N(0, I). codes: a Gaussian fitted to the training codes. mixture: several, fitted to them now, as "
-            "many as suit validation codes best. auto: the prior where training charged for leaving it, else codes.",
+            help="prior: the model's own, N(0, I) for most. codes: a Gaussian fitted to the training codes. mixture: several, "
+            "fitted to them now, as many as suit validation codes best. auto: the prior where training charged for leaving it, "
+            "else codes.",
         ),
     ] = "auto",
     temperature: Annotated[float, Parameter(help="Multiplies how far draws lie from the mean.")] = 1.0,
@@ -54,6 +55,8 @@ def _drawn_from(space: LatentSpace, origin: Origin) -> str | None:
         return None
     if not space.prior_was_trained:
         return "drawn from a Gaussian fitted to the codes, since training did not ask for N(0, I); --from prior draws from that"
+    if not space.has_standard_prior:  # a prior that was learnt with the codes lies where they lie; the nats are N(0, I)'s
+        return None
     if not space.run.codes.is_file() or (nats := space.moments().nats_from_prior()) < FAR:  # none yet while it is trained
         return None
     closer = ", --from mixture closer still" if whole(space.latent_dim) else ""

@@ -27,7 +27,7 @@ from legato.report.curves import SigmaSeries, sigma_curves
 from legato.report.fields import Pull, kl_field
 from legato.report.holes import HolesPanel, holes_map
 from legato.report.panels import SamplePanel, sample_panels
-from legato.report.views import Examples
+from legato.report.views import Examples, asks_for_standard_normal
 from legato.survey import QUICK
 from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.material import Material
@@ -55,7 +55,7 @@ class Shown:
     @property
     def charged(self) -> bool:
         """True where training charged the KL to N(0, I)."""
-        return self.space.prior_was_trained
+        return asks_for_standard_normal(self.space)
 
     def codes(self, places: Rows) -> tuple[Floats, Floats | None]:
         """μ, and σ where there is one, of test rows by their places."""

@@ -16,12 +16,18 @@ from numpy.typing import NDArray
 
 from legato.codes import name_of, path
 from legato.data.preparation import Units
+from legato.latent_space import LatentSpace
 from legato.report.maps import LatentMap, decoded_plane, decoded_planes, latent_maps
 from legato.report.panels import ImageRow, cross_fade, interpolation_panel, reconstruction_panel, traversal_panel
 from legato.types import Floats
 
 MAPPED, LATTICE, RECONSTRUCTED, STEPS = 5000, 17, 10, 11
 CANDIDATES = 1000  # examples among which one of another class is looked for
+
+
+def asks_for_standard_normal(space: LatentSpace) -> bool:
+    """True where training charged the KL to N(0, I): codes charged to another prior need not lie in its rings."""
+    return space.prior_was_trained and space.has_standard_prior
 
 
 class View(Protocol):

@@ -6,7 +6,8 @@ export interface Lane { index: number; mu: number | null; sigma: number | null; 
 const SPAN = 3 // deviations of the codes to either side
 
 /** The latents that vary most, at most so many. ε = (z − μ)/σ; null where there is no image or no cloud. */
-export function lanes(info: Pick<ModelInfo, 'mean' | 'std' | 'noise' | 'has_density' | 'prior_was_trained'>, code: Encoded | null, z: readonly number[], most: number): Lane[] {
+export function lanes(info: Pick<ModelInfo, 'mean' | 'std' | 'noise' | 'has_density' | 'prior_was_trained' | 'standard_prior'>, code: Encoded | null, z: readonly number[], most: number): Lane[] {
+  const priced = info.prior_was_trained && info.standard_prior !== false // the closed form is the KL to N(0, I), no other prior's
   const order = z.map((_, j) => j).sort((a, b) => (info.std[b] ?? 0) - (info.std[a] ?? 0) || a - b).slice(0, most).sort((a, b) => a - b)
   return order.map((index) => {
     const reach = SPAN * Math.hypot(info.std[index] ?? 1, Math.sqrt(info.noise[index] ?? 0)) || 1
@@ -14,7 +15,7 @@ export function lanes(info: Pick<ModelInfo, 'mean' | 'std' | 'noise' | 'has_dens
     const clouded = mu !== null && sigma !== null && sigma > 0
     return {
       index, mu, sigma, z: z[index]!, low: (info.mean[index] ?? 0) - reach, high: (info.mean[index] ?? 0) + reach,
-      noise: clouded ? (z[index]! - mu) / sigma : null, kl: clouded && info.prior_was_trained ? kl(mu, Math.log(sigma)) : null,
+      noise: clouded ? (z[index]! - mu) / sigma : null, kl: clouded && priced ? kl(mu, Math.log(sigma)) : null,
     }
   })
 }

@@ -15,7 +15,7 @@ from legato.lazy import lazy
 from legato.measures.collapse import Collapse, collapse
 from legato.report.html import Badge
 from legato.report.trained.collapsed import MOST, Row, active, judged
-from legato.report.views import Examples
+from legato.report.views import Examples, asks_for_standard_normal
 from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Subject
@@ -68,7 +68,8 @@ class Exhibit:
     def charged(self) -> bool:
         """True where training charged the KL to N(0, I): a RUN says so, of any other model with widths it is supposed."""
         space = self.subject.space
-        return self.subject.standard_prior and self.test.sigma is not None and (space is None or space.prior_was_trained)
+        trained = space is None or asks_for_standard_normal(space)
+        return self.subject.standard_prior and self.test.sigma is not None and trained
 
     @property
     def what(self) -> str:

@@ -39,10 +39,12 @@ def _pictures(subjects: Sequence[Subject], data: Prepared) -> list[Section]:
     # Samples of N(0, I) are no fair question to a model that was not asked to keep its codes there: it gets a second figure.
     unasked = [subject for subject in subjects if not subject.space.prior_was_trained]
     n = len(shown_rows(data, images.SAMPLES))
+    standard = all(subject.space.has_standard_prior for subject in subjects)
     pictures = [
         Section(
-            "Samples from N(0, I)",
-            "The same draws for every model." + (f" {_unasked(unasked)}" if unasked else ""),
+            "Samples from N(0, I)" if standard else "Samples from the prior",
+            ("The same draws for every model." if standard else "Each model draws from its own prior.")
+            + (f" {_unasked(unasked)}" if unasked else ""),
             images.sample_figure(subjects, data, "prior"),
             f"Decoded means of the first {images.SAMPLES} draws of seed 0, not picked; {n} random test images beside.",
         )

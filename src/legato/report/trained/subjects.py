@@ -18,7 +18,7 @@ from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.measures.comparison import check_same_data
 from legato.report import style
-from legato.report.views import Examples
+from legato.report.views import Examples, asks_for_standard_normal
 from legato.types import Floats, Rows
 
 MOST = style.MOST - 1  # runs side by side: real images take a panel too
@@ -60,7 +60,7 @@ class RunView:
     @property
     def charged(self) -> bool:
         """True where training charged the KL to N(0, I)."""
-        return self.subject.space.prior_was_trained
+        return asks_for_standard_normal(self.subject.space)
 
     @property
     def plane(self) -> tuple[int, int]:
