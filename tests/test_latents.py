@@ -366,3 +366,4 @@ def test_only_a_prior_that_is_a_standard_normal_is_shown_and_told_as_one(name, s
     page = (tmp_path / "page.html").read_text()
     assert ("Samples from N(0, I)" in page) is standard
     assert ("Samples from the prior" in page) is not standard
+    assert ("prior of its own" in page) is not standard  # where the verdict on collapse would stand

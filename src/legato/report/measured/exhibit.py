@@ -13,18 +13,12 @@ from numpy.typing import NDArray
 from legato.data.preparation import Units
 from legato.lazy import lazy
 from legato.measures.collapse import Collapse, collapse
-from legato.report.html import Badge
-from legato.report.trained.collapsed import MOST, Row, active, judged
+from legato.report.trained.collapsed import MOST, Row, beside_its_own_prior, judged
 from legato.report.views import Examples, asks_for_standard_normal
 from legato.survey.evaluation import Codes, Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Subject
 from legato.types import Floats, Rows
-
-OWN_PRIOR = (
-    "The prior is not N(0, I) and is known by its draws alone: how far a posterior lies from it cannot be computed. A "
-    "dimension that is not active here says nothing of the image, whatever the prior."
-)
 
 
 class Exhibit:
@@ -99,7 +93,7 @@ class Exhibit:
     def verdict(self) -> Row:
         """The word and the advice."""
         if not self.subject.standard_prior:
-            return self.title, Badge("prior of its own", "unknown"), active(self.collapse), OWN_PRIOR
+            return beside_its_own_prior(self.title, self.test.mu[:MOST])
         return judged(self.title, self.collapse, charged=self.charged or self.test.sigma is None)
 
     @lazy

@@ -14,6 +14,11 @@ from legato.types import Floats
 MOST = 2000  # examples: a dimension that is used by none of so many is used by none
 THRESHOLD = 0.01  # of active units: Burda et al.'s, for counts that compare with theirs
 
+OWN_PRIOR = (
+    "The prior is not N(0, I): how far a posterior lies from it is not told dimension by dimension. A dimension that is not "
+    "active here says nothing of the image, whatever the prior."
+)
+
 SAID: dict[State, tuple[str, Tone]] = {
     "points": ("has no prior", "unknown"),
     "uncharged": ("KL not charged", "unknown"),
@@ -37,7 +42,14 @@ def collapse_section(subjects: Sequence[Subject], data: Prepared) -> Section:
 
 def _judged(subject: Subject, mu: Floats, sigma: Floats) -> Row:
     space = subject.space
+    if not space.has_standard_prior:
+        return beside_its_own_prior(subject.title, mu)
     return judged(subject.title, collapse(mu, sigma if space.has_width else None), charged=space.prior_was_trained)
+
+
+def beside_its_own_prior(title: str, mu: Floats) -> Row:
+    """The row of a model whose prior is not N(0, I): the KL's closed form in each dimension is no price there."""
+    return title, Badge("prior of its own", "unknown"), active(collapse(mu, None)), OWN_PRIOR
 
 
 def judged(title: str, found: Collapse, *, charged: bool = True) -> Row:
