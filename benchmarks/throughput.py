@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -76,7 +77,7 @@ def legato_training(batch: int, precision: str = "float32") -> Turn:
 def by_hand(batch: int) -> Turn:
     """Our batches, and a step without autograd or the allocator (by_hand.py): the least that torch's operations allow."""
     _, batches, _ = legato_learner(batch)
-    return turns(lambda step: batches.at(step), batch, (PIXELS, WIDTH, LATENT))
+    return turns(lambda step: batches.at(step).x, batch, (PIXELS, WIDTH, LATENT))
 
 
 def training_floor(batch: int, optimise: bool) -> Turn:
@@ -156,7 +157,15 @@ def chain(*sizes: int) -> Turn:
 
 
 def serve(make: Callable[[], Turn], pipe: Connection) -> None:
-    """A contestant's process: answers each request for about `seconds` of work with the seconds of one unit of it."""
+    """A contestant's process; what it fails of is sent, since its own words are silenced."""
+    try:
+        contest(make, pipe)
+    except Exception:
+        pipe.send(traceback.format_exc())
+
+
+def contest(make: Callable[[], Turn], pipe: Connection) -> None:
+    """Answers each request for about `seconds` of work with the seconds of one unit of it."""
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # Pythae tells of every epoch
         os.dup2(silence, stream)
@@ -167,7 +176,7 @@ def serve(make: Callable[[], Turn], pipe: Connection) -> None:
     start = time.perf_counter()
     turn()
     pace = time.perf_counter() - start
-    pipe.send(None)
+    pipe.send(0.0)
     while seconds := pipe.recv():
         turn()  # refills the caches that another's turn emptied
         times = max(round(seconds / pace), 1)
@@ -178,6 +187,17 @@ def serve(make: Callable[[], Turn], pipe: Connection) -> None:
         pipe.send(pace / repeats)
 
 
+def answer(name: str, pipe: Connection) -> float:
+    """What a contestant sends; where it has died, its traceback is shown and its name is said."""
+    try:
+        found = pipe.recv()
+    except EOFError:
+        raise SystemExit(f"the contestant `{name}` ended before it answered") from None
+    if isinstance(found, str):
+        raise SystemExit(f"the contestant `{name}` failed:\n{found}")
+    return float(found)
+
+
 def interleaved(contestants: dict[str, Callable[[], Turn]], rounds: int, seconds: float = 0.2) -> dict[str, list[float]]:
     """Seconds per unit of work of each contestant in each round, in a shuffled order; the first two rounds only warm up."""
     context = multiprocessing.get_context("spawn")
@@ -185,13 +205,14 @@ def interleaved(contestants: dict[str, Callable[[], Turn]], rounds: int, seconds
     for name, make in contestants.items():
         pipes[name], theirs = context.Pipe()
         context.Process(target=serve, args=(make, theirs), daemon=True).start()
-        pipes[name].recv()
+        theirs.close()  # the contestant's alone: its end then ends ours, which would else wait for ever
+        answer(name, pipes[name])
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds + 2):
         for name in random.sample(list(pipes), len(pipes)):
             time.sleep(0.05)  # the threads of the one before stop waiting for work
             pipes[name].send(seconds)
-            times[name].append(pipes[name].recv())
+            times[name].append(answer(name, pipes[name]))
     for pipe in pipes.values():
         pipe.send(0)
     return {name: found[2:] for name, found in times.items()}
