@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from legato.training.best import score
 from legato.training.codes import OF_ALL, OF_CLASS, enough, summarise
 from legato.training.guard import Diverged
 from legato.training.setup import Job
+from legato.training.slowdown import Slowdown
 from legato.training.stop import Stop
 
 
@@ -46,6 +47,8 @@ class Loop:
         self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))
         # A monotonic clock: the time of day may be set back while a run lasts.
         self.began = self.saved = time.monotonic()
+        on_cpu = self.learner.device.type == "cpu"
+        self.slowdown = Slowdown(self.plan.threads, self._resumption()) if on_cpu else nullcontext()
         self.note = ""
         self._rewind_metrics(int(job.state.get("metrics_bytes", 0)))
 
@@ -73,7 +76,8 @@ class Loop:
     def _steps(self, stop: Stop, bar: Bar) -> None:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
         while self.done < self.plan.total and not stop:  # asked between two steps: none is ever half done
-            self._count(self.job.step(self.batches, self.done))
+            with self.slowdown:
+                self._count(self.job.step(self.batches, self.done))
             # Counted before anything is written, so that every file names the number of steps that are in its weights.
             self.done += 1
             if self.done % log_every == 0 or self.done == self.plan.total:

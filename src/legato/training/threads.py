@@ -37,7 +37,7 @@ class Pace:
 
     def __str__(self) -> str:
         """A clause for people: `a step took 21 ms with 1 thread and 117 ms with all 2`."""
-        return f"a step took {_milliseconds(self.one)} with 1 thread and {_milliseconds(self.all)} with all {self.most}"
+        return f"a step took {milliseconds(self.one)} with 1 thread and {milliseconds(self.all)} with all {self.most}"
 
 
 def timed(step: Callable[[int], object], most: int) -> Pace:
@@ -71,5 +71,6 @@ def _slice(step: Callable[[int], object], at: int) -> tuple[float, int]:
     return took, done
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """A duration in words of the length that suits it."""
     return f"{1e3 * seconds:,.0f} ms" if seconds >= 0.01 else f"{1e3 * seconds:.1f} ms"
