@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_the_device_is_the_one_said_else_the_environments_else_a_gpu_if_there_is
     ("variable", "value", "told"),
     [
         ("LEGATO_PRECISION", "float16", "LEGATO_PRECISION must be auto, float32 or bfloat16, got `float16`"),
-        ("LEGATO_DEVICE", "gpu", "LEGATO_DEVICE: no device is named `gpu`: expected auto, cpu, cuda or cuda:N"),
+        ("LEGATO_DEVICE", "gpu", "LEGATO_DEVICE: no device is named `gpu`: expected auto, cpu, cuda, cuda:N or mps"),
         ("LEGATO_DEVICE", "meta", "LEGATO_DEVICE: `meta` is no device that Legato computes on: expected auto"),
     ],
 )
@@ -80,6 +81,88 @@ def test_a_wrong_word_is_one_line_that_names_the_variable(variable, value, told,
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"legato: {told}")
     assert not (tmp_path / "r").exists()
+
+
+# ------------------------------------------------------------------------------------------------ Apple's GPU
+
+
+@pytest.fixture
+def apple(monkeypatch) -> None:
+    """A machine in which torch sees one."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+
+def test_apples_gpu_is_refused_where_there_is_none(sources, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert cli.run(arguments("vae", sources["grey"], tmp_path / "r", device="mps")) == 2
+    assert capsys.readouterr().err == ("legato: `mps` was asked for, and torch sees no GPU of Apple's here: use --device cpu\n")
+    assert not (tmp_path / "r").exists()
+    monkeypatch.setenv("LEGATO_DEVICE", "mps")
+    with pytest.raises(Mistake, match=r"^LEGATO_DEVICE: `mps` was asked for, .* use LEGATO_DEVICE=cpu$"):
+        choose()
+
+
+def test_apples_gpu_is_taken_by_name_alone(apple, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("LEGATO_DEVICE", "")
+    assert choose() == CPU
+    assert choose("mps") == torch.device("mps")
+    with pytest.raises(Mistake, match=r"^`mps:1` was asked for, and torch sees 1 GPU of Apple's here"):
+        choose("mps:1")
+
+
+def test_what_torch_lacks_on_apples_gpu_is_told_where_nothing_falls_back(apple, monkeypatch, capsys):
+    monkeypatch.setenv(devices.FALLBACK, "1")
+    choose("mps")
+    assert capsys.readouterr().err == ""
+    monkeypatch.delenv(devices.FALLBACK)
+    choose("mps")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "set PYTORCH_ENABLE_MPS_FALLBACK=1 before Python starts" in line
+
+
+def test_the_command_lets_it_fall_back_before_torch_is_imported():
+    code = (
+        "import builtins, os, sys; from legato.__main__ import main\n"
+        "assert 'torch' not in sys.modules; real = builtins.__import__\n"
+        "def seen(name, *rest, **more):\n"
+        "    if name == 'torch': assert os.environ['PYTORCH_ENABLE_MPS_FALLBACK'] == '1'; print('seen')\n"
+        "    return real(name, *rest, **more)\n"
+        "builtins.__import__ = seen; sys.argv = ['legato', 'sample', 'nowhere']; main()"
+    )
+    done = child("-c", code, threads="1")
+    assert done.returncode == 2
+    assert "seen" in done.stdout
+
+
+def test_apples_gpu_trains_in_float32_alone(apple):
+    gpu = torch.device("mps")
+    assert devices.native_precision(gpu) == "float32"
+    devices.check_precision(gpu, "float32")
+    devices.check_precision(CPU, "bfloat16")
+    with pytest.raises(Mistake, match=r"^`mps` trains in float32 alone, and bfloat16 was asked for: --precision float32, or"):
+        devices.check_precision(gpu, "bfloat16")
+
+
+def test_the_widest_float_of_a_device(apple):
+    assert [devices.widest(torch.device(name)) for name in ("cpu", "cuda", "mps")] == [torch.double, torch.double, torch.float]
+
+
+def on_a_device_without_doubles(*words: str) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).with_name("fake_device.py")
+    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
+
+
+def test_no_recipe_makes_a_double_on_a_device_that_has_none(tmp_path):
+    """Training, validation, codes, decoding, scores: by a device whose tensors refuse float64, NumPy and other generators."""
+    done = on_a_device_without_doubles(str(tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_that_law_can_fail(tmp_path):
+    done = on_a_device_without_doubles(str(tmp_path), "--double", "vae", "geco_vae")
+    assert done.returncode == 2
+    assert done.stderr.count("TypeError: a tensor on `apple` would be float64") == 2
 
 
 @pytest.mark.parametrize(("value", "expected"), [("", None), ("1", 1), ("12", 12)])

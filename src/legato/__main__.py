@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from legato import terminal
@@ -11,6 +12,8 @@ def main() -> None:
     """Runs the command line; an interruption while Python still imports is told in a line, like any other."""
     try:
         terminal.prepare()
+        # Read when torch is imported, so that it cannot wait for `--device mps`: what torch lacks on Apple's GPU the CPU does.
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
         from legato import cli
 
         cli.main()

@@ -36,7 +36,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        return self._each(lambda value: value.to(device, non_blocking=True))
+        # elsewhere than on CUDA torch does not keep what is copied from alive until it has been
+        return self._each(lambda value: value.to(device, non_blocking=device.type == "cuda"))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         others = (None if part is None else change(part) for part in (self.label, self.mask, self.rows))

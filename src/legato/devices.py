@@ -11,15 +11,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
 
-from legato.errors import Mistake
+from legato.errors import Mistake, tell
 
 _C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None  # the process itself, with whatever C library it has
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h: `mallopt` has no names in Python
 DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISION"
 PRECISIONS = ("float32", "bfloat16")
+NAMES = "auto, cpu, cuda, cuda:N or mps"
+# Apple's GPU: operations that torch lacks there are computed on the CPU where this is 1 when torch is imported
+FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+NARROW = {"mps"}  # kinds of device on which torch has no float64, and autocast gains nothing
+M = TypeVar("M", bound=nn.Module)
 # whose turn it is to draw from torch's generators; re-entrant, for blocks that draw lie within one another
 _TURN = threading.RLock()
 
@@ -44,6 +51,8 @@ def native_precision(device: torch.device) -> str:
     """bfloat16 where the device multiplies it natively and gains by it (the same nats in less time), else float32."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type in NARROW:
+        return "float32"
     return "bfloat16" if torch.backends.cpu.get_cpu_capability() == "AVX512" and _gains_by_bfloat16() else "float32"
 
 
@@ -57,6 +66,31 @@ def _gains_by_bfloat16() -> bool:
     return "amx_bf16" in words or {"avx512_bf16", "AuthenticAMD"} <= words
 
 
+def check_precision(device: torch.device, precision: str) -> None:
+    """Raises `Mistake` where networks are not computed in this precision on the device."""
+    if device.type in NARROW and precision != "float32":
+        raise Mistake(
+            f"`{device.type}` trains in float32 alone, and {precision} was asked for: --precision float32, or --device cpu"
+        )
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The widest floating type of the device: float64, or float32 on Apple's GPU."""
+    return torch.float if device.type in NARROW else torch.double
+
+
+def doubled(values: Tensor) -> Tensor:
+    """The values in double precision: on their device, or on the CPU where their device has none."""
+    # first to the CPU: what is double cannot come into being on such a device
+    return (values.cpu() if values.device.type in NARROW else values).double()
+
+
+def moved(module: M, device: torch.device) -> M:
+    """`module.to(device)`, with what is double in it as wide as the device can."""
+    # of single precision alone: a type that is given is the type of all that floats
+    return module.to(device, widest(device)) if device.type in NARROW else module.to(device)
+
+
 def seed(device: torch.device, value: int) -> None:
     """Seeds the generators that a step draws from: the CPU's and the device's.
 
@@ -65,6 +99,8 @@ def seed(device: torch.device, value: int) -> None:
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(value)
+    elif device.type == "mps":
+        torch.mps.manual_seed(value)
 
 
 @contextmanager
@@ -74,7 +110,8 @@ def drawing(device: torch.device, value: int) -> Iterator[None]:
     Torch has one generator for all threads of a process: a page that decodes beside a training would change its noise.
     """
     # by name: else all GPUs' states are kept
-    with _TURN, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    gpus, kind = ([], "cuda") if device.type == "cpu" else ([device], device.type)
+    with _TURN, torch.random.fork_rng(gpus, device_type=kind):
         seed(device, value)
         yield
 
@@ -125,8 +162,10 @@ def release_memory() -> None:
 
 
 def choose(device: str = "auto", threads: int | None = None) -> torch.device:
-    """The torch device; `auto` is LEGATO_DEVICE, else a GPU if there is one. Sets torch's thread count where `threads` is
-    given, and `keep_memory` for the process.
+    """The torch device; `auto` is LEGATO_DEVICE, else a GPU by CUDA if there is one. Sets torch's thread count where `threads`
+    is given, and `keep_memory` for the process.
+
+    Never Apple's GPU unless it is named: it is untested.
 
     Raises `Mistake` for a device that does not exist here.
     """
@@ -146,13 +185,24 @@ def _named(device: str, where: str = "") -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError:
-        raise Mistake(f"{where}no device is named `{device}`: expected auto, cpu, cuda or cuda:N") from None
-    if chosen.type not in ("cpu", "cuda"):
-        raise Mistake(f"{where}`{device}` is no device that Legato computes on: expected auto, cpu, cuda or cuda:N")
+        raise Mistake(f"{where}no device is named `{device}`: expected {NAMES}") from None
+    if chosen.type not in ("cpu", "cuda", "mps"):
+        raise Mistake(f"{where}`{device}` is no device that Legato computes on: expected {NAMES}")
+    mend = f"{DEVICE}=cpu" if where else "--device cpu"
+    if chosen.type == "mps":
+        _check_mps(chosen, where, mend)
     if chosen.type == "cuda" and (chosen.index or 0) >= (count := torch.cuda.device_count()):
-        mend = f"{DEVICE}=cpu" if where else "--device cpu"
         raise Mistake(f"{where}`{device}` was asked for, and torch sees {count or 'no'} GPU here: use {mend}")
     return chosen
+
+
+def _check_mps(device: torch.device, where: str, mend: str) -> None:
+    """Raises `Mistake` without Apple's GPU; tells what a process does in which nobody has asked for the fall-back."""
+    if (device.index or 0) >= (count := int(torch.backends.mps.is_available())):
+        raise Mistake(f"{where}`{device}` was asked for, and torch sees {count or 'no'} GPU of Apple's here: use {mend}")
+    if os.environ.get(FALLBACK) != "1":
+        # too late for this process, which has imported torch
+        tell(f"what torch lacks on `{device}` ends the work: set {FALLBACK}=1 before Python starts, and the CPU does it")
 
 
 def asked_threads() -> int | None:

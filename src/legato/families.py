@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from legato.arguments import checked
+from legato.devices import doubled
 from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
 from legato.distributions import DiscretizedLogistic, IndependentBernoulli, PointMass, SolvedNormal
 from legato.distributions.fisher import Quadratic, diagonal, logistic_form, variance_by_logit
@@ -151,7 +152,7 @@ class Discretized(Family):
 
     def information(self, theta: Tensor, event: Shape) -> Quadratic:
         """W by the pair (mean, log scale), sums over the 256 values."""
-        mean, log_scale = theta.double().unbind(-1 - len(event))
+        mean, log_scale = doubled(theta).unbind(-1 - len(event))
         return logistic_form(mean + 0.5, log_scale - 2.0, -1 - len(event))
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
@@ -211,7 +212,7 @@ class Homoscedastic(Family):
             return
         per_column = self.log_scale.ndim == 1
         # double: squares are summed over all training data
-        seen = [(len(x), mean_square((x - mean).double() ** 2, per_column)) for x, mean in pairs()]
+        seen = [(len(x), mean_square(doubled(x - mean) ** 2, per_column)) for x, mean in pairs()]
         self.solve(torch.stack([n * square for n, square in seen]).sum(0) / sum(n for n, _ in seen))
 
     def solve(self, square: Tensor) -> None:

@@ -23,7 +23,7 @@ from legato.data.preparation import Preparation, Units, beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
 from legato.definition import Definition
-from legato.devices import drawing
+from legato.devices import drawing, widest
 from legato.errors import Mistake, tell
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
@@ -231,8 +231,9 @@ class LatentSpace:
 
     def log_prior(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """log p(z) of codes (n, latent_dim), (n,), nats, in double precision."""
-        code = torch.as_tensor(np.asarray(z, np.float64), device=self.device).reshape(-1, *self.model.latent.event)
-        return np.asarray(self.model.latent.prior().log_prob(code).detach().double().cpu().numpy())
+        places = np.asarray(z, np.float64).reshape(-1, *self.model.latent.event)
+        code = torch.as_tensor(places, dtype=widest(self.device), device=self.device)
+        return np.asarray(self.model.latent.prior().log_prob(code).detach().cpu().double().numpy())
 
     @lazy
     def mixture(self) -> Mixture:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from legato.arguments import checked
-from legato.devices import drawing
+from legato.devices import doubled, drawing
 from legato.errors import Mistake
 from legato.label import ReadsLabel
 from legato.trace import NOTHING, Given
@@ -99,9 +99,9 @@ class MixtureOfGaussians(Prior):
     ) -> NDArray[Any]:
         """A component by its weight, then m + temperature · s ⊙ ε."""
         # double: NumPy's `choice` wants their sum to be 1 to 10⁻⁸
-        weights = torch.softmax(self.logits.detach().double(), 0).cpu().numpy()
+        weights = torch.softmax(doubled(self.logits.detach()), 0).cpu().numpy()
         of = rng.choice(len(weights), n, p=weights / weights.sum())
-        means, scales = (each.detach().double().cpu().numpy() for each in (self.means, self.log_scales.exp()))
+        means, scales = (doubled(each.detach()).cpu().numpy() for each in (self.means, self.log_scales.exp()))
         return np.asarray(means[of] + temperature * scales[of] * rng.standard_normal((n, *self.event)), dtype)
 
 
@@ -130,7 +130,7 @@ class GaussianOfEachClass(Prior, ReadsLabel):
     ) -> NDArray[Any]:
         """m_y + temperature · s_y ⊙ ε, ε NumPy's."""
         of = self(given)
-        mean, scale = (each.detach().double().cpu().numpy() for each in (of.mean, of.stddev))
+        mean, scale = (doubled(each.detach()).cpu().numpy() for each in (of.mean, of.stddev))
         return np.asarray(mean + temperature * scale * rng.standard_normal((n, *self.event)), dtype)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from legato.devices import widest
 from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.grid import Chosen
 from legato.distributions.reparameterised import log_density
@@ -153,9 +154,10 @@ class Trace:
     def log_w(self) -> Tensor:
         """log p(x, z) − log q(z|x), (S, B), nats: its mean is the ELBO, its log-mean-exp the importance-weighted bound.
 
-        In double precision: log p(z) and log q(z|x) may be thousands of nats, and what matters is a difference of some.
+        In double precision where the device has it: log p(z) and log q(z|x) may be thousands of nats, and what matters is a
+        difference of some.
         """
-        log_w = self.log_px.double()
+        log_w = self.log_px.to(widest(self.log_px.device))
         for rung in self.rungs:
             log_w = log_w + rung.log_p - rung.log_q
         return log_w

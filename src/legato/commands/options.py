@@ -48,7 +48,7 @@ class Place:
     """The machine that computes."""
 
     device: str = "auto"
-    """auto (LEGATO_DEVICE, else a GPU if there is one), cpu, cuda or cuda:N."""
+    """auto (LEGATO_DEVICE, else a GPU by CUDA if there is one), cpu, cuda, cuda:N, or mps (Apple's GPU: float32; untested)."""
     threads: int | None = None
     """Threads on the CPU; by default LEGATO_THREADS, else what torch chooses, and for training the quicker of one and all."""
     module: str | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from legato.devices import doubled, widest
 from legato.distributions.continuous_bernoulli import ContinuousBernoulli
 from legato.distributions.pixels import BIN
 
@@ -21,7 +22,7 @@ BLOCK = 4096  # values whose 256 probabilities are held at a time: 8 MB for each
 def diagonal(w: Tensor) -> Quadratic:
     """t ↦ Σ w t²: W of values that are independent and have one number each."""
     # double: squares of very different sizes are summed over all pixels
-    return lambda tangent: (w * tangent**2).flatten(1).sum(1, dtype=torch.double)
+    return lambda tangent: (w * tangent**2).flatten(1).sum(1, dtype=widest(w.device))
 
 
 def variance_by_logit(logits: Tensor) -> Tensor:
@@ -39,7 +40,7 @@ def logistic_form(mean: Tensor, log_scale: Tensor, pair_axis: int) -> Quadratic:
     by_mean, mixed, by_scale = (torch.cat(parts).reshape(mean.shape) for parts in entries)
 
     def form(tangent: Tensor) -> Tensor:
-        m, s = tangent.double().unbind(pair_axis)
+        m, s = doubled(tangent).unbind(pair_axis)
         return (by_mean * m**2 + 2 * mixed * m * s + by_scale * s**2).flatten(1).sum(1)
 
     return form

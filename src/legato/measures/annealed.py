@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from legato.devices import doubled
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.hamiltonian import Tempered, adapted, move, noise
@@ -129,7 +130,7 @@ def _reverse(
 
 def _log_mean(log_w: Tensor) -> Tensor:
     # logsumexp, as w itself is e to the power of some thousand nats
-    return torch.logsumexp(log_w, 0) - float(np.log(len(log_w)))
+    return torch.logsumexp(doubled(log_w), 0) - float(np.log(len(log_w)))
 
 
 def annealed_likelihood(model: LatentVariableModel, x: Tensor, effort: Effort | None = None, seed: int = 0) -> Annealed:

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from legato.devices import doubled
 from legato.distributions.fisher import Quadratic
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, bootstrap
@@ -121,5 +122,5 @@ def force_balance(model: LatentVariableModel, x: Tensor, beta: float = 1.0, draw
         found = curvature(model.likelihood.net, partial(family.information, event=event), z.flatten(0, 1))
     predicted = predicted_log_sigma(found.reshape(z.shape).mean(0).cpu().numpy(), beta)
     # The variance of n given images and not an estimate for more of them; double precision, since μ may be far from 0.
-    active = mu.double().var(0, correction=0) > ACTIVE
-    return Balance(predicted, sigma.double().log().cpu().numpy(), active.cpu().numpy())
+    active = doubled(mu).var(0, correction=0) > ACTIVE
+    return Balance(predicted, doubled(sigma).log().cpu().numpy(), active.cpu().numpy())

@@ -17,6 +17,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
+from legato.devices import doubled
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import gaussian_posterior, still
@@ -74,4 +75,4 @@ def posterior_draws(model: LatentVariableModel, x: Tensor, draws: int = 1000, se
 
 
 def _numpy(part: Tensor) -> Doubles:
-    return np.asarray(part.double().cpu().numpy())
+    return np.asarray(doubled(part).cpu().numpy())

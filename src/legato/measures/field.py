@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from legato.devices import doubled
 from legato.distributions import kl_per_dimension
 from legato.errors import Mistake
 from legato.measures.posterior import distortion, gaussian_posterior, still
@@ -61,15 +62,15 @@ def arrows(model: LatentVariableModel, x: Tensor, beta: float = 1.0, draws: int 
         log_sigma = sigma.log()
         by_mu, by_log_sigma = _distortion_field(model, x, mu, sigma, draws)
     # In double precision: near σ = 1 the pull σ² − 1 is a difference of nearly equal numbers.
-    kl_by_mu, kl_by_log_sigma = kl_field(mu.double(), log_sigma.double())
+    kl_by_mu, kl_by_log_sigma = kl_field(doubled(mu), doubled(log_sigma))
     parts = mu, log_sigma, by_mu, by_log_sigma, beta * kl_by_mu, beta * kl_by_log_sigma
-    return Arrows(*(part.double().cpu().numpy() for part in parts))
+    return Arrows(*(doubled(part).cpu().numpy() for part in parts))
 
 
 def _distortion_field(model: LatentVariableModel, x: Tensor, mu: Tensor, sigma: Tensor, draws: int) -> tuple[Tensor, Tensor]:
     """The mean over draws of ∇f(z) and of ∇f(z)·σε, f = −log p(x|z): the pathwise gradient, without keeping the draws."""
     cost, most = distortion(model, x), max(BLOCK // len(x), 1)
-    by_mu, by_log_sigma = torch.zeros_like(mu, dtype=torch.double), torch.zeros_like(mu, dtype=torch.double)
+    by_mu, by_log_sigma = (torch.zeros_like(doubled(mu)) for _ in range(2))
     for done in range(0, draws, most):
         noise = torch.randn((min(most, draws - done), *mu.shape), device=mu.device, dtype=mu.dtype)
         with torch.enable_grad():
@@ -77,6 +78,6 @@ def _distortion_field(model: LatentVariableModel, x: Tensor, mu: Tensor, sigma: 
             # The sum: each z has its own distortion, so that one backward pass gives all gradients.
             (slope,) = torch.autograd.grad(cost(z).sum(), z)
         # Summed in double precision, and not kept: 64 draws of each image would be as many gradients.
-        by_mu += slope.double().sum(0)
-        by_log_sigma += (slope * sigma * noise).double().sum(0)
+        by_mu += doubled(slope).sum(0)
+        by_log_sigma += doubled(slope * sigma * noise).sum(0)
     return by_mu / draws, by_log_sigma / draws

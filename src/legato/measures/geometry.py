@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import vjp
 
+from legato.devices import doubled
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, bootstrap, quantile_over
 from legato.measures.forward_mode import jvp
@@ -110,7 +111,7 @@ def _singular(jacobian: Tensor) -> tuple[Tensor, Tensor]:
 
     In double precision: squaring would cost single precision half its digits. Fewer pixels than dimensions: the smallest is 0.
     """
-    jacobian = jacobian.double()
+    jacobian = doubled(jacobian)
     # d × d and not D × D: a picture has more pixels than its code has dimensions.
     gram = jacobian.mT @ jacobian
     _finite(gram.sum((1, 2)))
@@ -140,7 +141,7 @@ def power_iteration(
         product = root.back(transposed(jvp(decode, z, root.shift(v)))[0])
         span, images = torch.cat([span, v[:, None]], 1), torch.cat([images, product[:, None]], 1)
         v = product
-    projected = span.double() @ images.double().mT
+    projected = doubled(span) @ doubled(images).mT
     _finite(projected.sum((1, 2)))
     # Symmetric but for rounding, and eigvalsh reads one triangle alone: the mean of both is used.
     values: Tensor = torch.linalg.eigvalsh((projected + projected.mT) / 2)
@@ -184,7 +185,7 @@ def _gathered(ends: list[tuple[Tensor, Tensor]], method: str) -> Stretch:
 def _finite(values: Tensor) -> Doubles:
     if broken := int((~torch.isfinite(values)).sum()):
         raise Mistake(f"at {broken} of {len(values)} codes the decoder's derivative is not finite: the run diverged")
-    return np.asarray(values.double().cpu().numpy())
+    return np.asarray(doubled(values).cpu().numpy())
 
 
 def _differ(images: Tensor) -> bool:

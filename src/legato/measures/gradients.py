@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from legato.devices import doubled
 from legato.errors import Mistake
 from legato.measures.clusters import mean_over_images
 from legato.measures.estimate import Estimate, absent, mean_over
@@ -73,7 +74,7 @@ def estimators(f: Function, mu: Tensor, sigma: Tensor, draws: int = 1000, seed: 
     noise = torch.randn((draws, *mu.shape), generator=generator, device=mu.device, dtype=mu.dtype)
     values, slopes = _with_slopes(f, mu + sigma * noise)
     # Double precision from here on: f ε/σ of a narrow posterior is a large number whose mean over draws is a small one.
-    sigma, noise = sigma.double(), noise.double()
+    sigma, noise = doubled(sigma), doubled(noise)
     by_mu, by_log_sigma = zip(
         pathwise(slopes, sigma, noise),
         score_function(values, sigma, noise),
@@ -96,8 +97,8 @@ def _with_slopes(f: Function, z: Tensor) -> tuple[Tensor, Tensor]:
             value = f(leaf)
             (slope,) = torch.autograd.grad(value.sum(), leaf)
         # Detached before it is kept: else each block's graph would live until the last.
-        values.append(value.detach().double())
-        slopes.append(slope.double())
+        values.append(doubled(value.detach()))
+        slopes.append(doubled(slope))
     return torch.cat(values), torch.cat(slopes)
 
 
@@ -218,4 +219,4 @@ def _norm(loss: Tensor, parameters: Sequence[Tensor]) -> float:
         return 0.0
     # The graph is kept, since the second loss goes through the same draw; parameters of a prior have no part in it.
     found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
-    return math.sqrt(sum(float((part.double() ** 2).sum()) for part in found if part is not None))
+    return math.sqrt(sum(float((doubled(part) ** 2).sum()) for part in found if part is not None))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Size, Tensor
 
+from legato.devices import widest
 from legato.measures.posterior import Density
 
 TARGET = 0.65  # acceptance: the best for leapfrogs of a fixed length in many dimensions (Beskos et al. 2013)
@@ -47,10 +48,10 @@ class Tempered:
 
     def _log_joint(self, u: Tensor) -> Tensor:
         # in double precision: weights are differences of two numbers of some thousand nats
-        return self.log_joint(self.mu + self.sigma * u).double()
+        return self.log_joint(self.mu + self.sigma * u).to(widest(u.device))
 
     def _log_q(self, u: Tensor) -> Tensor:
-        return (-0.5 * u**2 - 0.5 * math.log(2 * math.pi) - self.sigma.log()).double().sum(-1)
+        return (-0.5 * u**2 - 0.5 * math.log(2 * math.pi) - self.sigma.log()).to(widest(u.device)).sum(-1)
 
 
 def move(
@@ -85,7 +86,7 @@ def adapted(tempered: Tempered, u: Tensor, path: list[float], leapfrogs: int, ge
     log step moves by (acceptance − 0.65)/√t (Robbins & Monro 1951); the mean over the second half is kept. It depends on x and
     on this run alone, never on the measured one: else the weights would be biased and no bound.
     """
-    log_step = torch.full(u.shape[:2], math.log(FIRST), dtype=torch.double, device=u.device)
+    log_step = torch.full(u.shape[:2], math.log(FIRST), dtype=widest(u.device), device=u.device)
     total, counted = torch.zeros_like(log_step), 0
     for t, beta in enumerate(path[1:], start=1):
         u, chance = move(tempered, u, beta, log_step.exp(), leapfrogs, generator)
@@ -104,8 +105,8 @@ def noise(shape: Size | tuple[int, ...], like: Tensor, generator: torch.Generato
 
 def _uniform(shape: Size, like: Tensor, generator: torch.Generator) -> Tensor:
     # in single precision one draw in 2²⁴ is 0, which accepts whatever has any chance at all
-    return torch.rand(shape, generator=generator, device=like.device, dtype=torch.double)
+    return torch.rand(shape, generator=generator, device=like.device, dtype=widest(like.device))
 
 
 def _kinetic(momentum: Tensor) -> Tensor:
-    return 0.5 * (momentum.double() ** 2).sum(-1)
+    return 0.5 * (momentum.to(widest(momentum.device)) ** 2).sum(-1)

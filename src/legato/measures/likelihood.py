@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from legato.batch import Batch
-from legato.devices import drawing
+from legato.devices import doubled, drawing, widest
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import still
@@ -74,16 +74,16 @@ def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int) ->
     if not model.latent.has_density:
         trace = model(x, 1, batch.given)  # every draw of a point mass is the same
         return {"distortion": -trace.log_px[0], "mu": _means(trace)}
-    log_w, total = [], torch.zeros(len(x), dtype=torch.double, device=x.device)
+    log_w, total = [], torch.zeros(len(x), dtype=widest(x.device), device=x.device)
     costs: list[tuple[int, Tensor, Tensor | None]] = []
     for trace in model.chunks(x, k, chunk, batch.given):
         # in double precision: a sum of some thousand terms of some hundred nats
-        total += trace.log_px.sum(0, dtype=torch.double)
+        total += trace.log_px.sum(0, dtype=total.dtype)
         log_w.append(trace.log_w)
         kl = trace.kl_per_dimension
         costs.append((len(trace.code), trace.kl, None if kl is None else model.latent.parts(kl)))
     # (k, B), in double precision: log p(x) is a small difference of large logarithms of k weights
-    weights = torch.cat(log_w).double()
+    weights = doubled(torch.cat(log_w))
     log_sum = torch.logsumexp(weights, 0)
     # a closed form gives each chunk the same rate, and the last is as good as any; a drawn one is a mean over all
     rate, kl = _mean_cost(costs) if trace.rate_varies else costs[-1][1:]
@@ -110,7 +110,7 @@ def _mean_cost(costs: Sequence[tuple[int, Tensor, Tensor | None]]) -> tuple[Tens
     parts = [draws * kl for draws, _, kl in costs if kl is not None]
     # only where every chunk has parts: a mean over some of the draws would not fit the rate beside it
     total = sum(parts[1:], start=parts[0]) / count if len(parts) == len(costs) else None
-    return torch.stack([draws * rate.double() for draws, rate, _ in costs]).sum(0) / count, total
+    return torch.stack([draws * doubled(rate) for draws, rate, _ in costs]).sum(0) / count, total
 
 
 def _tails(log_w: Tensor) -> dict[str, Tensor]:
@@ -126,7 +126,7 @@ def _tails(log_w: Tensor) -> dict[str, Tensor]:
 
 def joined(parts: Iterable[Tensor]) -> Doubles:
     """One array, float64, of the parts of all batches."""
-    return np.asarray(torch.cat(list(parts)).double().cpu().numpy())
+    return np.asarray(doubled(torch.cat(list(parts))).cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def bounds(log_w: Tensor, ks: Sequence[int]) -> Tensor:
     """
     if not ks or min(ks) < 1 or max(ks) > len(log_w):
         raise Mistake(f"`ks` are numbers of draws, 1 to {len(log_w)}; got {tuple(ks)}")
-    log_w = log_w.double()
+    log_w = doubled(log_w)
     return torch.stack([_bound(log_w, k) for k in ks], 1)
 
 
@@ -190,5 +190,5 @@ def _bound(log_w: Tensor, k: int) -> Tensor:
 def effective_sample_size(log_w: Tensor) -> Tensor:
     """(Σw)²/Σw² over the draws, log_w (k, n) -> (n,), between 1 and k. Kong 1992."""
     # In logarithms: w itself is e to the power of some hundred nats, and its square overflows first.
-    log_w = log_w.double()
+    log_w = doubled(log_w)
     return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from legato.devices import drawing
+from legato.devices import drawing, widest
 from legato.errors import Mistake
 from legato.model import LatentVariableModel
 from legato.trace import NOTHING, Given
@@ -63,7 +63,7 @@ def log_joint(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> 
     """z (C, B, d) ↦ log p(x|z) + log p(z), (C, B), nats, for x (B, *data); added up in double precision."""
     prior, cost = prior_of(model, given), distortion(model, x, given)
     # added in double precision: differences of such sums, some thousand nats each, are weights
-    return lambda z: prior.log_prob(z).double() - cost(z)
+    return lambda z: prior.log_prob(z).to(widest(z.device)) - cost(z)
 
 
 def distortion(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> Density:

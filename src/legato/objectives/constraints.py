@@ -61,7 +61,7 @@ class Multiplier(Weight):
     @torch.no_grad()
     def follow(self, found: Tensor, pace: float) -> None:
         """Moves λ after a step whose batch had this mean of the term, ()."""
-        excess = found.double() - self.target
+        excess = found.to(self.average.dtype) - self.target
         # the first excess is the average: from 0 on it would seem that the target is met
         self.average.lerp_(excess, 1 - MEMORY * self.begun)
         self.begun.fill_(1.0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from legato.batch import Batch
+from legato.devices import doubled
 from legato.model import LatentVariableModel
 from legato.moments import FEWER, sketched, whole
 from legato.types import Doubles, Floats
@@ -28,9 +29,9 @@ def summarise(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
         return _sketched(model, batches)
     shown = [model.summary(some.x, some.given) for some in batches]
     # double: where codes lie far from 0, a covariance in single precision has few digits
-    mu = torch.cat([each.mu.flatten(1) for each in shown]).double()
+    mu = doubled(torch.cat([each.mu.flatten(1) for each in shown]))
     widths = [each.sigma.flatten(1) for each in shown if each.sigma is not None]
-    noise = torch.cat(widths).double().square().mean(0) if widths else torch.zeros_like(mu[0])
+    noise = doubled(torch.cat(widths)).square().mean(0) if widths else torch.zeros_like(mu[0])
     centred = mu - mu.mean(0)  # before the product: the mean's square would swallow the digits of what is left
     return {"mean": mu.mean(0), "covariance": centred.T @ centred / len(mu) + torch.diag(noise), "noise": noise}
 
@@ -47,7 +48,7 @@ def _sketched(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
     def means() -> Iterator[Floats]:
         for some in batches:
             shown = model.summary(some.x, some.given)
-            squares.append(shown.width.flatten(1).double().square().sum(0).cpu().numpy())
+            squares.append(doubled(shown.width.flatten(1)).square().sum(0).cpu().numpy())
             counts.append(len(shown.mu))
             yield shown.mu.flatten(1).cpu().numpy()
 

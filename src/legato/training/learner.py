@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from legato.batch import Batch
-from legato.devices import drawing_step
+from legato.devices import check_precision, drawing_step, moved
 from legato.model import LatentVariableModel
 from legato.player import Player
 from legato.recipe import Recipe
@@ -33,9 +33,10 @@ class Learner:
     """
 
     def __init__(self, recipe: Recipe, plan: Plan, device: torch.device) -> None:
+        check_precision(device, plan.precision)
         self.plan, self.device = plan, device
         self.model = recipe.model.to(device).train()
-        self.objective = recipe.objective.to(device).train()
+        self.objective = moved(recipe.objective, device).train()
         # A copy, not a second recipe: it begins at the very weights, and its buffers are already those of the model.
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         # a third set of weights, kept only where it is asked for

@@ -17,7 +17,7 @@ from torch import Tensor
 from legato import checkpoint
 from legato.checkpoint import Checkpoint
 from legato.definition import module_of
-from legato.devices import release_memory
+from legato.devices import release_memory, widest
 from legato.errors import Mistake, Stopped, quoted
 from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
@@ -39,8 +39,8 @@ class Loop:
         self.every = checkpoint_minutes * 60
         self.done = int(job.state.get("step", 0))
         # Double precision: a line of metrics may sum over thousands of steps. On the device, where adding waits for nothing.
-        self.sums = torch.zeros(len(self.learner.figures), dtype=torch.double, device=self.learner.device)
-        self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=torch.double, device=self.learner.device)
+        self.sums = torch.zeros(len(self.learner.figures), dtype=widest(self.learner.device), device=self.learner.device)
+        self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=self.sums.dtype, device=self.learner.device)
         self.counted = int(job.state.get("counted", 0))
         self.best: dict[str, Any] | None = job.state.get("best")
         # by the processes before this one: metrics tell a run's seconds, not a process's

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from legato.batch import Batch
-from legato.devices import drawing
+from legato.devices import doubled, drawing
 from legato.model import LatentVariableModel
 from legato.moments import whole
 from legato.trace import Trace
@@ -68,12 +68,12 @@ def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor, Tensor, Ten
     Of large codes σ and KL are of channels, and of μ there are its sum and that of its squares over the batch, (1, 2, d).
     """
     shown, kl = trace.summary, trace.kl_per_dimension if model.latent.has_density else None
-    mu, sigma = shown.mu.flatten(1).double(), None if shown.sigma is None else shown.sigma.flatten(1).double()
+    mu, sigma = doubled(shown.mu.flatten(1)), None if shown.sigma is None else doubled(shown.sigma.flatten(1))
     if not whole(mu.shape[1]):  # else each line of metrics.jsonl would hold tens of thousands of figures
         mu = torch.stack([mu.sum(0), mu.square().sum(0)])[None]  # sums alone: μ of every image would fill n × d numbers
         sigma = None if sigma is None else _mean_of_channels(sigma.log(), model).exp()
-    rate = trace.kl.double() if model.latent.has_density else None
-    return -trace.log_px[0].double(), mu, sigma, rate, None if kl is None else model.latent.parts(kl.double())
+    rate = doubled(trace.kl) if model.latent.has_density else None
+    return doubled(-trace.log_px[0]), mu, sigma, rate, None if kl is None else model.latent.parts(doubled(kl))
 
 
 def _spread(moments: Tensor, model: LatentVariableModel) -> Tensor:
