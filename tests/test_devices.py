@@ -83,6 +83,28 @@ def test_a_wrong_word_is_one_line_that_names_the_variable(variable, value, told,
     assert not (tmp_path / "r").exists()
 
 
+# ------------------------------------------------------------------------------------------------ batches of inference
+
+
+@pytest.mark.parametrize(
+    ("memory", "values", "expected"),
+    [
+        (80 << 30, 784, 65_536),
+        (80 << 30, 3 * 64 * 64, 4_096),
+        (16 << 30, 784, 16_384),
+        (80 << 30, 3 * 256 * 256, 256),
+        (80 << 30, 0, 65_536),
+        (1 << 30, 10**9, 1),
+    ],
+)
+def test_a_gpu_computes_as_many_examples_at_once_as_a_quarter_of_its_memory_holds(memory, values, expected, monkeypatch):
+    monkeypatch.setattr(devices, "_memory_of", lambda card: memory)
+    assert devices.together(torch.device("cuda:1"), values, 2048) == expected
+    assert 4 * 64 * 4 * values * expected <= memory or expected == 1
+    for other in ("cpu", "mps"):
+        assert devices.together(torch.device(other), values, 2048) == 2048
+
+
 # ------------------------------------------------------------------------------------------------ Apple's GPU
 
 

@@ -88,6 +88,37 @@ def test_the_borders_of_batches_change_nothing(n, runs):
     assert np.allclose(mu[some], alone, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["vae", "table", "autoencoder"])
+def test_the_number_that_a_device_computes_at_once_changes_nothing(name, runs, monkeypatch):
+    space = load(runs[name])
+    x, rows = rows_of(space)
+    asked: list[int] = []
+
+    def found(most: int) -> list[np.ndarray]:
+        def together(device: torch.device, values: int, on_cpu: int) -> int:
+            asked.append(values)
+            return most
+
+        monkeypatch.setattr("legato.model.together", together)
+        mu, sigma = space.encode(x, rows)
+        return [mu, sigma, space.decode(mu), space.reconstruct(x, rows), space.distortion(x, rows)]
+
+    few, many = found(7), found(100_000)
+    assert all(np.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(few, many, strict=True))
+    assert set(asked) == {int(np.prod(space.shape))}
+
+
+def test_importance_weighting_decodes_as_many_at_once_as_the_device_says(runs, monkeypatch):
+    space, passes = load(runs["vae"]), []
+    x = torch.from_numpy(space.prepare(*rows_of(space)))[:10]
+    space.model.likelihood.register_forward_hook(lambda _, given, __: passes.append(given[0].shape[0]))
+    for most, draws in ((20, [2] * 50), (640, [64, 36]), (10**6, [100])):
+        monkeypatch.setattr("legato.model.together", lambda device, values, on_cpu, most=most: most)
+        passes.clear()
+        assert space.model.log_likelihood(x, 100).shape == (10,)
+        assert passes == draws
+
+
 def test_the_encoder_and_the_decoder_never_see_a_graph(runs, monkeypatch):
     space, modes = load(runs["vae"]), []
     for module in (space.model.latent, space.model.likelihood):

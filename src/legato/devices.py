@@ -26,6 +26,9 @@ NAMES = "auto, cpu, cuda, cuda:N or mps"
 # Apple's GPU: operations that torch lacks there are computed on the CPU where this is 1 when torch is imported
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 NARROW = {"mps"}  # kinds of device on which torch has no float64, and autocast gains nothing
+# On CUDA a quarter of the card's memory holds the examples computed at once, each as 64 arrays of its own size in float32: what
+# a decoder of images keeps at its full size. Above 65,536 a card is busy for longer than launching takes.
+SHARE, ALIVE, MOST = 4, 64, 1 << 16
 M = TypeVar("M", bound=nn.Module)
 # whose turn it is to draw from torch's generators; re-entrant, for blocks that draw lie within one another
 _TURN = threading.RLock()
@@ -89,6 +92,22 @@ def moved(module: M, device: torch.device) -> M:
     """`module.to(device)`, with what is double in it as wide as the device can."""
     # of single precision alone: a type that is given is the type of all that floats
     return module.to(device, widest(device)) if device.type in NARROW else module.to(device)
+
+
+def together(device: torch.device, values: int, on_cpu: int) -> int:
+    """The number of examples, of `values` numbers each, that are computed at once without gradients.
+
+    `on_cpu`: few enough to stay near its caches. On CUDA a power of two, as many as a quarter of the card's memory holds.
+    """
+    if device.type != "cuda":
+        return on_cpu
+    # By the whole memory, not by what is free: noise is drawn by the batch, and a card has to repeat what it drew.
+    fitting = _memory_of(device) // (SHARE * ALIVE * torch.float.itemsize * max(values, 1))
+    return min(1 << max(fitting.bit_length() - 1, 0), MOST)
+
+
+def _memory_of(card: torch.device) -> int:
+    return int(torch.cuda.get_device_properties(card).total_memory)
 
 
 def seed(device: torch.device, value: int) -> None:

@@ -39,7 +39,7 @@ from legato.trace import NOTHING, Given
 from legato.types import Doubles, Floats, Integers, Precision, Rows, Shape
 from legato.unsaved import Kept
 
-BATCH = 500  # examples at a time: bounded memory, full speed
+BATCH = 500  # examples at a time on the CPU: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
 TRAVERSED = 256  # dimensions that are swept where none are named: each is a row of codes as long as there are dimensions
 FITTED, HELD_OUT = 10_000, 2_500  # images whose codes fit and judge a mixture; 20,000 gave no better one (docs/log.md)
@@ -385,16 +385,16 @@ class LatentSpace:
         return [int(i) for i in np.argsort(-by, kind="stable")]  # stable: equals keep their order on any machine
 
     @torch.no_grad()
-    def _over(self, function: Function, x: Floats, seed: int = 0, size: int = BATCH, label: Integers | None = None) -> Floats:
-        """`function` over x in batches, in order; the global generator is left as it was."""
+    def _over(self, function: Function, x: Floats, seed: int = 0, size: int = 0, label: Integers | None = None) -> Floats:
+        """`function` over x in batches of `size`, by default the device's, in order; the global generator is left as it was."""
         if not len(x):
             raise Mistake(f"there are no examples: expected (N, {', '.join(map(str, x.shape[1:]))}) with N of 1 or more")
         if label is None:
             self._refuse_unlabelled()
         known = None if label is None else torch.from_numpy(check_labels(label, len(x), self.model.classes)).to(self.device)
+        size = size or self.model.together(BATCH)
+        blocks = [slice(at, at + size) for at in range(0, len(x), size)]
+        givens = [NOTHING if known is None else Given(known[b]) for b in blocks]
         with drawing(self.device, seed):
-            parts = []
-            for at in range(0, len(x), size):
-                given = NOTHING if known is None else Given(known[at : at + size])
-                parts.append(function(torch.from_numpy(x[at : at + size]).to(self.device), given).cpu())
+            parts = [function(torch.from_numpy(x[b]).to(self.device), one).cpu() for b, one in zip(blocks, givens, strict=True)]
         return np.asarray(torch.cat(parts).numpy(), np.float32)

@@ -16,6 +16,7 @@ from torch.distributions import Distribution
 
 from legato.arguments import checked
 from legato.conditional import Conditional
+from legato.devices import together
 from legato.errors import Mistake
 from legato.families import Family
 from legato.label import readers
@@ -23,7 +24,7 @@ from legato.latents import Latent
 from legato.moments import LARGEST
 from legato.trace import NOTHING, Given, Summary, Trace
 
-CHUNK = 2048  # decoded examples at a time in an estimate: few enough that small images stay near the cache
+CHUNK = 2048  # decoded examples at a time in an estimate on the CPU: few enough that small images stay near the cache
 
 
 class LatentVariableModel(nn.Module):
@@ -100,22 +101,27 @@ class LatentVariableModel(nn.Module):
         """The same with x ↦ q(z|x)."""
         return Given(given.label, given.mask, given.rows, self.latent.posterior)
 
-    def chunks(self, x: Tensor, k: int, chunk: int = CHUNK, given: Given = NOTHING) -> Iterator[Trace]:
+    def together(self, on_cpu: int) -> int:
+        """The number of examples that the model's device decodes at once: `on_cpu`, more on CUDA (devices.py)."""
+        return together(next(self.parameters()).device, math.prod(self.likelihood.event), on_cpu)
+
+    def chunks(self, x: Tensor, k: int, chunk: int | None = None, given: Given = NOTHING) -> Iterator[Trace]:
         """Traces whose draws add up to exactly k per example; the encoder runs once.
 
-        Memory holds `chunk` decoded examples, fewer where codes are larger than 4,096 numbers, or one draw of each of x where
-        that is more.
+        Memory holds `chunk` decoded examples (by default as many as suit the device), fewer where codes are larger than 4,096
+        numbers, or one draw of each of x where that is more.
         """
         if k < 1:
             raise Mistake(f"`k` is a number of draws, 1 or more; got {k}")
         encoded = self.latent.encode(x, given)
+        chunk = self.together(CHUNK) if chunk is None else chunk
         fitting = chunk * LARGEST // max(math.prod(self.latent.event), LARGEST)
         most = max(fitting // max(len(x), 1), 1)
         for done in range(0, k, most):
             yield self.trace(x, encoded, min(most, k - done), given)
 
     @torch.no_grad()
-    def log_likelihood(self, x: Tensor, k: int, chunk: int = CHUNK, given: Given = NOTHING) -> Tensor:
+    def log_likelihood(self, x: Tensor, k: int, chunk: int | None = None, given: Given = NOTHING) -> Tensor:
         """log (1/k) Σᵢ p(x, zᵢ)/q(zᵢ|x), zᵢ ~ q(z|x): a stochastic lower bound on log p(x), (B,), nats per example.
 
         Of a model that reads labels, on log p(x|y).

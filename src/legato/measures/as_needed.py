@@ -26,7 +26,7 @@ from legato.measures.annealed import Effort, anneal
 from legato.measures.likelihood import Scores, Some, log_weights, score_batch, scores_of
 from legato.measures.posterior import gaussian_posterior, is_gaussian, log_joint, still
 from legato.measures.tails import pareto_k, settled
-from legato.model import CHUNK, LatentVariableModel
+from legato.model import LatentVariableModel
 from legato.streams import random_stream
 from legato.types import Integers
 
@@ -56,7 +56,7 @@ LADDER = Ladder()
 
 @torch.no_grad()
 def score_as_needed(
-    model: LatentVariableModel, batches: Iterable[Some], seed: int = 0, ladder: Ladder = LADDER, chunk: int = CHUNK
+    model: LatentVariableModel, batches: Iterable[Some], seed: int = 0, ladder: Ladder = LADDER, chunk: int | None = None
 ) -> Scores:
     """Scores every example of `batches` (in order), each with as many draws as it needs: `draws`, 0 where it is annealed.
 
@@ -69,7 +69,7 @@ def score_as_needed(
 
 
 def _batch(
-    model: LatentVariableModel, batch: Batch, ladder: Ladder, generator: torch.Generator, chunk: int
+    model: LatentVariableModel, batch: Batch, ladder: Ladder, generator: torch.Generator, chunk: int | None
 ) -> dict[str, Tensor]:
     needed = draws_needed(model, batch, ladder, chunk)
     groups = [(k, torch.from_numpy(np.flatnonzero(needed == k)).to(batch.x.device)) for k in np.unique(needed)]
@@ -83,7 +83,7 @@ def _batch(
 
 
 @torch.no_grad()
-def draws_needed(model: LatentVariableModel, some: Some, ladder: Ladder = LADDER, chunk: int = CHUNK) -> Integers:
+def draws_needed(model: LatentVariableModel, some: Some, ladder: Ladder = LADDER, chunk: int | None = None) -> Integers:
     """The number of draws that each of B examples needs, (B,); 0: annealing. From torch's generator; all draws are dropped.
 
     k is settled where k̂ of the draws so far and of as many again, k each, both say so: one alone says so by chance for some.
@@ -104,7 +104,7 @@ def draws_needed(model: LatentVariableModel, some: Some, ladder: Ladder = LADDER
     return needed
 
 
-def _log_weights(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> NDArray[np.float64]:
+def _log_weights(model: LatentVariableModel, batch: Batch, k: int, chunk: int | None) -> NDArray[np.float64]:
     return np.asarray(log_weights(model, batch, k, chunk).cpu().numpy())
 
 
@@ -114,12 +114,12 @@ def _shapes(log_w: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _weighted(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> dict[str, Tensor]:
+def _weighted(model: LatentVariableModel, batch: Batch, k: int, chunk: int | None) -> dict[str, Tensor]:
     return {**score_batch(model, batch, k, chunk), "draws": torch.full((len(batch),), k)}
 
 
 def _annealed(
-    model: LatentVariableModel, batch: Batch, ladder: Ladder, generator: torch.Generator, chunk: int
+    model: LatentVariableModel, batch: Batch, ladder: Ladder, generator: torch.Generator, chunk: int | None
 ) -> dict[str, Tensor]:
     mu, sigma = gaussian_posterior(model, batch.x, batch.given)
     found = anneal(log_joint(model, batch.x, batch.given), mu, sigma, ladder.annealing, generator)

@@ -21,7 +21,7 @@ from legato.errors import Mistake
 from legato.measures.estimate import Estimate, mean_over
 from legato.measures.posterior import still
 from legato.measures.tails import FEWEST, pareto_k, tail_length
-from legato.model import CHUNK, LatentVariableModel
+from legato.model import LatentVariableModel
 from legato.moments import whole
 from legato.trace import Trace
 from legato.types import Doubles
@@ -51,7 +51,7 @@ class Scores:
 
 
 @torch.no_grad()
-def score(model: LatentVariableModel, batches: Iterable[Some], k: int, seed: int = 0, chunk: int = CHUNK) -> Scores:
+def score(model: LatentVariableModel, batches: Iterable[Some], k: int, seed: int = 0, chunk: int | None = None) -> Scores:
     """Scores every example of `batches` (in order) with exactly k draws each. The global generator is left as it was.
 
     Of a model that reads labels, p(x) is p(x|y) here as everywhere.
@@ -68,7 +68,7 @@ def scores_of(rows: Sequence[dict[str, Tensor]]) -> Scores:
     return Scores(**{name: joined([row[name] for row in rows]) for name in rows[0]})
 
 
-def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> dict[str, Tensor]:
+def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int | None) -> dict[str, Tensor]:
     """The fields of `Scores` of one batch, from torch's own generator."""
     x = batch.x
     if not model.latent.has_density:
@@ -150,7 +150,7 @@ class Curve:
 
 @torch.no_grad()
 def importance_curve(
-    model: LatentVariableModel, batches: Iterable[Some], ks: Sequence[int] = KS, seed: int = 0, chunk: int = CHUNK
+    model: LatentVariableModel, batches: Iterable[Some], ks: Sequence[int] = KS, seed: int = 0, chunk: int | None = None
 ) -> Curve:
     """The bound at each k for every example of `batches` (in order), from exactly max(k) draws each.
 
@@ -165,7 +165,7 @@ def importance_curve(
     return Curve(ks, joined(found), joined(ess), np.concatenate(tails) if tails else None)
 
 
-def log_weights(model: LatentVariableModel, batch: Batch, k: int, chunk: int) -> Tensor:
+def log_weights(model: LatentVariableModel, batch: Batch, k: int, chunk: int | None) -> Tensor:
     """log p(x, z) − log q(z|x) of k draws of each example, (k, B), nats."""
     return torch.cat([trace.log_w for trace in model.chunks(batch.x, k, chunk, batch.given)])
 

@@ -15,7 +15,7 @@ from legato.survey.chapter import Chapter, Found
 from legato.survey.evaluation import Evaluation
 
 FEW = 20  # test rows at once: with 5,000 draws of each some 10⁵ weights are in memory, whatever the model
-# test rows at once, and few draws: distortion is a mean over thousands of rows, whose spread exceeds the draws'
+# test rows at once on the CPU, and few draws: distortion is a mean over thousands of rows, whose spread exceeds the draws'
 BATCH, DRAWS = 500, 4
 LEFT_OUT = "left out: it costs as much as all the rest of such a survey"
 POINT = "the posterior is a point: it has neither rate nor likelihood"
@@ -27,7 +27,8 @@ def bounds(evaluation: Evaluation) -> Found:
     if space is None:
         return by_function(evaluation), {}
     x = evaluation.shared.test.x
-    batches = (torch.from_numpy(x[i : i + BATCH]).to(space.device) for i in range(0, len(x), BATCH))
+    size = space.model.together(BATCH)
+    batches = (torch.from_numpy(x[i : i + size]).to(space.device) for i in range(0, len(x), size))
     found = score(space.model, batches, DRAWS, evaluation.seed)
     figures = {"distortion": mean_over(found.distortion, "nats", f"-log p(x|z), {DRAWS} draws of z")}
     if found.rate is None:

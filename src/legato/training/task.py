@@ -52,7 +52,7 @@ class Task:
         `one`: of that class alone.
         """
         data = self.data if one is None else self.data.of_class(one)
-        rows, size = data.split(split).draw(most, "training looks at"), self.plan.batch_size
+        rows, size = data.split(split).draw(most, "training looks at"), self.learner.model.together(self.plan.batch_size)
         for at in range(0, len(rows), size):
             yield data.batch(rows[at : at + size], self.learner.model.needs_label).to(self.learner.device)
 
