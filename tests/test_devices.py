@@ -68,7 +68,7 @@ def test_the_device_is_the_one_said_else_the_environments_else_a_gpu_if_there_is
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("LEGATO_PRECISION", "float16", "LEGATO_PRECISION must be auto, float32 or bfloat16, got `float16`"),
+        ("LEGATO_PRECISION", "float16", "LEGATO_PRECISION must be auto, float32, tf32 or bfloat16, got `float16`"),
         ("LEGATO_DEVICE", "gpu", "LEGATO_DEVICE: no device is named `gpu`: expected auto, cpu, cuda, cuda:N or mps"),
         ("LEGATO_DEVICE", "meta", "LEGATO_DEVICE: `meta` is no device that Legato computes on: expected auto"),
     ],

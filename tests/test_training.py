@@ -121,7 +121,7 @@ def test_a_run_keeps_the_snapshots_of_its_plan_and_the_last_is_the_model(runs):
 
 def test_minutes_are_turned_into_steps_once_and_recorded(sources, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(length, "steps_for", lambda minutes, step, validate, validations: asked.append(minutes) or 17)
+    monkeypatch.setattr(length, "steps_for", lambda minutes, step, validate, validations, wait: asked.append(minutes) or 17)
     train("vae", sources, tmp_path / "timed", steps=None, minutes=0.25)
     train("vae", sources, tmp_path / "counted", steps=17)
     timed, counted = Run(tmp_path / "timed"), Run(tmp_path / "counted")
@@ -318,7 +318,7 @@ def test_gradients_are_cut_to_the_norm_and_keep_their_direction(monkeypatch):
     for clip in (1e9, 2.0):
         learnt = learner(made=Plan(**{**PLAN.to_json(), "clip": clip}))
         gradient = lambda: torch.cat([p.grad.flatten() for p in learnt.sides[0].weights])  # noqa: B023, E731
-        monkeypatch.setattr(learnt.sides[0].optimiser, "step", lambda rate: found.update({clip: gradient()}))  # noqa: B023
+        monkeypatch.setattr(learnt.sides[0].optimiser, "step", lambda *_: found.update({clip: gradient()}))  # noqa: B023
         learnt.step(Batch(images()), 0)
     assert found[1e9].norm() > 20
     assert found[2.0].norm() == pytest.approx(2.0, rel=1e-4)

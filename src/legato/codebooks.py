@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from legato.arguments import checked
+from legato.devices import exact
 from legato.distributions.grid import Chosen, Tokens
 from legato.errors import Mistake
 from legato.families import Family
@@ -134,7 +135,7 @@ class VectorQuantised(Codebook):
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers of the nearest rows."""
-        with torch.autocast(code.device.type, enabled=False):  # bfloat16 would take a neighbour for the nearest
+        with exact(code.device):  # bfloat16 would take a neighbour for the nearest
             # Without the square of the code itself, which is the same for all rows.
             distances = self.rows.square().sum(1) - 2 * code.movedim(self._across, -1) @ self.rows.T
         return distances.argmin(-1)
@@ -149,14 +150,24 @@ class VectorQuantised(Codebook):
         flat, chosen = tokens.flatten(0, -2), index.flatten()
         sane = torch.isfinite(flat).all(1)  # a step that is skipped for what is not finite must not be remembered here
         flat = torch.where(sane[:, None], flat, 0)
-        hits = torch.bincount(chosen, sane.to(flat.dtype), self.size).to(flat.dtype)
+        hits, sums = self._gathered(flat, chosen, sane)
         self.counts.lerp_(hits, 1 - self.decay)
-        self.sums.lerp_(torch.zeros_like(self.sums).index_add_(0, chosen, flat), 1 - self.decay)
+        self.sums.lerp_(sums, 1 - self.decay)
         dead = self.counts < ALIVE * len(flat) / self.size
         some = flat[torch.randint(len(flat), (self.size,), device=flat.device)]  # drawn always: a step's noise is the same
         self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))  # 1, since its sum is one token now
         self.sums.copy_(torch.where(dead[:, None], some, self.sums))
         self.rows.copy_(self.sums / self.counts[:, None])
+
+    def _gathered(self, flat: Tensor, chosen: Tensor, sane: Tensor) -> tuple[Tensor, Tensor]:
+        """The number (K,) and the sum (K, D) of the tokens that chose each row."""
+        if flat.device.type == "cpu":
+            hits = torch.zeros_like(self.counts).index_add_(0, chosen, sane.to(flat.dtype))
+            return hits, torch.zeros_like(self.sums).index_add_(0, chosen, flat)
+        # A card adds by index in whatever order its threads come; a product has one order, the same in every run.
+        which = (chosen == torch.arange(self.size, device=chosen.device)[:, None]).to(flat.dtype)
+        with exact(flat.device):
+            return which @ sane.to(flat.dtype), which @ flat
 
 
 class Indexed(Prior):

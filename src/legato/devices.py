@@ -9,9 +9,9 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from legato.errors import Mistake, tell
 _C_LIBRARY = ctypes.CDLL(None) if os.name == "posix" else None  # the process itself, with whatever C library it has
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h: `mallopt` has no names in Python
 DEVICE, THREADS, PRECISION = "LEGATO_DEVICE", "LEGATO_THREADS", "LEGATO_PRECISION"
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 NAMES = "auto, cpu, cuda, cuda:N or mps"
 # Apple's GPU: operations that torch lacks there are computed on the CPU where this is 1 when torch is imported
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
@@ -46,8 +46,16 @@ def auto_precision(device: torch.device) -> str:
     """The precision of `--precision auto`: LEGATO_PRECISION, else `native_precision`. Raises `Mistake` for another word."""
     asked = os.environ.get(PRECISION) or "auto"
     if asked not in ("auto", *PRECISIONS):
-        raise Mistake(f"{PRECISION} must be auto, {' or '.join(PRECISIONS)}, got `{asked}`")
+        raise Mistake(f"{PRECISION} must be auto, {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, got `{asked}`")
     return native_precision(device) if asked == "auto" else asked
+
+
+def suited_precision(asked: str, device: torch.device) -> str:
+    """The precision that was asked for, `auto_precision` for auto. Raises `Mistake` for one that the device does not have."""
+    found = auto_precision(device) if asked == "auto" else asked
+    if found == "tf32" and device.type != "cuda":
+        raise Mistake(f"tf32 is a precision of NVIDIA's cards, and the device is {device.type}: use float32")
+    return found
 
 
 def native_precision(device: torch.device) -> str:
@@ -120,6 +128,40 @@ def seed(device: torch.device, value: int) -> None:
         torch.cuda.default_generators[device.index or 0].manual_seed(value)
     elif device.type == "mps":
         torch.mps.manual_seed(value)
+
+
+def stream(device: torch.device) -> torch.Generator:
+    """A generator of the device's own. Of `meta`, on which nothing is computed, the CPU's."""
+    return torch.Generator("cpu" if device.type == "meta" else device)
+
+
+@contextmanager
+def mixed(device: torch.device, precision: str) -> Iterator[None]:
+    """A block whose products are of that precision: of bfloat16, of TF32 (on a card: 10 bits of mantissa), else float32."""
+    if precision == "bfloat16":
+        # bfloat16 has float32's range, so that no loss needs to be scaled.
+        with torch.autocast(device.type, torch.bfloat16):
+            yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    _set_tf32("high" if precision == "tf32" else "highest", precision == "tf32")
+    try:
+        yield
+    finally:
+        _set_tf32(*before)
+
+
+def _set_tf32(products: str, convolutions: bool) -> None:
+    if torch.get_float32_matmul_precision() != products:
+        torch.set_float32_matmul_precision(products)
+    if torch.backends.cudnn.allow_tf32 != convolutions:
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def exact(device: torch.device) -> AbstractContextManager[Any]:
+    """A block of single precision within a step of bfloat16."""
+    of_mixed = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if of_mixed else nullcontext()
 
 
 @contextmanager

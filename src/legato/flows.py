@@ -13,6 +13,7 @@ from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
 from legato.arguments import checked
+from legato.devices import exact
 from legato.errors import Mistake
 from legato.families import Family
 from legato.types import Shape
@@ -91,5 +92,5 @@ class Exact(Distribution):
         return self._exactly(lambda: torch.as_tensor(self.of.transform.inv(noise)))
 
     def _exactly(self, work: Callable[[], Tensor]) -> Tensor:
-        with torch.autocast(self.device.type, enabled=False):
+        with exact(self.device):
             return work()

@@ -15,8 +15,9 @@ class Player:
     """One who learns beside the model, by a loss and an optimiser of its own: a critic.
 
     `loss`: what it sees of a pass -> nats per example, (B,). In each step all players' gradients are taken at the weights that
-    all had before it, each by its own weights alone, and each is cut to the plan's norm for itself. What `loss` draws comes of
-    a stream of random numbers of the player's own. `pace`: its learning rate as a multiple of the model's. `betas`: AdamW's.
+    all had before it, each by its own weights alone, and each is cut to the plan's norm for itself. What `loss` draws it takes
+    from `seen.stream`, random numbers of the player's own. `pace`: its learning rate as a multiple of the model's. `betas`:
+    AdamW's.
     """
 
     name: str

@@ -107,11 +107,12 @@ class Rung:
 class Seen:
     """The view of a pass that a player other than the model has: values, through which no gradient reaches the model.
 
-    x (B, *data); code (S, B, *code); decoded (S, B, *data), the mean of p(x|z), once it is asked for.
+    x (B, *data); code (S, B, *code); decoded (S, B, *data), the mean of p(x|z), once it is asked for. `stream`: the player's
+    own random numbers, from which its loss is to draw; None: torch's current ones.
     """
 
-    def __init__(self, x: Tensor, code: Tensor, decoded: Callable[[], Tensor]) -> None:
-        self.x, self.code, self._decode = x, code.detach(), decoded
+    def __init__(self, x: Tensor, code: Tensor, decoded: Callable[[], Tensor], stream: torch.Generator | None = None) -> None:
+        self.x, self.code, self._decode, self.stream = x, code.detach(), decoded, stream
 
     @lazy
     def decoded(self) -> Tensor:
@@ -175,9 +176,9 @@ class Trace:
         known = [part.flatten(2).mean(0) for part in parts if part is not None]
         return torch.cat(known, 1) if len(known) == len(parts) else None
 
-    def detach(self) -> Seen:
-        """The pass as other players see it."""
-        return Seen(self.x, self.code, lambda: self.likelihood.mean)
+    def detach(self, stream: torch.Generator | None = None) -> Seen:
+        """The pass as another player sees it, who draws from `stream`."""
+        return Seen(self.x, self.code, lambda: self.likelihood.mean, stream)
 
     @property
     def rate_varies(self) -> bool:

@@ -6,6 +6,7 @@ of the order need be stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from typing import Any, Protocol
 
@@ -72,12 +73,24 @@ class TrainingBatches:
         x = torch.from_numpy(self._prepared[start + first : start + last])
         return Batch(x, label, rows=torch.from_numpy(rows))
 
+    def order(self, epoch: int) -> Rows:
+        """The order of one pass, as places in `chosen`: of its number alone, so that a resumed run makes the same one again."""
+        return _generator(self.seed, ORDER, epoch).permutation(len(self.chosen))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all training rows as `stored` gives them."""
+        return len(self.chosen) * self.preparation.stored(self.rows[self.chosen[:1]]).nbytes
+
+    def stored(self, block: int) -> Iterator[NDArray[Any]]:
+        """All training rows in the order of `chosen`, so many at a time, as a device keeps them."""
+        for start in range(0, len(self.chosen), block):
+            yield self.preparation.stored(self.rows[self.chosen[start : start + block]])
+
     def _rows(self, epoch: int, first: int, last: int) -> Rows:
         """The rows of the batches from number `first` of an epoch to before `last`, in their order."""
         if epoch != self._epoch:
-            self._epoch = epoch
-            # One permutation a pass, from its number alone: whoever resumes in the middle of a pass makes the same one again.
-            self._order = self.chosen[_generator(self.seed, ORDER, epoch).permutation(len(self.chosen))]
+            self._epoch, self._order = epoch, self.chosen[self.order(epoch)]
         return self._order[first * self.batch_size : last * self.batch_size]
 
     def _cut(self, epoch: int, block: int) -> Floats:

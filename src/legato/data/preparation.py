@@ -47,6 +47,10 @@ class Preparation:
             return self._scaled(rows)
         return np.asarray(uniform_bytes(rng, rows.shape) < rows, np.float32)
 
+    def stored(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Rows as a card keeps them: bytes where a value is one, else scaled, since their own digits may exceed float32's."""
+        return np.ascontiguousarray(rows, np.uint8) if self.kind in ("bytes", "binary") else self._scaled(rows)
+
     def evaluation(self, rows: NDArray[Any], numbers: NDArray[np.int64]) -> Singles:
         """Rows as every evaluation sees them: row number n is binarised by one draw, the same whatever it is batched with."""
         if not self.binarise:

@@ -34,13 +34,13 @@ def critic(size: int, width: int = 256, depth: int = 3) -> nn.Module:
     return nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
 
 
-def permuted(code: Tensor) -> Tensor:
-    """Each dimension's values dealt anew among the examples: code (S, B, d) -> (S, B, d), of torch's current generator.
+def permuted(code: Tensor, stream: torch.Generator | None = None) -> Tensor:
+    """Each dimension's values dealt anew among the examples: code (S, B, d) -> (S, B, d), by the numbers of `stream`.
 
     What is left is a draw from the product of the marginals, but that two dimensions of a row are of one example once in B.
     """
     # one sort of all dimensions; `randperm` would be called for each
-    order = torch.rand(code.shape, device=code.device).argsort(1)
+    order = torch.rand(code.shape, device=code.device, generator=stream).argsort(1)
     return code.gather(1, order)
 
 
@@ -77,7 +77,7 @@ class TotalCorrelation(Term):
     def mistaken(self, seen: Seen) -> Tensor:
         """The critic's cross-entropy, (B,), nats: log 2 where it cannot tell codes from permuted ones."""
         code = seen.code.flatten(2)
-        together, apart = self.log_ratio(code), self.log_ratio(permuted(code))
+        together, apart = self.log_ratio(code), self.log_ratio(permuted(code, seen.stream))
         return 0.5 * (softplus(-together) + softplus(apart)).mean(0)
 
     @property

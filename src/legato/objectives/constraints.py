@@ -59,10 +59,11 @@ class Multiplier(Weight):
         return self.log_value.exp().float()  # a double would make the whole loss one
 
     @torch.no_grad()
-    def follow(self, found: Tensor, pace: float) -> None:
+    def follow(self, found: Tensor, pace: float | Tensor) -> None:
         """Moves λ after a step whose batch had this mean of the term, ()."""
         excess = found.to(self.average.dtype) - self.target
         # the first excess is the average: from 0 on it would seem that the target is met
         self.average.lerp_(excess, 1 - MEMORY * self.begun)
         self.begun.fill_(1.0)
-        self.log_value.add_((self.average / self.tolerance).clamp(-FALL, 1), alpha=SPEED * pace).clamp_(-MOST, MOST)
+        # a product, for `alpha` takes no tensor, which the pace is where the host is not asked
+        self.log_value.add_((self.average / self.tolerance).clamp(-FALL, 1) * (SPEED * pace)).clamp_(-MOST, MOST)

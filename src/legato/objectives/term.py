@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from legato.arguments import checked, held
@@ -34,7 +36,7 @@ class Weight(nn.Module):
     def value(self, step: int, total: int) -> float | Tensor:
         """The weight at `step` of `total`, 0 or more."""
 
-    def follow(self, found: Tensor, pace: float) -> None:
+    def follow(self, found: Tensor, pace: float | Tensor) -> None:
         """Told after each step of its term's mean over the batch, nats, (), and of the learning rate as a share of its peak."""
 
     def __mul__(self, term: Term) -> Objective:
@@ -182,7 +184,7 @@ class Objective(nn.Module):
             raise Mistake(f"an objective is a sum of terms, such as Distortion() + 4 * Rate(): `{other!r}` is none")
         return Objective([*self._parts(), *more._parts()])
 
-    def forward(self, trace: Trace, weights: list[float | Tensor]) -> Loss:
+    def forward(self, trace: Trace, weights: Sequence[float | Tensor]) -> Loss:
         """The batch's loss at `weights` (from `at`), and its parts."""
         # The one mean over the batch: terms give nats per example, so that none can be averaged twice.
         values = {term.name: term(trace).mean() for term in self._terms()}
@@ -201,7 +203,17 @@ class Objective(nn.Module):
                 )
         return [weight.value(step, total) for weight, _ in self._parts()]
 
-    def follow(self, parts: dict[str, Tensor], pace: float) -> None:
+    def scheduled(self, step: int, total: int) -> list[float]:
+        """`at` as numbers that are known beforehand: 0 for a weight that follows the loss."""
+        values = zip(self.at(step, total), self._parts(), strict=True)
+        return [0.0 if weight.follows else float(value) for value, (weight, _) in values]
+
+    def by(self, scheduled: Tensor) -> list[Tensor]:
+        """`at` on the device: `scheduled` (terms,) for the weights that follow the step, for others what they are now."""
+        values = zip(scheduled.unbind(), self._parts(), strict=True)
+        return [torch.as_tensor(weight.value(END, END)) if weight.follows else value for value, (weight, _) in values]
+
+    def follow(self, parts: dict[str, Tensor], pace: float | Tensor) -> None:
         """Moves the weights that follow the loss, after a step whose `parts` were found."""
         for weight, term in self._parts():
             weight.follow(parts[term.name], pace)

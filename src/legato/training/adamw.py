@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ class AdamW:
         self, weights: Sequence[Tensor], *, betas: tuple[float, float], weight_decay: float, epsilon: float = 1e-8
     ) -> None:
         self.weights, self.betas, self.weight_decay, self.epsilon = list(weights), betas, weight_decay, epsilon
+        self.rounds = bool(self.weights) and self.weights[0].device.type != "cpu"  # there, runs of before have its last bits
         # Tensors, for the kernel reads its step counts on the device: a Python number would be copied there at each step.
         self.counts = torch.zeros(len(self.weights), device=self.weights[0].device if self.weights else None)
         self.steps = list(self.counts.unbind())  # views, so that one addition counts for all
@@ -31,15 +33,18 @@ class AdamW:
         self.squares = [torch.zeros_like(w, requires_grad=False) for w in self.weights]
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """One step along the weights' `grad`."""
+    def step(self, learning_rate: float | Tensor, sane: Tensor | None = None) -> None:
+        """One step along the weights' `grad`. On a device that is not to be waited for the rate is a tensor (), float32, and
+        `sane` () says there whether the step is made at all.
+        """
         live = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
         if not live:  # then no step is counted either, and bias corrections stay right
             return
+        made = 1.0 if sane is None else sane.float()
         if len(live) == len(self.weights):  # the steps are views of this memory: one addition counts for all
-            self.counts.add_(1.0)
+            self.counts.add_(made)
         else:
-            torch._foreach_add_([self.steps[i] for i in live], 1.0)
+            torch._foreach_add_([self.steps[i] for i in live], made)
         torch._fused_adamw_(
             [self.weights[i] for i in live],
             [grad for weight in self.weights if (grad := weight.grad) is not None],
@@ -51,11 +56,17 @@ class AdamW:
             amsgrad=False,
             beta1=self.betas[0],
             beta2=self.betas[1],
-            lr=learning_rate,
+            lr=self._rounded(learning_rate),
             weight_decay=self.weight_decay,
             eps=self.epsilon,
             maximize=False,
+            # the kernel then leaves weights and moments as they are: a product with 0 would make NaN of a NaN
+            found_inf=None if sane is None else (~sane).float(),
         )
+
+    def _rounded(self, rate: float | Tensor) -> float | Tensor:
+        """The rate as a kernel on a card reads it from memory, in float32: a step is then the same whoever says it."""
+        return float(np.float32(rate)) if self.rounds and not isinstance(rate, Tensor) else rate
 
     @torch.no_grad()
     def sweep(self) -> None:

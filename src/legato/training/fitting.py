@@ -18,12 +18,13 @@ from legato.data.dataset import Dataset
 from legato.data.preparation import Preparation
 from legato.data.prepared import Prepared
 from legato.definition import Definition, module_of
-from legato.devices import auto_precision, generators_kept, using_threads
+from legato.devices import generators_kept, suited_precision, using_threads
 from legato.latent_space import LatentSpace
 from legato.progress import progress
 from legato.recipe import Recipe, Sentence
 from legato.streams import random_stream
 from legato.training.codes import OF_ALL, enough, summarise
+from legato.training.engine import chosen as chosen_engine
 from legato.training.learner import Learner
 from legato.training.length import EPOCHS
 from legato.training.options import LEAST_STEPS, Plan, TrainingOptions, check, plan, suited
@@ -66,7 +67,9 @@ def begin(
     size = min(options.batch_size or 1, len(dataset), max(len(dataset) // BATCHES, SMALL) if few else len(dataset))
     total = ENDLESS if endless else _steps(options, len(dataset) // size)
     # `best` needs validations along the way, and a fit in memory makes one, at its end.
-    whole = replace(plan(options, total, size, auto_precision(device), threads), keep="last")
+    engine = chosen_engine(options.engine, device)
+    precision = suited_precision(options.precision, device)
+    whole = replace(plan(options, total, size, precision, threads, "eager" if endless else engine), keep="last")
     return _task(whole, definition, data, device, endless)
 
 
@@ -87,15 +90,16 @@ def _steps(options: TrainingOptions, per_epoch: int) -> int:
 
 def fit(task: Task) -> Fitted:
     """The whole plan. Raises `Mistake` where the training diverges."""
-    batches, total = task.batches(), task.plan.total
+    engine, total = task.engine(), task.plan.total
     with (
         using_threads(task.plan.threads),
         generators_kept(),
         progress(f"fitting {task.definition.name}", total, unit="steps") as bar,
     ):
         for step in range(total):
-            task.step(batches, step)
+            engine.step(step)
             bar(step + 1)
+        engine.look()  # a run that has diverged says so
         return Fitted(*_space(task, total))
 
 
@@ -122,7 +126,7 @@ def again(fitted: Fitted, dataset: Dataset, options: TrainingOptions, device: to
         return Task(fitted.learner.plan, space.definition, data, fitted.learner)
     options = suited(options, space.definition.words.net)
     size = space.kept.stored("training")["batch_size"]
-    whole = replace(plan(options, ENDLESS, size, auto_precision(device), threads), keep="last")
+    whole = replace(plan(options, ENDLESS, size, suited_precision(options.precision, device), threads), keep="last")
     task = _task(whole, space.definition, data, device, endless=True)
     for model in (task.learner.model, task.learner.average):  # the average too, else it would begin where nothing was fitted
         model.load_state_dict(space.model.state_dict())

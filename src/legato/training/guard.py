@@ -38,12 +38,16 @@ class Guard:
         sane = all(verdicts)
         self.outcomes.append(int(not sane))
         self.skipped += not sane
+        self.refuse_diverged()
+        return sane
+
+    def refuse_diverged(self) -> None:
+        """Raises `Diverged` where too many recent steps were skipped."""
         if sum(self.outcomes) > TOO_MANY:
             raise Diverged(
                 f"{sum(self.outcomes)} of the last {len(self.outcomes)} steps had a gradient that is not finite or insane "
                 f"(over {INSANE:g} times the running median): lower --learning-rate"
             )
-        return sane
 
     def state(self) -> dict[str, Any]:
         """A checkpoint's part; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""

@@ -7,7 +7,7 @@ write, how to show it (loop.py).
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from legato.batch import Batch
-from legato.devices import check_precision, drawing_step, moved
+from legato.devices import check_precision, drawing_step, mixed, moved, stream
 from legato.model import LatentVariableModel
 from legato.player import Player
 from legato.recipe import Recipe
-from legato.trace import Trace
 from legato.training.guard import Guard
 from legato.training.options import Plan
 from legato.training.side import Side, below, seed_of
@@ -44,6 +43,7 @@ class Learner:
         self.players = self.objective.players
         learning = [*self.model.parameters(), *self.objective.own]
         self.sides = [Side(learning, plan, weight_decay=plan.weight_decay), *(_side(player, plan) for player in self.players)]
+        self.streams = [stream(device) for _ in self.players]  # of random numbers, each its own
         self.guard = Guard(len(self.sides))
         # lists made once: no walk through the modules at each step
         self._averaged, self._moving = self.average.learnt(), self.model.learnt()
@@ -55,40 +55,53 @@ class Learner:
         Gives the parts of the model's loss and each other player's loss, (parts,), nats per example, in the order of
         `figures`; None where the step was skipped, which it is for all where one gradient is insane.
         """
-        with self._drawing(step):
-            trace = self.model(batch.x, self.objective.draws, batch.given)
-            loss = self.objective(trace, self.objective.at(step, self.plan.total))
-        losses = [loss.total, *(self._loss_of(player, trace, step) for player in self.players)]  # of one pass, not a second
+        with self.drawing(step):
+            losses, parts = self.losses(batch, self.objective.at(step, self.plan.total))
         # All gradients before any weight moves: each player's loss is then at the weights that the others had too.
         norms = [side.differentiate(one) for side, one in zip(self.sides, losses, strict=True)]
         if sane := self.guard.accepts(*norms):  # all or none: a player that moved alone would be a step ahead
             for side in self.sides:
-                side.move(step)
-            self._average(step)
+                side.move(side.rate(step))
+            if (decay := self.plan.averaging(step)) is not None:
+                self.follow(1 - decay)
             # Within the guard: a multiplier that had followed a loss which is not finite would never come back.
-            self.objective.follow(loss.parts, self.plan.rate(step) / self.plan.learning_rate)
-        for side in self.sides:
-            side.forget()  # also of a skipped step: the next one's would be added to it
-        return torch.stack([*loss.parts.values(), *(one.detach() for one in losses[1:])]) if sane else None
+            self.objective.follow(parts, self.plan.rate(step) / self.plan.learning_rate)
+        self.end(step)
+        return figures_of(parts, losses) if sane else None
 
-    def _loss_of(self, player: Player, trace: Trace, step: int) -> Tensor:
-        """Another player's loss of the same pass, ()."""
-        with self._drawing(step, player.name):
-            return player.loss(trace.detach()).mean()  # detached: a player learns from the codes and must not move them
+    def losses(self, batch: Batch, weights: Sequence[float | Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Each player's loss, (), the model's first, at these weights of its terms; and its parts. All are of one pass."""
+        with mixed(self.device, self.plan.precision):
+            trace = self.model(batch.x, self.objective.draws, batch.given)
+            loss = self.objective(trace, weights)
+            # detached: a player learns from the codes and must not move them
+            seen = [(player, trace.detach(own)) for player, own in zip(self.players, self.streams, strict=True)]
+            return [loss.total, *(player.loss(one).mean() for player, one in seen)], loss.parts
 
     @contextmanager
-    def _drawing(self, step: int, player: str = "") -> Iterator[None]:
-        """A block whose draws are a function of (seed, step, player), in the plan's precision."""
-        # bfloat16 has float32's range, so that no loss needs to be scaled.
-        low = torch.autocast(self.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16")
-        with drawing_step(self.device, seed_of(self.plan.seed, step, player)), low:
+    def drawing(self, step: int) -> Iterator[None]:
+        """A block in which the model's draws are a function of (seed, step), and each player's of (seed, step, player)."""
+        for player, own in zip(self.players, self.streams, strict=True):
+            own.manual_seed(seed_of(self.plan.seed, step, player.name))
+        with drawing_step(self.device, seed_of(self.plan.seed, step)):
             yield
 
+    def end(self, step: int) -> None:
+        """What ends a step, also one that was skipped: its gradient would else be added to the next one's."""
+        for side in self.sides:
+            side.sweep(step)
+            side.forget()
+
     @torch.no_grad()  # else each average is a node of a graph that holds all before it, to the run's end
-    def _average(self, step: int) -> None:
-        """Moves the average towards the model where the plan says so."""
-        if (decay := self.plan.averaging(step)) is not None:
-            torch._foreach_lerp_(self._averaged, self._moving, 1 - decay)
+    def follow(self, share: float | Tensor) -> None:
+        """Moves the average towards the model by a share of their difference."""
+        if self.device.type == "cpu" and not isinstance(share, Tensor):
+            torch._foreach_lerp_(self._averaged, self._moving, share)
+            return
+        # In three passes, whose share may be a tensor: torch's one pass would wait for its value.
+        difference = torch._foreach_sub(self._moving, self._averaged)
+        torch._foreach_mul_(difference, share)
+        torch._foreach_add_(self._averaged, difference)
 
     def keep(self) -> None:
         """The average as it is now becomes what is kept."""
@@ -139,6 +152,11 @@ class Learner:
         for side in self.sides:
             side.restore(tensors)
         self.guard.restore(guard)
+
+
+def figures_of(parts: dict[str, Tensor], losses: Sequence[Tensor]) -> Tensor:
+    """The parts of the model's loss and the other players' losses, (parts,), detached, in the order of `Learner.figures`."""
+    return torch.stack([*parts.values(), *(one.detach() for one in losses[1:])])
 
 
 def _side(player: Player, plan: Plan) -> Side:

@@ -28,6 +28,7 @@ class Rehearsal(NamedTuple):
     step: Callable[[int], object]
     validate: Callable[[], object]
     validations: int
+    wait: Callable[[], object] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
     # The timing of threads is time of the person's too: it comes off the minutes.
     left = options.minutes - (time.perf_counter() - began) / 60 if pace else options.minutes
     with using_threads(threads):
-        affordable = steps_for(left, stage.step, stage.validate, stage.validations)
+        affordable = steps_for(left, stage.step, stage.validate, stage.validations, stage.wait)
     total = int(min(affordable, most_steps(rows, per_epoch, options.max_passes)))
     cut = total < affordable and options.max_passes is None  # a cap that was said surprises nobody
     return Length(total, per_epoch, threads, pace, affordable if cut else None, options.minutes)

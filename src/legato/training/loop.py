@@ -11,13 +11,10 @@ import time
 from contextlib import nullcontext, suppress
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from legato import checkpoint
 from legato.checkpoint import Checkpoint
 from legato.definition import module_of
-from legato.devices import release_memory, widest
+from legato.devices import release_memory
 from legato.errors import Mistake, Stopped, quoted
 from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
@@ -35,13 +32,10 @@ class Loop:
 
     def __init__(self, job: Job, checkpoint_minutes: float) -> None:
         self.job, self.learner, self.plan = job, job.learner, job.plan
-        self.batches = job.batches()
+        self.per_epoch = job.batches().per_epoch
         self.every = checkpoint_minutes * 60
         self.done = int(job.state.get("step", 0))
-        # Double precision: a line of metrics may sum over thousands of steps. On the device, where adding waits for nothing.
-        self.sums = torch.zeros(len(self.learner.figures), dtype=widest(self.learner.device), device=self.learner.device)
-        self.sums += torch.tensor(job.state.get("sums", 0.0), dtype=self.sums.dtype, device=self.learner.device)
-        self.counted = int(job.state.get("counted", 0))
+        self.engine = job.engine(job.state.get("sums", ()), int(job.state.get("counted", 0)))
         self.best: dict[str, Any] | None = job.state.get("best")
         # by the processes before this one: metrics tell a run's seconds, not a process's
         self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))
@@ -77,7 +71,7 @@ class Loop:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
         while self.done < self.plan.total and not stop:  # asked between two steps: none is ever half done
             with self.slowdown:
-                self._count(self.job.step(self.batches, self.done))
+                self.engine.step(self.done)
             # Counted before anything is written, so that every file names the number of steps that are in its weights.
             self.done += 1
             if self.done % log_every == 0 or self.done == self.plan.total:
@@ -96,10 +90,11 @@ class Loop:
         with disk_errors(self.job.run.metrics):
             # The lines first: a checkpoint promises as many bytes of them as it names, whatever the machine does next.
             os.fsync(self.metrics.fileno())
+        sums, counted = self.engine.look()
         state = {
             "guard": self.learner.guard.state(),
-            "sums": self.sums.tolist(),  # so that the line of metrics in which a run was stopped comes out as it would have
-            "counted": self.counted,
+            "sums": sums,  # so that the line of metrics in which a run was stopped comes out as it would have
+            "counted": counted,
             **({} if self.best is None else {"best": self.best}),
             "metrics_bytes": os.fstat(self.metrics.fileno()).st_size,
             "clock": {"seconds": self._seconds()},
@@ -118,21 +113,16 @@ class Loop:
                 write_tensors(self.job.run.codes_of(number), summarise(model, some))
         write_tensors(self.job.run.codes, summarise(model, self.job.some("train", of_all)))
 
-    def _count(self, parts: Tensor | None) -> None:
-        if parts is not None:  # a skipped step has no figures that mean anything
-            self.sums += parts
-            self.counted += 1
-
     def _log_training(self, bar: Bar) -> None:
-        means = (self.sums / max(self.counted, 1)).tolist() if self.counted else [None] * len(self.sums)
+        sums, counted = self.engine.look()
+        means = [value / counted if counted else None for value in sums]
         found = dict(zip(self.learner.figures, means, strict=True))
         parts, others = ({name: found[name] for name in names} for names in (self.learner.names, self.learner.others))
         line = {"train": parts, "weights": self.learner.weights(self.done - 1), **({"players": others} if others else {})}
         rate = self.plan.rate(self.done - 1)  # of the step that was just made
         self._write({**line, "learning_rate": rate, "skipped": self.learner.guard.skipped})
         release_memory()  # glibc's heap fragments among tensors of many sizes, by 0.2 to 2 MB a step under bfloat16
-        self.sums.zero_()
-        self.counted = 0
+        self.engine.clear()
         shown = " · ".join(f"{name} {value:.1f}" for name, value in found.items() if value is not None)
         bar(self.done, f"{shown}{self.note} nats")
 
@@ -153,7 +143,7 @@ class Loop:
     def _write(self, found: dict[str, Any]) -> None:
         line = {
             "step": self.done,
-            "epoch": round(self.done / self.batches.per_epoch, 6),
+            "epoch": round(self.done / self.per_epoch, 6),
             **found,
             "clock": {"seconds": round(self._seconds(), 3)},
         }

@@ -45,8 +45,11 @@ class TrainingOptions:
     """The gradient's norm is cut to this, nats per unit of weight."""
     ema: float = 0.999
     """The model is the exponential moving average of the weights with this decay."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of the networks' products; all else is float32. auto: LEGATO_PRECISION, else what the chip is quick at."""
+    precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
+    """Precision of the networks' products; all else is float32. auto: LEGATO_PRECISION, else what the chip is quick at. tf32:
+    10 bits of mantissa, on NVIDIA's cards, in training only."""
+    engine: Literal["auto", "eager", "graphed"] = "auto"
+    """How steps are made: graphed, as replays of one CUDA graph, or eager, operation by operation. auto: graphed on CUDA."""
     seed: int = 0
     """Fixes the weights' start, the order of the data and every draw."""
     snapshots: int = 12
@@ -71,6 +74,7 @@ class Plan:
     precision: str = "float32"  # of the networks' products alone: losses, weights and optimiser stay in float32
     threads: int = 1  # of the CPU: sums that are cut otherwise are rounded otherwise
     keep: str = "last"
+    engine: str = "eager"
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`: linear warm-up, then half a cosine down to a hundredth of the peak."""
@@ -120,8 +124,10 @@ class Plan:
         return Plan(**{field.name: stored[field.name] for field in fields(Plan) if field.name in stored})
 
 
-def plan(options: TrainingOptions, total: int, batch_size: int, precision: str = "float32", threads: int = 1) -> Plan:
-    """The plan for `total` steps of `batch_size`; `precision` and `threads` are what was chosen for this machine."""
+def plan(
+    options: TrainingOptions, total: int, batch_size: int, precision: str = "float32", threads: int = 1, engine: str = "eager"
+) -> Plan:
+    """The plan for `total` steps of `batch_size`; `precision`, `threads` and `engine` are what was chosen for this machine."""
     rate = NETS["residual"].learning_rate if options.learning_rate is None else options.learning_rate
     return Plan(
         total=total,
@@ -136,6 +142,7 @@ def plan(options: TrainingOptions, total: int, batch_size: int, precision: str =
         snapshots=options.snapshots,
         threads=threads,
         keep=options.keep,
+        engine=engine,
     )
 
 

@@ -12,22 +12,31 @@ LEAST_SHARE = 0.5  # of the budget, for steps: a slow validation may not leave a
 WARM = 5  # steps that are not counted: the first ones allocate
 
 
-def steps_for(minutes: float, step: Callable[[int], object], validate: Callable[[], object], validations: int) -> int:
+def steps_for(
+    minutes: float,
+    step: Callable[[int], object],
+    validate: Callable[[], object],
+    validations: int,
+    wait: Callable[[], object] = lambda: None,
+) -> int:
     """The number of steps that fit into `minutes`, the probe's own time and `validations` validations taken off. At least 1.
 
-    `step(i)` and `validate()` do the real work on weights that are thrown away. At least half of the budget goes to steps:
+    `step(i)` and `validate()` do the real work on weights that are thrown away; `wait()` returns when it is done, where a
+    device does it later. At least half of the budget goes to steps:
     where validation is so slow that it would take more, the run takes longer than was asked for.
     """
     budget = minutes * 60
     start = time.perf_counter()
     for i in range(WARM):
         step(i)
+    wait()
     allowed = min(max(SHARE * budget, LEAST), MOST)
     began, count = time.perf_counter(), 0
     # three steps at least: a step may be longer than the time allowed
     while time.perf_counter() - began < allowed or count < 3:
         step(WARM + count)
         count += 1
+    wait()
     per_step = (time.perf_counter() - began) / count
     before = time.perf_counter()
     # Once is enough: a run validates seldom, so that this figure moves the number of steps but little.

@@ -22,7 +22,7 @@ from legato.data.prepared import Prepared, place_of, reopen
 from legato.data.roles import some
 from legato.data.sources import open_source
 from legato.definition import Definition, module_of
-from legato.devices import auto_precision
+from legato.devices import suited_precision
 from legato.errors import Mistake
 from legato.files import damaged, disk_errors, write_json
 from legato.recipe import Sentence
@@ -30,6 +30,7 @@ from legato.run import REPLACED, Run
 from legato.schema import fault
 from legato.sentence import sentence_of
 from legato.stored import StoredState
+from legato.training.engine import chosen as chosen_engine
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found
 from legato.training.options import Plan, TrainingOptions, check, plan, suited
@@ -63,14 +64,15 @@ def begin(
     definition, data = defined(recipe, dataset, chosen)
     options = suited(options, definition.words.net)
     size = min(options.batch_size or 1, len(data.split("train")))  # a batch is never larger than the split
-    precision, module = auto_precision(device), module_of(definition.name)
+    module, engine = module_of(definition.name), chosen_engine(options.engine, device)
+    precision = suited_precision(options.precision, device)
 
     def rehearse() -> Rehearsal:
         # So long that no schedule outlives it; the true plan is checked later.
-        return _rehearsal(_job(run, plan(options, 10**9, size, precision), definition, data, device, {}, module))
+        return _rehearsal(_job(run, plan(options, 10**9, size, precision, engine=engine), definition, data, device, {}, module))
 
     length = found(options, len(data.split("train")), size, device, rehearse)
-    made = plan(options, length.total, size, precision, length.threads)
+    made = plan(options, length.total, size, precision, length.threads, engine)
     return replace(_job(run, made, definition, data, device, {}, module), length=length)
 
 
@@ -165,8 +167,8 @@ def _job(
 
 def _rehearsal(trial: Job) -> Rehearsal:
     """The work of a job whose weights are thrown away."""
-    batches = trial.batches()
-    return Rehearsal(lambda step: trial.step(batches, step), trial.validate, len(trial.plan.validations()))
+    engine = trial.engine()
+    return Rehearsal(engine.step, trial.validate, len(trial.plan.validations()), engine.wait)
 
 
 def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, Any]:

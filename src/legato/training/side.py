@@ -37,19 +37,36 @@ class Side:
 
     def differentiate(self, loss: Tensor) -> float:
         """Takes the loss's gradient by these weights and no others, cuts it to the plan's norm, gives the norm that it had."""
-        # no other's: a critic's loss would else add to the model's gradients
-        torch.autograd.backward(loss, inputs=self.weights)
-        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        gradients = self._gradients(loss)
         # the device is waited for: the guard needs the norm before any weight moves
-        norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        norm = float(_norm(gradients))
         if norm > self.plan.clip:  # rarely: a pass over all gradients that most steps need not pay
             torch._foreach_mul_(gradients, self.plan.clip / norm)
         return norm
 
-    def move(self, step: int) -> None:
-        """One step of the optimiser along the gradient."""
-        self.optimiser.step(self.pace * self.plan.rate(step))
-        if step % SWEEP_EVERY == 0:  # a pass over all moments, which each step need not pay
+    def differentiate_there(self, loss: Tensor) -> Tensor:
+        """`differentiate` without a word to the host: the norm, (), double."""
+        gradients = self._gradients(loss)
+        norm = _norm(gradients).double()
+        torch._foreach_mul_(gradients, torch.where(norm > self.plan.clip, self.plan.clip / norm, 1.0).float())
+        return norm
+
+    def _gradients(self, loss: Tensor) -> list[Tensor]:
+        # no other's: a critic's loss would else add to the model's gradients
+        torch.autograd.backward(loss, inputs=self.weights)
+        return [weight.grad for weight in self.weights if weight.grad is not None]
+
+    def rate(self, step: int) -> float:
+        """Its learning rate at `step`."""
+        return self.pace * self.plan.rate(step)
+
+    def move(self, rate: float | Tensor, sane: Tensor | None = None) -> None:
+        """One step of the optimiser along the gradient; see `AdamW.step`."""
+        self.optimiser.step(rate, sane)
+
+    def sweep(self, step: int) -> None:
+        """Now and then the optimiser's moments are swept: a pass over all of them, which each step need not pay."""
+        if step % SWEEP_EVERY == 0:
             self.optimiser.sweep()
 
     def forget(self) -> None:
@@ -64,6 +81,11 @@ class Side:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `tensors`, of all of a checkpoint's."""
         self.optimiser.restore(below(self.named, tensors))
+
+
+def _norm(gradients: list[Tensor]) -> Tensor:
+    """Their norm together, ()."""
+    return torch.as_tensor(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
 
 
 def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,23 +5,25 @@ Covered: batches, one step, what training looks at, the validation. Not covered:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from legato.batch import Batch
-from legato.data.batches import Batches, TrainingBatches
+from legato.data.batches import TrainingBatches
 from legato.data.dataset import Dataset
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
 from legato.definition import Definition, define
 from legato.devices import drawing
 from legato.recipe import Sentence
+from legato.training.engine import Eager, Engine
+from legato.training.graphed import Graphed
 from legato.training.learner import Learner
 from legato.training.options import Plan
+from legato.training.resident import memory_of, supply
 from legato.training.validation import IMAGES, solve_scale, validate
 
 
@@ -34,17 +36,21 @@ class Task:
     data: Prepared
     learner: Learner
 
-    def batches(self) -> Batches:
+    def engine(self, sums: Sequence[float] = (), counted: int = 0) -> Engine:
+        """The plan's engine on the training split; `sums` of `counted` steps' figures have been made already."""
+        batches = self.batches()
+        if self.learner.device.type != "cuda":
+            return Eager(self.learner, batches, sums, counted)
+        there = supply(batches, self.learner.device, memory_of(self.learner.device))
+        return (Graphed if self.plan.engine == "graphed" else Eager)(self.learner, there, sums, counted)
+
+    def batches(self) -> TrainingBatches:
         """The training split, in the order of the plan's seed."""
         # of all rows: `chosen` are numbers in the source, not in the split
         labels = self.data.labels(self.data.split("all").all()) if self.learner.model.classes else None
         chosen = self.data.split("train").all()
         plan, data = self.plan, self.data
         return TrainingBatches(data.dataset.rows, chosen, data.preparation, plan.batch_size, plan.seed, labels)
-
-    def step(self, batches: Batches, step: int) -> Tensor | None:
-        """One step of training: what `Learner.step` gives."""
-        return self.learner.step(batches.at(step).to(self.learner.device), step)
 
     def some(self, split: str, most: int, one: int | None = None) -> Iterator[Batch]:
         """Up to `most` evaluation rows of a split, drawn once and for all whatever the run's seed, on the device.

@@ -1,0 +1,75 @@
+"""The engine: how a run's steps are made, with one meaning whichever makes them.
+
+Covered: the eager one, an operation after another, on any device; the choice. Not covered: the graphed one (graphed.py), which
+only a card has; what a step does (learner.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from legato.data.batches import Batches
+from legato.devices import widest
+from legato.errors import Mistake
+from legato.training.learner import Learner
+
+ENGINES = ("auto", "eager", "graphed")
+
+
+class Engine(Protocol):
+    """Steps, and the sums of their figures since the last `clear`."""
+
+    def step(self, step: int) -> None:
+        """Makes a step, or begins to."""
+
+    def look(self) -> tuple[list[float], int]:
+        """The sums of the figures of the steps that were taken, and how many they were: all steps are then done.
+
+        The learner's guard is then as after the last of them. Raises `Diverged` where too many were skipped.
+        """
+
+    def clear(self) -> None:
+        """Sums begin anew."""
+
+    def wait(self) -> None:
+        """Returns when the device has done all that it was asked for: before a clock is read."""
+
+
+class Eager:
+    """Every operation is asked for by itself, and the host waits for each step's norm."""
+
+    def __init__(self, learner: Learner, batches: Batches, sums: Sequence[float] = (), counted: int = 0) -> None:
+        self.learner, self.batches, self.counted = learner, batches, counted
+        # Double precision: a line of metrics may sum over thousands of steps. On the device, where adding waits for nothing.
+        self.sums = torch.zeros(len(learner.figures), dtype=widest(learner.device), device=learner.device)
+        if len(sums):
+            self.sums += torch.tensor(sums, dtype=self.sums.dtype, device=learner.device)
+
+    def step(self, step: int) -> None:
+        """One step. Raises `Diverged` at once."""
+        parts = self.learner.step(self.batches.at(step).to(self.learner.device), step)
+        if parts is not None:  # a skipped step has no figures that mean anything
+            self.sums += parts
+            self.counted += 1
+
+    def look(self) -> tuple[list[float], int]:
+        """Sums and count."""
+        return self.sums.tolist(), self.counted
+
+    def clear(self) -> None:
+        """Sums begin anew."""
+        self.sums.zero_()
+        self.counted = 0
+
+    def wait(self) -> None:
+        """Waits for nothing where the last step's norm was waited for."""
+
+
+def chosen(asked: str, device: torch.device) -> str:
+    """The engine for this device: graphed on a card, else eager. Raises `Mistake` where a graph was asked for and cannot be."""
+    if asked == "graphed" and device.type != "cuda":
+        raise Mistake(f"--engine graphed captures CUDA graphs, and the device is {device.type}: leave it out, or use eager")
+    return ("graphed" if device.type == "cuda" else "eager") if asked == "auto" else asked
