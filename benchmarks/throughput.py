@@ -1,6 +1,6 @@
 """How fast Legato is: ratios within one run, beside Pythae, a plain PyTorch loop, and the machine's own limit.
 
-    python benchmarks/throughput.py [--rounds 15] [--json FILE]
+    python benchmarks/throughput.py [--rounds 15] [--only TEXT] [--json FILE]
 
 One network (784-512-20-512-784, ReLU, Bernoulli), the same threads, float32 unless a row says otherwise. Every contestant has
 a process of its own, as a user would run it, so that none inherits another's memory; in every round each takes a turn of a
@@ -9,7 +9,7 @@ the range that holds its middle half.
 
 The floor counts the step's matrix products alone, into preallocated outputs: forward 4, backward 7 (no gradient by the input).
 `products + optimiser` adds one fused AdamW pass over the weights. A ratio of 1 would mean that all else is free; `by hand` is
-how near to that torch's own operations can come.
+how near to that torch's own operations can come. The limit of convolutions is told in convolutions.py.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import convolutions
 import torch
 from by_hand import turns
 from peers import DRAWS, IMAGES, LATENT, PIXELS, WIDTH, Turn, plain_training, pythae_nll, pythae_training
@@ -43,7 +44,7 @@ from legato.data.batches import TrainingBatches
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
 from legato.definition import define
-from legato.devices import choose, native_precision
+from legato.devices import PRECISIONS, choose, native_precision
 from legato.measures.likelihood import score
 from legato.training.learner import Learner
 from legato.training.options import TrainingOptions, plan
@@ -107,6 +108,7 @@ def training_floor(batch: int, optimise: bool) -> Turn:
 
 
 ROWS = 2000
+SIDES = (32, 64)  # of colour pictures
 
 
 def legato_nll() -> Turn:
@@ -246,6 +248,12 @@ GOALS = {
     ("training, batch 512", "products"): (0.80, 0.90),
     ("training, batch 128", "Pythae"): (3.0, 4.0),
     ("NLL", "Pythae"): (3.0, 5.0),
+    **{
+        (f"{what}, {side} × {side} × 3", f"convolutions, {precision}"): (0.7, 0.8)
+        for what in ("training", "sampling")
+        for side in SIDES
+        for precision in PRECISIONS
+    },
 }
 
 
@@ -280,9 +288,21 @@ def likelihood(peer: bool) -> dict[str, Callable[[], Turn]]:
     return found | (more if peer else {})
 
 
+def colour(side: int) -> Iterator[tuple[str, dict[str, Callable[[], Turn]]]]:
+    """The default net beside its convolutions, in each precision of which this chip gains."""
+    native = native_precision(torch.device("cpu"))
+    precisions = ("float32", native) if native != "float32" else (native,)
+    step = {"legato": partial(convolutions.training, side, native)}
+    floors = {f"convolutions, {one}": partial(convolutions.training_floor, side, one) for one in precisions}
+    yield f"training, {side} × {side} × 3", step | floors
+    decoded = {f"convolutions, {one}": partial(convolutions.sampling_floor, side, one) for one in precisions}
+    yield f"sampling, {side} × {side} × 3", {"legato": partial(convolutions.sampling, side), **decoded}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", default="", metavar="TEXT", help="the groups whose name holds this")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     peer = importlib.util.find_spec("pythae") is not None
@@ -296,9 +316,10 @@ def main() -> None:
         ("NLL", likelihood(peer)),
         ("encode", {"legato": encode, "products": partial(chain, PIXELS, WIDTH, 2 * LATENT)}),
         ("sample", {"legato": sample, "products": partial(chain, LATENT, WIDTH, PIXELS)}),
+        *(group for side in SIDES for group in colour(side)),
     ]
     rows = []
-    for what, contestants in groups:
+    for what, contestants in ((what, some) for what, some in groups if chosen.only in what):
         for row in compare(what, contestants, chosen.rounds):
             print(row, flush=True)
             rows.append(row)

@@ -158,7 +158,7 @@ class Discretized(Family):
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, 2, *event) -> independent discretised logistics on {0, 1/255, …, 1}."""
         mean, log_scale = theta.unbind(-1 - len(event))
-        return _independent(DiscretizedLogistic(mean + 0.5, (log_scale - 2.0).clamp(min=SHARPEST)), event)
+        return _independent(DiscretizedLogistic(mean + 0.5, log_scale - 2.0, SHARPEST), event)
 
 
 class Homoscedastic(Family):
