@@ -88,7 +88,7 @@ def pythae_model():  # type: ignore[no-untyped-def]
     return VAE(config, encoder=Encoder(), decoder=Decoder())
 
 
-def pythae_training(batch: int) -> Turn:
+def pythae_training(batch: int, cuda: bool = False) -> Turn:
     """Pythae's own `train_step`, which runs an epoch; here over a training set of 20 batches, so that a turn is one of them."""
     from pythae.data.datasets import BaseDataset
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
@@ -96,7 +96,7 @@ def pythae_training(batch: int) -> Turn:
     data = open_source("mnist")
     images = torch.from_numpy(data.rows[data.splits["train"].draw(20 * batch, "measured")] / 255).float()
     config = BaseTrainerConfig(
-        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=batch, num_epochs=1, learning_rate=1e-3, no_cuda=True
+        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=batch, num_epochs=1, learning_rate=1e-3, no_cuda=not cuda
     )
     trainer = BaseTrainer(pythae_model(), BaseDataset(images, torch.zeros(len(images))), training_config=config)
     trainer.prepare_training()

@@ -55,6 +55,8 @@ def suited_precision(asked: str, device: torch.device) -> str:
     found = auto_precision(device) if asked == "auto" else asked
     if found == "tf32" and device.type != "cuda":
         raise Mistake(f"tf32 is a precision of NVIDIA's cards, and the device is {device.type}: use float32")
+    if found == "tf32":
+        tell("tf32: products keep 10 of float32's 23 bits, in training only; --precision float32 keeps them all")
     return found
 
 
@@ -235,6 +237,16 @@ def choose(device: str = "auto", threads: int | None = None) -> torch.device:
             raise Mistake(f"--threads must be 1 or more, got {threads}")
         say_threads(threads)
     keep_memory()
+    found = _found(device)
+    if found.type == "cuda":
+        # what float32 says, and the same at every run: torch's own setting is TF32, and whichever kernel is quickest today
+        _set_tf32("highest", False)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    return found
+
+
+def _found(device: str) -> torch.device:
+    """The device by its name, by LEGATO_DEVICE, or by what is here."""
     if device != "auto":
         return _named(device)
     asked = os.environ.get(DEVICE) or "auto"
