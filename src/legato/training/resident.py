@@ -47,7 +47,7 @@ class Resident:
 
     def __init__(self, batches: TrainingBatches, device: torch.device) -> None:
         self.batches, self.device, self.per_epoch = batches, device, batches.per_epoch
-        self.rows = torch.cat([torch.from_numpy(part).to(device) for part in batches.stored(BLOCK)])
+        self.rows = _there(batches, device)
         self.numbers = torch.from_numpy(batches.chosen).to(device)
         self.labels = None if batches.labels is None else torch.from_numpy(batches.labels).to(device)
         self.order = torch.zeros(self.per_epoch, batches.batch_size, dtype=torch.long, device=device)
@@ -86,7 +86,7 @@ class Ahead:
     def __init__(self, batches: TrainingBatches, device: torch.device) -> None:
         self.batches, self.device, self.per_epoch = batches, device, batches.per_epoch
         self.thread = ThreadPoolExecutor(1, "batches")
-        self.queue = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]  # torch's
+        self.queues = _queues(device) if device.type == "cuda" else None
         self.now: Batch = batches.at(0).to(device)
         self.next: tuple[int, Future[Batch]] | None = None
         self.generators: list[torch.Generator] = []
@@ -96,8 +96,9 @@ class Ahead:
         if self.next is None or self.next[0] != step:
             self.next = step, self.thread.submit(self._bring, step)
         found = self.next[1].result()
-        if self.queue is not None:
-            torch.cuda.current_stream(self.device).wait_stream(self.queue)
+        if self.queues is not None:
+            main, aside = self.queues
+            main.wait_stream(aside)
         for here, there in zip(_tensors(self.now), _tensors(found), strict=True):
             here.copy_(there, non_blocking=True)
         self.next = step + 1, self.thread.submit(self._bring, step + 1)
@@ -114,14 +115,34 @@ class Ahead:
 
     def _bring(self, step: int) -> Batch:
         batch = self.batches.at(step)
-        if self.queue is None:
+        if self.queues is None:
             return batch.to(self.device)
-        with torch.cuda.stream(self.queue):
+        main, aside = self.queues
+        with torch.cuda.stream(aside):
             there = batch.pinned().to(self.device)
             for tensor in _tensors(there):
-                tensor.record_stream(torch.cuda.current_stream(self.device))
-            self.queue.synchronize()  # in this thread: whoever waits for the batch then waits for nothing else
+                tensor.record_stream(main)  # it is read on that queue, so that its memory may not be another's till then
+            aside.synchronize()  # in this thread: whoever waits for the batch then waits for nothing else
         return there
+
+
+def _queues(device: torch.device) -> tuple[torch.cuda.Stream, torch.cuda.Stream]:
+    """The queue of the steps, and another for copies."""
+    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's
+    return torch.cuda.current_stream(device), aside
+
+
+def _there(batches: TrainingBatches, device: torch.device) -> Tensor:
+    """All training rows on the device: written block by block, so that its memory holds them once."""
+    rows: Tensor | None = None
+    start = 0
+    for block in batches.stored(BLOCK):
+        part = torch.from_numpy(block)
+        rows = torch.empty(len(batches.chosen), *part.shape[1:], dtype=part.dtype, device=device) if rows is None else rows
+        rows[start : start + len(part)] = part
+        start += len(part)
+    assert rows is not None
+    return rows
 
 
 def _seen(rows: Tensor, preparation: Preparation, draws: torch.Generator) -> Tensor:
