@@ -98,7 +98,7 @@ def test_a_wrong_word_is_one_line_that_names_the_variable(variable, value, told,
     ],
 )
 def test_a_gpu_computes_as_many_examples_at_once_as_a_quarter_of_its_memory_holds(memory, values, expected, monkeypatch):
-    monkeypatch.setattr(devices, "_memory_of", lambda card: memory)
+    monkeypatch.setattr(devices, "memory_of_card", lambda card: memory)
     assert devices.together(torch.device("cuda:1"), values, 2048) == expected
     assert 4 * 64 * 4 * values * expected <= memory or expected == 1
     for other in ("cpu", "mps"):

@@ -112,11 +112,12 @@ def together(device: torch.device, values: int, on_cpu: int) -> int:
     if device.type != "cuda":
         return on_cpu
     # By the whole memory, not by what is free: noise is drawn by the batch, and a card has to repeat what it drew.
-    fitting = _memory_of(device) // (SHARE * ALIVE * torch.float.itemsize * max(values, 1))
+    fitting = memory_of_card(device) // (SHARE * ALIVE * torch.float.itemsize * max(values, 1))
     return min(1 << max(fitting.bit_length() - 1, 0), MOST)
 
 
-def _memory_of(card: torch.device) -> int:
+def memory_of_card(card: torch.device) -> int:
+    """Bytes of a card's memory."""
     return int(torch.cuda.get_device_properties(card).total_memory)
 
 

@@ -154,8 +154,3 @@ def _seen(rows: Tensor, preparation: Preparation, draws: torch.Generator) -> Ten
 
 def _tensors(batch: Batch) -> list[Tensor]:
     return [part for part in (batch.x, batch.label, batch.mask, batch.rows) if part is not None]
-
-
-def memory_of(device: torch.device) -> int:
-    """Bytes of a card's memory."""
-    return int(torch.cuda.get_device_properties(device).total_memory)

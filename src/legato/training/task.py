@@ -17,13 +17,13 @@ from legato.data.dataset import Dataset
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
 from legato.definition import Definition, define
-from legato.devices import drawing
+from legato.devices import drawing, memory_of_card
 from legato.recipe import Sentence
 from legato.training.engine import Eager, Engine
 from legato.training.graphed import Graphed
 from legato.training.learner import Learner
 from legato.training.options import Plan
-from legato.training.resident import memory_of, supply
+from legato.training.resident import supply
 from legato.training.validation import IMAGES, solve_scale, validate
 
 
@@ -41,7 +41,7 @@ class Task:
         batches = self.batches()
         if self.learner.device.type != "cuda":
             return Eager(self.learner, batches, sums, counted)
-        there = supply(batches, self.learner.device, memory_of(self.learner.device))
+        there = supply(batches, self.learner.device, memory_of_card(self.learner.device))
         return (Graphed if self.plan.engine == "graphed" else Eager)(self.learner, there, sums, counted)
 
     def batches(self) -> TrainingBatches:
