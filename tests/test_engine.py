@@ -21,17 +21,19 @@ from fake_capture import META, capturable
 from legato.batch import Batch
 from legato.data import open_source
 from legato.devices import choose
-from legato.errors import Mistake
+from legato.errors import Mistake, Stopped
 from legato.run import Run
 from legato.training import resident
 from legato.training.engine import Eager, chosen
 from legato.training.graphed import WARM, Graphed
 from legato.training.guard import ENOUGH, TOO_MANY, Diverged, Guard
-from legato.training.options import TrainingOptions, plan, suited
+from legato.training.options import Plan, TrainingOptions, plan, suited
 from legato.training.resident import Ahead, Resident, supply
 from legato.training.task import Task, defined, learner_of
 from legato.training.verdict import Verdict
-from made_runs import OF_CLASSES, RUNS, small, write_sources
+from made_runs import OF_CLASSES, RUNS, small, train, write_sources
+from stopped_runs import assert_same as assert_same_run
+from stopped_runs import resume, stopping_after
 
 EVERY = RUNS | OF_CLASSES
 CPU = torch.device("cpu")
@@ -177,6 +179,36 @@ def test_a_run_that_diverges_stops_in_either_engine(sources: dict[str, Path]) ->
         engine.step(step)
     with pytest.raises(Diverged, match="26 of the last 26 steps"):
         engine.look()
+
+
+@pytest.fixture
+def on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole runs are made by the graphed engine, on the CPU."""
+    monkeypatch.setattr(Task, "engine", lambda task, sums=(), counted=0: graphed(task, sums=sums, counted=counted))
+
+
+@pytest.mark.parametrize("name", ["vae", "factor_vae", "geco_vae", "grid", "conditional_vae"])
+@pytest.mark.usefixtures("on_a_card")
+def test_a_graphed_run_that_was_stopped_is_the_one_that_was_not(name: str, sources: dict[str, Path], tmp_path: Path) -> None:
+    train(name, sources, tmp_path / "whole")
+    with stopping_after(2), pytest.raises(Stopped):  # before its capture
+        train(name, sources, tmp_path / "run")
+    with stopping_after(7):
+        resume(tmp_path / "run")
+    assert resume(tmp_path / "run") == 0
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("on_a_card")
+def test_a_graphed_run_that_diverges_ends_as_any_does(
+    sources: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found out at the next line of metrics: nothing has moved since."""
+    monkeypatch.setattr(Plan, "log_every", lambda plan: 35)
+    cut = Resident.cut
+    monkeypatch.setattr(Resident, "cut", lambda rows: dataclasses.replace(cut(rows), x=cut(rows).x * math.nan))
+    with pytest.raises(Mistake, match=r"26 of the last 26 steps had a gradient that is not finite.*no checkpoint had been"):
+        train("vae", sources, tmp_path / "run")
 
 
 # ------------------------------------------------------------------------------------------------- capture
