@@ -68,5 +68,5 @@ def stopping_after(steps: int) -> Iterator[None]:
         yield
 
 
-def resume(out: Path) -> int:
-    return cli.run(["train", "--resume", "--out", str(out), "--device", "cpu", "--checkpoint-minutes", "1000"])
+def resume(out: Path, *more: str) -> int:
+    return cli.run(["train", "--resume", "--out", str(out), "--device", "cpu", "--checkpoint-minutes", "1000", *more])

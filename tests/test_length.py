@@ -92,8 +92,16 @@ def test_a_trial_takes_turns_so_that_a_pause_of_the_machine_does_not_decide(two,
     assert paused == {1, 2}
 
 
+def never() -> Any:
+    raise AssertionError("there is nothing to compile")
+
+
+def nothing() -> Rehearsal:
+    return Rehearsal(min, min, 0, lambda: None, never)
+
+
 def rehearsing(machine: Machine, validations: int = 0) -> Any:
-    return lambda: Rehearsal(machine.step, lambda: None, validations)
+    return lambda: Rehearsal(machine.step, lambda: None, validations, lambda: None, never)
 
 
 @pytest.mark.parametrize("asked", [{"steps": 70}, {"epochs": 3.0}, {}, {"minutes": 1.0}])
@@ -102,7 +110,7 @@ def test_threads_are_timed_however_the_length_is_said_and_the_choice_goes_into_t
     monkeypatch.setattr(threads, "time", machine)
     monkeypatch.setattr(length, "time", machine)
     monkeypatch.setattr("legato.training.probe.time", machine)
-    found = length.found(TrainingOptions(**asked, max_passes=None), 10**6, 100, CPU, rehearsing(machine))
+    found = length.found(TrainingOptions(**asked, engine="eager"), 10**6, 100, CPU, rehearsing(machine))
     assert found.threads == 1
     assert found.pace is not None
     assert found.total == (pytest.approx((160 - machine.now) / 0.01, rel=0.01) if "minutes" in asked else asked.get("steps") or
@@ -174,11 +182,11 @@ def test_two_runs_that_chose_alike_are_the_same_run_whatever_the_clock_said(two,
 )
 def test_minutes_make_no_more_passes_over_a_small_source_than_the_cap_or_what_was_said(rows, size, passes, steps, monkeypatch):
     monkeypatch.setattr(length, "steps_for", lambda *_: 10**8)
-    found = length.found(TrainingOptions(minutes=2, max_passes=passes), rows, size, CPU, lambda: Rehearsal(min, min, 0))
+    found = length.found(TrainingOptions(minutes=2, max_passes=passes), rows, size, CPU, nothing)
     assert found.total == (steps or 10**8)
     assert (found.affordable == 10**8) == (steps is not None and passes is None), "a cap that was said surprises nobody"
     monkeypatch.setattr(length, "steps_for", lambda *_: 5)
-    assert length.found(TrainingOptions(minutes=2), rows, size, CPU, lambda: Rehearsal(min, min, 0)).total == 5
+    assert length.found(TrainingOptions(minutes=2), rows, size, CPU, nothing).total == 5
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**4))
@@ -190,7 +198,8 @@ def test_the_cap_is_at_least_the_passes_it_names_and_leaves_the_net_time_to_lear
 
 @pytest.mark.parametrize("said", [{"steps": 5_000}, {"epochs": 4_000.0}])
 def test_a_length_that_was_said_in_steps_or_epochs_is_what_was_said(said):
-    assert length.found(TrainingOptions(**said), 455, 256, CPU, lambda: Rehearsal(min, min, 0)).total == max(said.values())
+    found = length.found(TrainingOptions(**said, engine="eager"), 455, 256, CPU, nothing)
+    assert found.total == max(said.values())
 
 
 def test_a_cap_is_said_and_recorded_and_the_schedules_are_fitted_to_it(few, tmp_path, monkeypatch, capsys):

@@ -100,7 +100,8 @@ class StoredTraining(TypedDict):
     ema: Annotated[float, RANGES["ema"]]
     seed: Annotated[int, RANGES["seed"]]
     snapshots: Annotated[int, RANGES["snapshots"]]
-    precision: NotRequired[Literal["float32", "bfloat16"]]
+    precision: NotRequired[Literal["float32", "tf32", "bfloat16"]]
+    engine: NotRequired[Literal["eager", "compiled", "graphed"]]
     keep: NotRequired[Literal["last", "best"]]
     affordable: NotRequired[Count]  # steps that the minutes had time for, where the cap on passes took some off
     asked: dict[str, Any]

@@ -125,14 +125,14 @@ def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place
         raise Mistake("--resume needs to know which run: --out RUN")
     if target.overwrite:
         raise Mistake("--resume goes on with a run and --overwrite replaces it: give one of them")
-    run, minutes = Run.existing(target.out), said.pop("checkpoint_minutes")
+    run, minutes, engine = Run.existing(target.out), said.pop("checkpoint_minutes"), said.pop("engine")
     # Before anything of the run is touched.
     _refuse_changes(run, name, {**said, "data": None})
     moved = None if target.data is None else _moved(run, target.data)
     before = run.stored("training")  # the same device again, as the same threads: or sums would be rounded in another order
     device = choose(before["device"] if place.device == "auto" else place.device, place.threads)
     with run.writing():
-        job = resume(run, device, place.module or module_of(name or ""), moved, place.threads)
+        job = resume(run, device, place.module or module_of(name or ""), moved, place.threads, engine)
         say(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
         execute(job, minutes)
     _finished(job)

@@ -14,6 +14,7 @@ from legato.latent_space import LatentSpace
 from legato.loading import load
 from legato.run import Run
 from legato.training import Job, TrainingOptions, begin, complete
+from legato.training.engine import steady
 
 RECIPES = ("autoencoder", "noisy_autoencoder", "vae")
 TITLES = {"autoencoder": "Autoencoder", "noisy_autoencoder": "Noise, no KL", "vae": "VAE"}
@@ -45,6 +46,7 @@ def train_members(out: Path, minutes: float, seed: int, device: torch.device, ov
                 steps=steps,
                 minutes=None if steps else minutes / 6,  # the first is timed, and the others get its number of steps
                 seed=seed,
+                engine=steady(device),
                 snapshots=12 if latent_dim == SMALL else 0,  # the maps move with training; the numbers need no history
             )
             steps = _train(run, recipe, latent_dim, options, device, overwrite)

@@ -19,6 +19,7 @@ from legato.experiment.members import Member
 from legato.nets import is_image
 from legato.run import Run
 from legato.training import Job, TrainingOptions, begin, complete
+from legato.training.engine import steady
 from legato.types import Shape
 
 DENSE_LIMIT = 4096  # values; on two cores a budget of minutes is many more steps of a perceptron than of convolutions
@@ -43,7 +44,7 @@ class Protocol:
 
 def probe(member: Member, protocol: Protocol, shape: Shape, out: Path, device: torch.device) -> int:
     """The number of steps of this member that fit into the protocol's minutes, on this machine, now. Nothing is written."""
-    options = TrainingOptions(minutes=protocol.minutes, seed=member.seed)
+    options = TrainingOptions(minutes=protocol.minutes, seed=member.seed, engine=steady(device))
     with generators_kept():  # a probe trains, and must not move the draws of the member that is trained next in this process
         run = Run(out / "probe")
         job = begin(run, member.recipe, protocol.source, protocol.data, options, _chosen(member, protocol, shape), device)
@@ -56,7 +57,7 @@ def train_member(member: Member, protocol: Protocol, shape: Shape, steps: int, o
     Raises `Mistake` where the folder holds a member that was trained for another number of steps.
     """
     run = Run(member.path(out))
-    options = TrainingOptions(steps=steps, seed=member.seed, snapshots=SNAPSHOTS)
+    options = TrainingOptions(steps=steps, seed=member.seed, snapshots=SNAPSHOTS, engine=steady(device))
 
     half = not run.training.is_file()  # where anything lies: a worker was killed before it had said what the run is
 

@@ -76,7 +76,8 @@ class Chosen(OfRecipes, total=False):
     weight_decay: float
     clip: float
     ema: float
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Literal["auto", "float32", "tf32", "bfloat16"]
+    engine: Literal["auto", "eager", "compiled", "graphed"]
     seed: int
     snapshots: int
     checkpoint_minutes: float

@@ -1,22 +1,24 @@
 """The engine: how a run's steps are made, with one meaning whichever makes them.
 
 Covered: the eager one, an operation after another, on any device; the choice. Not covered: the graphed one (graphed.py), which
-only a card has; what a step does (learner.py).
+only a card has; a compiled step (compiled.py), which only the CPU has; what a step does (learner.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
 
 import torch
+from torch import Tensor
 
+from legato.batch import Batch
 from legato.data.batches import Batches
 from legato.devices import widest
 from legato.errors import Mistake
 from legato.training.learner import Learner
 
-ENGINES = ("auto", "eager", "graphed")
+Make = Callable[[Batch, int], Tensor | None]
 
 
 class Engine(Protocol):
@@ -39,10 +41,12 @@ class Engine(Protocol):
 
 
 class Eager:
-    """Every operation is asked for by itself, and the host waits for each step's norm."""
+    """The host waits for each step's norm. `make`: the step; the learner's own asks for every operation by itself."""
 
-    def __init__(self, learner: Learner, batches: Batches, sums: Sequence[float] = (), counted: int = 0) -> None:
-        self.learner, self.batches, self.counted = learner, batches, counted
+    def __init__(
+        self, learner: Learner, batches: Batches, sums: Sequence[float] = (), counted: int = 0, make: Make | None = None
+    ) -> None:
+        self.learner, self.batches, self.counted, self.make = learner, batches, counted, make or learner.step
         # Double precision: a line of metrics may sum over thousands of steps. On the device, where adding waits for nothing.
         self.sums = torch.zeros(len(learner.figures), dtype=widest(learner.device), device=learner.device)
         if len(sums):
@@ -50,7 +54,7 @@ class Eager:
 
     def step(self, step: int) -> None:
         """One step. Raises `Diverged` at once."""
-        parts = self.learner.step(self.batches.at(step).to(self.learner.device), step)
+        parts = self.make(self.batches.at(step).to(self.learner.device), step)
         if parts is not None:  # a skipped step has no figures that mean anything
             self.sums += parts
             self.counted += 1
@@ -69,7 +73,14 @@ class Eager:
 
 
 def chosen(asked: str, device: torch.device) -> str:
-    """The engine for this device: graphed on a card, else eager. Raises `Mistake` where a graph was asked for and cannot be."""
+    """The engine for this device: graphed on a card, else eager. Raises `Mistake` where another was asked for than it has."""
     if asked == "graphed" and device.type != "cuda":
         raise Mistake(f"--engine graphed captures CUDA graphs, and the device is {device.type}: leave it out, or use eager")
+    if asked == "compiled" and device.type != "cpu":
+        raise Mistake(f"--engine compiled is the CPU's, and the device is {device.type}: leave it out, or use eager")
     return ("graphed" if device.type == "cuda" else "eager") if asked == "auto" else asked
+
+
+def steady(device: torch.device) -> Literal["auto", "eager"]:
+    """What to ask for where no clock is to choose: for figures that must come out alike, for runs that are compared."""
+    return "eager" if device.type == "cpu" else "auto"

@@ -70,7 +70,8 @@ def begin(
     engine = chosen_engine(options.engine, device)
     precision = suited_precision(options.precision, device)
     whole = replace(plan(options, total, size, precision, threads, "eager" if endless else engine), keep="last")
-    return _task(whole, definition, data, device, endless)
+    task = _task(whole, definition, data, device, endless)
+    return replace(task, lowered=task.compiled())
 
 
 def _task(whole: Plan, definition: Definition, data: Prepared, device: torch.device, endless: bool) -> Task:

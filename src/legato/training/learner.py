@@ -59,6 +59,10 @@ class Learner:
             losses, parts = self.losses(batch, self.objective.at(step, self.plan.total))
         # All gradients before any weight moves: each player's loss is then at the weights that the others had too.
         norms = [side.differentiate(one) for side, one in zip(self.sides, losses, strict=True)]
+        return figures_of(parts, losses) if self.move(norms, parts, step) else None
+
+    def move(self, norms: Sequence[float], parts: dict[str, Tensor], step: int) -> bool:
+        """Moves the weights along their gradients, of these norms, and what follows them; False where the step is skipped."""
         if sane := self.guard.accepts(*norms):  # all or none: a player that moved alone would be a step ahead
             for side in self.sides:
                 side.move(side.rate(step))
@@ -67,7 +71,7 @@ class Learner:
             # Within the guard: a multiplier that had followed a loss which is not finite would never come back.
             self.objective.follow(parts, self.plan.rate(step) / self.plan.learning_rate)
         self.end(step)
-        return figures_of(parts, losses) if sane else None
+        return sane
 
     def losses(self, batch: Batch, weights: Sequence[float | Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Each player's loss, (), the model's first, at these weights of its terms; and its parts. All are of one pass."""

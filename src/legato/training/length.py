@@ -8,34 +8,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 
 from legato.devices import threads_were_said, using_threads
+from legato.training.compiled import Lowered
+from legato.training.compiling import EAGER, Choice, choice, may_pay
 from legato.training.options import TrainingOptions, most_steps
 from legato.training.probe import steps_for
-from legato.training.threads import Pace, timed
+from legato.training.threads import Pace, Step, in_turns, timed
 
 EPOCHS = 20.0
 FEW_STEPS, FEW_PASSES = 500, 10.0  # with fewer of both, pictures are hardly learnt (docs/numbers.md)
 
 
 class Rehearsal(NamedTuple):
-    """The real work on weights that are thrown away, and the number of validations of a run."""
+    """The real work on weights that are thrown away, the number of validations of a run, and how to compile the step."""
 
-    step: Callable[[int], object]
+    step: Step
     validate: Callable[[], object]
     validations: int
-    wait: Callable[[], object] = lambda: None
+    wait: Callable[[], object]
+    compile: Callable[[], tuple[Lowered, Step]]  # the step compiled, and one of weights of its own that is made by it
 
 
 @dataclass(frozen=True)
 class Length:
     """A run's steps, of which `per_epoch` are a pass, and its threads. `pace`: None where nothing was to be chosen.
     `affordable`: the steps that the minutes had time for, None where nobody's minutes were cut short but by themselves.
-    `minutes`: the ones that were said.
+    `minutes`: the ones that were said. `gear`: the step that was chosen on a CPU, compiled or eager.
     """
 
     total: int
@@ -44,6 +48,7 @@ class Length:
     pace: Pace | None = None
     affordable: int | None = None
     minutes: float | None = None
+    gear: Choice = EAGER
 
     def remarks(self, rows: int) -> list[str]:
         """A line each of what was chosen for the person, and of how to choose otherwise."""
@@ -52,8 +57,8 @@ class Length:
         return [*of_threads, *self.warnings(rows)]
 
     def warnings(self, rows: int) -> list[str]:
-        """The lines of a run that is shorter than its minutes, or than pictures need."""
-        return [*self.cut_short(rows), *self.too_short()]
+        """The lines of a run that is shorter than its minutes, or than pictures need, or whose step is another."""
+        return [*([self.gear.line] if self.gear.line else []), *self.cut_short(rows), *self.too_short()]
 
     def too_short(self) -> list[str]:
         """The line of minutes in which little can be learnt."""
@@ -88,21 +93,33 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
     free = device.type == "cpu" and most > 1 and not threads_were_said()
     # the last, smaller batch of a pass is left out (data/batches.py)
     per_epoch = rows // size
+    steps = None if options.minutes is not None else _counted(options, per_epoch)
+    pays = device.type == "cpu" and may_pay(options.engine, options.minutes, steps)
     # Nothing is to be timed: the net of a rehearsal need not even be built.
-    if not free and options.minutes is None:
-        return Length(_counted(options, per_epoch), per_epoch, most)
+    if steps is not None and not free and not pays:
+        return Length(steps, per_epoch, most)
     stage = rehearse()
     pace = timed(stage.step, most) if free else None
     threads = pace.best if pace else most
-    if options.minutes is None:
-        return Length(_counted(options, per_epoch), per_epoch, threads, pace)
-    # The timing of threads is time of the person's too: it comes off the minutes.
-    left = options.minutes - (time.perf_counter() - began) / 60 if pace else options.minutes
     with using_threads(threads):
-        affordable = steps_for(left, stage.step, stage.validate, stage.validations, stage.wait)
+        gear = _gear(options, stage, steps, pace) if pays else EAGER
+        if steps is not None:
+            return Length(steps, per_epoch, threads, pace, gear=gear)
+        assert options.minutes is not None
+        # What the choices took is time of the person's too: it comes off the minutes.
+        left = options.minutes - (time.perf_counter() - began) / 60 if pace or pays else options.minutes
+        affordable = steps_for(left, gear.step or stage.step, stage.validate, stage.validations, stage.wait)
     total = int(min(affordable, most_steps(rows, per_epoch, options.max_passes)))
     cut = total < affordable and options.max_passes is None  # a cap that was said surprises nobody
-    return Length(total, per_epoch, threads, pace, affordable if cut else None, options.minutes)
+    return Length(total, per_epoch, threads, pace, affordable if cut else None, options.minutes, gear)
+
+
+def _gear(options: TrainingOptions, stage: Rehearsal, steps: int | None, pace: Pace | None) -> Choice:
+    """The step, compiled or eager, of a run of so many steps or of the minutes that were said."""
+    if steps is None:
+        return choice(options.engine, 60 * (options.minutes or 0.0), stage.step, stage.compile)
+    seconds = pace.seconds if pace else in_turns([(stage.step, nullcontext)])[0]
+    return choice(options.engine, steps * seconds, stage.step, stage.compile)
 
 
 def _counted(options: TrainingOptions, per_epoch: int) -> int:

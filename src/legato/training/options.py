@@ -13,7 +13,7 @@ from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.stored import RANGES
 
-KEEP = ("last", "best")
+KEEP, ENGINES = ("last", "best"), ("auto", "eager", "compiled", "graphed")
 # of minutes, below these rows: see `most_steps`, where the best validations of small sources are told
 MOST_PASSES, LEAST_STEPS, FEW_ROWS = 40, 300, 10_000
 AVERAGE_EVERY, AVERAGED_SINGLY = 8, 96  # steps; within 8 weights hardly differ, and before 96 the decay itself grows quickly
@@ -48,8 +48,9 @@ class TrainingOptions:
     precision: Literal["auto", "float32", "tf32", "bfloat16"] = "auto"
     """Precision of the networks' products; all else is float32. auto: LEGATO_PRECISION, else what the chip is quick at. tf32:
     10 bits of mantissa, on NVIDIA's cards, in training only."""
-    engine: Literal["auto", "eager", "graphed"] = "auto"
-    """How steps are made: graphed, as replays of one CUDA graph, or eager, operation by operation. auto: graphed on CUDA."""
+    engine: Literal["auto", "eager", "compiled", "graphed"] = "auto"
+    """How steps are made: eager, operation by operation; graphed, as replays of one CUDA graph; compiled, by a C++ compiler, in
+    half a minute. auto: graphed on CUDA, on a CPU compiled in runs so long that it pays, else eager."""
     seed: int = 0
     """Fixes the weights' start, the order of the data and every draw."""
     snapshots: int = 12
@@ -169,6 +170,8 @@ def check(options: TrainingOptions) -> None:
         _check_passes(options.max_passes, options.minutes is not None)
     if options.keep not in KEEP:
         raise unknown("choice of --keep", options.keep, KEEP)
+    if options.engine not in ENGINES:
+        raise unknown("choice of --engine", options.engine, ENGINES)
     for name, bounds in RANGES.items():
         value = getattr(options, name)
         if value is not None and not bounds.holds(value):

@@ -6,9 +6,9 @@ Covered: a new run and a resumed one. Not covered: the loop itself.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,19 +30,21 @@ from legato.run import REPLACED, Run
 from legato.schema import fault
 from legato.sentence import sentence_of
 from legato.stored import StoredState
+from legato.training.compiled import Lowered
 from legato.training.engine import chosen as chosen_engine
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found
 from legato.training.options import Plan, TrainingOptions, check, plan, suited
 from legato.training.task import Task, defined, learner_of
+from legato.training.threads import Step
 
 
 @dataclass(frozen=True)
 class Job(Task):
     """A task that writes into a RUN; `state` is a checkpoint's, or empty at the start."""
 
-    run: Run
-    state: dict[str, Any]
+    run: Run = field(kw_only=True)
+    state: dict[str, Any] = field(kw_only=True)
     length: Length | None = None  # None for a resumed run, whose plan was made once and stands
 
 
@@ -69,11 +71,12 @@ def begin(
 
     def rehearse() -> Rehearsal:
         # So long that no schedule outlives it; the true plan is checked later.
-        return _rehearsal(_job(run, plan(options, 10**9, size, precision, engine=engine), definition, data, device, {}, module))
+        trial = plan(options, 10**9, size, precision, engine=engine)
+        return _rehearsal(lambda: _job(run, trial, definition, data, device, {}, module))
 
     length = found(options, len(data.split("train")), size, device, rehearse)
-    made = plan(options, length.total, size, precision, length.threads, engine)
-    return replace(_job(run, made, definition, data, device, {}, module), length=length)
+    made = plan(options, length.total, size, precision, length.threads, "compiled" if length.gear.lowered else engine)
+    return replace(_job(run, made, definition, data, device, {}, module), length=length, lowered=length.gear.lowered)
 
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
@@ -89,16 +92,22 @@ def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
 
 
 def resume(
-    run: Run, device: torch.device, module: str | None = None, moved: str | None = None, threads: int | None = None
+    run: Run,
+    device: torch.device,
+    module: str | None = None,
+    moved: str | None = None,
+    threads: int | None = None,
+    engine: str = "auto",
 ) -> Job:
     """A run as it was stopped: at its newest whole checkpoint, or at its start where it has none yet.
 
     `module` allows the import of a recipe of one's own: a folder from elsewhere must not choose what code is run.
     `moved`: where the run's data lie now, which the run then remembers. Raises `Mistake` where they are not what they were.
-    `threads`: others than the run was begun with, which round sums otherwise.
+    `threads`: others than the run was begun with, which round sums otherwise; `engine`, another than the run's own (auto), may.
     """
     made, stored = Plan.from_json(run.stored("training")), run.stored("data")
     made = made if threads is None else replace(made, threads=threads)
+    made = made if engine == "auto" else replace(made, engine=chosen_engine(engine, device))
     definition, _ = sentence_of(run, module)
     data = reopen(stored, moved)
     if data.dataset.fingerprint != stored["fingerprint"]:
@@ -109,6 +118,7 @@ def resume(
         # after the fingerprint was compared: a wrong place must not be remembered
         write_json(run.data, {**stored, "source": place_of(moved)})
     job = _job(run, made, definition, data, device, {}, module)
+    job = replace(job, lowered=job.compiled())
     found = checkpoint.read_newest(run.checkpoints, job.learner.tensors())
     if found is None:
         return job
@@ -162,13 +172,20 @@ def _job(
     run: Run, made: Plan, definition: Definition, data: Prepared, device: torch.device, state: dict[str, Any],
     module: str | None,
 ) -> Job:  # fmt: skip
-    return Job(made, definition, data, learner_of(made, definition, data, device, module), run, state)
+    return Job(made, definition, data, learner_of(made, definition, data, device, module), run=run, state=state)
 
 
-def _rehearsal(trial: Job) -> Rehearsal:
-    """The work of a job whose weights are thrown away."""
+def _rehearsal(job: Callable[[], Job]) -> Rehearsal:
+    """The work of jobs whose weights are thrown away."""
+    trial = job()
     engine = trial.engine()
-    return Rehearsal(engine.step, trial.validate, len(trial.plan.validations()), engine.wait)
+
+    def compiled() -> tuple[Lowered, Step]:
+        other = job()  # so that the eager step stays as it is, and both can be timed
+        lowered = other.compile()
+        return lowered, replace(other, lowered=lowered).engine().step
+
+    return Rehearsal(engine.step, trial.validate, len(trial.plan.validations()), engine.wait, compiled)
 
 
 def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, Any]:

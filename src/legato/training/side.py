@@ -6,7 +6,7 @@ at all (learner.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from zlib import crc32
 
 import torch
@@ -39,7 +39,15 @@ class Side:
         """Takes the loss's gradient by these weights and no others, cuts it to the plan's norm, gives the norm that it had."""
         gradients = self._gradients(loss)
         # the device is waited for: the guard needs the norm before any weight moves
-        norm = float(_norm(gradients))
+        return self._cut(gradients, float(norm_of(gradients)))
+
+    def take(self, gradients: Iterator[Tensor | None], norm: float) -> float:
+        """Takes gradients of this norm that were found elsewhere, of these weights in their order, as `differentiate` does."""
+        for weight, gradient in zip(self.weights, gradients, strict=False):
+            weight.grad = gradient
+        return self._cut([weight.grad for weight in self.weights if weight.grad is not None], norm)
+
+    def _cut(self, gradients: list[Tensor], norm: float) -> float:
         if norm > self.plan.clip:  # rarely: a pass over all gradients that most steps need not pay
             torch._foreach_mul_(gradients, self.plan.clip / norm)
         return norm
@@ -47,7 +55,7 @@ class Side:
     def differentiate_there(self, loss: Tensor) -> Tensor:
         """`differentiate` without a word to the host: the norm, (), double."""
         gradients = self._gradients(loss)
-        norm = _norm(gradients).double()
+        norm = norm_of(gradients).double()
         torch._foreach_mul_(gradients, torch.where(norm > self.plan.clip, self.plan.clip / norm, 1.0).float())
         return norm
 
@@ -83,7 +91,7 @@ class Side:
         self.optimiser.restore(below(self.named, tensors))
 
 
-def _norm(gradients: list[Tensor]) -> Tensor:
+def norm_of(gradients: list[Tensor]) -> Tensor:
     """Their norm together, ()."""
     return torch.as_tensor(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
 

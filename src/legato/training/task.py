@@ -17,8 +17,10 @@ from legato.data.dataset import Dataset
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
 from legato.definition import Definition, define
-from legato.devices import drawing, memory_of_card
+from legato.devices import drawing, memory_of_card, using_threads
+from legato.errors import Mistake
 from legato.recipe import Sentence
+from legato.training.compiled import CompiledStep, Lowered, Uncompiled, lowered
 from legato.training.engine import Eager, Engine
 from legato.training.graphed import Graphed
 from legato.training.learner import Learner
@@ -35,14 +37,30 @@ class Task:
     definition: Definition
     data: Prepared
     learner: Learner
+    lowered: Lowered | None = None  # where the step is a compiled one
 
     def engine(self, sums: Sequence[float] = (), counted: int = 0) -> Engine:
         """The plan's engine on the training split; `sums` of `counted` steps' figures have been made already."""
         batches = self.batches()
         if self.learner.device.type != "cuda":
-            return Eager(self.learner, batches, sums, counted)
+            make = None if self.lowered is None else CompiledStep(self.learner, self.lowered)
+            return Eager(self.learner, batches, sums, counted, make)
         there = supply(batches, self.learner.device, memory_of_card(self.learner.device))
         return (Graphed if self.plan.engine == "graphed" else Eager)(self.learner, there, sums, counted)
+
+    def compile(self) -> Lowered:
+        """The step of this task's batches as a compiled one, for the threads of now. Raises `Uncompiled`."""
+        return lowered(self.learner, self.batches().at(0))
+
+    def compiled(self) -> Lowered | None:
+        """The step that the plan wants compiled, None for another engine or device. Raises `Mistake` where it cannot be had."""
+        if self.plan.engine != "compiled" or self.learner.device.type != "cpu":
+            return None
+        try:
+            with using_threads(self.plan.threads):
+                return self.compile()
+        except Uncompiled as error:
+            raise Mistake(f"this training's step is a compiled one: {error}; --engine eager does without") from error
 
     def batches(self) -> TrainingBatches:
         """The training split, in the order of the plan's seed."""
