@@ -1,0 +1,10 @@
+"""The board of 5 minutes on two cores; options stand in records/board.py, rules in records/board.md."""
+
+from __future__ import annotations
+
+from board import Board, main
+
+BOARD = Board("mnist_5min", "5 minutes, two cores", seconds=300, words="causal:causal_vae --depth 1 --batch-size 128")
+
+if __name__ == "__main__":
+    main(BOARD)

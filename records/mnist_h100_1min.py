@@ -1,0 +1,17 @@
+"""The board of 1 minute on one card: `python records/mnist_h100_1min.py`, given again where a time limit ended it."""
+
+from __future__ import annotations
+
+from board import Board, main
+
+BOARD = Board(
+    "mnist_h100_1min",
+    "1 minute, one card",
+    seconds=60,
+    device="cuda",
+    seeds=(0,),
+    words="causal:causal_vae --width 1024 --batch-size 512",
+)
+
+if __name__ == "__main__":
+    main(BOARD)
