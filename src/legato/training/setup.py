@@ -32,6 +32,7 @@ from legato.sentence import sentence_of
 from legato.stored import StoredState
 from legato.training.compiled import Lowered
 from legato.training.engine import chosen as chosen_engine
+from legato.training.engine import steady
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found
 from legato.training.options import Plan, TrainingOptions, check, plan, suited
@@ -66,7 +67,10 @@ def begin(
     definition, data = defined(recipe, dataset, chosen)
     options = suited(options, definition.words.net)
     size = min(options.batch_size or 1, len(data.split("train")))  # a batch is never larger than the split
-    module, engine = module_of(definition.name), chosen_engine(options.engine, device)
+    module = module_of(definition.name)
+    # Not compiled of itself where the recipe is one's own: what its Python decides would stay as it was when it was captured.
+    options = replace(options, engine=steady(device)) if module and options.engine == "auto" else options
+    engine = chosen_engine(options.engine, device)
     precision = suited_precision(options.precision, device)
 
     def rehearse() -> Rehearsal:
