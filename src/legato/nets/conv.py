@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from legato.defaults import NETS
 from legato.errors import Mistake
+from legato.nets.layers import Conv2d
 from legato.nets.shapes import is_image, spatial
 from legato.types import Shape
 
@@ -85,25 +86,25 @@ def ending(name: str, every: list[Size], offered: list[Size], given: Shape, out:
 
 
 def _down(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth: int) -> list[nn.Module]:
-    parts: list[nn.Module] = [nn.Conv2d(given[-3], channels[0], 3, padding=1)]
+    parts: list[nn.Module] = [Conv2d(given[-3], channels[0], 3, padding=1)]
     if len(sizes) == 1:  # a code as large as the image: else no block would stand anywhere
         parts += blocks(channels[0], depth)
     for here, below in pairwise(channels):
-        parts += [nn.SiLU(), nn.Conv2d(here, below, 3, stride=2, padding=1), *blocks(below, depth)]
+        parts += [nn.SiLU(), Conv2d(here, below, 3, stride=2, padding=1), *blocks(below, depth)]
     return [*parts, norm(channels[-1]), nn.SiLU(), *to_code(channels[-1], sizes[-1], out)]
 
 
 def to_code(channels: int, size: Size, out: Shape) -> list[nn.Module]:
     """(B, channels, *size) -> (B, *out): an affine map of all numbers, or of each place's neighbourhood to an image's."""
     if is_image(out):
-        return [nn.Conv2d(channels, prod(out[:-2]), 3, padding=1), Planes(out)]
+        return [Conv2d(channels, prod(out[:-2]), 3, padding=1), Planes(out)]
     return [nn.Flatten(1), nn.Linear(channels * prod(size), prod(out)), nn.Unflatten(1, out)]
 
 
 def from_code(given: Shape, channels: int, size: Size) -> list[nn.Module]:
     """(B, *given) -> (B, channels, *size), the reverse."""
     if is_image(given):
-        return [nn.Conv2d(given[-3], channels, 3, padding=1)]
+        return [Conv2d(given[-3], channels, 3, padding=1)]
     return [nn.Flatten(1), nn.Linear(prod(given), channels * prod(size)), nn.Unflatten(1, (channels, *size))]
 
 
@@ -112,7 +113,7 @@ def _up(given: Shape, out: Shape, sizes: list[Size], channels: list[int], depth:
     for (here, above), size in zip(pairwise(reversed(channels)), reversed(sizes[:-1]), strict=True):
         parts += [Enlarge(here, above, size), *(blocks(above, depth) if size != sizes[0] else ())]
     planes = prod(out[:-2])
-    return [*parts, norm(channels[0]), nn.SiLU(), nn.Conv2d(channels[0], planes, 3, padding=1), Planes(out)]
+    return [*parts, norm(channels[0]), nn.SiLU(), Conv2d(channels[0], planes, 3, padding=1), Planes(out)]
 
 
 def blocks(channels: int, depth: int) -> list[nn.Module]:
@@ -134,10 +135,10 @@ class ConvBlock(nn.Module):
         self.change = nn.Sequential(
             norm(channels),
             nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            Conv2d(channels, channels, 3, padding=1),
             norm(channels),
             nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            Conv2d(channels, channels, 3, padding=1),
         )
 
     def forward(self, h: Tensor) -> Tensor:
@@ -152,7 +153,7 @@ class Enlarge(nn.Module):
     def __init__(self, channels: int, out: int, size: Size) -> None:
         super().__init__()
         self.size = size
-        self.mix = nn.Conv2d(channels, out, 3, padding=1)
+        self.mix = Conv2d(channels, out, 3, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, out, *size)."""

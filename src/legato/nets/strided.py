@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from legato.defaults import NETS
 from legato.nets.conv import Planes, Size, blocks, ending, from_code, halvings, image_of, norm, to_code
+from legato.nets.layers import Conv2d, ConvTranspose2d
 from legato.nets.shapes import is_image, spatial
 from legato.types import Shape
 
@@ -50,7 +51,7 @@ def _down(given: Shape, out: Shape, sizes: list[Size], channels: list[int], dept
     parts: list[nn.Module] = []
     # not strict: the last size is reached, and nothing halves it
     for size, (here, below) in zip(sizes, pairwise([given[-3], *channels]), strict=False):
-        parts += [*_even(size), nn.Conv2d(here, below, 4, stride=2, padding=1), *blocks(below, depth), norm(below), nn.SiLU()]
+        parts += [*_even(size), Conv2d(here, below, 4, stride=2, padding=1), *blocks(below, depth), norm(below), nn.SiLU()]
     return [*parts, *to_code(channels[-1], sizes[-1], out)]
 
 
@@ -73,9 +74,10 @@ class Double(nn.Module):
     def __init__(self, channels: int, out: int, size: Size) -> None:
         super().__init__()
         self.size = size
-        self.spread = nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1)
+        self.spread = ConvTranspose2d(channels, out, 4, stride=2, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, out, *size)."""
         spread: Tensor = self.spread(h)
-        return spread[..., : self.size[0], : self.size[1]]
+        # A cut that keeps everything would still cost its derivative two passes.
+        return spread if spread.shape[2:] == self.size else spread[..., : self.size[0], : self.size[1]]
