@@ -1,16 +1,19 @@
 """A VAE whose pixels see the pixels before them, the board's sentence: `legato train causal:causal_vae` in this folder.
 
-log p(x|z) = Σᵢ log p(xᵢ|x_<i, z), logit p(xᵢ = 1|x_<i, z) = g(z)ᵢ + Σₜ Tₜ[c_t(x, i)]: g is the decoder as in any VAE, and each
-table Tₜ gives a number to each of the 2ⁿ patterns c_t of n pixels above and to the left of pixel i. What the tables say of x
-depends on no z: it is looked up once for all draws of a code, and costs half a millisecond for 128 digits. Gulrajani et al.
-2016, https://arxiv.org/abs/1611.05013 and Chen et al. 2016, https://arxiv.org/abs/1611.02731 put networks in the tables' place;
-that pixels are told by a table of their neighbours is JBIG's (ITU-T T.82).
+log p(x|z) = Σᵢ log p(xᵢ|x_<i, z), logit p(xᵢ = 1|x_<i, z) = g(z)ᵢ + T₀[c(x, i)] + Σₖ u(z)ₖ Tₖ[c(x, i)]: g and u are the
+decoder's, and each table T gives a number to each of the 65,536 patterns c of the 16 pixels that are nearest to pixel i among
+those above and to its left. The code says where ink lies, by g, and how it goes on, by u: thick strokes may have tables
+of their own. What the tables say of x is looked up once for all draws of its code. Gulrajani et al. 2016,
+https://arxiv.org/abs/1611.05013 and Chen et al. 2016, https://arxiv.org/abs/1611.02731 have networks in the tables' place; a
+table of neighbours is JBIG's (ITU-T T.82).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
+from math import prod
 from typing import Any
 
 import torch
@@ -19,11 +22,12 @@ from torch.distributions import Distribution
 
 from legato import nets
 from legato.conditional import Conditional
+from legato.devices import exact
 from legato.distributions import IndependentBernoulli
 from legato.families import Family, Gaussian
 from legato.latents import Flat
 from legato.model import LatentVariableModel
-from legato.objectives import Distortion, Rate
+from legato.objectives import Distortion, Rate, anneal
 from legato.priors import StandardNormal
 from legato.recipe import Recipe
 from legato.setting import DataSpec
@@ -43,104 +47,110 @@ BEFORE = sorted(
 )
 
 
-def patterns(tables: int) -> list[list[Place]]:
-    """The places that each table looks at: the 16 nearest, then again and again the 4 nearest and the next 12."""
-    others = [BEFORE[BITS + 12 * t : BITS + 12 * (t + 1)] for t in range(tables - 1)]
-    return [BEFORE[:BITS], *(BEFORE[:4] + those for those in others)]
-
-
 class Tables(nn.Module):
-    """A(x)ᵢ = Σₜ Tₜ[c_t(x, i)], logits: x (B, 1, H, W) of 0 and 1 -> (B, 1, H, W), the value at i of pixels before i alone."""
+    """T[c(x, i)] of each of `kinds` tables: x (B, 1, H, W) of 0 and 1 -> (B, kinds, H·W), at i a function of x before i."""
 
-    def __init__(self, looks: Sequence[Sequence[Place]]) -> None:
+    def __init__(self, kinds: int, look: Sequence[Place] = BEFORE[:BITS]) -> None:
         super().__init__()
-        self.looks = [list(look) for look in looks]
-        self.tables = nn.ParameterList(nn.Parameter(torch.zeros(1 << len(look))) for look in looks)
+        self.look = list(look)
+        # One tensor each: rows of a matrix are gathered, and their gradients added up, four times as slowly.
+        self.tables = nn.ParameterList(nn.Parameter(torch.zeros(1 << len(look))) for _ in range(kinds))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, H, W) -> (B, 1, H, W)."""
-        found = [table.index_select(0, number.flatten()) for table, number in zip(self.tables, self.numbers(x), strict=True)]
-        return SCALE * torch.stack(found).sum(0).view(x.shape)
+        """(B, 1, H, W) -> (B, kinds, H·W), logits."""
+        number = self.number(x).flatten()
+        return SCALE * torch.stack([table.index_select(0, number).view(len(x), -1) for table in self.tables], 1)
 
     @torch.no_grad()
-    def numbers(self, x: Tensor) -> list[Tensor]:
-        """The number of the pattern about each pixel, a bit for each place, (B, H, W); what lies outside the picture is 0."""
+    def number(self, x: Tensor) -> Tensor:
+        """The number of the pattern before each pixel, a bit for each place, (B, H, W); what lies outside the picture is 0."""
         height, width = x.shape[-2:]
         wide = nn.functional.pad(x[:, 0].to(torch.int32), (BESIDE, BESIDE, ABOVE, 0))
-        found = [x.new_zeros((len(x), height, width), dtype=torch.int32) for _ in self.looks]
-        for number, look in zip(found, self.looks, strict=True):
-            for bit, (i, j) in enumerate(look):
-                top, left = ABOVE + i, BESIDE + j
-                number.add_(wide[:, top : top + height, left : left + width], alpha=1 << bit)
+        found = torch.zeros((len(x), height, width), dtype=torch.int32, device=x.device)
+        for bit, (i, j) in enumerate(self.look):
+            top, left = ABOVE + i, BESIDE + j
+            found.add_(wide[:, top : top + height, left : left + width], alpha=1 << bit)
         return found
 
 
 class Causal(Distribution):
-    """p(x|z) = ∏ᵢ p(xᵢ|x_<i, z) with logits g(z)ᵢ + A(x)ᵢ: theta (*batch, 1, H, W) are g(z)."""
+    """p(x|z) = ∏ᵢ p(xᵢ|x_<i, z) with logits g(z)ᵢ + Σₖ u(z)ₖ Tₖ[c(x, i)], u₀ = 1: theta (*batch, H·W + kinds − 1) is (g, u)."""
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
     has_rsample = False
 
-    def __init__(self, theta: Tensor, tables: Tables) -> None:
+    def __init__(self, theta: Tensor, event: Shape, tables: Tables) -> None:
         self.theta, self.tables = theta, tables
-        super().__init__(theta.shape[:-3], theta.shape[-3:], validate_args=False)
+        super().__init__(theta.shape[:-1], torch.Size(event), validate_args=False)
+
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """g (*batch, H·W) and u (*batch, kinds)."""
+        g, u = self.theta.tensor_split([prod(self.event_shape)], -1)
+        return g, torch.cat((torch.ones_like(g[..., :1]), u), -1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """(*batch), nats: `value` (B, 1, H, W) under every draw of its code."""
-        return IndependentBernoulli(self.theta + self.tables(value), 3).log_prob(value)
+        """(*batch), nats: `value` (B, 1, H, W) under every draw of its code, theta (S, B, …) or (B, …)."""
+        g, u = self.parts()
+        with exact(g.device):  # under bfloat16 each pixel's logit would keep 8 bits
+            logits = g + torch.einsum("...bk,bkn->...bn", u, self.tables(value))
+        return IndependentBernoulli(logits, 1).log_prob(value.flatten(1))
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws of 0 and 1, pixel by pixel."""
-        theta = self.theta.expand(Size(sample_shape) + self.theta.shape)
-        return self._drawn(theta, torch.rand(theta.shape, device=theta.device))
+        shape = Size(sample_shape) + self.batch_shape + self.event_shape
+        return self._drawn(torch.rand(shape, device=self.theta.device))
 
     @property
     def mean(self) -> Tensor:
         """The average of 64 draws that are made of the same random numbers at every call: it has no closed form."""
         rolls = torch.rand((DRAWS, *self.event_shape), generator=torch.Generator().manual_seed(SEED)).to(self.theta.device)
-        return torch.stack([self._drawn(self.theta, roll.expand_as(self.theta)) for roll in rolls]).mean(0)
+        return torch.stack([self._drawn(roll.expand(self.batch_shape + roll.shape)) for roll in rolls]).mean(0)
 
     @torch.no_grad()
-    def _drawn(self, theta: Tensor, rolls: Tensor) -> Tensor:
-        """x with xᵢ = 1 where rolls < p(xᵢ = 1|x_<i, z), in reading order: what lies behind a pixel is not looked at."""
-        flat, rolls = theta.reshape(-1, *self.event_shape), rolls.reshape(-1, *self.event_shape)
-        x = torch.zeros_like(flat)
-        for i in range(flat.shape[-2]):
-            for j in range(flat.shape[-1]):
-                # the rows that a pattern reaches, not the whole picture
-                near = x[..., max(i - ABOVE, 0) : i + 1, :]
-                logits = flat[:, 0, i, j] + self.tables(near)[:, 0, -1, j]
-                x[:, 0, i, j] = (rolls[:, 0, i, j] < torch.sigmoid(logits)).to(x.dtype)
-        return x.view(theta.shape)
+    def _drawn(self, rolls: Tensor) -> Tensor:
+        """x with xᵢ = 1 where rolls < p(xᵢ = 1|x_<i, z), in reading order, which finds every pixel that a pattern asks for."""
+        lead = rolls.shape[: rolls.ndim - len(self.event_shape)]
+        g, u = (part.expand(*lead, -1).reshape(-1, part.shape[-1]) for part in self.parts())
+        rolls, x = rolls.reshape(-1, *self.event_shape), torch.zeros(len(g), *self.event_shape, device=g.device)
+        height, width = self.event_shape[-2:]
+        for i, j in product(range(height), range(width)):
+            near = x[..., max(i - ABOVE, 0) : i + 1, :]  # the rows that a pattern reaches, not the whole picture
+            said = self.tables(near).view(len(x), -1, near.shape[-2], width)[..., -1, j]
+            x[:, 0, i, j] = (rolls[:, 0, i, j] < torch.sigmoid(g[:, i * width + j] + (u * said).sum(1))).to(x.dtype)
+        return x.view(*lead, *self.event_shape)
 
 
 class CausalBernoulli(Family):
-    """theta (*lead, 1, H, W), the logits g(z) -> `Causal`, whose tables are parameters of the family."""
+    """theta (*lead, H·W + kinds − 1), a logit for each pixel and a weight for each table but the first -> `Causal`."""
 
     levels = 2
 
-    def __init__(self, tables: int) -> None:
+    def __init__(self, kinds: int) -> None:
         super().__init__()
-        self.tables = Tables(patterns(tables))
+        self.tables = Tables(kinds)
 
     def shape(self, event: Shape) -> Shape:
-        """The event's own: one logit per pixel."""
-        return event
+        """(H·W + kinds − 1,)."""
+        return (prod(event) + len(self.tables.tables) - 1,)
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
-        """theta (*lead, 1, H, W) -> p(x|z)."""
-        return Causal(theta, self.tables)
+        """theta -> p(x|z)."""
+        return Causal(theta, event, self.tables)
 
 
-def causal_vae(data: DataSpec, latent_dim: int = 32, tables: int = 3) -> Recipe:
-    """A VAE of binary images whose pixels are told by the code and by the pixels before them. Its objective is the ELBO."""
+def causal_vae(data: DataSpec, latent_dim: int = 32, kinds: int = 4, warmup: float = 0.3) -> Recipe:
+    """A VAE of binary images whose pixels are told by the code and by the pixels before them. Its objective is the ELBO.
+
+    `warmup`: the share of the run over which the rate is charged gradually. Tables are learnt sooner than codes, and what they
+    tell a code would have to pay for: from the start at full charge, many dimensions stay empty.
+    """
     code, words = (latent_dim,), resolve(data)
     net = partial(nets.build, words.net, width=words.width, depth=words.depth)
     return Recipe(
         LatentVariableModel(
             Flat(Conditional(net, Gaussian(), data.shape, code), StandardNormal(code)),
-            Conditional(net, CausalBernoulli(tables), code, data.shape),
+            Conditional(net, CausalBernoulli(kinds), code, data.shape),
         ),
-        Distortion() + Rate(),
+        Distortion() + anneal(0.0, 1.0, warmup) * Rate(),
     )

@@ -20,7 +20,7 @@ from legato.training.resident import Resident
 from legato.training.task import Task, defined, learner_of
 from test_engine import Again
 
-TINY = board.Board("tiny", "a trial", seconds=60, words="causal:causal_vae --net mlp --width 16 --depth 1 --tables 1")
+TINY = board.Board("tiny", "a trial", seconds=60, words="causal:causal_vae --net mlp --width 16 --depth 1 --kinds 2")
 TRIAL = ["--seeds", "0", "--seconds", "0.5", "--digits", "20", "--k", "25", "--threads", "1", "--out"]
 
 
@@ -76,13 +76,19 @@ def test_differences_are_paired_by_seeds():
 # ------------------------------------------------------------------------------------------------- the sentence
 
 
-def random_tables(looks: list[list[causal.Place]], seed: int) -> causal.Tables:
+def random_tables(kinds: int, seed: int) -> causal.Tables:
     """Tables of random logits."""
-    tables = causal.Tables(looks)
-    generator = torch.Generator().manual_seed(seed)
-    for table in tables.tables:
+    tables, generator = causal.Tables(kinds), torch.Generator().manual_seed(seed)
+    for table in tables.requires_grad_(False).tables:
         table.data = torch.randn(table.shape, generator=generator) / causal.SCALE
     return tables
+
+
+def of_size(lead: tuple[int, ...], size: tuple[int, int], kinds: int, seed: int) -> causal.Causal:
+    """p(x|z) of random logits, weights and tables."""
+    torch.manual_seed(seed)
+    theta = torch.randn(*lead, size[0] * size[1] + kinds - 1)
+    return causal.Causal(theta, (1, *size), random_tables(kinds, seed + 1))
 
 
 def all_images(height: int, width: int) -> Tensor:
@@ -90,49 +96,50 @@ def all_images(height: int, width: int) -> Tensor:
     return torch.tensor(list(itertools.product((0.0, 1.0), repeat=height * width))).view(-1, 1, height, width)
 
 
-@pytest.mark.parametrize("tables", [1, 3])
+@pytest.mark.parametrize("kinds", [1, 4])
 @pytest.mark.parametrize("size", [(2, 3), (3, 4)])
-def test_the_probabilities_of_all_images_sum_to_one(tables, size):
-    of = causal.Causal(
-        torch.randn((1, *size), generator=torch.Generator().manual_seed(1)), random_tables(causal.patterns(tables), 2)
-    )
-    assert of.log_prob(all_images(*size)).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
+def test_the_probabilities_of_all_images_sum_to_one(kinds, size):
+    images = all_images(*size)
+    log_p = of_size((1, 1), size, kinds, 1).log_prob(images[:1])
+    assert log_p.shape == (1, 1)
+    of_all = causal.Causal(of_size((1,), size, kinds, 1).theta.expand(len(images), -1), (1, *size), random_tables(kinds, 2))
+    assert of_all.log_prob(images).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
+    assert of_all.log_prob(images)[0].item() == pytest.approx(log_p.item())
 
 
 def test_what_a_table_says_of_a_pixel_reads_those_before_it_alone():
-    tables, x = random_tables(causal.patterns(3), 3), torch.bernoulli(torch.full((1, 1, 28, 28), 0.4))
+    tables, x = random_tables(2, 3), torch.bernoulli(torch.full((1, 1, 28, 28), 0.4))
     at = 28 * 11 + 17
     later = x.flatten(1).clone()
     later[:, at:] = 1 - later[:, at:]
-    before, after = tables(x).flatten(1), tables(later.view_as(x)).flatten(1)
-    assert torch.equal(before[:, : at + 1], after[:, : at + 1])
+    before, after = tables(x), tables(later.view_as(x))
+    assert torch.equal(before[..., : at + 1], after[..., : at + 1])
     assert not torch.equal(before, after)
 
 
 def test_log_prob_is_that_of_pixels_taken_one_by_one():
-    """By hand: the pattern of each pixel is read place by place, and its number looked up."""
-    looks, size = causal.patterns(2), (5, 6)
-    tables = random_tables(looks, 4)
-    theta, x = torch.randn(2, 3, 1, *size), torch.bernoulli(torch.full((3, 1, *size), 0.5))  # 2 draws of each code
+    """By hand: the pattern of each pixel is read place by place, and its numbers looked up."""
+    size, kinds = (5, 6), 3
+    of, x = of_size((2, 3), size, kinds, 4), torch.bernoulli(torch.full((3, 1, *size), 0.5))  # 2 draws of each code
     total = torch.zeros(2, 3, dtype=torch.double)
-    for b, i, j in itertools.product(range(3), range(size[0]), range(size[1])):
-        logits = theta[:, b, 0, i, j].double()
-        for table, look in zip(tables.tables, looks, strict=True):
-            inside = [(bit, i + di, j + dj) for bit, (di, dj) in enumerate(look) if i + di >= 0 and 0 <= j + dj < size[1]]
-            logits = logits + causal.SCALE * table[sum(int(x[b, 0, r, c]) << bit for bit, r, c in inside)].double()
-        total[:, b] += torch.nn.functional.logsigmoid(logits if x[b, 0, i, j] else -logits)
-    assert causal.Causal(theta, tables).log_prob(x).double().sub(total).abs().max() < 1e-4
+    for s, b, i, j in itertools.product(range(2), range(3), range(size[0]), range(size[1])):
+        g, u = of.theta[s, b, :30].double(), [1.0, *of.theta[s, b, 30:].tolist()]
+        seen = [(bit, i + di, j + dj) for bit, (di, dj) in enumerate(of.tables.look) if i + di >= 0 and 0 <= j + dj < size[1]]
+        pattern = sum(int(x[b, 0, r, c]) << bit for bit, r, c in seen)
+        said = sum(w * causal.SCALE * table[pattern].double() for w, table in zip(u, of.tables.tables, strict=True))
+        logit = g[i * size[1] + j] + said
+        total[s, b] += torch.nn.functional.logsigmoid(logit if x[b, 0, i, j] else -logit)
+    assert of.log_prob(x).double().sub(total).abs().max() < 1e-4
 
 
 def test_draws_have_the_probabilities_that_are_said():
-    size, n = (2, 2), 20_000
-    of = causal.Causal(torch.tensor([[[0.3, -0.5], [0.1, 0.8]]]), random_tables(causal.patterns(1), 5))
-    torch.manual_seed(6)
+    size, n, images = (2, 2), 20_000, all_images(2, 2)
+    of = of_size((), size, 3, 5)
     drawn = of.sample((n,)).flatten(1) @ torch.tensor([8.0, 4.0, 2.0, 1.0])
-    said = of.log_prob(all_images(*size)).exp()
+    said = causal.Causal(of.theta.expand(16, -1), (1, *size), of.tables).log_prob(images).exp()
     found = torch.bincount(drawn.long(), minlength=16) / n
     assert ((found - said).abs() < 4.5 * (said * (1 - said) / n).sqrt()).all()
-    assert (of.mean - torch.einsum("n,n...->...", said, all_images(*size))).abs().max() < 4.5 * 0.5 / causal.DRAWS**0.5
+    assert (of.mean - torch.einsum("n,n...->...", said, images)).abs().max() < 4.5 * 0.5 / causal.DRAWS**0.5
 
 
 def test_a_card_could_capture_its_step():
