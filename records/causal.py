@@ -35,6 +35,7 @@ from legato.types import Shape
 from legato.vocabulary import resolve
 
 ABOVE, BESIDE = 5, 6  # rows above and columns beside a pixel that a table may look at
+MARGIN = (BESIDE, BESIDE, ABOVE, 0)  # zeros about a picture: left, right, above, below
 BITS = 16  # pixels of a pattern: 65,536 numbers, of which the patterns of digits are a few thousand
 SCALE = 8.0  # logits for each unit of a table: AdamW moves a unit by the learning rate, and patterns are rare
 DRAWS, SEED = 64, 20161115  # draws, the same at every call, whose average is shown as the decoded picture
@@ -65,12 +66,20 @@ class Tables(nn.Module):
     def number(self, x: Tensor) -> Tensor:
         """The number of the pattern before each pixel, a bit for each place, (B, H, W); what lies outside the picture is 0."""
         height, width = x.shape[-2:]
-        wide = nn.functional.pad(x[:, 0].to(torch.int32), (BESIDE, BESIDE, ABOVE, 0))
+        wide = nn.functional.pad(x[:, 0].to(torch.int32), MARGIN)
         found = torch.zeros((len(x), height, width), dtype=torch.int32, device=x.device)
         for bit, (i, j) in enumerate(self.look):
             top, left = ABOVE + i, BESIDE + j
             found.add_(wide[:, top : top + height, left : left + width], alpha=1 << bit)
         return found
+
+    def at(self, wide: Tensor, i: int, j: int) -> Tensor:
+        """`forward` at one pixel of pictures with their margin, wide (B, 1, ABOVE + H, W + 2·BESIDE) -> (B, kinds)."""
+        seen = torch.stack(
+            [wide[:, 0, ABOVE + i + di, BESIDE + j + dj].long() << bit for bit, (di, dj) in enumerate(self.look)]
+        )
+        number = seen.sum(0)
+        return SCALE * torch.stack([table[number] for table in self.tables], 1)
 
 
 class Causal(Distribution):
@@ -105,20 +114,20 @@ class Causal(Distribution):
     def mean(self) -> Tensor:
         """The average of 64 draws that are made of the same random numbers at every call: it has no closed form."""
         rolls = torch.rand((DRAWS, *self.event_shape), generator=torch.Generator().manual_seed(SEED)).to(self.theta.device)
-        return torch.stack([self._drawn(roll.expand(self.batch_shape + roll.shape)) for roll in rolls]).mean(0)
+        rolls = rolls.view(DRAWS, *(1 for _ in self.batch_shape), *self.event_shape)
+        return self._drawn(rolls.expand(DRAWS, *self.batch_shape, *self.event_shape)).mean(0)
 
     @torch.no_grad()
     def _drawn(self, rolls: Tensor) -> Tensor:
         """x with xᵢ = 1 where rolls < p(xᵢ = 1|x_<i, z), in reading order, which finds every pixel that a pattern asks for."""
-        lead = rolls.shape[: rolls.ndim - len(self.event_shape)]
+        lead, (height, width) = rolls.shape[: rolls.ndim - len(self.event_shape)], self.event_shape[-2:]
         g, u = (part.expand(*lead, -1).reshape(-1, part.shape[-1]) for part in self.parts())
-        rolls, x = rolls.reshape(-1, *self.event_shape), torch.zeros(len(g), *self.event_shape, device=g.device)
-        height, width = self.event_shape[-2:]
+        rolls, wide = rolls.reshape(-1, height, width), nn.functional.pad(torch.zeros(len(g), 1, height, width), MARGIN)
+        wide = wide.to(g.device)
         for i, j in product(range(height), range(width)):
-            near = x[..., max(i - ABOVE, 0) : i + 1, :]  # the rows that a pattern reaches, not the whole picture
-            said = self.tables(near).view(len(x), -1, near.shape[-2], width)[..., -1, j]
-            x[:, 0, i, j] = (rolls[:, 0, i, j] < torch.sigmoid(g[:, i * width + j] + (u * said).sum(1))).to(x.dtype)
-        return x.view(*lead, *self.event_shape)
+            logits = g[:, i * width + j] + (u * self.tables.at(wide, i, j)).sum(1)
+            wide[:, 0, ABOVE + i, BESIDE + j] = (rolls[:, i, j] < torch.sigmoid(logits)).to(wide.dtype)
+        return wide[..., ABOVE:, BESIDE : BESIDE + width].reshape(*lead, *self.event_shape)
 
 
 class CausalBernoulli(Family):
