@@ -10,7 +10,7 @@ BOARD = Board(
     seconds=60,
     device="cuda",
     seeds=(0,),
-    words="causal:causal_vae --width 1024 --batch-size 512",
+    words="causal:causal_vae --width 1024 --batch-size 512 --kinds 8 --warmup 0.5",
 )
 
 if __name__ == "__main__":
