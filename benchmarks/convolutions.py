@@ -62,6 +62,7 @@ def training(side: int, precision: str) -> Turn:
 def sampling(side: int) -> Turn:
     """Pictures decoded from the prior, in single precision as `legato sample` decodes them."""
     made, _ = learner(side, "float32")
+    made.average.likelihood.to(memory_format=torch.channels_last)  # as `legato.load` does
     return torch.no_grad()(lambda: made.average.sample(DRAWN))
 
 

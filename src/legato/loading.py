@@ -43,6 +43,8 @@ def load(
     # names and shapes first: another model's file is told of in a sentence
     space.model.load_state_dict(read_tensors(weights, space.model.state_dict()))
     space.model.to(place)
+    if place.type == "cpu":  # alone: there it was measured, and the encoder did not gain (docs/speed.md)
+        space.model.likelihood.to(memory_format=torch.channels_last)
     space.device = place
     space.loaded = (module, step)
     space.again = _again, (str(found.path.absolute()), space.loaded)  # absolute, for it may be unpickled in another folder
