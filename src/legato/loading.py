@@ -44,7 +44,7 @@ def load(
     space.model.load_state_dict(read_tensors(weights, space.model.state_dict()))
     space.model.to(place)
     if place.type == "cpu":  # alone: there it was measured, and the encoder did not gain (docs/speed.md)
-        space.model.likelihood.to(memory_format=torch.channels_last)
+        space.model.likelihood.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's
     space.device = place
     space.loaded = (module, step)
     space.again = _again, (str(found.path.absolute()), space.loaded)  # absolute, for it may be unpickled in another folder
