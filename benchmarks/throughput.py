@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -46,6 +47,7 @@ from legato.data.prepared import Prepared
 from legato.definition import define
 from legato.devices import PRECISIONS, choose, native_precision
 from legato.measures.likelihood import score
+from legato.training.compiled import CompiledStep, lowered
 from legato.training.learner import Learner
 from legato.training.options import TrainingOptions, plan
 
@@ -60,14 +62,15 @@ def legato_learner(batch: int, precision: str = "float32") -> tuple[Learner, Tra
     return learner, TrainingBatches(data.rows, data.splits["train"].all(), prepared.preparation, batch, 0), prepared
 
 
-def legato_training(batch: int, precision: str = "float32") -> Turn:
-    """What `legato train` does in a step, the sums of its metrics included."""
+def legato_training(batch: int, precision: str = "float32", compiled: bool = False) -> Turn:
+    """What `legato train` does in a step, the sums of its metrics included; `compiled`: as in long trainings."""
     learner, batches, _ = legato_learner(batch, precision)
     step, sums = 0, torch.zeros(len(learner.names), dtype=torch.double)
+    make = CompiledStep(learner, lowered(learner, batches.at(0))) if compiled else learner.step
 
     def turn() -> None:
         nonlocal step, sums
-        parts = learner.step(batches.at(step), step)
+        parts = make(batches.at(step), step)
         if parts is not None:
             sums += parts
         step += 1
@@ -271,9 +274,11 @@ def compare(what: str, contestants: dict[str, Callable[[], Turn]], rounds: int) 
 
 def training(batch: int, peer: bool) -> dict[str, Callable[[], Turn]]:
     native = native_precision(torch.device("cpu"))
+    of_compiled = dict.fromkeys(("float32", native)) if shutil.which("g++") else ()
     found = {
         "legato": partial(legato_training, batch),
         **({} if native == "float32" else {f"legato, {native}": partial(legato_training, batch, native)}),
+        **({f"legato, {one}, compiled": partial(legato_training, batch, one, True) for one in of_compiled}),
         "products": partial(training_floor, batch, False),
         "products + optimiser": partial(training_floor, batch, True),
         "by hand": partial(by_hand, batch),
