@@ -50,7 +50,7 @@ from legato.distributions import (
     log_density,
     reparameterised,
 )
-from legato.distributions.divergence import _TABLE, UnitNormal
+from legato.distributions.divergence import _TABLE
 from legato.distributions.grid import Chosen, Tokens
 from legato.errors import Mistake
 from legato.families import Bernoulli, ContinuousBernoulli, Gaussian, Homoscedastic, Point
@@ -152,12 +152,7 @@ def _normals() -> tuple[Normal, Normal]:
     return q, Normal(torch.tensor([0.0, 0.0, -1.0, 0.0]).double(), torch.tensor([1.0, 1.0, 0.5, 3.0]).double())
 
 
-def _normal_and_unit() -> tuple[Normal, UnitNormal]:
-    q, _ = _normals()
-    return q, UnitNormal(torch.zeros(4).double(), torch.ones(4).double(), validate_args=False)
-
-
-KL_CASES = {(Normal, Normal): _normals, (Normal, UnitNormal): _normal_and_unit}
+KL_CASES = {(Normal, Normal): _normals}
 ENUMERATED = {(Chosen, Tokens)}  # finitely many codes, of which tests/test_latents.py adds up all
 REGISTERED = [pytest.param(pair, id=f"{pair[0].__name__}-{pair[1].__name__}") for pair in KL_CASES]
 
@@ -180,8 +175,7 @@ def test_closed_form_kl_is_the_mean_of_log_q_minus_log_p_over_a_million_draws(pa
 @pytest.mark.parametrize("pair", REGISTERED)
 def test_closed_form_kl_and_its_gradient_are_those_of_torch(pair):
     q, p = KL_CASES[pair]()
-    learning = [q] if type(p) is UnitNormal else [q, p]  # the unit's own are never asked, so that they have no gradient
-    parameters = [getattr(d, name).requires_grad_() for d in learning for name in d.arg_constraints]
+    parameters = [getattr(d, name).requires_grad_() for d in (q, p) for name in d.arg_constraints]
     q, p = (type(d)(*(getattr(d, name) for name in d.arg_constraints)) for d in (q, p))
     ours, theirs = kl_per_dimension(q, p), kl_divergence(q, p)
     assert_close(ours, theirs)
@@ -224,7 +218,7 @@ def test_a_pair_without_a_closed_form_gets_its_kl_from_the_draws_and_says_so(cap
         rung = Rung(q, p, z)
         sampled = rung.kl
     assert rung.kl_per_dimension is None
-    assert "no closed form for KL(Laplace ‖ UnitNormal)" in caplog.text
+    assert "no closed form for KL(Laplace ‖ Normal)" in caplog.text
     exact = 3 * (0.5 * math.log(2 * math.pi) + 1 - math.log(2) - 1)  # E z² / 2 = 1; the Laplace's entropy is 1 + log 2
     error = (rung.log_q - rung.log_p).std(0) / math.sqrt(len(z))
     assert ((sampled - exact).abs() < 5 * error).all()

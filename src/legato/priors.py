@@ -17,7 +17,6 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 
 from legato.arguments import checked
 from legato.devices import doubled, drawing
-from legato.distributions.divergence import UnitNormal
 from legato.errors import Mistake
 from legato.label import ReadsLabel
 from legato.trace import NOTHING, Given
@@ -62,7 +61,7 @@ class StandardNormal(Prior):
 
     def forward(self, given: Given) -> Distribution:
         """The same for everything given."""
-        return Independent(UnitNormal(self.zero, self.one, validate_args=False), len(self.event), validate_args=False)
+        return Independent(Normal(self.zero, self.one, validate_args=False), len(self.event), validate_args=False)
 
     def draw(
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING

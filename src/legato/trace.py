@@ -99,9 +99,9 @@ class Rung:
         """KL(q(z|x) ‖ p(z)) per example, (B,), nats, a mean over draws: exact where registered, else log q − log p there."""
         exact = self.kl_per_dimension
         if exact is not None:
-            return over_draws(exact.flatten(2).sum(2))
+            return exact.flatten(2).sum(2).mean(0)
         _say_sampled(self.q, self.p)
-        return over_draws(self.log_q - self.log_p)
+        return (self.log_q - self.log_p).mean(0)
 
 
 class Seen:
@@ -184,12 +184,6 @@ class Trace:
     def rate_varies(self) -> bool:
         """True where the rate is another one at other draws: it has no closed form, or that of a lower rung."""
         return any(rung.kl_per_dimension is None or len(rung.q.batch_shape) > 1 for rung in self.rungs)
-
-
-def over_draws(values: Tensor) -> Tensor:
-    """The mean over draws, (S, B, …) -> (B, …)."""
-    # of one draw it is the draw: a pass forward and three backward less, and the same bits
-    return values.squeeze(0) if len(values) == 1 else values.mean(0)
 
 
 def _say_sampled(q: Distribution, p: Distribution) -> None:

@@ -45,16 +45,6 @@ def kl_per_dimension(q: Distribution, p: Distribution) -> Tensor | None:
     return formula(q, p)
 
 
-class UnitNormal(Normal):
-    """N(0, 1): a `Normal` whose mean and deviation need not be asked."""
-
-
-@register_kl(Normal, UnitNormal)
-def _normal_unit(q: Normal, p: UnitNormal) -> Tensor:
-    """½(σ² + μ² − 1) − log σ: bit for bit the formula below, which would divide by 1 and take 0 off, at each step."""
-    return 0.5 * (q.scale * q.scale + q.loc * q.loc - 1) - torch.log(q.scale)
-
-
 @register_kl(Normal, Normal)
 def _normal_normal(q: Normal, p: Normal) -> Tensor:
     """½(ρ² + ((μ_q − μ_p)/σ_p)² − 1 − log ρ²), ρ = σ_q/σ_p. Kingma & Welling 2013, appendix B, for p = N(0, 1)."""

@@ -13,8 +13,6 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import reduce
-from operator import add
 from typing import NamedTuple
 
 import torch
@@ -190,21 +188,20 @@ class Objective(nn.Module):
         """The batch's loss at `weights` (from `at`), and its parts."""
         # The one mean over the batch: terms give nats per example, so that none can be averaged twice.
         values = {term.name: term(trace).mean() for term in self._terms()}
-        total = reduce(add, map(_weighed, weights, values.values()))
+        total = sum(weight * value for weight, value in zip(weights, values.values(), strict=True))
+        assert isinstance(total, Tensor)
         # detached: metrics would hold each step's graph
         return Loss(total, {name: value.detach() for name, value in values.items()})
 
     def at(self, step: int, total: int) -> list[float | Tensor]:
         """Each term's weight at `step` of `total`. Raises `Mistake` for a schedule that outlives the run."""
-        found = []
         for weight, _ in self._parts():
-            if (steps := weight.steps(total)) > total:
+            if weight.steps(total) > total:
                 raise Mistake(
-                    f"a schedule of {steps} steps outlives the run of {total}: "
+                    f"a schedule of {weight.steps(total)} steps outlives the run of {total}: "
                     "train longer, or give its length as a share of the run (0.25)"
                 )
-            found.append(weight.value(step, total))
-        return found
+        return [weight.value(step, total) for weight, _ in self._parts()]
 
     def scheduled(self, step: int, total: int) -> list[float]:
         """`at` as numbers that are known beforehand: 0 for a weight that follows the loss."""
@@ -219,8 +216,7 @@ class Objective(nn.Module):
     def follow(self, parts: dict[str, Tensor], pace: float | Tensor) -> None:
         """Moves the weights that follow the loss, after a step whose `parts` were found."""
         for weight, term in self._parts():
-            if weight.follows:
-                weight.follow(parts[term.name], pace)
+            weight.follow(parts[term.name], pace)
 
     def endless(self) -> None:
         """For a training whose end nobody knows: weights that follow a share of it rest, others go on as they are."""
@@ -232,12 +228,6 @@ class Objective(nn.Module):
     def _parts(self) -> list[tuple[Weight, Term]]:
         weights = [weight for weight in self.weights if isinstance(weight, Weight)]
         return list(zip(weights, self._terms(), strict=True))
-
-
-def _weighed(weight: float | Tensor, value: Tensor) -> Tensor:
-    """weight · value."""
-    # 1 · v is v: of the most usual weight no operation, forward or backward
-    return value if isinstance(weight, float) and weight == 1 else weight * value
 
 
 def weighed(weight: float, term: Term) -> Objective:
