@@ -22,9 +22,14 @@ WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "bincount"
 
 
 class _Capture(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         kwargs = kwargs or {}
+        self.seen.add(name)
         devices = {one.device.type for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor) and one.ndim}
         goal = kwargs.get("device")
         if name in WAITS or any(name.startswith(wait) for wait in ("_unique", "unique")):
@@ -46,7 +51,10 @@ def _scalar(args: Any) -> bool:
 
 
 @contextmanager
-def capturable() -> Iterator[None]:
-    """A block in which nothing happens that a CUDA graph cannot hold; what does raises `RuntimeError`."""
-    with _Capture():
-        yield
+def capturable() -> Iterator[set[str]]:
+    """A block in which nothing happens that a CUDA graph cannot hold; what does raises `RuntimeError`.
+
+    Gives the names of the operations that were met, so that a test can tell that the work was done to its end.
+    """
+    with _Capture() as capture:
+        yield capture.seen

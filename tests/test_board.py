@@ -147,5 +147,6 @@ def test_a_card_could_capture_its_step():
     made = plan(TrainingOptions(), 10, 8)
     task = Task(made, definition, data, learner_of(made, definition, data, META, "causal"))
     engine = Graphed(task.learner, Resident(task.batches(), META), record=Again)
-    with capturable():
+    with capturable() as seen:
         engine.tick()
+    assert {"_fused_adamw_", "_foreach_add_", "sort"} <= seen  # to the optimiser, the average and the guard's median

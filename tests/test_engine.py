@@ -218,8 +218,9 @@ def test_a_graphed_run_that_diverges_ends_as_any_does(
 def test_a_step_holds_nothing_that_a_card_cannot_capture(name: str, sources: dict[str, Path]) -> None:
     task = task_of(name, sources, META)
     engine = Graphed(task.learner, Resident(task.batches(), META), record=Again)
-    with capturable():
+    with capturable() as seen:
         engine.tick()
+    assert {"_fused_adamw_", "_foreach_add_", "sort"} <= seen  # to the optimiser, the average and the guard's median
 
 
 @pytest.mark.parametrize("net", ["residual", "conv", "strided"])
@@ -227,8 +228,9 @@ def test_a_step_holds_nothing_that_a_card_cannot_capture(name: str, sources: dic
 def test_nets_and_likelihoods_can_be_captured(net: str, likelihood: str, sources: dict[str, Path]) -> None:
     task = task_of("vae", sources, META, net=net, likelihood=likelihood, width=4, depth=1)
     engine = Graphed(task.learner, Resident(task.batches(), META), record=Again)
-    with capturable():
+    with capturable() as seen:
         engine.tick()
+    assert {"_fused_adamw_", "_foreach_add_", "sort"} <= seen  # to the optimiser, the average and the guard's median
 
 
 @pytest.mark.parametrize(

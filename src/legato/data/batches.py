@@ -65,13 +65,17 @@ class TrainingBatches:
         block, within = divmod(place, self._together)
         if (epoch, block) != self._block:  # kept, since the steps of a block ask in turn
             self._block, self._prepared = (epoch, block), self._cut(epoch, block)
-        # Bounds from products, not from a rounded size: the parts have no gap and no overlap where `world` does not divide.
-        first, last = (self.batch_size * part // world for part in (rank, rank + 1))
+        part = self.part(rank, world)
         start = within * self.batch_size
-        rows = self._rows(epoch, place, place + 1)[first:last]
+        rows = self._rows(epoch, place, place + 1)[part]
         label = None if self.labels is None else torch.from_numpy(self.labels[rows])
-        x = torch.from_numpy(self._prepared[start + first : start + last])
+        x = torch.from_numpy(self._prepared[start : start + self.batch_size][part])
         return Batch(x, label, rows=torch.from_numpy(rows))
+
+    def part(self, rank: int, world: int) -> slice:
+        """The part of a batch that is the process's numbered `rank`, of `world` processes."""
+        # Bounds from products, not from a rounded size: the parts have no gap and no overlap where `world` does not divide.
+        return slice(self.batch_size * rank // world, self.batch_size * (rank + 1) // world)
 
     def order(self, epoch: int) -> Rows:
         """The order of one pass, as places in `chosen`: of its number alone, so that a resumed run makes the same one again."""

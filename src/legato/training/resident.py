@@ -76,8 +76,7 @@ class Resident:
     def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The batch of this step, or a process's part of it: draws are made for the whole."""
         self.fill(step)
-        first, last = (self.batches.batch_size * part // world for part in (rank, rank + 1))
-        return self.cut()[first:last]
+        return self.cut()[self.batches.part(rank, world)]
 
 
 class Ahead:
@@ -110,8 +109,7 @@ class Ahead:
     def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The batch of this step, or a process's part of it."""
         self.fill(step)
-        first, last = (self.batches.batch_size * part // world for part in (rank, rank + 1))
-        return self.now[first:last]
+        return self.now[self.batches.part(rank, world)]
 
     def _bring(self, step: int) -> Batch:
         batch = self.batches.at(step)
