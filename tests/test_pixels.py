@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from legato.distributions import IndependentBernoulli
 from legato.distributions.pixels import BIN, LEVELS, SHARPEST, WIDEST, DiscretizedLogistic
 from legato.families import Discretized
 
@@ -55,6 +56,7 @@ def test_derivatives_are_finite_differences(level: int) -> None:
     log_s = (torch.rand(40, dtype=torch.double) * 8 - 6).requires_grad_()
     x = torch.full((40,), level / 255, dtype=torch.double)
     assert torch.autograd.gradcheck(lambda m, log_s: DiscretizedLogistic(m, log_s).log_prob(x), (m, log_s))
+    assert torch.autograd.gradgradcheck(lambda m, log_s: DiscretizedLogistic(m, log_s).log_prob(x), (m, log_s))
 
 
 def test_single_precision_is_double_precision_to_its_rounding() -> None:
@@ -87,3 +89,10 @@ def test_below_a_familys_least_scale_nothing_pulls_at_it() -> None:
     (found,) = derivatives(Discretized()(theta, (9,)).log_prob(torch.full((1, 9), 0.2)), theta)
     assert (found[:, 1] == 0).all()
     assert (found[:, 0] != 0).all()
+
+
+def test_bernoullis_have_second_derivatives():
+    """A penalty on a gradient asks for them; without a graph of the first ones they would be left out in silence."""
+    torch.manual_seed(0)
+    x, logits = (torch.rand(4, 6) > 0.5).double(), torch.randn(4, 6).double().requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda of: IndependentBernoulli(of, 1).log_prob(x), logits)

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Size, Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution
 
 MOST = 8  # factors in a product: fewer logarithms, and no product below 2⁻⁸
@@ -69,9 +68,10 @@ class _LogProb(torch.autograd.Function):
         return certain.add_(_sum_of_logs(size.sigmoid_()))  # in place: nothing else reads |l|
 
     @staticmethod
-    @once_differentiable  # a second derivative must fail, for this one writes no graph
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
         logits, x = context.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is asked for: in place there would be none
+            return (x - torch.sigmoid(logits)) * gradient.unsqueeze(-1), None
         return torch.sigmoid(logits).sub_(x).mul_(-gradient.unsqueeze(-1)), None
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Size, Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution
 from torch.nn.functional import threshold
 
@@ -14,6 +13,7 @@ LEVELS = 256
 SHARPEST, WIDEST = -88.0, 80.0  # log s between which e^{-log s} and e^{-log s}/255 are normal float32
 FAR = 1e30  # of an edge at infinity, in units of s
 BIN = 1 / (LEVELS - 1)  # the distance of neighbouring values on [0, 1]: both ends are values, so that there are 255 steps
+NOWHERE = 1e9  # an edge that no bin has
 
 
 class DiscretizedLogistic(Distribution):
@@ -110,11 +110,24 @@ class _LogProb(torch.autograd.Function):
         if any(context.needs_input_grad):
             by_log_s = minus_a.mul_(above).addcmul_(c, below).addcdiv_(minus_w, width).sub_(minus_w)
             by_log_s = torch.ops.aten.threshold_backward(by_log_s, log_s, least)
-            context.save_for_backward(below.sub_(above).mul_(inverse), by_log_s)
+            context.save_for_backward(below.sub_(above).mul_(inverse), by_log_s, m, log_s)
+            context.known = bins, least
         return found
 
     @staticmethod
-    @once_differentiable  # a second derivative must fail, for this one writes no graph
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        by_m, by_log_s = context.saved_tensors
+        by_m, by_log_s, m, log_s = context.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is asked for: what was made with the value has no graph
+            by_m, by_log_s = _slopes(m, log_s, *context.known)
         return gradient * by_m, gradient * by_log_s, None, None
+
+
+def _slopes(m: Tensor, log_s: Tensor, bins: Bins, least: float) -> tuple[Tensor, Tensor]:
+    """The derivatives that `_LogProb` tells, by operations that have derivatives themselves."""
+    # no infinity, whose product with the derivative 0 of a clamp is no number
+    lower, upper, end = bins[0].clamp(min=-NOWHERE), bins[1].clamp(max=NOWHERE), bins[2]
+    inverse = log_s.clamp(least, WIDEST).neg().exp()
+    c, minus_a = ((lower - m) * inverse).clamp(min=-FAR), ((m - upper) * inverse).clamp(min=-FAR)
+    below, above, w = torch.sigmoid(c), torch.sigmoid(minus_a), BIN * inverse
+    by_log_s = minus_a * above + c * below + w - w / torch.maximum(-torch.expm1(-w), end)
+    return (below - above) * inverse, by_log_s * (log_s > least)
