@@ -15,6 +15,7 @@ from legato.loading import load
 from legato.run import Run
 from legato.training import Job, TrainingOptions, begin, complete
 from legato.training.engine import steady
+from legato.training.threads import counted
 
 RECIPES = ("autoencoder", "noisy_autoencoder", "vae")
 TITLES = {"autoencoder": "Autoencoder", "noisy_autoencoder": "Noise, no KL", "vae": "VAE"}
@@ -67,6 +68,6 @@ def _train(run: Run, recipe: str, latent_dim: int, options: TrainingOptions, dev
         return plan.total
     if not threads_were_said():
         say_threads(plan.threads)  # the first run's choice is that of the others, and of what measures them
-    threads = "1 thread" if plan.threads == 1 else f"{plan.threads} threads"
+    threads = counted(plan.threads)
     print(f"{run.path}: {plan.total:,} steps of {plan.batch_size} on {threads}")
     return plan.total

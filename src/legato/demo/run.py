@@ -26,6 +26,7 @@ from legato.loading import load
 from legato.progress import progress
 from legato.report.drag import drag_section
 from legato.report.html import Section, Table, strong, write_report
+from legato.training.threads import counted
 
 DRAGGED = ("autoencoder", "vae")
 TRAINING = 0.8  # of the minutes: measuring and drawing take the rest
@@ -84,7 +85,7 @@ def _facts(members: list[Member], seed: int) -> dict[str, str]:
         "data": "MNIST, 55,000 training digits, pixels drawn from Bernoulli(x/255)",
         "network": f"{words.net}, {words.depth} layers of {words.width}, the same for all",
         "training": f"{plan['total']:,} steps of {plan['batch_size']}, seed {seed}",
-        "machine": f"{platform.machine()}, {plan['threads']} threads, {plan['device']}, torch {plan['torch']}",
+        "machine": f"{platform.machine()}, {counted(plan['threads'])}, {plan['device']}, torch {plan['torch']}",
         "date": date.today().isoformat(),
     }
 

@@ -19,7 +19,7 @@ from legato.training.compiled import Lowered
 from legato.training.compiling import EAGER, Choice, choice, may_pay
 from legato.training.options import TrainingOptions, most_steps
 from legato.training.probe import steps_for
-from legato.training.threads import Pace, Step, in_turns, timed
+from legato.training.threads import Pace, Step, counted, in_turns, timed
 
 EPOCHS = 20.0
 FEW_STEPS, FEW_PASSES = 500, 10.0  # with fewer of both, pictures are hardly learnt (docs/numbers.md)
@@ -52,7 +52,7 @@ class Length:
 
     def remarks(self, rows: int) -> list[str]:
         """A line each of what was chosen for the person, and of how to choose otherwise."""
-        count = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        count = counted(self.threads)
         of_threads = [f"{count}, chosen by timing: {self.pace}; --threads says otherwise"] if self.pace else []
         return [*of_threads, *self.warnings(rows)]
 

@@ -85,6 +85,11 @@ def _slice(step: Step, at: int) -> tuple[float, int]:
     return took, done
 
 
+def counted(threads: int) -> str:
+    """So many threads, in words."""
+    return "1 thread" if threads == 1 else f"{threads} threads"
+
+
 def milliseconds(seconds: float) -> str:
     """A duration in words of the length that suits it."""
     return f"{1e3 * seconds:,.0f} ms" if seconds >= 0.01 else f"{1e3 * seconds:.1f} ms"
