@@ -22,8 +22,10 @@ from legato.data.prepared import Prepared
 from legato.defaults import NETS
 from legato.definition import define
 from legato.devices import choose
+from legato.training.compiled import CompiledStep
 from legato.training.learner import Learner
 from legato.training.options import TrainingOptions, plan
+from legato.training.replayed import replayed
 
 BATCH = NETS["strided"].batch_size
 PICTURES, DRAWN = 512, 128  # in the source, and in a turn of sampling
@@ -46,14 +48,16 @@ def learner(side: int, precision: str) -> tuple[Learner, TrainingBatches]:
     return made, TrainingBatches(data.rows, data.splits["train"].all(), prepared.preparation, BATCH, 0)
 
 
-def training(side: int, precision: str) -> Turn:
-    """A step of training."""
+def training(side: int, precision: str, replays: bool = True) -> Turn:
+    """A step of training, replayed as in trainings of half a minute and more, or plain."""
     made, batches = learner(side, precision)
+    lowered = replayed(made, batches.at(0)) if replays else None
+    make = made.step if lowered is None else CompiledStep(made, lowered)
     step = 0
 
     def turn() -> None:
         nonlocal step
-        made.step(batches.at(step), step)
+        make(batches.at(step), step)
         step += 1
 
     return turn

@@ -50,6 +50,7 @@ from legato.measures.likelihood import score
 from legato.training.compiled import CompiledStep, lowered
 from legato.training.learner import Learner
 from legato.training.options import TrainingOptions, plan
+from legato.training.replayed import replayed
 
 
 def legato_learner(batch: int, precision: str = "float32") -> tuple[Learner, TrainingBatches, Prepared]:
@@ -62,11 +63,12 @@ def legato_learner(batch: int, precision: str = "float32") -> tuple[Learner, Tra
     return learner, TrainingBatches(data.rows, data.splits["train"].all(), prepared.preparation, batch, 0), prepared
 
 
-def legato_training(batch: int, precision: str = "float32", compiled: bool = False) -> Turn:
-    """What `legato train` does in a step, the sums of its metrics included; `compiled`: as in long trainings."""
+def legato_training(batch: int, precision: str = "float32", gear: str = "plain") -> Turn:
+    """What `legato train` does in a step, the sums of its metrics included: plain, replayed (of half a minute), compiled."""
     learner, batches, _ = legato_learner(batch, precision)
     step, sums = 0, torch.zeros(len(learner.names), dtype=torch.double)
-    make = CompiledStep(learner, lowered(learner, batches.at(0))) if compiled else learner.step
+    lower = {"plain": None, "replayed": replayed, "compiled": lowered}[gear]
+    make = learner.step if lower is None else CompiledStep(learner, lower(learner, batches.at(0)))
 
     def turn() -> None:
         nonlocal step, sums
@@ -276,9 +278,10 @@ def training(batch: int, peer: bool) -> dict[str, Callable[[], Turn]]:
     native = native_precision(torch.device("cpu"))
     of_compiled = dict.fromkeys(("float32", native)) if shutil.which("g++") else ()
     found = {
-        "legato": partial(legato_training, batch),
-        **({} if native == "float32" else {f"legato, {native}": partial(legato_training, batch, native)}),
-        **({f"legato, {one}, compiled": partial(legato_training, batch, one, True) for one in of_compiled}),
+        "legato": partial(legato_training, batch, gear="replayed"),
+        "legato, plain": partial(legato_training, batch),
+        **({} if native == "float32" else {f"legato, {native}": partial(legato_training, batch, native, "replayed")}),
+        **{f"legato, {one}, compiled": partial(legato_training, batch, one, "compiled") for one in of_compiled},
         "products": partial(training_floor, batch, False),
         "products + optimiser": partial(training_floor, batch, True),
         "by hand": partial(by_hand, batch),
@@ -297,7 +300,10 @@ def colour(side: int) -> Iterator[tuple[str, dict[str, Callable[[], Turn]]]]:
     """The default net beside its convolutions, in each precision of which this chip gains."""
     native = native_precision(torch.device("cpu"))
     precisions = ("float32", native) if native != "float32" else (native,)
-    step = {"legato": partial(convolutions.training, side, native)}
+    step = {
+        "legato": partial(convolutions.training, side, native),
+        "legato, plain": partial(convolutions.training, side, native, False),
+    }
     floors = {f"convolutions, {one}": partial(convolutions.training_floor, side, one) for one in precisions}
     yield f"training, {side} × {side} × 3", step | floors
     decoded = {f"convolutions, {one}": partial(convolutions.sampling_floor, side, one) for one in precisions}

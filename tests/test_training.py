@@ -125,7 +125,7 @@ def test_minutes_are_turned_into_steps_once_and_recorded(sources, tmp_path, monk
     train("vae", sources, tmp_path / "timed", steps=None, minutes=0.25)
     train("vae", sources, tmp_path / "counted", steps=17)
     timed, counted = Run(tmp_path / "timed"), Run(tmp_path / "counted")
-    assert asked == [0.25]
+    assert asked == [pytest.approx(0.25, abs=0.02)]  # but for what it took to get ready
     assert timed.stored("training")["total"] == 17
     assert timed.stored("training")["asked"]["minutes"] == 0.25
     assert timed.model.read_bytes() == counted.model.read_bytes()

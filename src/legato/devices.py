@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,6 +137,15 @@ def seed(device: torch.device, value: int) -> None:
 def stream(device: torch.device) -> torch.Generator:
     """A generator of the device's own. Of `meta`, on which nothing is computed, the CPU's."""
     return torch.Generator("cpu" if device.type == "meta" else device)
+
+
+@cache
+def shared_stream(device: torch.device, purpose: str) -> torch.Generator:
+    """The process's one generator for a purpose, to be seeded in one's turn (`drawing_step`) before it is drawn from.
+
+    One for all, as torch's own is: a captured step draws from it whoever's step it then becomes.
+    """
+    return stream(device)
 
 
 @contextmanager

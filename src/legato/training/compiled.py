@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,7 +25,17 @@ from legato.training.side import norm_of
 
 # of torch._inductor.config. Workers that compile beside us would stay for the whole run, and wake while it computes.
 OPTIONS = {"fallback_random": True, "compile_threads": 1}
-Lowered = Callable[..., Any]  # of a recipe, a batch's shape and a number of threads; any learner of these may call it
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A step of a recipe, a batch's shape and a number of threads; any learner of these may make it.
+
+    `call`: a function of the weights of terms, of what is known of the batch, and of what `fixed` makes of the state, once.
+    """
+
+    call: Callable[..., Any]
+    fixed: Callable[[list[Tensor]], list[Tensor]] = list
 
 
 class Uncompiled(Exception):
@@ -54,18 +65,22 @@ class CompiledStep:
     def __init__(self, learner: Learner, lowered: Lowered) -> None:
         self.learner, self.lowered = learner, lowered
         # Views of the values: whatever moves or restores them writes them in place.
-        self.state = [value.detach() for value in Pass(learner).tensors().values()]
+        self.state = lowered.fixed([value.detach() for value in Pass(learner).tensors().values()])
 
-    @torch.no_grad()
     def __call__(self, batch: Batch, step: int) -> Tensor | None:
         """One step on a batch; see `Learner.step`."""
+        figures, norms = self.differentiate(batch, step)
+        parts = dict(zip(self.learner.names, figures.unbind(), strict=False))
+        return figures if self.learner.move(norms, parts, step) else None
+
+    @torch.no_grad()
+    def differentiate(self, batch: Batch, step: int) -> tuple[Tensor, list[float]]:
+        """The figures of a step, and each side's norm; the sides have their gradients then, and no weight has moved."""
         learner = self.learner
         with learner.drawing(step):
-            figures, norms, *gradients = self.lowered(_scheduled(learner, step), *_known(batch), *self.state)
+            figures, norms, *gradients = self.lowered.call(_scheduled(learner, step), *_known(batch), *self.state)
         rest = iter(gradients)
-        found = [side.take(rest, norm) for side, norm in zip(learner.sides, norms.tolist(), strict=True)]
-        parts = dict(zip(learner.names, figures.unbind(), strict=False))
-        return figures if learner.move(found, parts, step) else None
+        return figures, [side.take(rest, norm) for side, norm in zip(learner.sides, norms.tolist(), strict=True)]
 
 
 def lowered(learner: Learner, batch: Batch) -> Lowered:
@@ -78,8 +93,8 @@ def lowered(learner: Learner, batch: Batch) -> Lowered:
 
             _find()
             graph, given = captured(learner, batch)
-            made: Lowered = lower(graph, [*given], options=OPTIONS)
-            made(*given)  # what fails when it runs must fail here
+            made = Lowered(lower(graph, [*given], options=OPTIONS))
+            made.call(*given)  # what fails when it runs must fail here
     except Uncompiled:
         raise
     except Exception as error:  # of a tracer, a compiler and a linker: nobody lists what these may raise

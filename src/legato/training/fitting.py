@@ -28,6 +28,7 @@ from legato.training.engine import chosen as chosen_engine
 from legato.training.learner import Learner
 from legato.training.length import EPOCHS
 from legato.training.options import LEAST_STEPS, Plan, TrainingOptions, check, plan, suited
+from legato.training.replayed import may_replay
 from legato.training.task import Task, defined, learner_of
 from legato.training.validation import IMAGES, validate
 from legato.unsaved import Unsaved, What
@@ -71,7 +72,8 @@ def begin(
     precision = suited_precision(options.precision, device)
     whole = replace(plan(options, total, size, precision, threads, "eager" if endless else engine), keep="last")
     task = _task(whole, definition, data, device, endless)
-    return replace(task, lowered=task.compiled())
+    replays = not endless and may_replay(whole.engine, bool(module_of(definition.name)), device, total)
+    return replace(task, lowered=task.replayed() if replays else task.compiled())
 
 
 def _task(whole: Plan, definition: Definition, data: Prepared, device: torch.device, endless: bool) -> Task:

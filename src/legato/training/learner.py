@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from legato.batch import Batch
-from legato.devices import check_precision, drawing_step, mixed, moved, stream
+from legato.devices import check_precision, drawing_step, mixed, moved, shared_stream
 from legato.model import LatentVariableModel
 from legato.player import Player
 from legato.recipe import Recipe
@@ -43,7 +43,7 @@ class Learner:
         self.players = self.objective.players
         learning = [*self.model.parameters(), *self.objective.own]
         self.sides = [Side(learning, plan, weight_decay=plan.weight_decay), *(_side(player, plan) for player in self.players)]
-        self.streams = [stream(device) for _ in self.players]  # of random numbers, each its own
+        self.streams = [shared_stream(device, player.name) for player in self.players]  # of random numbers, each its own
         self.guard = Guard(len(self.sides))
         # lists made once: no walk through the modules at each step
         self._averaged, self._moving = self.average.learnt(), self.model.learnt()
@@ -85,9 +85,9 @@ class Learner:
     @contextmanager
     def drawing(self, step: int) -> Iterator[None]:
         """A block in which the model's draws are a function of (seed, step), and each player's of (seed, step, player)."""
-        for player, own in zip(self.players, self.streams, strict=True):
-            own.manual_seed(seed_of(self.plan.seed, step, player.name))
         with drawing_step(self.device, seed_of(self.plan.seed, step)):
+            for player, own in zip(self.players, self.streams, strict=True):
+                own.manual_seed(seed_of(self.plan.seed, step, player.name))
             yield
 
     def end(self, step: int) -> None:

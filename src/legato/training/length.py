@@ -106,8 +106,8 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
         if steps is not None:
             return Length(steps, per_epoch, threads, pace, gear=gear)
         assert options.minutes is not None
-        # What the choices took is time of the person's too: it comes off the minutes.
-        left = options.minutes - (time.perf_counter() - began) / 60 if pace or pays else options.minutes
+        # What the choices took, and a capture, is time of the person's too: it comes off the minutes.
+        left = options.minutes - (time.perf_counter() - began) / 60
         affordable = steps_for(left, gear.step or stage.step, stage.validate, stage.validations, stage.wait)
     total = int(min(affordable, most_steps(rows, per_epoch, options.max_passes)))
     cut = total < affordable and options.max_passes is None  # a cap that was said surprises nobody

@@ -36,6 +36,7 @@ from legato.training.engine import steady
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found
 from legato.training.options import Plan, TrainingOptions, check, plan, suited
+from legato.training.replayed import may_replay
 from legato.training.task import Task, defined, learner_of
 from legato.training.threads import Step
 
@@ -76,11 +77,14 @@ def begin(
     def rehearse() -> Rehearsal:
         # So long that no schedule outlives it; the true plan is checked later.
         trial = plan(options, 10**9, size, precision, engine=engine)
-        return _rehearsal(lambda: _job(run, trial, definition, data, device, {}, module))
+        replays = may_replay(engine, bool(module), device, None, options.minutes or 0.0)
+        return _rehearsal(lambda: _job(run, trial, definition, data, device, {}, module), replays)
 
     length = found(options, len(data.split("train")), size, device, rehearse)
     made = plan(options, length.total, size, precision, length.threads, "compiled" if length.gear.lowered else engine)
-    return replace(_job(run, made, definition, data, device, {}, module), length=length, lowered=length.gear.lowered)
+    job = replace(_job(run, made, definition, data, device, {}, module), length=length)
+    steps = None if options.minutes is not None else length.total
+    return _geared(job, length.gear.lowered, may_replay(made.engine, bool(module), device, steps, options.minutes))
 
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
@@ -122,7 +126,7 @@ def resume(
         # after the fingerprint was compared: a wrong place must not be remembered
         write_json(run.data, {**stored, "source": place_of(moved)})
     job = _job(run, made, definition, data, device, {}, module)
-    job = replace(job, lowered=job.compiled())
+    job = _geared(job, job.compiled(), may_replay(made.engine, bool(module_of(definition.name)), device, made.total))
     found = checkpoint.read_newest(run.checkpoints, job.learner.tensors())
     if found is None:
         return job
@@ -179,9 +183,14 @@ def _job(
     return Job(made, definition, data, learner_of(made, definition, data, device, module), run=run, state=state)
 
 
-def _rehearsal(job: Callable[[], Job]) -> Rehearsal:
+def _geared(job: Job, compiled: Lowered | None, replays: bool) -> Job:
+    """The job with its step as it was compiled, or replayed, or plain."""
+    return replace(job, lowered=job.replayed() if compiled is None and replays else compiled)
+
+
+def _rehearsal(job: Callable[[], Job], replays: bool) -> Rehearsal:
     """The work of jobs whose weights are thrown away."""
-    trial = job()
+    trial = _geared(job(), None, replays)
     engine = trial.engine()
 
     def compiled() -> tuple[Lowered, Step]:

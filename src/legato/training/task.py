@@ -25,6 +25,7 @@ from legato.training.engine import Eager, Engine
 from legato.training.graphed import Graphed
 from legato.training.learner import Learner
 from legato.training.options import Plan
+from legato.training.replayed import replayed
 from legato.training.resident import supply
 from legato.training.validation import IMAGES, solve_scale, validate
 
@@ -37,7 +38,7 @@ class Task:
     definition: Definition
     data: Prepared
     learner: Learner
-    lowered: Lowered | None = None  # where the step is a compiled one
+    lowered: Lowered | None = None  # where the step is a compiled one, or a replay of the plain one
 
     def engine(self, sums: Sequence[float] = (), counted: int = 0) -> Engine:
         """The plan's engine on the training split; `sums` of `counted` steps' figures have been made already."""
@@ -61,6 +62,11 @@ class Task:
                 return self.compile()
         except Uncompiled as error:
             raise Mistake(f"this training's step is a compiled one: {error}; --engine eager does without") from error
+
+    def replayed(self) -> Lowered | None:
+        """The plain step's operations, to be asked for without all that leads to them; None where that is another step."""
+        with using_threads(self.plan.threads):
+            return replayed(self.learner, self.batches().at(0))
 
     def batches(self) -> TrainingBatches:
         """The training split, in the order of the plan's seed."""
