@@ -19,7 +19,7 @@ app = application("demo")
 def demo(
     *,
     out: Annotated[Path, Parameter(help="A folder for six runs, figures/ and report.html.")] = Path("runs/demo"),
-    minutes: Annotated[float, Parameter(help="How long it may take in all.")] = 5.0,
+    minutes: Annotated[float, Parameter(help="How long it may take in all.")] = 4.2,
     seed: Seed = 0,
     overwrite: Annotated[bool, Parameter(help="Train anew what is there already."), FLAG] = False,
     place: Where = HERE,
