@@ -136,6 +136,11 @@ def test_a_step_that_a_replay_would_change_is_taken_as_it_is(monkeypatch):
     assert replayed.replayed(one, batch(0)) is None
 
 
+def test_a_step_that_is_too_large_to_be_kept_whole_is_taken_as_it_is(monkeypatch):
+    monkeypatch.setattr(replayed, "LARGE", batch(0).x.numel() - 1)
+    assert replayed.replayed(learner("vae"), batch(0)) is None
+
+
 def test_a_recipe_that_cannot_be_captured_is_taken_as_it_is(monkeypatch):
     def refusing(*_):
         raise RuntimeError("no such operator")

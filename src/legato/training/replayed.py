@@ -18,6 +18,7 @@ from legato.training.compiled import CompiledStep, Lowered, Pass, captured
 from legato.training.learner import Learner, figures_of
 from legato.training.tidied import same, tidied
 
+LARGE = 1 << 20  # values of a batch: tidying keeps every result of a step at once, and so large a step gains nothing
 MANY, LONG = 3_000, 0.5  # steps, or minutes, of a run: a capture takes as long as some hundred steps, and saves a tenth of each
 
 
@@ -30,6 +31,8 @@ def may_replay(engine: str, own: bool, device: torch.device, steps: int | None, 
 
 def replayed(learner: Learner, batch: Batch) -> Lowered | None:
     """The learner's step on batches like this one; None where a replay would not give the plain step's very bits."""
+    if batch.x.numel() > LARGE:
+        return None
     try:
         with torch.no_grad(), generators_kept():
             graph, given = captured(learner, batch)
