@@ -64,13 +64,15 @@ class CompiledStep:
 
     def __init__(self, learner: Learner, lowered: Lowered) -> None:
         self.learner, self.lowered = learner, lowered
+        self.said: list[float] | None = None
+        self.scheduled = torch.empty(0)
         # Views of the values: whatever moves or restores them writes them in place.
         self.state = lowered.fixed([value.detach() for value in Pass(learner).tensors().values()])
 
     def __call__(self, batch: Batch, step: int) -> Tensor | None:
         """One step on a batch; see `Learner.step`."""
         figures, norms = self.differentiate(batch, step)
-        parts = dict(zip(self.learner.names, figures.unbind(), strict=False))
+        parts = dict(zip(self.learner.names, figures.unbind(), strict=False)) if self.learner.follows else {}
         return figures if self.learner.move(norms, parts, step) else None
 
     @torch.no_grad()
@@ -78,9 +80,16 @@ class CompiledStep:
         """The figures of a step, and each side's norm; the sides have their gradients then, and no weight has moved."""
         learner = self.learner
         with learner.drawing(step):
-            figures, norms, *gradients = self.lowered.call(_scheduled(learner, step), *_known(batch), *self.state)
+            figures, norms, *gradients = self.lowered.call(self._weights(step), *_known(batch), *self.state)
         rest = iter(gradients)
         return figures, [side.take(rest, norm) for side, norm in zip(learner.sides, norms.tolist(), strict=True)]
+
+    def _weights(self, step: int) -> Tensor:
+        """The weights of terms at `step`; of most recipes the same in every step, and then the same tensor."""
+        said = self.learner.objective.scheduled(step, self.learner.plan.total)
+        if said != self.said:
+            self.said, self.scheduled = said, torch.tensor(said)
+        return self.scheduled
 
 
 def lowered(learner: Learner, batch: Batch) -> Lowered:

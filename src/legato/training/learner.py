@@ -40,7 +40,7 @@ class Learner:
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         # a third set of weights, kept only where it is asked for
         self.kept = copy.deepcopy(self.average) if plan.keep == "best" else None
-        self.players = self.objective.players
+        self.players, self.follows = self.objective.players, self.objective.follows
         learning = [*self.model.parameters(), *self.objective.own]
         self.sides = [Side(learning, plan, weight_decay=plan.weight_decay), *(_side(player, plan) for player in self.players)]
         self.streams = [shared_stream(device, player.name) for player in self.players]  # of random numbers, each its own
@@ -68,8 +68,9 @@ class Learner:
                 side.move(side.rate(step))
             if (decay := self.plan.averaging(step)) is not None:
                 self.follow(1 - decay)
-            # Within the guard: a multiplier that had followed a loss which is not finite would never come back.
-            self.objective.follow(parts, self.plan.rate(step) / self.plan.learning_rate)
+            if self.follows:
+                # Within the guard: a multiplier that had followed a loss which is not finite would never come back.
+                self.objective.follow(parts, self.plan.rate(step) / self.plan.learning_rate)
         self.end(step)
         return sane
 

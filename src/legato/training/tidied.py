@@ -19,6 +19,7 @@ from legato.devices import drawing
 from legato.training.compiled import Lowered
 
 CONSTANT = (torch.ops.aten.scalar_tensor, torch.ops.aten.full, torch.ops.aten.zeros, torch.ops.aten.ones)  # of nothing given
+UNSET = ("empty", "empty_like", "new_empty")  # memory that holds nothing yet
 SAME = (torch.ops.aten.mul.Tensor, torch.ops.aten.div.Tensor, torch.ops.aten.div.Scalar)  # with 1: x to the last bit
 
 
@@ -79,12 +80,15 @@ class _Seen(Interpreter):
             self._bind(n, n.target, value, args, kwargs)
         elif isinstance(n.target, OpOverload):  # all that it is given: which of it is written, is not told apart
             self.written.update(memory for one in n.all_input_nodes for memory in _memories(self.values[one]))
+            name = n.target.overloadpacket.__name__
+            if name.endswith("_") and hasattr(Tensor, name) and value is self.values[n.all_input_nodes[0]]:
+                n.meta["operator"], n.op, n.target = n.target, "call_method", name
         return value
 
     def _bind(self, n: Node, operator: OpOverload, value: Any, args: Any, kwargs: Any) -> None:
         name = operator.overloadpacket.__name__
         for op, bound in (("call_function", getattr(torch, name, None)), ("call_method", getattr(Tensor, name, None))):
-            if bound is not None and _gives(value, bound, *args, **kwargs):
+            if bound is not None and _gives(None if name in UNSET else value, bound, *args, **kwargs):
                 n.meta["operator"] = operator
                 n.meta["out"] = isinstance(value, Tensor) and _gives(value, bound, *args, **kwargs, out=value.clone())
                 n.op, n.target = op, bound if op == "call_function" else name
@@ -92,9 +96,10 @@ class _Seen(Interpreter):
 
 
 def _gives(value: Any, function: Any, *args: Any, **kwargs: Any) -> bool:
-    """True where this is the function's value of these arguments."""
+    """True where this is the function's value of these arguments; None: whatever it is."""
     try:
-        return same(function(*args, **kwargs), value)
+        found = function(*args, **kwargs)
+        return value is None or same(found, value)
     except (TypeError, RuntimeError, ValueError):  # its arguments are said in another way
         return False
 
@@ -136,7 +141,7 @@ def _drop_idle(nodes: Graph, seen: _Seen) -> None:
             continue
         _shorten(node, seen.values)
         there.setdefault(_place(value), node)
-    nodes.eliminate_dead_code()
+    nodes.eliminate_dead_code(lambda node: node.is_impure() or ((of := _operator(node)) is not None and _moves(of)))
 
 
 def _other_name(node: Node, operator: OpOverload, seen: _Seen, there: dict[Any, Node]) -> Node | None:
