@@ -45,10 +45,11 @@ def test_a_replayed_step_is_the_plain_one_bit_for_bit(net, name, precision):
 
 def lower(function, *given: Tensor, known: int = 1):
     """A function of tensors, tidied, and a call of it on copies of what it is given."""
-    found = tidied(make_fx(function)(*given), list(given), known)
+    weights = torch.ones(2)
+    found = tidied(make_fx(lambda _, *others: function(*others))(weights, *given), [weights, *given], known + 1)
 
     def call(*values: Tensor):
-        return found.call(*values[:known], *found.fixed(list(values[known:])))
+        return found.call(*found.weighed(weights), *values[:known], *found.fixed(list(values[known:])))
 
     return call, [node for node in found.call.__self__.graph.nodes if node.op.startswith("call")]
 
@@ -66,10 +67,22 @@ def test_views_of_weights_are_made_once_and_follow_the_weights():
     call, nodes = lower(lambda x, w: (x @ w.t(),), X, weights)
     assert asked(nodes) == ["mm"]
     assert same(call(X, weights), (X @ W.t(),))
-    found = tidied(make_fx(lambda x, w: (x @ w.t(),))(X, weights), [X, weights], 1)
+    none = torch.ones(1)
+    found = tidied(make_fx(lambda _, x, w: (x @ w.t(),))(none, X, weights), [none, X, weights], 2)
     once = found.fixed([weights])
     weights.mul_(2)
     assert same(found.call(X, *once), (X @ (2 * W).t(),))
+
+
+def test_what_is_made_of_the_weights_of_terms_alone_is_made_when_they_change():
+    def weighed(weights: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        return ((weights.unbind()[1] * 0.5).expand(3, 4) * x,)
+
+    weights = torch.tensor([1.0, 3.0])
+    found = tidied(make_fx(weighed)(weights, X), [weights, X], 2)
+    assert asked(node for node in found.call.__self__.graph.nodes if node.op.startswith("call")) == ["mul"]
+    other = torch.tensor([0.0, -2.0])
+    assert same(found.call(*found.weighed(other), X), weighed(other, X))
 
 
 def test_what_changes_nothing_is_not_asked_for():

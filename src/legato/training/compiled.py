@@ -31,11 +31,13 @@ OPTIONS = {"fallback_random": True, "compile_threads": 1}
 class Lowered:
     """A step of a recipe, a batch's shape and a number of threads; any learner of these may make it.
 
-    `call`: a function of the weights of terms, of what is known of the batch, and of what `fixed` makes of the state, once.
+    `call`: a function of what `weighed` makes of the weights of terms whenever they change, of what is known of the batch, and
+    of what `fixed` makes of the state, once.
     """
 
     call: Callable[..., Any]
     fixed: Callable[[list[Tensor]], list[Tensor]] = list
+    weighed: Callable[[Tensor], list[Tensor]] = lambda weights: [weights]
 
 
 class Uncompiled(Exception):
@@ -65,7 +67,7 @@ class CompiledStep:
     def __init__(self, learner: Learner, lowered: Lowered) -> None:
         self.learner, self.lowered = learner, lowered
         self.said: list[float] | None = None
-        self.scheduled = torch.empty(0)
+        self.weighed: list[Tensor] = []
         # Views of the values: whatever moves or restores them writes them in place.
         self.state = lowered.fixed([value.detach() for value in Pass(learner).tensors().values()])
 
@@ -80,16 +82,16 @@ class CompiledStep:
         """The figures of a step, and each side's norm; the sides have their gradients then, and no weight has moved."""
         learner = self.learner
         with learner.drawing(step):
-            figures, norms, *gradients = self.lowered.call(self._weights(step), *_known(batch), *self.state)
+            figures, norms, *gradients = self.lowered.call(*self._weighed(step), *_known(batch), *self.state)
         rest = iter(gradients)
         return figures, [side.take(rest, norm) for side, norm in zip(learner.sides, norms.tolist(), strict=True)]
 
-    def _weights(self, step: int) -> Tensor:
-        """The weights of terms at `step`; of most recipes the same in every step, and then the same tensor."""
+    def _weighed(self, step: int) -> list[Tensor]:
+        """What the step reads of the weights of terms; of most recipes they are the same in every step."""
         said = self.learner.objective.scheduled(step, self.learner.plan.total)
         if said != self.said:
-            self.said, self.scheduled = said, torch.tensor(said)
-        return self.scheduled
+            self.said, self.weighed = said, self.lowered.weighed(torch.tensor(said))
+        return self.weighed
 
 
 def lowered(learner: Learner, batch: Batch) -> Lowered:

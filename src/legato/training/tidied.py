@@ -8,6 +8,7 @@ changes nothing, results written over what nothing reads again. No bit of a resu
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import getitem
 from typing import Any
 
 import torch
@@ -32,15 +33,17 @@ def tidied(graph: GraphModule, given: Sequence[Tensor], known: int) -> Lowered:
         seen.run(*(value.clone() for value in given))
     _drop_doubles(nodes, seen)
     _drop_idle(nodes, seen)
-    inputs = list(nodes.nodes)[: len(given)]
-    fixed = _fixed(nodes, inputs[known:], seen)
-    _write_over(nodes, seen.values, fixed)
-    needed = [node for node in fixed if any(user not in fixed for user in node.users)]
-    first = _part(graph, inputs[known:], fixed, needed)
-    rest = [node for node in nodes.nodes if node not in fixed and node.op not in ("placeholder", "output")]
-    second = _part(graph, [*inputs[:known], *needed], rest, nodes.output_node().args[0])
+    weights, *inputs = list(nodes.nodes)[: len(given)]
+    batch, state = inputs[: known - 1], inputs[known - 1 :]
+    fixed = _fixed(nodes, state, seen)
+    weighed = _weighed(nodes, weights, seen)
+    _write_over(nodes, seen.values, [*fixed, *weighed])
+    first, once = _before(graph, state, fixed)
+    second, resting = _before(graph, [weights], weighed)
+    rest = [node for node in nodes.nodes if node not in {*fixed, *weighed} and node.op not in ("placeholder", "output")]
+    step = _part(graph, [*resting, *batch, *once], rest, nodes.output_node().args[0])
     # `forward` itself: a module's call asks for hooks first
-    return Lowered(second.forward, lambda state: list(first(*state)))
+    return Lowered(step.forward, lambda state: list(first(*state)), lambda weights: list(second(weights)))
 
 
 def same(one: Any, other: Any) -> bool:
@@ -178,16 +181,42 @@ def _format(of: Tensor) -> tuple[Any, ...]:
 
 
 def _fixed(nodes: Graph, state: Iterable[Node], seen: _Seen) -> list[Node]:
-    """The state; what is only a view of it, for weights are written in place; numbers that no step changes."""
+    """The state, and what is only a view of it, for weights are written in place."""
     found = dict.fromkeys(state)
     for node in nodes.nodes:
         operator = _operator(node)
         if operator is None or _moves(operator):
             continue
         of_fixed = all(one in found for one in node.all_input_nodes)
-        if of_fixed and (operator.is_view or (operator.overloadpacket in CONSTANT and not seen.changes(node))):
+        if of_fixed and operator.is_view:
             found[node] = None
     return list(found)
+
+
+def _is_number(operator: OpOverload | None) -> bool:
+    """True for what makes numbers of nothing given."""
+    return operator is not None and operator.overloadpacket in CONSTANT
+
+
+def _weighed(nodes: Graph, weights: Node, seen: _Seen) -> list[Node]:
+    """The weights of terms, and all that is computed of them and of numbers alone: where a gradient begins, mostly."""
+    found = {weights: None}
+    for node in nodes.nodes:
+        operator = _operator(node)
+        picks = node.target is getitem and node.all_input_nodes[0] in found
+        alone = operator is not None and not _moves(operator) and not seen.changes(node)
+        if picks or (
+            alone and (node.all_input_nodes or _is_number(operator)) and all(one in found for one in node.all_input_nodes)
+        ):
+            found[node] = None
+    return list(found)
+
+
+def _before(graph: GraphModule, given: Sequence[Node], done: Sequence[Node]) -> tuple[GraphModule, list[Node]]:
+    """What is done before the step, as a function of `given`, and those of its results that the step reads."""
+    known = set(done)
+    read = [node for node in done if any(user not in known for user in node.users)]
+    return _part(graph, given, done, read), read
 
 
 def _write_over(nodes: Graph, values: dict[Node, Any], fixed: Iterable[Node]) -> None:
