@@ -20,7 +20,7 @@ import os, sys, time
 from pathlib import Path
 from legato import cli
 from legato.errors import Mistake, Stopped
-from legato.experiment.workers import stoppable, unheard, workers
+from legato.workers import stoppable, unheard, workers
 
 out = Path(sys.argv[1])
 

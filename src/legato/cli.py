@@ -6,6 +6,7 @@ of `legato.commands`, imported only when it is called, so that `legato --help` c
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -25,6 +26,7 @@ COMMANDS = {
     "compare": "two RUNs or more: paired differences of ELBO, distortion, rate and log-likelihood",
     "report": "one HTML file of a RUN: curves, samples, map, measures with intervals",
     "explore": "a page on which you drag through latent space and see the image at once: legato explore RUN [RUN]",
+    "sweep": "many runs that differ by a few words, side by side, from a TOML file: a table and a picture",
     "claims": "what is said of VAEs, measured on your data: a family of models, 13 verdicts, a report",
     "sample": "a picture of decoded draws from the prior",
     "reconstruct": "a picture of images above their reconstructions",
@@ -42,10 +44,17 @@ KINDS = {"int": "a whole number", "float": "a number", "bool": "yes or no"}
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs `legato …` and ends the process with its exit code."""
     terminal.prepare()
-    code = run(sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        code = run(sys.argv[1:] if arguments is None else list(arguments))
+    except SystemExit as ending:  # of a rank that has said already, or need not say, why
+        code = int(ending.code or 0)
     failure = terminal.failure()
     if failure is not None and code == 0:  # else a mistake was told already, and its code stands
         code = _told(f"the output could not be written ({failure.strerror}): all else is done", 2)
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        # At once: threads by which ranks spoke to each other may outlive their group, and end an ending process with a crash.
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from legato import ranks
 from legato.arguments import checked
 from legato.devices import exact
 from legato.distributions.grid import Chosen, Tokens
@@ -150,7 +151,8 @@ class VectorQuantised(Codebook):
         flat, chosen = tokens.flatten(0, -2), index.flatten()
         sane = torch.isfinite(flat).all(1)  # a step that is skipped for what is not finite must not be remembered here
         flat = torch.where(sane[:, None], flat, 0)
-        hits, sums = self._gathered(flat, chosen, sane)
+        hits, sums = map(ranks.total, self._gathered(flat, chosen, sane))
+        flat = ranks.whole(flat)
         self.counts.lerp_(hits, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
         dead = self.counts < ALIVE * len(flat) / self.size

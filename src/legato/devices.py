@@ -248,12 +248,20 @@ def choose(device: str = "auto", threads: int | None = None) -> torch.device:
             raise Mistake(f"--threads must be 1 or more, got {threads}")
         say_threads(threads)
     keep_memory()
-    found = _found(device)
+    found = _own(_found(device))
     if found.type == "cuda":
         # what float32 says, and the same at every run: torch's own setting is TF32, and whichever kernel is quickest today
         _set_tf32("highest", False)
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     return found
+
+
+def _own(device: torch.device) -> torch.device:
+    """Of several cards, the one of this process's number among those that a launcher started here; else the device as it is."""
+    local = os.environ.get("LOCAL_RANK")
+    if device.type != "cuda" or device.index is not None or local is None:
+        return device
+    return torch.device("cuda", int(local) % torch.cuda.device_count())
 
 
 def _found(device: str) -> torch.device:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from legato.arguments import checked
 from legato.devices import exact
 from legato.errors import Mistake
 from legato.families import Family
+from legato.ranks import drawn
 from legato.types import Shape
 
 CONTEXT = 64  # numbers that the encoder gives: all that the flow knows of x
@@ -85,7 +86,9 @@ class Exact(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws with gradients to the flow and to its context."""
-        return self._exactly(lambda: self.of.rsample(Size(sample_shape)))
+        shape = (*sample_shape, *self.batch_shape, *self.event_shape)
+        axis = len(sample_shape) + len(self.batch_shape) - 1
+        return self.made_of(drawn(lambda shape: torch.empty(shape, device=self.device).normal_(), shape, axis))
 
     def made_of(self, noise: Tensor) -> Tensor:
         """z = f⁻¹(ε; h), (*lead, *batch, d)."""

@@ -22,6 +22,7 @@ from legato.families import Family
 from legato.label import readers
 from legato.latents import Latent
 from legato.moments import LARGEST
+from legato.ranks import sized
 from legato.trace import NOTHING, Given, Summary, Trace
 
 CHUNK = 2048  # decoded examples at a time in an estimate on the CPU: few enough that small images stay near the cache
@@ -116,7 +117,7 @@ class LatentVariableModel(nn.Module):
         encoded = self.latent.encode(x, given)
         chunk = self.together(CHUNK) if chunk is None else chunk
         fitting = chunk * LARGEST // max(math.prod(self.latent.event), LARGEST)
-        most = max(fitting // max(len(x), 1), 1)
+        most = max(fitting // max(sized(len(x)), 1), 1)  # by the whole batch: what a draw is does not depend on who shares it
         for done in range(0, k, most):
             yield self.trace(x, encoded, min(most, k - done), given)
 

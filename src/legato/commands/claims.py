@@ -56,6 +56,7 @@ def claims(
     side_by_side: Annotated[
         int, Parameter(help="Models that are trained at once, by default a thread each.", validator=Number(gte=1, lte=64))
     ] = 2,
+    ray: Annotated[str | None, Parameter(help="Train by Ray: local, or a cluster's address.")] = None,
     options: Annotated[DataOptions, FLAT] = DataOptions(),  # noqa: B008  (frozen)
     place: Where = HERE,
 ) -> None:
@@ -71,7 +72,7 @@ def claims(
         protocol = Protocol(data, _affordable(data, options), minutes, steps_per_model, device=str(device))
         # One device is not shared: two trainings on a GPU would halve each other's speed, and its memory.
         together = side_by_side if device.type == "cpu" else 1
-        _measured(Experiment(protocol, out, quick, seeds, together, place.threads))
+        _measured(Experiment(protocol, out, quick, seeds, together, place.threads, ray))
 
 
 def _measured(experiment: Experiment) -> None:

@@ -13,6 +13,8 @@ from legato.commands.application import application
 from legato.commands.options import HERE, Label, Rows, RunPath, Source, Where
 from legato.commands.output import say
 from legato.commands.tables import Column, labels_of, write_table
+from legato.devices import choose
+from legato.ranks import joined, shard
 
 app = application("encode")
 
@@ -28,15 +30,19 @@ def encode(
     place: Where = HERE,
 ) -> None:
     """id, label, mu and sigma of every image, in order. An autoencoder's sigma is 0: a point has no spread."""
-    space = place.load(run, label=label)
-    opened = space.data(data)
-    numbers = opened.split(split).all()
-    path = out or space.run.path / "codes.parquet"
+    with joined(choose(place.device, place.threads)) as ranks:
+        space = place.load(run, label=label)
+        with ranks.in_turn():
+            opened = space.data(data)
+        everyone = opened.split(split).all()
+        numbers = everyone[ranks.part(len(everyone))]
+        path = shard(out or space.run.path / "codes.parquet")
 
-    # Block by block: codes of a source that is larger than memory are written as they are made.
-    def some(rows: np.ndarray) -> dict[str, Column]:
-        mu, sigma = space.encode(opened.dataset.rows[rows], rows, space.labels(opened, rows))
-        return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
+        # Block by block: codes of a source that is larger than memory are written as they are made.
+        def some(rows: np.ndarray) -> dict[str, Column]:
+            mu, sigma = space.encode(opened.dataset.rows[rows], rows, space.labels(opened, rows))
+            return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
 
-    write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding", space.latent_dim)
-    say(f"wrote {path}: {len(numbers):,} codes of {told(space.model.latent.event)}")
+        write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding", space.latent_dim)
+        others = f", and as many files as there are processes ({ranks.world}) beside it" if ranks.world > 1 else ""
+        say(f"wrote {path}: {len(numbers):,} codes of {told(space.model.latent.event)}{others}")

@@ -11,9 +11,11 @@ from rich.table import Table
 from legato.commands.application import application
 from legato.commands.options import HERE, Json, Label, RunPath, Seed, Source, Split, Where
 from legato.commands.output import say, write_figures
+from legato.devices import choose
 from legato.measures import evaluate as evaluate_run
 from legato.measures.known import measure_of
 from legato.moments import whole
+from legato.ranks import joined
 
 app = application("evaluate")
 SINGLE = ("elbo", "rate", "distortion", "nll", "untrusted_share", "bits_per_dim", "ess")
@@ -35,11 +37,14 @@ def evaluate(
     place: Where = HERE,
 ) -> None:
     """ELBO, rate, distortion, importance-weighted log-likelihood and more, each with its 95 % interval over the examples."""
-    found = evaluate_run(place.load(run, label=label), data, split=split, k=k, limit=limit, seed=seed)
-    if json is not None:
-        write_figures(found, json)
-    if json is None or str(json) != "-":  # with `--json -` stdout is JSON alone
-        _show(found)
+    with joined(choose(place.device, place.threads)) as ranks:
+        found = evaluate_run(place.load(run, label=label), data, split=split, k=k, limit=limit, seed=seed)
+        if not ranks.first:
+            return
+        if json is not None:
+            write_figures(found, json)
+        if json is None or str(json) != "-":  # with `--json -` stdout is JSON alone
+            _show(found)
 
 
 def _show(found: dict[str, Any]) -> None:

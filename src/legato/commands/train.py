@@ -21,12 +21,13 @@ from legato.data.sources import EXPECTED
 from legato.definition import Definition, find, module_of
 from legato.devices import choose
 from legato.errors import Mistake, quoted
+from legato.ranks import joined
 from legato.recipe import RECIPES, Recipe, Sentence, options_of
 from legato.run import Run
 from legato.setting import DataSpec, Words
 from legato.training import TrainingOptions, begin, execute, record, resume, warn_of
 from legato.training.best import course
-from legato.training.setup import Job, claimed, left_out
+from legato.training.setup import Job, claimed, left_out, writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +111,15 @@ def _train(
     # Chosen before the run is made: a device that is missing must leave no folder behind.
     device = choose(place.device, place.threads)
     recipe: str | Sentence = find(name, module_of(name)) if ":" in name else name
-    with claimed(target.out, name) as run:
+    with joined(device) as ranks, claimed(target.out, name) as run:
         job = begin(run, recipe, target.data, preparation, training, {**own, **_set(words)}, device, target.overwrite)
         # The lock first, and then the files: two commands for one --out must not mix theirs.
-        with run.writing():
+        with writing(run):
             record(job, training, target.overwrite)
             _announce(job)
             execute(job, training.checkpoint_minutes)
-    _finished(job)
+        if ranks.first:
+            _finished(job)
 
 
 def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place) -> None:
@@ -131,11 +133,12 @@ def _resume(name: str | None, said: dict[str, Any], target: Target, place: Place
     moved = None if target.data is None else _moved(run, target.data)
     before = run.stored("training")  # the same device again, as the same threads: or sums would be rounded in another order
     device = choose(before["device"] if place.device == "auto" else place.device, place.threads)
-    with run.writing():
+    with joined(device) as ranks, writing(run):
         job = resume(run, device, place.module or module_of(name or ""), moved, place.threads, engine)
         say(f"resuming {run.path} at step {job.state.get('step', 0):,} of {job.plan.total:,}")
         execute(job, minutes)
-    _finished(job)
+        if ranks.first:
+            _finished(job)
 
 
 def _refuse_changes(run: Run, name: str | None, said: dict[str, Any]) -> None:

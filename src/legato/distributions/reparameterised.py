@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from legato.ranks import drawn
+
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -25,8 +27,9 @@ def reparameterised(q: Distribution, draws: int) -> tuple[Tensor, Tensor | None]
     if not isinstance(q, Independent) or type(q.base_dist) is not Normal:  # exactly: a subclass may draw otherwise
         return q.rsample((draws,)), None
     mu, sigma = q.base_dist.loc, q.base_dist.scale
+    axis = len(q.batch_shape)  # the last of q's batch, behind that of the draws: it counts the examples
     # the very call of torch's `rsample`, so that a seed gives its numbers
-    noise = torch.empty((draws, *mu.shape), dtype=mu.dtype, device=mu.device).normal_()
+    noise = drawn(lambda shape: torch.empty(shape, dtype=mu.dtype, device=mu.device).normal_(), (draws, *mu.shape), axis)
     z = mu + noise * sigma
     return z, noise
 

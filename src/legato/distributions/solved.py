@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from legato.ranks import mean
+
 MIN_VARIANCE = 1e-8  # a perfect reconstruction would otherwise have an infinite density
 
 
@@ -45,4 +47,4 @@ class SolvedNormal(Distribution):
 
 def mean_square(square: Tensor, per_column: bool) -> Tensor:
     """The mean of squares (…, D): of all, (), or of each column, (D,)."""
-    return square.flatten(0, -2).mean(0) if per_column else square.mean()
+    return mean(square.flatten(0, -2)) if per_column else mean(square, None)

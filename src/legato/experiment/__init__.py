@@ -5,6 +5,6 @@ from __future__ import annotations
 from legato.experiment.conclusion import conclude
 from legato.experiment.family import Protocol
 from legato.experiment.run import Experiment, conduct
-from legato.experiment.workers import stoppable
+from legato.workers import stoppable
 
 __all__ = ["Experiment", "Protocol", "conclude", "conduct", "stoppable"]

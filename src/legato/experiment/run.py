@@ -10,8 +10,7 @@ Whatever is finished is kept: a stopped experiment goes on with the same command
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -21,14 +20,12 @@ from legato.errors import Mistake
 from legato.experiment.family import Protocol
 from legato.experiment.members import Member, family
 from legato.experiment.work import Task, count_steps, do, do_controls
-from legato.experiment.workers import unheard, workers
 from legato.files import read_json, write_json
+from legato.pools import Call, Pool
 from legato.progress import progress
 from legato.run import Run
 from legato.schema import Within
 from legato.types import Shape
-
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Experiment:
     side_by_side: int = 2
     # of each worker; None: one, as two workers of two wait for each other; as many as torch likes for one that is alone
     threads: int | None = None
+    ray: str | None = None  # `local`, or a cluster's address
 
     @property
     def members(self) -> list[Member]:
@@ -75,18 +73,16 @@ def conduct(experiment: Experiment) -> int:
     # Before anything is trained: members of other data would stand in one table.
     refuse_other_data(experiment, dataset.fingerprint)
     threads = experiment.threads or (0 if experiment.side_by_side == 1 else 1)
-    with workers(experiment.side_by_side, experiment.out, threads) as pool:
-        steps = _steps(experiment, dataset.shape, pool)
-        tasks = [
-            Task(member, experiment.protocol, dataset.shape, steps, experiment.out, experiment.quick)
-            for member in experiment.members
-        ]
-        calls: list[Call] = [(do_controls, (tasks[0], experiment.seeds)), *((do, (task,)) for task in tasks)]
-        _all_done(pool, calls, "training and measuring", "models")
+    pool = Pool(experiment.side_by_side, experiment.out, threads, experiment.ray)
+    steps = _steps(experiment, dataset.shape, pool)
+    out = experiment.out.resolve()  # a worker elsewhere starts in a folder of its own
+    tasks = [Task(member, experiment.protocol, dataset.shape, steps, out, experiment.quick) for member in experiment.members]
+    calls: list[Call] = [(do_controls, (tasks[0], experiment.seeds)), *((do, (task,)) for task in tasks)]
+    _all_done(pool, calls, "training and measuring", "models")
     return steps
 
 
-def _steps(experiment: Experiment, shape: Shape, pool: ProcessPoolExecutor) -> int:
+def _steps(experiment: Experiment, shape: Shape, pool: Pool) -> int:
     """The steps that protocol.json holds; on the first start the probe's, taken under the load that training will meet."""
     path = experiment.out / "protocol.json"
     if path.is_file():
@@ -98,7 +94,7 @@ def _steps(experiment: Experiment, shape: Shape, pool: ProcessPoolExecutor) -> i
     return steps
 
 
-def _probed(experiment: Experiment, shape: Shape, pool: ProcessPoolExecutor) -> int:
+def _probed(experiment: Experiment, shape: Shape, pool: Pool) -> int:
     first = Task(experiment.members[0], experiment.protocol, shape, 0, experiment.out, experiment.quick)
     # Side by side, as training will be: a lone probe would count steps that two workers cannot keep up with.
     found: list[int] = _all_done(pool, [(count_steps, (first,))] * experiment.side_by_side, "probing", "probes")
@@ -138,12 +134,10 @@ def _foreign(path: Path) -> bool:
     return path.name != "work.log" and not path.name.startswith(".protocol.json.")
 
 
-def _all_done(pool: ProcessPoolExecutor, calls: Sequence[Call], title: str, unit: str) -> list[Any]:
-    with unheard():  # started unheard: each new process would tell of Ctrl-C on its own
-        futures = [pool.submit(function, *arguments) for function, arguments in calls]
+def _all_done(pool: Pool, calls: Sequence[Call], title: str, unit: str) -> list[Any]:
     found = []
-    with progress(title, len(futures), unit=unit) as bar:
-        for future in as_completed(futures):  # as they end and not in order: the bar moves with the work
-            found.append(future.result())
-            bar(len(found), str(found[-1]))
+    with progress(title, len(calls), unit=unit) as bar:
+        for _, result in pool.done(calls):  # as they end and not in order: the bar moves with the work
+            found.append(result)
+            bar(len(found), str(result))
     return found

@@ -11,8 +11,8 @@ from legato.experiment.controls import measure_controls
 from legato.experiment.family import Protocol, probe, train_member
 from legato.experiment.members import LARGE, Member
 from legato.experiment.survey import survey_member
-from legato.experiment.workers import leave
 from legato.types import Shape
+from legato.workers import leave
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from legato.measures.posterior import still
 from legato.measures.tails import FEWEST, pareto_k, tail_length
 from legato.model import LatentVariableModel
 from legato.moments import whole
+from legato.ranks import sharing
+from legato.ranks import whole as whole_of
 from legato.trace import Trace
 from legato.types import Doubles
 
@@ -59,8 +61,15 @@ def score(model: LatentVariableModel, batches: Iterable[Some], k: int, seed: int
     device = next(model.parameters()).device
     with drawing(device, seed):
         # one generator for all batches: a seed for each would give every batch the same noise
-        rows = [score_batch(model, Batch.of(some), k, chunk) for some in batches]
+        rows = [_shared(model, Batch.of(some), k, chunk) for some in batches]
     return scores_of(rows)
+
+
+def _shared(model: LatentVariableModel, batch: Batch, k: int, chunk: int | None) -> dict[str, Tensor]:
+    """`score_batch`, of which each rank computes its part."""
+    with sharing(len(batch)) as share:
+        found = score_batch(model, batch[share.part], k, chunk)
+        return {name: whole_of(values) for name, values in found.items()}
 
 
 def scores_of(rows: Sequence[dict[str, Tensor]]) -> Scores:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from legato import ranks
 from legato.arguments import checked
 from legato.errors import Mistake
 from legato.objectives.term import Term
@@ -39,9 +40,10 @@ def permuted(code: Tensor, stream: torch.Generator | None = None) -> Tensor:
 
     What is left is a draw from the product of the marginals, but that two dimensions of a row are of one example once in B.
     """
+    everyone, at = ranks.whole(code, 1), ranks.place(code, 1)
     # one sort of all dimensions; `randperm` would be called for each
-    order = torch.rand(code.shape, device=code.device, generator=stream).argsort(1)
-    return code.gather(1, order)
+    order = torch.rand(everyone.shape, device=code.device, generator=stream).argsort(1)
+    return everyone.gather(1, order)[:, at]
 
 
 class TotalCorrelation(Term):

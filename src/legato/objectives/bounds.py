@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from legato import ranks
 from legato.arguments import checked
 from legato.errors import Mistake
 from legato.objectives.term import Term
@@ -53,7 +54,7 @@ class Rate(Term):
         if kl is None:
             raise Mistake("free bits need a KL per dimension in closed form: use a Gaussian posterior and a Gaussian prior")
         per_dimension = kl.flatten(2).mean(0)  # over the draws, on which a ladder's lower rungs depend
-        free = per_dimension.mean(0, keepdim=True) < self.free_bits
+        free = ranks.mean(per_dimension) < self.free_bits
         return torch.where(free, self.free_bits, per_dimension).sum(1)  # a free dimension has no gradient: less gains nothing
 
 

@@ -18,15 +18,31 @@ from legato.errors import Mistake, tell, unknown
 from legato.files import told
 from legato.latent_space import LatentSpace
 from legato.loading import load
+from legato.ranks import joined, now
 from legato.recipe import Sentence, options_of
 from legato.run import Run
 from legato.setting import Words
 from legato.training.chosen import Chosen, RecipeName
+from legato.training.follower import Follower
 from legato.training.loop import Loop
 from legato.training.options import Plan, TrainingOptions
-from legato.training.setup import Job, begin, claimed, record, resume, warn_of
+from legato.training.setup import Job, begin, claimed, record, resume, warn_of, writing
 
-__all__ = ["Job", "Loop", "Plan", "TrainingOptions", "begin", "complete", "execute", "record", "resume", "train", "warn_of"]
+__all__ = [
+    "Job",
+    "Loop",
+    "Plan",
+    "TrainingOptions",
+    "begin",
+    "complete",
+    "execute",
+    "record",
+    "refuse_unknown",
+    "resume",
+    "take",
+    "train",
+    "warn_of",
+]
 
 
 @overload
@@ -74,16 +90,16 @@ def train(
 
     Raises `Mistake` for what cannot be: an unknown name (with the nearest), an option out of range, an `out` that is taken.
     """
-    _refuse_unknown(recipe, chosen)
+    refuse_unknown(recipe, chosen)
     # A name is an option of the data, which the run keeps. Labels in memory cannot be written down there.
     if labels is None or isinstance(labels, str | Path):
         chosen, labels = {**chosen, **({} if labels is None else {"labels": str(labels)})}, None
     # Taken out of `chosen`: what stays are the recipe's options and the shared words.
-    options, data_options = _take(TrainingOptions, chosen), _take(DataOptions, chosen)
+    options, data_options = take(TrainingOptions, chosen), take(DataOptions, chosen)
     place = choose(device, threads)
-    with generators_kept(), claimed(out, recipe) as run:
+    with joined(place), generators_kept(), claimed(out, recipe) as run:
         job = begin(run, recipe, data, data_options, options, chosen, place, overwrite, labels)
-        with run.writing():
+        with writing(run):
             record(job, options, overwrite)
             for line in job.length.warnings(len(job.data.split("train"))) if job.length else ():
                 tell(line)
@@ -97,7 +113,7 @@ def train(
 train.__signature__ = signature_with(train, Chosen)  # type: ignore[attr-defined]  # what a notebook completes
 
 
-def _refuse_unknown(recipe: Any, chosen: dict[str, Any]) -> None:
+def refuse_unknown(recipe: Any, chosen: dict[str, Any]) -> None:
     """Raises `Mistake` for a recipe that is none, and for an option that nothing takes, with the nearest that there is."""
     if not (isinstance(recipe, str) or callable(recipe)):
         raise Mistake(f"`recipe` must be a recipe's name, or a function (data, …) -> legato.Recipe; got {recipe!r}")
@@ -115,7 +131,9 @@ def execute(job: Job, checkpoint_minutes: float = 2.0) -> None:
     if int(job.state.get("step", 0)) >= job.plan.total and job.run.codes.is_file():
         raise Mistake(f"`{job.run.path}` is finished: all {job.plan.total:,} steps are done; to train anew use --overwrite")
     with using_threads(job.plan.threads):  # the plan's, for sums that are cut otherwise are rounded otherwise
-        Loop(job, checkpoint_minutes).run()
+        (Loop if now().first else Follower)(job, checkpoint_minutes).run()
+    now().said(None)  # all wait for what the first writes: they may read it next
+    job.learner.leave()
 
 
 def complete(
@@ -140,7 +158,7 @@ def complete(
     return job.plan
 
 
-def _take(kind: Any, chosen: dict[str, Any]) -> Any:
+def take(kind: Any, chosen: dict[str, Any]) -> Any:
     """The fields of one dataclass of options, taken out of `chosen`."""
     taken = kind(**{field.name: chosen.pop(field.name) for field in fields(kind) if field.name in chosen})
     check_fields(taken)

@@ -12,7 +12,9 @@ from torch import Tensor
 from legato.batch import Batch
 from legato.devices import doubled
 from legato.model import LatentVariableModel
-from legato.moments import FEWER, sketched, whole
+from legato.moments import FEWER, sketched
+from legato.moments import whole as whole_moments
+from legato.ranks import sharing, whole
 from legato.types import Doubles, Floats
 
 # training rows whose codes are summed up: of all, and of each class, of which there may be many
@@ -25,20 +27,27 @@ def summarise(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
 
     With these, latent distances can be whitened, and an autoencoder sampled from a Gaussian fitted to its codes.
     """
-    if not whole(math.prod(model.latent.event)):  # d × d numbers would fill the memory
+    if not whole_moments(math.prod(model.latent.event)):  # d × d numbers would fill the memory
         return _sketched(model, batches)
-    shown = [model.summary(some.x, some.given) for some in batches]
+    shown = [_summary(model, some) for some in batches]
     # double: where codes lie far from 0, a covariance in single precision has few digits
-    mu = doubled(torch.cat([each.mu.flatten(1) for each in shown]))
-    widths = [each.sigma.flatten(1) for each in shown if each.sigma is not None]
-    noise = doubled(torch.cat(widths)).square().mean(0) if widths else torch.zeros_like(mu[0])
+    mu, width = (doubled(torch.cat(each)) for each in zip(*shown, strict=True))
+    noise = width.square().mean(0)
     centred = mu - mu.mean(0)  # before the product: the mean's square would swallow the digits of what is left
     return {"mean": mu.mean(0), "covariance": centred.T @ centred / len(mu) + torch.diag(noise), "noise": noise}
 
 
+def _summary(model: LatentVariableModel, some: Batch) -> tuple[Tensor, Tensor]:
+    """μ and σ of a batch, (B, d), of which each rank computes its part."""
+    with sharing(len(some)) as share:
+        mine = some[share.part]
+        shown = model.summary(mine.x, mine.given)
+        return whole(shown.mu.flatten(1)), whole(shown.width.flatten(1))
+
+
 def enough(model: LatentVariableModel, rows: int) -> int:
     """The number of training rows, of so many, that `summarise` is to look at."""
-    return rows if whole(math.prod(model.latent.event)) else min(rows, FEWER)
+    return rows if whole_moments(math.prod(model.latent.event)) else min(rows, FEWER)
 
 
 def _sketched(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, Tensor]:
@@ -47,10 +56,10 @@ def _sketched(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str,
 
     def means() -> Iterator[Floats]:
         for some in batches:
-            shown = model.summary(some.x, some.given)
-            squares.append(doubled(shown.width.flatten(1)).square().sum(0).cpu().numpy())
-            counts.append(len(shown.mu))
-            yield shown.mu.flatten(1).cpu().numpy()
+            mu, width = _summary(model, some)
+            squares.append(doubled(width).square().sum(0).cpu().numpy())
+            counts.append(len(mu))
+            yield mu.cpu().numpy()
 
     found = sketched(means())
     # Only now: the two lists fill while the sketch takes the batches in.

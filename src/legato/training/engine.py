@@ -16,6 +16,7 @@ from legato.batch import Batch
 from legato.data.batches import Batches
 from legato.devices import widest
 from legato.errors import Mistake
+from legato.ranks import now
 from legato.training.learner import Learner
 
 Make = Callable[[Batch, int], Tensor | None]
@@ -47,6 +48,7 @@ class Eager:
         self, learner: Learner, batches: Batches, sums: Sequence[float] = (), counted: int = 0, make: Make | None = None
     ) -> None:
         self.learner, self.batches, self.counted, self.make = learner, batches, counted, make or learner.step
+        self.ranks = now()
         # Double precision: a line of metrics may sum over thousands of steps. On the device, where adding waits for nothing.
         self.sums = torch.zeros(len(learner.figures), dtype=widest(learner.device), device=learner.device)
         if len(sums):
@@ -54,7 +56,8 @@ class Eager:
 
     def step(self, step: int) -> None:
         """One step. Raises `Diverged` at once."""
-        parts = self.make(self.batches.at(step).to(self.learner.device), step)
+        mine = self.batches.at(step, self.ranks.rank, self.ranks.world)
+        parts = self.make(mine.to(self.learner.device), step)
         if parts is not None:  # a skipped step has no figures that mean anything
             self.sums += parts
             self.counted += 1
@@ -73,7 +76,14 @@ class Eager:
 
 
 def chosen(asked: str, device: torch.device) -> str:
-    """The engine for this device: graphed on a card, else eager. Raises `Mistake` where another was asked for than it has."""
+    """The engine for this device: graphed on a card, else eager. Raises `Mistake` where another was asked for than it has.
+
+    Ranks that share a step make it eagerly: what they tell each other cannot be captured.
+    """
+    if now().world > 1:
+        if asked not in ("auto", "eager"):
+            raise Mistake(f"--engine {asked} is for one process, and {now().world} share this training: leave it out")
+        return "eager"
     if asked == "graphed" and device.type != "cuda":
         raise Mistake(f"--engine graphed captures CUDA graphs, and the device is {device.type}: leave it out, or use eager")
     if asked == "compiled" and device.type != "cpu":

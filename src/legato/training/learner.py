@@ -108,6 +108,9 @@ class Learner:
         torch._foreach_mul_(difference, share)
         torch._foreach_add_(self._averaged, difference)
 
+    def leave(self) -> None:
+        """Lets go of what other processes have a part in, once all steps are done."""
+
     def keep(self) -> None:
         """The average as it is now becomes what is kept."""
         if self.kept is not None:

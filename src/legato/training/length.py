@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from legato.devices import threads_were_said, using_threads
+from legato.ranks import now
 from legato.training.compiled import Lowered
 from legato.training.compiling import EAGER, Choice, choice, may_pay
 from legato.training.options import TrainingOptions, most_steps
@@ -90,7 +91,9 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
     """The length of a run on so many training rows in batches of `size`. `rehearse` is called where anything is timed."""
     most, began = torch.get_num_threads(), time.perf_counter()  # from here on: timing comes off the minutes, too
     # A GPU computes elsewhere, a single thread leaves no choice, and a person's word stands.
-    free = device.type == "cpu" and most > 1 and not threads_were_said()
+    ranks = now()
+    # Nor is there one where ranks share a machine: how many threads each has is their launcher's to say.
+    free = device.type == "cpu" and most > 1 and not threads_were_said() and ranks.world == 1
     # the last, smaller batch of a pass is left out (data/batches.py)
     per_epoch = rows // size
     steps = None if options.minutes is not None else _counted(options, per_epoch)
@@ -108,7 +111,7 @@ def found(options: TrainingOptions, rows: int, size: int, device: torch.device, 
         assert options.minutes is not None
         # What the choices took, and a capture, is time of the person's too: it comes off the minutes.
         left = options.minutes - (time.perf_counter() - began) / 60
-        affordable = steps_for(left, gear.step or stage.step, stage.validate, stage.validations, stage.wait)
+        affordable = steps_for(left, gear.step or stage.step, stage.validate, stage.validations, stage.wait, ranks.said)
     total = int(min(affordable, most_steps(rows, per_epoch, options.max_passes)))
     cut = total < affordable and options.max_passes is None  # a cap that was said surprises nobody
     return Length(total, per_epoch, threads, pace, affordable if cut else None, options.minutes, gear)

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from legato import checkpoint
 from legato.checkpoint import Checkpoint
@@ -18,6 +23,7 @@ from legato.devices import release_memory
 from legato.errors import Mistake, Stopped, quoted
 from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
+from legato.ranks import lost, now, speak
 from legato.tensors import write_tensors
 from legato.training.best import score
 from legato.training.codes import OF_ALL, OF_CLASS, enough, summarise
@@ -33,6 +39,7 @@ class Loop:
     def __init__(self, job: Job, checkpoint_minutes: float) -> None:
         self.job, self.learner, self.plan = job, job.learner, job.plan
         self.per_epoch = job.batches().per_epoch
+        self.ranks = now()
         self.every = checkpoint_minutes * 60
         self.done = int(job.state.get("step", 0))
         self.engine = job.engine(job.state.get("sums", ()), int(job.state.get("counted", 0)))
@@ -50,8 +57,15 @@ class Loop:
         """Runs to the last step. Raises `Stopped` on a signal (all is saved), `Mistake` when too many steps are skipped."""
         title = f"training {self.job.definition.name}"
         with Stop() as stop, progress(title, self.plan.total, start=self.done, unit="steps") as bar:
+            if self.ranks.world > 1:
+                stop.second = signal.SIG_IGN  # a launcher passes on what its ranks have heard already, while they save
             try:
                 self._steps(stop, bar)
+            except RuntimeError as error:
+                if self.ranks.world == 1 or not lost(error):
+                    raise
+                speak(self._bereft())  # at once: the launcher is ending this process, too
+                raise SystemExit(1) from error
             except Diverged as error:
                 raise Mistake(f"{error}; {self._last_good()}") from error
             except (Mistake, OSError):
@@ -69,7 +83,7 @@ class Loop:
 
     def _steps(self, stop: Stop, bar: Bar) -> None:
         validations, milestones, log_every = self.plan.validations(), self.plan.milestones(), self.plan.log_every()
-        while self.done < self.plan.total and not stop:  # asked between two steps: none is ever half done
+        while self.done < self.plan.total and not self._stops(stop):  # asked between two steps: none is ever half done
             with self.slowdown:
                 self.engine.step(self.done)
             # Counted before anything is written, so that every file names the number of steps that are in its weights.
@@ -83,6 +97,23 @@ class Loop:
             if time.monotonic() - self.saved > self.every:
                 self.save()
         self.save()
+
+    def _stops(self, stop: Stop) -> bool:
+        """True once a signal has come, to whichever rank: all stop after the same step."""
+        if self.ranks.world == 1:
+            return bool(stop)
+        heard = self.ranks.total(torch.tensor([float(bool(stop))], device=self.learner.device))
+        if heard.item() and not stop:
+            stop.signal = signal.SIGTERM
+        return bool(heard.item())
+
+    def _bereft(self) -> str:
+        """What to say where another rank has gone; all steps that were done together are saved."""
+        gone, model = f"a process of this training has gone after step {self.done:,}", self.learner.model
+        # not where there is a codebook: it may have moved by half a step
+        if self.ranks.first and len(model.learnt()) == len(list(model.parameters())):
+            self.save()
+        return f"{gone}; {self._last_good()}: go on with --resume, with as many processes or others"
 
     def save(self) -> None:
         """A checkpoint of this very step, and the model as it is now for those who look in."""
@@ -101,7 +132,7 @@ class Loop:
         }
         checkpoint.write(self.job.run.checkpoints, self.done, Checkpoint(self.learner.tensors(), state))
         # After the checkpoint: whoever looks in may meet an older model beside it, never one that is ahead of its checkpoint.
-        write_tensors(self.job.run.model, self.learner.result.state_dict())
+        self._put(self.job.run.model, self.learner.result.state_dict())
         self.saved = time.monotonic()
 
     def _finish(self) -> None:
@@ -110,8 +141,8 @@ class Loop:
         of_class, of_all = (enough(model, rows) for rows in (OF_CLASS, OF_ALL))
         for number in range(model.classes):
             if some := list(self.job.some("train", of_class, number)):
-                write_tensors(self.job.run.codes_of(number), summarise(model, some))
-        write_tensors(self.job.run.codes, summarise(model, self.job.some("train", of_all)))
+                self._put(self.job.run.codes_of(number), summarise(model, some))
+        self._put(self.job.run.codes, summarise(model, self.job.some("train", of_all)))
 
     def _log_training(self, bar: Bar) -> None:
         sums, counted = self.engine.look()
@@ -138,7 +169,10 @@ class Loop:
     def _snapshot(self) -> None:
         self._refuse_removed()
         path = self.job.run.snapshots / f"step-{self.done:09d}.safetensors"
-        write_tensors(path, self.learner.average.state_dict())  # not `kept`: a snapshot is the run's course, not its best
+        self._put(path, self.learner.average.state_dict())  # not `kept`: a snapshot is the run's course, not its best
+
+    def _put(self, path: Path, tensors: dict[str, Tensor]) -> None:
+        write_tensors(path, tensors)
 
     def _write(self, found: dict[str, Any]) -> None:
         line = {

@@ -18,12 +18,14 @@ def steps_for(
     validate: Callable[[], object],
     validations: int,
     wait: Callable[[], object] = lambda: None,
+    said: Callable[[float], float] = lambda seconds: seconds,
 ) -> int:
     """The number of steps that fit into `minutes`, the probe's own time and `validations` validations taken off. At least 1.
 
     `step(i)` and `validate()` do the real work on weights that are thrown away; `wait()` returns when it is done, where a
     device does it later. At least half of the budget goes to steps:
-    where validation is so slow that it would take more, the run takes longer than was asked for.
+    where validation is so slow that it would take more, the run takes longer than was asked for. `said`: the one clock by which
+    all go who make these steps together.
     """
     budget = minutes * 60
     start = time.perf_counter()
@@ -33,7 +35,7 @@ def steps_for(
     allowed = min(max(SHARE * budget, LEAST), MOST)
     began, count = time.perf_counter(), 0
     # three steps at least: a step may be longer than the time allowed
-    while time.perf_counter() - began < allowed or count < 3:
+    while said(time.perf_counter() - began) < allowed or count < 3:
         step(WARM + count)
         count += 1
     wait()
@@ -43,4 +45,4 @@ def steps_for(
     validate()
     now = time.perf_counter()
     left = budget - (now - start) - validations * (now - before)
-    return max(int(max(left, LEAST_SHARE * budget) / per_step), 1)
+    return max(int(said(max(left, LEAST_SHARE * budget) / per_step)), 1)

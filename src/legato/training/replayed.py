@@ -14,6 +14,7 @@ from torch import Tensor
 
 from legato.batch import Batch
 from legato.devices import generators_kept
+from legato.ranks import now
 from legato.training.compiled import CompiledStep, Lowered, Pass, captured
 from legato.training.learner import Learner, figures_of
 from legato.training.tidied import same, tidied
@@ -26,7 +27,7 @@ def may_replay(engine: str, own: bool, device: torch.device, steps: int | None, 
     """Whether a run of these steps or minutes is to be replayed. `own`: its recipe is a person's own."""
     long = minutes >= LONG if minutes is not None else (steps or 0) >= MANY
     # of one's own: what its Python decides would stay as it was when it was captured
-    return long and not own and device.type == "cpu" and engine in ("auto", "eager")
+    return long and not own and device.type == "cpu" and engine in ("auto", "eager") and now().world == 1
 
 
 def replayed(learner: Learner, batch: Batch) -> Lowered | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from pathlib import Path
@@ -25,6 +25,7 @@ from legato.definition import Definition, module_of
 from legato.devices import suited_precision
 from legato.errors import Mistake
 from legato.files import damaged, disk_errors, write_json
+from legato.ranks import now
 from legato.recipe import Sentence
 from legato.run import REPLACED, Run
 from legato.schema import fault
@@ -62,15 +63,21 @@ def begin(
     labels: Any = None,
 ) -> Job:
     """A new run, not yet on disk: everything that can be refused is refused before anything is written or cleared."""
+    ranks = now()
     check(options)
-    refuse_existing(run, overwrite)  # first, for opening the data may take minutes
-    dataset = open_source(source, data_options, labels)
+    if ranks.first:
+        refuse_existing(run, overwrite)  # before the data, whose opening may take minutes
+    with ranks.in_turn():
+        dataset = open_source(source, data_options, labels)
+    refuse_others(dataset)
     definition, data = defined(recipe, dataset, chosen)
     options = suited(options, definition.words.net)
     size = min(options.batch_size or 1, len(data.split("train")))  # a batch is never larger than the split
     module = module_of(definition.name)
     # Not compiled of itself where the recipe is one's own: what its Python decides would stay as it was when it was captured.
     options = replace(options, engine=steady(device)) if module and options.engine == "auto" else options
+    if options.engine == "auto" and ranks.world > 1:
+        options = replace(options, engine="eager")
     engine = chosen_engine(options.engine, device)
     precision = suited_precision(options.precision, device)
 
@@ -82,6 +89,7 @@ def begin(
 
     length = found(options, len(data.split("train")), size, device, rehearse)
     made = plan(options, length.total, size, precision, length.threads, "compiled" if length.gear.lowered else engine)
+    made = ranks.said(made)
     job = replace(_job(run, made, definition, data, device, {}, module), length=length)
     steps = None if options.minutes is not None else length.total
     return _geared(job, length.gear.lowered, may_replay(made.engine, bool(module), device, steps, options.minutes))
@@ -89,6 +97,8 @@ def begin(
 
 def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
     """Writes what the run is: its sentence, its data, its plan. The caller holds the run's lock."""
+    if not now().first:
+        return
     # Asked once more, now under the lock: another process may have begun here since the first time.
     refuse_existing(job.run, overwrite)
     with job.run.replacing():  # whatever ends the process, one whole run lies here: the old one or the new
@@ -117,12 +127,13 @@ def resume(
     made = made if threads is None else replace(made, threads=threads)
     made = made if engine == "auto" else replace(made, engine=chosen_engine(engine, device))
     definition, _ = sentence_of(run, module)
-    data = reopen(stored, moved)
+    with now().in_turn():
+        data = reopen(stored, moved)
     if data.dataset.fingerprint != stored["fingerprint"]:
         raise Mistake(
             f"`{data.dataset.source}` is not what `{run.path}` was trained on: bring the old data back, or train anew"
         )
-    if moved is not None:
+    if moved is not None and now().first:
         # after the fingerprint was compared: a wrong place must not be remembered
         write_json(run.data, {**stored, "source": place_of(moved)})
     job = _job(run, made, definition, data, device, {}, module)
@@ -139,6 +150,12 @@ def resume(
     job.learner.restore(dict(found.tensors), found.state["guard"])
     job.state.update(found.state)
     return job
+
+
+def refuse_others(dataset: Dataset) -> None:
+    """Raises `Mistake` where this rank has found other data than the first."""
+    if now().said(dataset.fingerprint) != dataset.fingerprint:
+        raise Mistake(f"`{dataset.source}` holds other data here than where the first process reads it: give all the same")
 
 
 def _sizes(learner: Learner) -> list[int]:
@@ -216,15 +233,21 @@ def _circumstances(options: TrainingOptions, device: torch.device) -> dict[str, 
     }
 
 
+def writing(run: Run) -> AbstractContextManager[None]:
+    """The run held for its one writer, the first rank."""
+    return run.writing() if now().first else nullcontext()
+
+
 @contextmanager
 def claimed(out: str | Path | None, recipe: str | Sentence) -> Iterator[Run]:
     """The RUN at --out, or at the first free `runs/RECIPE-n`, which is claimed; what is refused meanwhile leaves nothing."""
-    if out is not None:
-        yield Run(out)
+    ranks = now()
+    if out is not None or not ranks.first:
+        yield Run(ranks.said(Path(out or "")))  # of several ranks, all take the first one's
         return
     run = Run(_free((recipe if isinstance(recipe, str) else recipe.__name__).replace(":", "-")))
     try:
-        yield run
+        yield Run(ranks.said(run.path))
     finally:
         with suppress(OSError):  # it is no longer empty, unless nothing was begun
             run.path.rmdir()

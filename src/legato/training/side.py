@@ -6,7 +6,7 @@ at all (learner.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from zlib import crc32
 
 import torch
@@ -35,9 +35,13 @@ class Side:
         self.optimiser = AdamW(self.weights, betas=betas, weight_decay=weight_decay)
         self.named = f"{name}.optimiser." if name else "optimiser."
 
-    def differentiate(self, loss: Tensor) -> float:
-        """Takes the loss's gradient by these weights and no others, cuts it to the plan's norm, gives the norm that it had."""
+    def differentiate(self, loss: Tensor, agree: Callable[[], None] = lambda: None) -> float:
+        """Takes the loss's gradient by these weights and no others, cuts it to the plan's norm, gives the norm that it had.
+
+        `agree` is called between, where the gradients are not yet those of all.
+        """
         gradients = self._gradients(loss)
+        agree()
         # the device is waited for: the guard needs the norm before any weight moves
         return self._cut(gradients, float(norm_of(gradients)))
 

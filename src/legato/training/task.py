@@ -19,6 +19,7 @@ from legato.data.prepared import Prepared
 from legato.definition import Definition, define
 from legato.devices import drawing, memory_of_card, using_threads
 from legato.errors import Mistake
+from legato.ranks import now
 from legato.recipe import Sentence
 from legato.training.compiled import CompiledStep, Lowered, Uncompiled, lowered
 from legato.training.engine import Eager, Engine
@@ -27,6 +28,7 @@ from legato.training.learner import Learner
 from legato.training.options import Plan
 from legato.training.replayed import replayed
 from legato.training.resident import supply
+from legato.training.shared import SharedLearner
 from legato.training.validation import IMAGES, solve_scale, validate
 
 
@@ -109,5 +111,6 @@ def defined(recipe: str | Sentence, dataset: Dataset, chosen: dict[str, Any]) ->
 
 def learner_of(plan: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None) -> Learner:
     """The recipe at its starting weights, which the plan's seed fixes."""
+    kind = Learner if now().world == 1 else SharedLearner
     with drawing(device, plan.seed):
-        return Learner(definition.build(data.spec, module), plan, device)
+        return kind(definition.build(data.spec, module), plan, device)

@@ -14,7 +14,8 @@ from torch import Tensor
 from legato.batch import Batch
 from legato.devices import doubled, drawing
 from legato.model import LatentVariableModel
-from legato.moments import whole
+from legato.moments import whole as whole_moments
+from legato.ranks import sharing, total, whole
 from legato.trace import Trace
 
 SEED = 20131220  # one for all runs, so that their curves can be compared
@@ -31,7 +32,7 @@ def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, 
     """
     # The same noise at every validation: the curve then shows the weights alone.
     with drawing(_device(model), SEED):
-        seen = [_read(model(some.x, 1, some.given), model) for some in batches]
+        seen = [_passed(model, some) for some in batches]
     distortion, mu, sigma, rate, kl = (_joined(column) for column in zip(*seen, strict=True))
     assert distortion is not None
     assert mu is not None
@@ -54,26 +55,41 @@ def solve_scale(model: LatentVariableModel, batches: Iterable[Batch]) -> None:
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:
         for some in batches:
-            trace = model(some.x, 1, some.given)
-            yield trace.x, trace.likelihood.mean[0]
+            with sharing(len(some)) as share:
+                mine = some[share.part]
+                found = whole(model(mine.x, 1, mine.given).likelihood.mean[0])
+            yield some.x, found
 
     # Draws of the posterior, not its means: those give a smaller error, and σ would be too small for what sampling decodes.
     with drawing(_device(model), SCALE_SEED):
         model.likelihood.family.finish(pairs)
 
 
-def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+def _passed(model: LatentVariableModel, some: Batch) -> tuple[Tensor | None, ...]:
+    """`_read` of a batch, of which each rank computes its part."""
+    with sharing(len(some)) as share:
+        mine = some[share.part]
+        return _read(model(mine.x, 1, mine.given), model)
+
+
+def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor | None, ...]:
     """−log p(x|z) (B,); μ and σ (B, d); the rate (B,) and KL per dimension (B, d) where the posterior has a density.
 
     Of large codes σ and KL are of channels, and of μ there are its sum and that of its squares over the batch, (1, 2, d).
+    All of the whole batch, where ranks share it.
     """
     shown, kl = trace.summary, trace.kl_per_dimension if model.latent.has_density else None
     mu, sigma = doubled(shown.mu.flatten(1)), None if shown.sigma is None else doubled(shown.sigma.flatten(1))
-    if not whole(mu.shape[1]):  # else each line of metrics.jsonl would hold tens of thousands of figures
-        mu = torch.stack([mu.sum(0), mu.square().sum(0)])[None]  # sums alone: μ of every image would fill n × d numbers
+    if not whole_moments(mu.shape[1]):  # else each line of metrics.jsonl would hold tens of thousands of figures
+        # sums alone: μ of every image would fill n × d numbers
+        mu = total(torch.stack([mu.sum(0), mu.square().sum(0)]))[None]
         sigma = None if sigma is None else _mean_of_channels(sigma.log(), model).exp()
+    else:
+        mu = whole(mu)
     rate = doubled(trace.kl) if model.latent.has_density else None
-    return doubled(-trace.log_px[0]), mu, sigma, rate, None if kl is None else model.latent.parts(doubled(kl))
+    parts = None if kl is None else model.latent.parts(doubled(kl))
+    distortion, *others = (None if one is None else whole(one) for one in (doubled(-trace.log_px[0]), sigma, rate, parts))
+    return distortion, mu, *others
 
 
 def _spread(moments: Tensor, model: LatentVariableModel) -> Tensor:

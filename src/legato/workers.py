@@ -29,6 +29,10 @@ from legato.training.stop import Stop
 GRACE = 3.0  # seconds in which a worker that was told to end saves what it trains; after that a kill costs it that
 
 
+class WorkerLost(Mistake):
+    """A worker was ended from outside, or for want of memory."""
+
+
 @contextmanager
 def stoppable(line: str) -> Iterator[None]:
     """Ctrl-C and SIGTERM raise `Stopped` with this line, whatever goes on. A second one ends the process at once."""
@@ -48,7 +52,7 @@ def workers(size: int, out: Path, threads: int) -> Iterator[ProcessPoolExecutor]
     """Workers that write what they say to OUT/work.log, with so many threads each (0: as many as torch likes).
 
     Whatever leaves the block early ends them: what is trained is saved, what is measured is dropped.
-    Raises `Mistake` where a worker was ended from outside.
+    Raises `WorkerLost` where a worker was ended from outside.
     """
     before = set(active_children())  # children that were there before are not ours to end
     # spawn, never fork: torch's threads do not survive a fork, and a lock that one held would stay shut
@@ -58,7 +62,7 @@ def workers(size: int, out: Path, threads: int) -> Iterator[ProcessPoolExecutor]
     except BaseException as error:
         _end(set(active_children()) - before)
         if isinstance(error, BrokenProcessPool):
-            raise Mistake(
+            raise WorkerLost(
                 f"a worker was ended from outside, or for want of memory: all that is finished is kept in `{out}`; "
                 "go on with the same command, with --side-by-side 1 if memory is short"
             ) from None
