@@ -42,6 +42,7 @@ SHARED = {
     "sigma_vae": {},  # σ is solved from training data
     "shaped": {"steps": 12},
 }
+SPLIT = ("vae", "factor_vae", "sigma_vae", "shaped")  # in these, once more, every layer is split
 
 
 def launch(*words: str, count: int = 2, **how) -> subprocess.Popen[str]:
@@ -82,6 +83,17 @@ def trained(sources, tmp_path_factory) -> tuple[Path, Path]:
     return alone, shared
 
 
+@pytest.fixture(scope="module")
+def split(sources, tmp_path_factory) -> Path:
+    """The runs of two processes that split each layer."""
+    folder = tmp_path_factory.mktemp("split")
+    some = [one for one in work(sources, folder) if Path(one[2]).name in SPLIT]
+    recipe, source, _, chosen = some[0]
+    some.append((recipe, source, str(folder / "cut"), {**chosen, "stopped_after": 11}))
+    finished(str(HERE / "rank_work.py"), json.dumps([(*one[:3], {**one[3], "shard": True}) for one in some]))
+    return folder
+
+
 def figures(line: dict) -> dict[str, float]:
     """The numbers of a line of metrics, by path."""
     found = {}
@@ -102,6 +114,26 @@ def test_the_curve_of_two_ranks_is_that_of_one_process(name, trained):
     for expected, found in zip(map(figures, alone), map(figures, shared), strict=True):
         assert expected.keys() == found.keys()
         assert list(found.values()) == pytest.approx(list(expected.values()), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_a_model_that_is_split_over_two_ranks_has_the_curve_of_one_process(name, trained, split):
+    alone, found = metrics(trained[0] / name), metrics(split / name)
+    assert [list(figures(line).values()) for line in found] == [
+        pytest.approx(list(figures(line).values()), rel=1e-3, abs=1e-3) for line in alone
+    ]
+    # whole tensors, of a run that anyone can load
+    assert {key: value.shape for key, value in read_tensors(Run(split / name).model).items()} == {
+        key: value.shape for key, value in read_tensors(Run(trained[0] / name).model).items()
+    }
+
+
+def test_a_split_run_that_was_stopped_goes_on_in_one_process(trained, split):
+    assert not Run(split / "cut").codes.is_file()
+    assert cli.run(["train", "--resume", "--out", str(split / "cut"), "--device", "cpu"]) == 0
+    assert [list(figures(line).values()) for line in metrics(split / "cut")] == [
+        pytest.approx(list(figures(line).values()), rel=1e-3, abs=1e-3) for line in metrics(trained[0] / "vae")
+    ]
 
 
 # not of `shaped`: a convolution's bias before a normalisation has no gradient but rounding, which Adam makes steps of
@@ -247,3 +279,10 @@ def test_each_rank_draws_its_rows_of_the_whole_batchs_noise(axis, monkeypatch):
             shape[axis] = share.count
             found.append(ranks.drawn(noise, shape, axis))
     assert torch.equal(torch.cat(found, axis), everyone)
+
+
+def test_a_model_is_not_split_where_there_is_one_process(sources, tmp_path, capsys):
+    words = ("train", "vae", "--data", str(sources["grey"]), "--out", str(tmp_path / "run"), "--device", "cpu", "--shard")
+    assert cli.run(list(words)) == 2
+    assert "--shard splits a model over several processes, and this is one" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

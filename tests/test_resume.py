@@ -95,8 +95,8 @@ def test_the_order_of_the_data_and_their_coins_are_those_of_the_uninterrupted_ru
     seen: list[tuple[int, str]] = []
     at = TrainingBatches.at
 
-    def told(self: TrainingBatches, step: int) -> Batch:
-        batch = at(self, step)
+    def told(self: TrainingBatches, step: int, *part: int) -> Batch:
+        batch = at(self, step, *part)
         seen.append((step, hashlib.sha256(batch.x.numpy().tobytes()).hexdigest()))
         return batch
 
@@ -168,8 +168,8 @@ def test_the_skips_of_a_guard_are_resumed(sources, tmp_path, monkeypatch):
     """Steps 5 to 8 have no finite gradient; one stop falls among them."""
     at = TrainingBatches.at
 
-    def spoilt(self: TrainingBatches, step: int) -> Batch:
-        batch = at(self, step)
+    def spoilt(self: TrainingBatches, step: int, *part: int) -> Batch:
+        batch = at(self, step, *part)
         return replace(batch, x=batch.x * (np.nan if 5 <= step < 9 else 1))
 
     monkeypatch.setattr(TrainingBatches, "at", spoilt)

@@ -121,7 +121,7 @@ def test_a_run_keeps_the_snapshots_of_its_plan_and_the_last_is_the_model(runs):
 
 def test_minutes_are_turned_into_steps_once_and_recorded(sources, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(length, "steps_for", lambda minutes, step, validate, validations, wait: asked.append(minutes) or 17)
+    monkeypatch.setattr(length, "steps_for", lambda minutes, *_: asked.append(minutes) or 17)
     train("vae", sources, tmp_path / "timed", steps=None, minutes=0.25)
     train("vae", sources, tmp_path / "counted", steps=17)
     timed, counted = Run(tmp_path / "timed"), Run(tmp_path / "counted")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -186,6 +186,15 @@ def total(values: Tensor) -> Tensor:
     """The sum of a batch, from the sums of each rank's part."""
     share = _shared()
     return values if share is None else share.ranks.total(values)
+
+
+def averaged(weights: Iterable[Tensor]) -> None:
+    """The gradients of these weights become means over ranks."""
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    if gradients:
+        mean = now().total(torch.cat([one.flatten() for one in gradients])) / now().world
+        for one, part in zip(gradients, torch.split(mean, [one.numel() for one in gradients]), strict=True):
+            one.copy_(part.view_as(one))
 
 
 def several() -> bool:

@@ -103,6 +103,7 @@ class StoredTraining(TypedDict):
     precision: NotRequired[Literal["float32", "tf32", "bfloat16"]]
     engine: NotRequired[Literal["eager", "compiled", "graphed"]]
     keep: NotRequired[Literal["last", "best"]]
+    shard: NotRequired[bool]
     affordable: NotRequired[Count]  # steps that the minutes had time for, where the cap on passes took some off
     asked: dict[str, Any]
     device: str

@@ -78,6 +78,7 @@ class Chosen(OfRecipes, total=False):
     ema: float
     precision: Literal["auto", "float32", "tf32", "bfloat16"]
     engine: Literal["auto", "eager", "compiled", "graphed"]
+    shard: bool
     seed: int
     snapshots: int
     checkpoint_minutes: float

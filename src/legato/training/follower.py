@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from legato.checkpoint import Checkpoint
 from legato.training.loop import Loop
 
 
 class Follower(Loop):
     """The loop of every rank but the first."""
 
-    def save(self) -> None:
-        """Nothing: the first rank's checkpoint is that of all."""
-        self.saved = time.monotonic()
+    def _bring_lines(self) -> None:
+        """No lines are here."""
+
+    def _keep(self, made: Checkpoint) -> None:
+        """The first rank's checkpoint is that of all."""
 
     def _put(self, path: Path, tensors: dict[str, Tensor]) -> None:
         """Nothing is written."""

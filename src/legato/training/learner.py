@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from legato.batch import Batch
 from legato.devices import check_precision, drawing_step, mixed, moved, shared_stream
@@ -41,13 +41,33 @@ class Learner:
         # a third set of weights, kept only where it is asked for
         self.kept = copy.deepcopy(self.average) if plan.keep == "best" else None
         self.players, self.follows = self.objective.players, self.objective.follows
+        for one in (self.model, self.average, *([] if self.kept is None else [self.kept])):
+            self._lay_out(one)
         learning = [*self.model.parameters(), *self.objective.own]
-        self.sides = [Side(learning, plan, weight_decay=plan.weight_decay), *(_side(player, plan) for player in self.players)]
+        self.sides = [self._side(learning), *(_side(player, plan) for player in self.players)]
         self.streams = [shared_stream(device, player.name) for player in self.players]  # of random numbers, each its own
         self.guard = Guard(len(self.sides))
         # lists made once: no walk through the modules at each step
-        self._averaged, self._moving = self.average.learnt(), self.model.learnt()
+        self._averaged, self._moving = self._moved(self.average), self._moved(self.model)
         self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
+
+    collective = False  # True: its tensors are of several processes, which have to ask for them at once
+
+    def state(self, module: nn.Module) -> dict[str, Tensor]:
+        """A module's tensors by name."""
+        return module.state_dict()
+
+    def _lay_out(self, model: LatentVariableModel) -> None:
+        """Puts the model's weights where they are to lie."""
+
+    def _side(self, weights: list[nn.Parameter]) -> Side:
+        return Side(weights, self.plan, weight_decay=self.plan.weight_decay)
+
+    def _moved(self, model: LatentVariableModel) -> list[Tensor]:
+        return model.learnt()
+
+    def _load(self, module: nn.Module, tensors: dict[str, Tensor]) -> None:
+        module.load_state_dict(tensors)
 
     def step(self, batch: Batch, step: int) -> Tensor | None:
         """One step on a batch, of all players at once: each loss and gradient is at the weights before it.
@@ -142,21 +162,21 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that resuming needs, by name: weights, their average, what is kept of it, the optimiser's moments."""
-        named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        named = {f"model.{name}": value for name, value in self.state(self.model).items()}
         # The objective has a state where a weight follows the loss.
         named |= {f"objective.{name}": value for name, value in self.objective.state_dict().items()}
-        named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        named |= {f"average.{name}": value for name, value in self.state(self.average).items()}
         if self.kept is not None:
-            named |= {f"kept.{name}": value for name, value in self.kept.state_dict().items()}
+            named |= {f"kept.{name}": value for name, value in self.state(self.kept).items()}
         return named | {name: value for side in self.sides for name, value in side.tensors().items()}
 
     def restore(self, tensors: dict[str, Tensor], guard: dict[str, Any]) -> None:
         """The inverse of `tensors` and of the guard's state."""
-        self.model.load_state_dict(below("model.", tensors))
+        self._load(self.model, below("model.", tensors))
         self.objective.load_state_dict(below("objective.", tensors))
-        self.average.load_state_dict(below("average.", tensors))
+        self._load(self.average, below("average.", tensors))
         if self.kept is not None:
-            self.kept.load_state_dict(below("kept.", tensors))
+            self._load(self.kept, below("kept.", tensors))
         for side in self.sides:
             side.restore(tensors)
         self.guard.restore(guard)

@@ -48,6 +48,7 @@ class Loop:
         self.spent = float(job.state.get("clock", {}).get("seconds", 0.0))
         # A monotonic clock: the time of day may be set back while a run lasts.
         self.began = self.saved = time.monotonic()
+        self._due = False
         on_cpu = self.learner.device.type == "cpu"
         self.slowdown = Slowdown(self.plan.threads, self._resumption()) if on_cpu else nullcontext()
         self.note = ""
@@ -94,33 +95,34 @@ class Loop:
                 self._log_validation()
             if self.done in milestones:
                 self._snapshot()
-            if time.monotonic() - self.saved > self.every:
+            if self._due:
                 self.save()
         self.save()
 
     def _stops(self, stop: Stop) -> bool:
-        """True once a signal has come, to whichever rank: all stop after the same step."""
+        """True once a signal has come, to whichever rank: all stop after the same step. Asks for the clock, too."""
+        self._due = time.monotonic() - self.saved > self.every
         if self.ranks.world == 1:
             return bool(stop)
-        heard = self.ranks.total(torch.tensor([float(bool(stop))], device=self.learner.device))
-        if heard.item() and not stop:
+        asked = [bool(stop), self._due and self.ranks.first]  # a checkpoint may be of all ranks, and is when the first says so
+        heard, due = self.ranks.total(torch.tensor(asked, dtype=torch.float, device=self.learner.device)).tolist()
+        self._due = bool(due)
+        if heard and not stop:
             stop.signal = signal.SIGTERM
-        return bool(heard.item())
+        return bool(heard)
 
     def _bereft(self) -> str:
         """What to say where another rank has gone; all steps that were done together are saved."""
         gone, model = f"a process of this training has gone after step {self.done:,}", self.learner.model
-        # not where there is a codebook: it may have moved by half a step
-        if self.ranks.first and len(model.learnt()) == len(list(model.parameters())):
+        # not where there is a codebook, which may have moved by half a step, nor where the others have a part of the model
+        if self.ranks.first and not self.learner.collective and len(model.learnt()) == len(list(model.parameters())):
             self.save()
         return f"{gone}; {self._last_good()}: go on with --resume, with as many processes or others"
 
     def save(self) -> None:
         """A checkpoint of this very step, and the model as it is now for those who look in."""
         self._refuse_removed()
-        with disk_errors(self.job.run.metrics):
-            # The lines first: a checkpoint promises as many bytes of them as it names, whatever the machine does next.
-            os.fsync(self.metrics.fileno())
+        self._bring_lines()
         sums, counted = self.engine.look()
         state = {
             "guard": self.learner.guard.state(),
@@ -130,9 +132,9 @@ class Loop:
             "metrics_bytes": os.fstat(self.metrics.fileno()).st_size,
             "clock": {"seconds": self._seconds()},
         }
-        checkpoint.write(self.job.run.checkpoints, self.done, Checkpoint(self.learner.tensors(), state))
+        self._keep(Checkpoint(self.learner.tensors(), state))
         # After the checkpoint: whoever looks in may meet an older model beside it, never one that is ahead of its checkpoint.
-        self._put(self.job.run.model, self.learner.result.state_dict())
+        self._put(self.job.run.model, self.learner.state(self.learner.result))
         self.saved = time.monotonic()
 
     def _finish(self) -> None:
@@ -169,7 +171,15 @@ class Loop:
     def _snapshot(self) -> None:
         self._refuse_removed()
         path = self.job.run.snapshots / f"step-{self.done:09d}.safetensors"
-        self._put(path, self.learner.average.state_dict())  # not `kept`: a snapshot is the run's course, not its best
+        self._put(path, self.learner.state(self.learner.average))  # not `kept`: a snapshot is the run's course, not its best
+
+    def _bring_lines(self) -> None:
+        with disk_errors(self.job.run.metrics):
+            # Before a checkpoint: it promises as many bytes of them as it names, whatever the machine does next.
+            os.fsync(self.metrics.fileno())
+
+    def _keep(self, made: Checkpoint) -> None:
+        checkpoint.write(self.job.run.checkpoints, self.done, made)
 
     def _put(self, path: Path, tensors: dict[str, Tensor]) -> None:
         write_tensors(path, tensors)

@@ -51,6 +51,8 @@ class TrainingOptions:
     engine: Literal["auto", "eager", "compiled", "graphed"] = "auto"
     """How steps are made: eager, operation by operation; graphed, as replays of one CUDA graph; compiled, by a C++ compiler, in
     half a minute. auto: graphed on CUDA, on a CPU compiled in runs so long that it pays, else eager."""
+    shard: bool = False
+    """Each of several processes keeps a part of every large layer (FSDP): for a model that is too large for one."""
     seed: int = 0
     """Fixes the weights' start, the order of the data and every draw."""
     snapshots: int = 12
@@ -76,6 +78,7 @@ class Plan:
     threads: int = 1  # of the CPU: sums that are cut otherwise are rounded otherwise
     keep: str = "last"
     engine: str = "eager"
+    shard: bool = False
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`: linear warm-up, then half a cosine down to a hundredth of the peak."""
@@ -144,6 +147,7 @@ def plan(
         threads=threads,
         keep=options.keep,
         engine=engine,
+        shard=options.shard,
     )
 
 

@@ -65,6 +65,8 @@ def begin(
     """A new run, not yet on disk: everything that can be refused is refused before anything is written or cleared."""
     ranks = now()
     check(options)
+    if options.shard and ranks.world == 1:
+        raise Mistake("--shard splits a model over several processes, and this is one: start it by torchrun (docs/scale.md)")
     if ranks.first:
         refuse_existing(run, overwrite)  # before the data, whose opening may take minutes
     with ranks.in_turn():

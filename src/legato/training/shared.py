@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from legato.batch import Batch
 from legato.errors import Mistake
-from legato.ranks import now, sharing
+from legato.ranks import averaged, now, sharing
 from legato.recipe import Recipe
 from legato.training.learner import Learner, figures_of
 from legato.training.options import Plan
@@ -45,9 +45,12 @@ class SharedLearner(Learner):
         if plan.batch_size < self.ranks.world:
             raise Mistake(f"{self.ranks.world} processes cannot share batches of {plan.batch_size} examples: start fewer")
         self._pass = _Pass(self)
+        self._through = self._prepared()
+
+    def _prepared(self) -> nn.Module:
         theirs = {id(weight) for player in self.players for weight in player.module.parameters()}
         aside = [name for name, weight in self._pass.named_parameters() if id(weight) in theirs]
-        self._through: nn.Module = self.ranks.prepared(self._pass, aside)
+        return self.ranks.prepared(self._pass, aside)
 
     def step(self, batch: Batch, step: int) -> Tensor | None:
         """One step on this rank's part of a batch; what it gives is of the whole batch, the same on every rank."""
@@ -56,9 +59,9 @@ class SharedLearner(Learner):
             losses, parts = [loss, *self._pass.others], self._pass.parts
         # A mean over ranks is the mean over rows only where each counts by its rows.
         weighed = [one * share.weight for one in losses]
-        norms = [self.sides[0].differentiate(weighed[0])]  # DDP's average already
+        norms = [self.sides[0].differentiate(weighed[0])]  # averaged already
         for side, one in zip(self.sides[1:], weighed[1:], strict=True):
-            norms.append(side.differentiate(one, partial(self._average, side.weights)))
+            norms.append(side.differentiate(one, partial(averaged, side.weights)))
         figures, norms = self._agreed(figures_of(parts, losses) * share.weight, norms)
         whole = dict(zip(self.names, figures.unbind(), strict=False))
         return figures if self.move(norms, whole, step) else None
@@ -66,14 +69,6 @@ class SharedLearner(Learner):
     def leave(self) -> None:
         """Lets go of DDP, which must not outlive the group of ranks."""
         self._through = self._pass
-
-    def _average(self, weights: Sequence[Tensor]) -> None:
-        """The gradients of these weights become means over ranks."""
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        if gradients:
-            mean = self.ranks.total(torch.cat([one.flatten() for one in gradients])) / self.ranks.world
-            for one, part in zip(gradients, torch.split(mean, [one.numel() for one in gradients]), strict=True):
-                one.copy_(part.view_as(one))
 
     def _agreed(self, figures: Tensor, norms: Sequence[float]) -> tuple[Tensor, list[float]]:
         """The batch's figures, from each rank's; and rank 0's norms, so that no rank skips a step that another takes."""

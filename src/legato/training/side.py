@@ -43,7 +43,10 @@ class Side:
         gradients = self._gradients(loss)
         agree()
         # the device is waited for: the guard needs the norm before any weight moves
-        return self._cut(gradients, float(norm_of(gradients)))
+        return self._cut(gradients, self._norm(gradients))
+
+    def _norm(self, gradients: list[Tensor]) -> float:
+        return float(norm_of(gradients))
 
     def take(self, gradients: Iterator[Tensor | None], norm: float) -> float:
         """Takes gradients of this norm that were found elsewhere, of these weights in their order, as `differentiate` does."""

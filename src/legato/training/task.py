@@ -111,6 +111,16 @@ def defined(recipe: str | Sentence, dataset: Dataset, chosen: dict[str, Any]) ->
 
 def learner_of(plan: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None) -> Learner:
     """The recipe at its starting weights, which the plan's seed fixes."""
-    kind = Learner if now().world == 1 else SharedLearner
     with drawing(device, plan.seed):
-        return kind(definition.build(data.spec, module), plan, device)
+        return _kind(plan)(definition.build(data.spec, module), plan, device)
+
+
+def _kind(plan: Plan) -> type[Learner]:
+    if now().world == 1:
+        return Learner
+    if not plan.shard:
+        return SharedLearner
+    # Here: FSDP takes a while to import, and few have a use for it.
+    from legato.training.sharded import ShardedLearner
+
+    return ShardedLearner
