@@ -1,6 +1,6 @@
 """How fast Legato is: ratios within one run, beside Pythae, a plain PyTorch loop, and the machine's own limit.
 
-    python benchmarks/throughput.py [--rounds 15] [--only TEXT] [--json FILE]
+    python benchmarks/throughput.py [--rounds 15] [--only TEXT] [--contestants NAME ...] [--json FILE]
 
 One network (784-512-20-512-784, ReLU, Bernoulli), the same threads, float32 unless a row says otherwise. Every contestant has
 a process of its own, as a user would run it, so that none inherits another's memory; in every round each takes a turn of a
@@ -314,6 +314,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", default="", metavar="TEXT", help="the groups whose name holds this")
+    parser.add_argument("--contestants", nargs="+", metavar="NAME", help="of these groups, only those of these names")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     peer = importlib.util.find_spec("pythae") is not None
@@ -331,6 +332,8 @@ def main() -> None:
     ]
     rows = []
     for what, contestants in ((what, some) for what, some in groups if chosen.only in what):
+        if chosen.contestants:
+            contestants = {name: make for name, make in contestants.items() if name in chosen.contestants}
         for row in compare(what, contestants, chosen.rounds):
             print(row, flush=True)
             rows.append(row)

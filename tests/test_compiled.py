@@ -87,12 +87,13 @@ def test_a_compiled_step_gives_the_plain_ones_losses_and_weights_to_rounding(com
         assert_close(found, value, **close, msg=lambda said, key=key: f"{key}: {said}")
 
 
-def test_a_compiled_run_is_stopped_and_resumed_bit_for_bit_and_says_what_it_is(compiler, sources, tmp_path, capsys):
-    train("vae", sources, tmp_path / "whole", engine="compiled")
+@pytest.mark.parametrize("name", ["vae", "factor_vae"])  # a critic draws from a generator of its own
+def test_a_compiled_run_is_stopped_and_resumed_bit_for_bit_and_says_what_it_is(name, compiler, sources, tmp_path, capsys):
+    train(name, sources, tmp_path / "whole", engine="compiled")
     assert "the step is compiled (in" in capsys.readouterr().err
     assert stored(tmp_path / "whole")["engine"] == "compiled"
     with stopping_after(23), pytest.raises(Stopped):
-        train("vae", sources, tmp_path / "cut", engine="compiled")
+        train(name, sources, tmp_path / "cut", engine="compiled")
     assert resume(tmp_path / "cut") == 0
     assert_same(tmp_path / "cut", tmp_path / "whole")
 

@@ -218,6 +218,23 @@ def test_a_signal_stops_all_ranks_after_the_same_step_with_everything_saved(sour
     assert f"stopped at step {state['step']:,} of 20,000" in said
 
 
+GONE = """
+import os, torch
+from legato.ranks import joined
+with joined(torch.device("cpu")) as ranks:
+    if ranks.first:
+        while True:
+            ranks.total(torch.ones(1))
+    os._exit(9)
+"""
+
+
+def test_a_rank_that_is_gone_is_told_of_in_a_line_whatever_the_work_was(tmp_path):
+    (tmp_path / "work.py").write_text(GONE)
+    _, said = launch(str(tmp_path / "work.py")).communicate(timeout=60)
+    assert said.count("legato: another process of this work has gone") == 1
+
+
 def until(true, seconds: float = 60.0) -> None:
     """Waits."""
     began = time.monotonic()

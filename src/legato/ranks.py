@@ -224,6 +224,10 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         with nullcontext() if ranks.first else _silence():
             yield ranks
     except BaseException as error:
+        if lost(error):  # while data were opened, codes summed up, rows encoded: a training has its own words (loop.py)
+            if ranks.first:  # should that be the one that has gone, it has said why, or its launcher does
+                speak("another process of this work has gone: what was finished is kept; give the command again")
+            raise SystemExit(1) from error
         if ranks.first:
             raise
         raise _quietly(ranks, error) from error

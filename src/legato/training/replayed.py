@@ -7,6 +7,7 @@ or two once. Covered: the CPU; whether it is the same step. Not covered: the cap
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import torch
@@ -19,6 +20,7 @@ from legato.training.compiled import CompiledStep, Lowered, Pass, captured
 from legato.training.learner import Learner, figures_of
 from legato.training.tidied import same, tidied
 
+log = logging.getLogger(__name__)
 LARGE = 1 << 20  # values of a batch: tidying keeps every result of a step at once, and so large a step gains nothing
 MANY, LONG = 3_000, 0.5  # steps, or minutes, of a run: a capture takes as long as some hundred steps, and saves a tenth of each
 
@@ -39,7 +41,8 @@ def replayed(learner: Learner, batch: Batch) -> Lowered | None:
             graph, given = captured(learner, batch)
             found = tidied(graph, given, len(given) - len(Pass(learner).tensors()))
             return found if same(_plain(learner, batch), _made(learner, batch, found)) else None
-    except Exception:  # of a tracer, and of a recipe of one's own under it: the plain step is there
+    except Exception:  # of a tracer, which nobody lists: the plain step is there
+        log.debug("the step is not replayed", exc_info=True)
         return None
 
 
