@@ -6,8 +6,8 @@ Not covered: how it got there (`sources`), batches and binarisation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,7 @@ class Content:
 
     rows (N, C, H, W) or (N, D); labels (N,) int64 or None, `labelled` where they are those that the options name;
     own (N,) uint8, an index into `splits.NAMES`, or None; positions (N,) where each row stood among the source's items,
-    None where nothing was skipped.
+    None where nothing was skipped; `extra` what else a reader wrote, by name, memory-mapped.
     """
 
     rows: np.ndarray
@@ -63,6 +63,7 @@ class Content:
     store: Path | None = None
     roles: Roles | None = None
     window: str | None = None  # of pictures with more than 8 bits: found over the whole source, and kept by a run
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,7 +1,7 @@
-"""Rows in blocks, and their names: made on demand where they are only numbers, so that 10⁶ need no memory.
+"""Rows in blocks, and their names: made on demand, from numbers or from the bytes of a file, so that 10⁶ need little memory.
 
-Covered: numbered names in parts with a prefix each, and finding a row by its name or number.
-Not covered: names that a source gives itself (file paths), which are a plain list.
+Covered: numbered names in parts with a prefix each; names that a source gives itself; finding a row by its name or number.
+Not covered: few names, which are a plain list.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import mmap
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -84,6 +86,97 @@ class RowNumbers(Sequence[str]):
         except ValueError:
             return False
         return True
+
+
+class Names(Sequence[str]):
+    """The lines of a file as text, like a list of them. (As a list, 10⁶ short names would take 100 MB.)
+
+    The file is mapped and stays so: a name is found in it without making the others.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        with open(place, "rb") as file:
+            self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # A carriage return belongs to a name, so that bytes are looked at and no text is read; some at a time, for the marks of
+        # line ends take as much as the text.
+        ends = [
+            start + 1 + np.flatnonzero(np.frombuffer(self._text, np.uint8, min(BLOCK, len(self._text) - start), start) == 10)
+            for start in range(0, len(self._text), BLOCK)
+        ]
+        self._bounds = np.concatenate([np.zeros(1, np.int64), *ends])
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self._at(i) for i in range(*row.indices(len(self)))]
+        at = int(row) + len(self) if row < 0 else int(row)
+        if not 0 <= at < len(self):
+            raise IndexError(row)
+        return self._at(at)
+
+    def _at(self, row: int) -> str:
+        return as_text(self._text[self._bounds[row] : self._bounds[row + 1] - 1])
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), 4096):
+            yield from self[start : start + 4096]
+
+    def index(self, value: object, start: int = 0, stop: int | None = None) -> int:
+        """The first row of a name."""
+        first, last, _ = slice(start, stop).indices(len(self))
+        if isinstance(value, str) and "\n" not in value:
+            if "\\" in value:  # what is no UTF-8 in the file is shown by a backslash, and is not found as bytes
+                found = next((i for i, name in enumerate(islice(self, first, last), first) if name == value), None)
+            else:
+                found = self._searched(value, first, last)
+            if found is not None:
+                return found
+        raise ValueError(f"{value!r} is not among the rows")
+
+    def _searched(self, value: str, first: int, last: int) -> int | None:
+        try:
+            line = value.encode() + b"\n"
+        except UnicodeEncodeError:  # half a character is in no text that was read
+            return None
+        at, end = int(self._bounds[first]), int(self._bounds[last])
+        while (at := self._text.find(line, at, end)) >= 0:
+            row = int(np.searchsorted(self._bounds, at))
+            if self._bounds[row] == at:
+                return row
+            at += 1  # the end of another name
+        return None
+
+    def __contains__(self, value: object) -> bool:
+        try:
+            self.index(value)
+        except ValueError:
+            return False
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str) or not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+    def __reduce__(self) -> tuple[type[Names], tuple[Path]]:
+        return Names, (self._place,)  # a map is a process's own
+
+    def __repr__(self) -> str:
+        return f"Names({self[:3]!r}, {len(self):,} in all)"
+
+
+def as_text(name: bytes) -> str:
+    """A line of a file of names. As bytes, since reading text would turn the carriage return in a name into a line's end."""
+    return name.decode("utf-8", "backslashreplace")
 
 
 def find(ids: Sequence[str], name: str) -> int:

@@ -29,19 +29,23 @@ import numpy as np
 from legato.data import memo
 from legato.data.dataset import Content, Problem
 from legato.data.memo import root
-from legato.data.rows import RowNumbers
+from legato.data.rows import Names, RowNumbers, as_text
 from legato.data.writer import ARRAYS, IDS, META, ROWS, Writer, checksum_of, writing
 from legato.errors import Mistake
 from legato.files import read_bytes, synchronise
 
 SMALL = 1 << 24  # bytes of a file that is read whole at every open: that takes milliseconds (see `_verify`)
 MOST_META = 1 << 30  # bytes: a million problems told
+MANY = 65_536  # names that are a list; more of them stay in their file
 BUILDING = ".building-"
 ABANDONED = 24 * 3600.0  # seconds without a write after which a build of another machine counts as dead
 
 
-def entry(key: str, build: Callable[[Writer], None]) -> Content:
-    """The entry of a fingerprint; `build` fills a `Writer` where there is none yet. Raises `Mistake` on a full disk."""
+def entry(key: str, build: Callable[[Writer], None], *, keep_rows: bool = True) -> Content:
+    """The entry of a fingerprint; `build` fills a `Writer` where there is none yet. Raises `Mistake` on a full disk.
+
+    Without `keep_rows` it says how many rows there are and of what shape, and does not hold them.
+    """
     place = root() / key
     content = load(place)
     if content is not None:
@@ -53,7 +57,7 @@ def entry(key: str, build: Callable[[Writer], None]) -> Content:
         folder = root() / f"{BUILDING}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
     try:
-        with Writer(folder) as writer:
+        with Writer(folder, keep_rows=keep_rows) as writer:
             build(writer)
         _move_into_place(folder, place)
     finally:
@@ -82,7 +86,8 @@ def load(place: Path) -> Content | None:
     try:
         meta = _meta(place)
         _verify(place, meta["files"])
-        rows = np.memmap(place / ROWS, np.dtype(meta["dtype"]), "r", shape=tuple(meta["shape"]))
+        rows = _rows(place, meta)
+        extra = {name: np.load(place / f"{name}.npy", mmap_mode="r") for name in meta.get("extra", ())}
         labels, own, positions = (np.load(place / f"{a}.npy") if a in meta["arrays"] else None for a in ARRAYS)
         ids = _ids(place, meta, positions)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, Mistake):
@@ -99,7 +104,16 @@ def load(place: Path) -> Content | None:
         problems=tuple(Problem(*pair) for pair in meta["problems"]),
         notes=tuple(meta["notes"]),
         store=place,
+        extra=extra,
     )
+
+
+def _rows(place: Path, meta: dict[str, Any]) -> np.ndarray:
+    """The rows; of an entry that does not hold them, zeros that take no memory."""
+    dtype, shape = np.dtype(meta["dtype"]), tuple(meta["shape"])
+    if "rows" in meta:
+        return np.broadcast_to(np.zeros((), dtype), shape)
+    return np.memmap(place / ROWS, dtype, "r", shape=shape)
 
 
 def _meta(place: Path) -> dict[str, Any]:
@@ -141,8 +155,9 @@ def _crc(path: Path) -> int:
 
 def _ids(place: Path, meta: dict[str, Any], positions: np.ndarray | None) -> Sequence[str]:
     if meta["ids"] is None:
-        # As bytes: reading text would turn the carriage return in a file's name into a line's end.
-        return (place / IDS).read_bytes().decode("utf-8", "backslashreplace").split("\n")[:-1]
+        if meta["shape"][0] > MANY:
+            return Names(place / IDS)
+        return as_text((place / IDS).read_bytes()).split("\n")[:-1]
     if positions is not None:
         return RowNumbers([("", positions)])
     return RowNumbers([(prefix, range(count)) for prefix, count in meta["ids"]])

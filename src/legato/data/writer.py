@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +30,7 @@ from legato.types import Shape
 
 ROWS, IDS, META = "rows.bin", "ids.txt", "meta.json"
 ARRAYS = ("labels", "own", "positions")
+NAME = re.compile("[a-z][a-z_0-9]*")  # of an array beside these: a file is called so
 HEADROOM = 2**26  # bytes left free beyond an entry's own: ids, labels, the next person's work
 
 
@@ -45,15 +48,20 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 class Writer:
-    """Fills `folder`: `append` rows, then `finish` once. Rows go straight to disk, so memory holds one block."""
+    """Fills `folder`: `append` rows, then `finish` once. Rows go straight to disk, so memory holds one block.
 
-    def __init__(self, folder: Path) -> None:
+    Without `keep_rows` they are counted and not written: of a source that is looked through, and read where it lies.
+    """
+
+    def __init__(self, folder: Path, *, keep_rows: bool = True) -> None:
         self.folder = folder
         self.shape: Shape | None = None
+        self.keep_rows = keep_rows
         self._dtype = np.dtype(np.uint8)
         self._crc = 0
         with writing(folder.parent):
-            self._rows = open(folder / ROWS, "wb")  # noqa: SIM115 (closed by __exit__)
+            # closed by __exit__; where rows are not kept, nothing is written
+            self._rows = open(folder / ROWS, "wb") if keep_rows else BytesIO()  # noqa: SIM115
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +76,8 @@ class Writer:
 
     def reserve(self, size: int) -> None:
         """Refuses now what would fill the disk in an hour. Raises `Mistake`."""
+        if not self.keep_rows:
+            return
         with writing(self.folder.parent):
             free = shutil.disk_usage(self.folder).free
         # Refused before the first byte: a disk that fills at 90 % has cost an hour, and other programs their room.
@@ -91,11 +101,12 @@ class Writer:
         if rows.shape[1:] != self.shape[1:] or rows.dtype != self._dtype:
             # a reader's fault, not a person's: no `Mistake`
             raise ValueError(f"rows of {rows.shape[1:]} {rows.dtype} after rows of {self.shape[1:]} {self._dtype}")
-        content = np.ascontiguousarray(rows).view(np.uint8).data if rows.size else b""
-        # Over what is written, as it is written: reading it back would cost a second pass, and from the cache prove little.
-        self._crc = zlib.crc32(content, self._crc)
-        with writing(self.folder.parent):
-            self._rows.write(content)
+        if self.keep_rows:
+            content = np.ascontiguousarray(rows).view(np.uint8).data if rows.size else b""
+            # Over what is written, as it is written: reading it back would cost a second pass, and from the cache prove little.
+            self._crc = zlib.crc32(content, self._crc)
+            with writing(self.folder.parent):
+                self._rows.write(content)
         self.shape = (self.shape[0] + len(rows), *self.shape[1:])
 
     def finish(
@@ -109,9 +120,16 @@ class Writer:
         positions: np.ndarray | None = None,
         problems: Sequence[Problem] = (),
         notes: Sequence[str] = (),
+        extra: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Writes what belongs to the rows. A machine that stops right after finds all bytes on disk (fsync)."""
+        """Writes what belongs to the rows; `extra` are arrays by names of their own.
+
+        A machine that stops right after finds all bytes on disk (fsync).
+        """
         arrays = dict(zip(ARRAYS, (labels, own, positions), strict=True))
+        more = dict(extra or {})
+        if bad := [name for name in more if name in ARRAYS or not NAME.fullmatch(name)]:
+            raise ValueError(f"no name of an array: {bad[0]!r}")  # a reader's fault, not a person's
         meta = {
             "shape": self.shape,
             "dtype": self._dtype.str,
@@ -121,29 +139,40 @@ class Writer:
             "problems": [(problem.id, problem.reason) for problem in problems],
             "notes": list(notes),
             "arrays": [name for name, array in arrays.items() if array is not None],
+            # unsaid where there are none: what most entries say stays what it was
+            **({"extra": list(more)} if more else {}),
+            **({} if self.keep_rows else {"rows": "not kept"}),
         }
         with writing(self.folder.parent):
-            self._rows.flush()  # rows first: meta.json vouches for them
-            os.fsync(self._rows.fileno())
+            files = self._rows_brought_to_disk()  # rows first: meta.json vouches for them
             shutil.rmtree(self.folder / "scratch", ignore_errors=True)
-            files = {ROWS: (os.fstat(self._rows.fileno()).st_size, self._crc)}
-            for name, array in arrays.items():
+            for name, array in {**arrays, **more}.items():
                 if array is not None:
                     files[f"{name}.npy"] = self._write(f"{name}.npy", _npy(array))
             if not isinstance(ids, RowNumbers):
-                files[IDS] = self._write(IDS, b"".join(f"{name}\n".encode(errors="surrogateescape") for name in ids))
+                files[IDS] = self._write(IDS, _lines(ids))
             said = {**meta, "files": files}
             # Last of all: an entry without meta.json is none, so a build that ends before this leaves nothing to be read.
-            self._write(META, json.dumps({**said, "checksum": checksum_of(said)}).encode())
+            self._write(META, [json.dumps({**said, "checksum": checksum_of(said)}).encode()])
             synchronise(self.folder)  # the files' names, too, must outlive lost power
 
-    def _write(self, name: str, content: bytes) -> tuple[int, int]:
+    def _rows_brought_to_disk(self) -> dict[str, tuple[int, int]]:
+        if not self.keep_rows:
+            return {}
+        self._rows.flush()
+        os.fsync(self._rows.fileno())
+        return {ROWS: (os.fstat(self._rows.fileno()).st_size, self._crc)}
+
+    def _write(self, name: str, content: Iterable[bytes | memoryview]) -> tuple[int, int]:
         """A file brought to disk: its length and CRC-32."""
+        length = crc = 0
         with open(self.folder / name, "wb") as file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
+                length, crc = length + len(piece), zlib.crc32(piece, crc)
             file.flush()
             os.fsync(file.fileno())
-        return len(content), zlib.crc32(content)
+        return length, crc
 
 
 def checksum_of(meta: Mapping[str, Any]) -> str:
@@ -151,7 +180,18 @@ def checksum_of(meta: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _npy(array: np.ndarray) -> bytes:
-    buffer = BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
+def _lines(names: Sequence[str]) -> Iterator[bytes]:
+    """Names a line each, some at a time: all of 10⁶ would be in memory twice."""
+    left = iter(names)
+    while some := list(islice(left, 4096)):
+        yield "".join(f"{name}\n" for name in some).encode(errors="surrogateescape")
+
+
+def _npy(array: np.ndarray) -> Iterator[bytes | memoryview]:
+    """What `np.save` writes, without a copy of the values."""
+    plain = np.asarray(array, order="C")
+    head = BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(plain))
+    yield head.getvalue()
+    if plain.size:
+        yield plain.reshape(-1).view(np.uint8).data
