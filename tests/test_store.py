@@ -163,8 +163,8 @@ def test_an_untouched_folder_is_not_read_again_and_a_touched_one_is(
     fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, read = pictures(tmp_path / "p"), []
-    digest_file = fingerprints._digest_file
-    monkeypatch.setattr(fingerprints, "_digest_file", lambda path: (read.append(path), digest_file(path))[1])
+    digest_file = fingerprints.digest_file
+    monkeypatch.setattr(fingerprints, "digest_file", lambda path: (read.append(path), digest_file(path))[1])
     first = opened(folder).fingerprint  # young files may change again within one tick of the clock: not remembered
     assert opened(folder).fingerprint == first
     assert len(read) == 8

@@ -15,7 +15,8 @@ from legato.data import memo, store
 from legato.data.dataset import Content, Kind
 from legato.data.fingerprint import fingerprint
 from legato.data.options import DataOptions, Layout, Values
-from legato.data.picture_writer import check_sides, write_pictures
+from legato.data.picture_rows import check_sides
+from legato.data.picture_writer import write_pictures
 from legato.data.rows import RowNumbers, blocks
 from legato.data.writer import Writer
 from legato.errors import Mistake

@@ -28,15 +28,20 @@ AT_ONCE = 2**25  # bytes of a batch, so that memory stays flat; a single row may
 CELL = 2**28  # bytes of a row: a damaged length may claim any number
 PAGE = 2**20  # bytes that a column's reader holds: the usual size of a page
 BUFFER = 2**14  # bytes that are read ahead for a column: a table may have thousands of them
+TOGETHER, FEW = 64, 2**21  # cells that are read at once, where as many of the usual size take so many bytes at most
 LONG = 5.0  # seconds without a question: a folder's next file still finds it, and none is left running
 
 
 class Sizes(NamedTuple):
-    """Bytes of a column's largest chunk: once unpacked, as they lie in the file, and held in memory while it is read."""
+    """Bytes of a column's largest chunk: once unpacked, as they lie in the file, and held in memory while it is read.
+
+    `together` is how many of its cells may be read at once, so that they take little memory.
+    """
 
     plain: int = 0
     packed: int = 0
     held: int = 0
+    together: int = 1
 
 
 class Parquet:
@@ -56,7 +61,10 @@ class Parquet:
             for i in range(rows.num_columns):
                 chunk = rows.column(i)
                 name, plain = chunk.path_in_schema.partition(".")[0], chunk.total_uncompressed_size
-                sizes[name] = max(sizes.get(name, Sizes()), Sizes(plain, chunk.total_compressed_size, min(plain, PAGE)))
+                together = min(TOGETHER, max(1, FEW * rows.num_rows // max(1, plain)))
+                known = sizes.get(name, Sizes(together=TOGETHER))
+                largest = max(known[:3], (plain, chunk.total_compressed_size, min(plain, PAGE)))
+                sizes[name] = Sizes(*largest, together=min(known.together, together))
         return sizes
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -81,7 +89,8 @@ class Arrow:
     def sizes(self) -> dict[str, Sizes]:
         """Sizes by column, of those whose cells have one size: what is packed is unpacked in whole batches."""
         widths = {field.name: field.type.bit_width for field in self.schema if pa.types.is_primitive(field.type)}
-        return {name: Sizes(held=self._most * width // 8) for name, width in widths.items()}
+        # Whole batches are read however few of their rows are asked for.
+        return {name: Sizes(held=self._most * widths.get(name, 0) // 8, together=TOGETHER) for name in self.schema.names}
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Some columns, so many rows at a time."""

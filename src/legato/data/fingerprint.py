@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from legato.data import memo
 from legato.data.parallel import ordered
 
 VERSION = 1  # of everything between a source's bytes and the stored rows; raise it when either changes
+UNREADABLE = b"unreadable"
 RACY = 2.0  # seconds: a file younger than this may change again without its time stamp changing
 
 
@@ -38,19 +40,64 @@ def digest_array(array: np.ndarray) -> str:
     return total.hexdigest()
 
 
+class Digest:
+    """The hash of many files, from the name and the hash of each in turn."""
+
+    def __init__(self) -> None:
+        self._total = hashlib.blake2b(digest_size=20)
+
+    def add(self, name: str, digest: bytes) -> None:
+        """The next file."""
+        # The names are hashed too: labels come from them, and a renamed folder is another source.
+        self._total.update(name.encode(errors="surrogateescape") + b"\0" + digest)  # names are bytes, and need not be UTF-8
+
+    def hexdigest(self) -> str:
+        """The hash so far."""
+        return self._total.hexdigest()
+
+
+@dataclass(frozen=True)
+class Untouched:
+    """Files as they lie, found before any byte is read: a change meanwhile gives another signature next time."""
+
+    signature: str
+    newest: float  # seconds
+
+    @property
+    def digest(self) -> str | None:
+        """Their hash, where it is remembered."""
+        known = memo.recall(self.signature)
+        return None if known is None else str(known["content"])
+
+    def remember(self, digest: str) -> None:
+        """Keeps their hash until one of them is touched."""
+        if time.time() - self.newest > RACY:  # else a change in the same tick would go unnoticed for ever
+            memo.remember(self.signature, {"content": digest})
+
+
+def untouched(names: Sequence[str], path: Callable[[str], str]) -> Untouched:
+    """The files `names`, found at `path(name)`."""
+    return Untouched(*_signature(names, path))
+
+
 def digest_files(names: Sequence[str], path: Callable[[str], str]) -> str:
     """Hash of the names and bytes of files, found at `path(name)`; remembered while none of them is touched."""
-    signature, newest = _signature(names, path)  # before any byte is read: a change meanwhile gives another signature next time
-    known = memo.recall(signature)
-    if known is not None:
-        return str(known["content"])
-    total = hashlib.blake2b(digest_size=20)
-    # The names are hashed too: labels come from them, and a renamed folder is another source.
-    for name, digest in zip(names, ordered(lambda name: _digest_file(path(name)), names), strict=True):
-        total.update(name.encode(errors="surrogateescape") + b"\0" + digest)  # names are bytes, and need not be UTF-8
-    if time.time() - newest > RACY:  # else a change in the same tick would go unnoticed for ever
-        memo.remember(signature, {"content": total.hexdigest()})
+    files = untouched(names, path)
+    return files.digest or digest_read(names, path, files)
+
+
+def digest_read(names: Sequence[str], path: Callable[[str], str], files: Untouched) -> str:
+    """Hash of the names and bytes of files, all of them read."""
+    total = Digest()
+    for name, digest in zip(names, ordered(lambda name: digest_file(path(name)), names), strict=True):
+        total.add(name, digest)
+    files.remember(total.hexdigest())
     return total.hexdigest()
+
+
+def digest_bytes(content: bytes) -> bytes:
+    """Hash of one file that was read."""
+    return hashlib.blake2b(content, digest_size=20).digest()
 
 
 def _signature(names: Sequence[str], path: Callable[[str], str]) -> tuple[str, float]:
@@ -69,10 +116,11 @@ def _signature(names: Sequence[str], path: Callable[[str], str]) -> tuple[str, f
     return total.hexdigest(), newest / 1e9
 
 
-def _digest_file(path: str) -> bytes:
+def digest_file(path: str) -> bytes:
+    """Hash of one file."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).digest()
     except OSError:
         # A digest all the same: once the file can be read its digest is another, and the entry is built anew.
-        return b"unreadable"
+        return UNREADABLE

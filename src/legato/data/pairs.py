@@ -5,6 +5,7 @@ Covered: plain files, read where they lie, and gzipped ones, unpacked once into 
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import ExitStack
 from dataclasses import replace
@@ -100,7 +101,9 @@ def labels_beside(path: Path) -> Path | None:
 def pairs_in(folder: Path) -> dict[str, Pair] | None:
     """The training and test pair of a folder, or None. Raises `Mistake` where there are several data sets in it."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    # names first: of a million pictures, making and sorting paths would take 20 seconds
+    names = sorted(name for name in os.listdir(folder) if IMAGES.fullmatch(name))
+    for path in (folder / name for name in names):
         if (match := IMAGES.fullmatch(path.name)) and path.is_file():
             part = "train" if match["part"] == "train" else "test"
             found.setdefault(match["name"], {}).setdefault(part, path)  # the first in order: a plain file before its .gz

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -25,9 +25,12 @@ def workers() -> int:
     return min(cores, 16)
 
 
-def ordered(function: Callable[[T], R], items: Iterable[T], weigh: Callable[[T], int] = lambda item: 0) -> Iterator[R]:
+def ordered(
+    function: Callable[[T], R], items: Iterable[T], weigh: Callable[[T], int] = lambda item: 0, *, each: int = CHUNK
+) -> Generator[R, None, None]:
     """`map(function, items)` in threads: same order, and at most a few chunks per thread read ahead, or `WEIGHT` bytes of them.
 
+    A chunk has `each` items.
     (`ThreadPoolExecutor.map` would take all items at once, so a million decoded pictures would wait in memory.)
     """
     pool, left = ThreadPoolExecutor(workers(), thread_name_prefix="legato"), iter(items)
@@ -35,7 +38,7 @@ def ordered(function: Callable[[T], R], items: Iterable[T], weigh: Callable[[T],
     try:
         while True:
             while len(under_way) < 3 * workers() and sum(weight for _, weight in under_way) < WEIGHT:
-                chunk, weight = _chunk(left, weigh)
+                chunk, weight = _chunk(left, weigh, each)
                 if not chunk:
                     break
                 under_way.append((pool.submit(lambda part: [function(item) for item in part], chunk), weight))
@@ -47,11 +50,11 @@ def ordered(function: Callable[[T], R], items: Iterable[T], weigh: Callable[[T],
         pool.shutdown(wait=True, cancel_futures=True)  # whoever stops early waits for what has begun, not for all
 
 
-def _chunk(items: Iterator[T], weigh: Callable[[T], int]) -> tuple[list[T], int]:
+def _chunk(items: Iterator[T], weigh: Callable[[T], int], each: int) -> tuple[list[T], int]:
     """The next items of a task, fewer where they are heavy, and their bytes."""
     chunk: list[T] = []
     weight = 0
-    for item in islice(items, CHUNK):
+    for item in islice(items, each):
         chunk.append(item)
         weight += weigh(item)
         if weight >= WEIGHT // CHUNK:

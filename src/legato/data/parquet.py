@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,13 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from legato.data import arrays, store
+from legato.data import arrays, at_once, store
 from legato.data.columns import columns_of, is_picture, is_vector, numbers_of
 from legato.data.dataset import Content
+from legato.data.decoders import MANY, Item
 from legato.data.fingerprint import digest_files, fingerprint
 from legato.data.labels import Labels, encode
 from legato.data.options import DataOptions, RunOptions, named_columns
-from legato.data.picture_writer import Item, with_window, write_pictures
+from legato.data.picture_rows import WrittenPictures
+from legato.data.picture_writer import recalled_window, remembered_window, with_window, write_pictures
 from legato.data.roles import Roles, refuse_missing, roles
 from legato.data.rows import RowNumbers
 from legato.data.splits import NAMES, TRAIN
@@ -57,13 +60,16 @@ def open_table(table: Table, reader: str, digest: str, options: DataOptions) -> 
     _refuse_twice(table, [*columns, *([label] if label else [])])
     if table.rows == 0:
         raise Mistake(f"`{table.name}` has no rows: expected a picture or numbers in each")
-    pictures = is_picture(schema.field(columns[0]).type)
-    if pictures:
-        options = with_window(lambda: _items(table, columns), table.rows, options, table.name, f"{digest}-{columns[0]}")
-    key = fingerprint(reader, digest, {"columns": columns, **options.numbers(), **options.pictures()})
-    build = _build_pictures if pictures else _build_numbers
-    content = store.entry(key, lambda writer: build(writer, table, columns, options))
-    content = replace(content, roles=found, window=options.window if pictures else None, notes=(*content.notes, *table.notes))
+
+    def key(options: DataOptions) -> str:
+        return fingerprint(reader, digest, {"columns": columns, **options.numbers(), **options.pictures()})
+
+    if is_picture(schema.field(columns[0]).type):
+        content, options = _pictures(table, columns, options, f"{digest}-{columns[0]}", key)
+        content = replace(content, window=options.window)
+    else:
+        content = store.entry(key(options), lambda writer: _build_numbers(writer, table, columns, options))
+    content = replace(content, roles=found, notes=(*content.notes, *table.notes))
     if isinstance(options, RunOptions):
         with suppress(Mistake):  # a column that is no label is none of a run's business
             return _labelled(content, table, label)
@@ -99,16 +105,48 @@ def _refuse_twice(table: Table, wanted: list[str]) -> None:
 
 
 def _items(table: Table, columns: list[str]) -> Iterator[Item]:
-    """Encoded pictures row by row: how large a batch of them is, is known only when it is in memory."""
+    """Encoded pictures row by row, read some at a time where they are small ones."""
     table.refuse_trap(columns[0])
-    for row, batch in enumerate(table.batches(columns, 1)):
-        value = batch.column(0)[0].as_py()
+    cells = (cell for batch in table.batches(columns, table.together.get(columns[0], 1)) for cell in batch.column(0))
+    for row, cell in enumerate(cells):
+        value = cell.as_py()
         encoded = value.get("bytes") if isinstance(value, dict) else value
         yield str(row), encoded or b""  # told as an empty picture, with its row
 
 
-def _build_pictures(writer: Writer, table: Table, columns: list[str], options: DataOptions) -> None:
-    written = write_pictures(writer, lambda: _items(table, columns), table.rows, options, table.name)
+def _pictures(
+    table: Table, columns: list[str], options: DataOptions, digest: str, key: Callable[[DataOptions], str]
+) -> tuple[Content, DataOptions]:
+    """The rows of pictures, and the options with the window that was found."""
+    items = partial(_items, table, columns)
+
+    def build(writer: Writer, options: DataOptions, *, apart: bool = True) -> None:
+        _finish(writer, table, write_pictures(writer, items, table.rows, options, table.name, apart=apart))
+
+    known = recalled_window(options, digest)
+    if known is None and table.rows >= MANY:
+        found = options
+
+        def build_whole(writer: Writer) -> str:
+            nonlocal found
+            try:
+                read = at_once.write(writer, items, items, table.rows, options, table.name)
+            except at_once.Unfit:
+                found = with_window(items, table.rows, options, table.name, digest)
+                if not store.holds(key(found)):
+                    build(writer, found, apart=found.window is not None)
+            else:
+                found = remembered_window(options, digest, None)
+                _finish(writer, table, read.written)
+            return key(found)
+
+        purpose = fingerprint("table at once", key(options), {"strict": options.strict})
+        return store.built(purpose, build_whole), found
+    told = known or with_window(items, table.rows, options, table.name, digest)
+    return store.entry(key(told), lambda writer: build(writer, told)), told
+
+
+def _finish(writer: Writer, table: Table, written: WrittenPictures) -> None:
     writer.finish(
         "bytes",
         _ids(table, written.positions),

@@ -1,4 +1,4 @@
-"""The picture writer: many pictures into the store, decoded in threads, in order, with what was skipped and changed counted.
+"""The picture writer: many pictures into the store, decoded side by side, in order, with what was skipped and changed counted.
 
 Covered: folders, Parquet columns of pictures, and arrays to be resized, which differ only in where a picture's bytes
 come from. Not covered: finding those bytes, labels.
@@ -6,59 +6,27 @@ come from. Not covered: finding those bytes, labels.
 
 from __future__ import annotations
 
-import warnings
-from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from contextlib import closing, suppress
+from dataclasses import replace
 
-import numpy as np
-
-from legato.data import memo
-from legato.data.dataset import Problem
-from legato.data.options import LARGEST, SMALLEST, WHOLE, DataOptions, window_of
+from legato.data import at_once, memo
+from legato.data.at_once import Items, Unfit
+from legato.data.decoders import MANY, Item, Result
+from legato.data.options import DataOptions
 from legato.data.parallel import ordered
-from legato.data.pictures import Header, Payload, Picture, PictureForm, Unreadable, decode, depth, read_header
+from legato.data.picture_rows import PictureRows, WrittenPictures, check_same
+from legato.data.pictures import Header, PictureForm, Unreadable, decode, depth, pillow_warnings, read_header
 from legato.data.writer import Writer
-from legato.errors import Mistake
 from legato.progress import progress
 
-Item = tuple[str, Payload]  # an id, and where its picture is
-# a function, for pictures are gone through twice: sizes are refused before anything is decoded
-Items = Callable[[], Iterable[Item]]
 
-PHRASES = {
-    "turned": "{} turned upright as their EXIF orientation says",
-    "transparent": "{} had transparency: laid on {background}",
-    "deep": "{} with more than 8 bits per channel: reduced to 8",
-    "CMYK": "{} in CMYK: converted to RGB",
-    "bilevel": "{} with 1 bit per pixel: widened to 0 and 255",
-    "animated": "{} with several frames: the first was taken",
-    "greyed": "{} in colour: turned grey",
-}
-
-
-WINDOWED = "{} with more than 8 bits per channel: {low} to {high}, the range of all of them, became 0 to 255"
-FEW_LEVELS = 32  # of 256: 12 bits in a window of 16 leave 16 of them
-
-
-@dataclass(frozen=True)
-class WrittenPictures:
-    """The pictures that were written: positions (N,) of the kept items, or None where nothing was skipped."""
-
-    positions: np.ndarray | None
-    problems: tuple[Problem, ...]
-    notes: tuple[str, ...]
-
-
-def check_sides(height: int, width: int, name: str) -> None:
-    """Raises `Mistake` where a picture's sides are not what the networks take."""
-    if not (SMALLEST <= height <= LARGEST and SMALLEST <= width <= LARGEST):
-        raise Mistake(
-            f"pictures of `{name}` are {width}×{height} pixels: sides must be from {SMALLEST} to {LARGEST}, so resize "
-            f"them with --size N, such as --size {min(LARGEST, max(SMALLEST, 64))}"
-        )
+def recalled_window(options: DataOptions, digest: str | None) -> DataOptions | None:
+    """The options with the window of a source of this hash, where it is told or remembered."""
+    if options.window is not None:
+        return options
+    known = None if digest is None else memo.recall(f"window-{digest}")
+    return None if known is None else replace(options, window=known["window"])
 
 
 def with_window(items: Items, total: int, options: DataOptions, name: str, digest: str) -> DataOptions:
@@ -67,18 +35,21 @@ def with_window(items: Items, total: int, options: DataOptions, name: str, diges
     The range is that of the bits that the largest value over the whole source needs, 8, 10, 12, 14 or 16; where values are
     negative or need more, it is theirs. (A 12-bit picture in a 16-bit file would else be nearly black.)
     """
-    if options.window is not None:
-        return options
-    known = memo.recall(f"window-{digest}")  # all pictures are decoded for it: once, while none is touched
-    if known is None:
-        with _pillow_warnings(), progress(f"looking at {name}", total, unit="pictures") as bar:
-            found = []
-            for done, pair in enumerate(ordered(lambda item: depth(item[1]), items(), _weight), 1):
-                bar(done)
-                found += [] if pair is None else [pair]
-        known = {"window": _window(found)}
-        memo.remember(f"window-{digest}", known)
-    return replace(options, window=known["window"])
+    known = recalled_window(options, digest)
+    if known is not None:  # all pictures are decoded for it: once, while none is touched
+        return known
+    with pillow_warnings(), progress(f"looking at {name}", total, unit="pictures") as bar:
+        found = []
+        for done, pair in enumerate(ordered(lambda item: depth(item[1]), items(), _weight), 1):
+            bar(done)
+            found += [] if pair is None else [pair]
+    return remembered_window(options, digest, _window(found))
+
+
+def remembered_window(options: DataOptions, digest: str, window: str | None) -> DataOptions:
+    """The options with a window that was found, which is kept for the next opening."""
+    memo.remember(f"window-{digest}", {"window": window})
+    return replace(options, window=window)
 
 
 def _window(found: list[tuple[int, int]]) -> str | None:
@@ -90,17 +61,38 @@ def _window(found: list[tuple[int, int]]) -> str | None:
 
 
 def write_pictures(
-    writer: Writer, items: Items, total: int, options: DataOptions, name: str, channels: int | None = None
+    writer: Writer,
+    items: Items,
+    total: int,
+    options: DataOptions,
+    name: str,
+    channels: int | None = None,
+    *,
+    apart: bool = True,
 ) -> WrittenPictures:
-    """Appends every readable picture; `channels` is what auto means, if the source knows. Raises `Mistake`."""
-    with _pillow_warnings():
+    """Appends every readable picture; `channels` is what auto means, if the source knows. Raises `Mistake`.
+
+    Many encoded pictures are looked at and decoded in one pass, where they are as they seem to be; `apart` says that this was
+    tried.
+    """
+    many = channels is None and total >= MANY
+    if many and apart:
+        with suppress(Unfit):
+            return at_once.write(writer, items, items, total, options, name).written
+    with pillow_warnings():
         wanted = channels if options.channels == "auto" else options.channels
         if wanted is None or options.size is None:  # where both are known, no look at all of them is needed
             grey = _look(items, total, options, name)
             wanted = wanted or (1 if grey else 3)
-        window = None if options.window is None or options.window == WHOLE else window_of(options.window)
-        form = PictureForm(wanted, options.size, options.crop, options.background, window)
-        return _write(writer, items, total, form, options, name)
+        form = at_once.form_of(options, wanted)
+        rows = PictureRows(writer, total, form, name, way="after a look", strict=options.strict)
+        with progress(f"decoding {name}", total, start=rows.done, unit="pictures") as bar:
+            found = at_once.decoded(items, form, rows, at_once.USUAL) if many else _in_threads(items, form)
+            with closing(found):
+                for results in found:
+                    rows.add(results)
+                    bar(rows.done)
+        return rows.finish()
 
 
 def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
@@ -121,98 +113,24 @@ def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
             grey = grey and header.grey
             first = first or (id, header.size)
             if options.size is None:
-                _check_same(name, first, (id, header.size))
+                check_same(name, first, (id, header.size))
     return grey
 
 
-def _check_same(name: str, first: tuple[str, tuple[int, int]], other: tuple[str, tuple[int, int]]) -> None:
-    (one, (w1, h1)), (two, (w2, h2)) = first, other
-    if (w1, h1) != (w2, h2):
-        raise Mistake(
-            f"pictures of `{name}` differ in size: `{one}` has {w1}×{h1} pixels, `{two}` has {w2}×{h2}; "
-            f"bring them to one size with --size N, such as --size {_suggested(min(w1, h1, w2, h2))}"
-        )
-    check_sides(h1, w1, name)
-
-
-def _suggested(side: int) -> int:
-    """The power of two at or below a side, within what is usual."""
-    return min(128, max(16, 1 << (max(side, 1).bit_length() - 1)))
-
-
-def _write(writer: Writer, items: Items, total: int, form: PictureForm, options: DataOptions, name: str) -> WrittenPictures:
-    def attempt(item: Item) -> tuple[str, Picture | Unreadable]:
+def _in_threads(items: Items, form: PictureForm) -> Generator[list[Result], None, None]:
+    def attempt(item: Item) -> list[Result]:
+        id, payload = item
         try:
-            return item[0], decode(item[1], form)
+            picture = decode(payload, form)
         except Unreadable as error:
-            # A new one: that which was raised holds the frames that hold the picture's bytes.
-            return item[0], Unreadable(str(error))
+            # Only its words: what was raised holds the frames that hold the picture's bytes.
+            return [Result(id, None, False, (), str(error), None)]
+        return [Result(id, None, False, picture.remarks, "", picture.pixels)]
 
-    counts: Counter[str] = Counter()
-    problems: list[Problem] = []
-    kept, first, levels = array("q"), None, np.zeros(256, bool)  # 8 bytes a row, where a list of numbers takes 36
-    with progress(f"decoding {name}", total, unit="pictures") as bar:
-        for position, (id, result) in enumerate(ordered(attempt, items(), _weight)):
-            bar(position + 1)
-            if isinstance(result, Unreadable):
-                problems.append(Problem(id, str(result)))
-                if options.strict:
-                    raise problems[0].mistake()
-                continue
-            _, height, width = result.pixels.shape
-            if first is None:
-                first = (id, (width, height))
-                # At the first picture: now the size of all is known, and nothing has been decoded for nothing.
-                writer.reserve(result.pixels.nbytes * total)
-            _check_same(name, first, (id, (width, height)))  # of the pixels: a header may lie
-            writer.append(result.pixels[None])
-            kept.append(position)
-            counts.update(result.remarks)
-            if "deep" in result.remarks:
-                levels[np.unique(result.pixels)] = True
-    if not kept:
-        raise _nothing_left(name, problems)
-    positions = np.array(kept, np.int64) if problems else None
-    return WrittenPictures(positions, tuple(problems), (*_said(counts, form), *_few(levels)))
+    return ordered(attempt, items(), _weight)
 
 
 def _weight(item: Item) -> int:
     """Bytes that an item holds in memory: none where it is a path."""
     payload = item[1]
     return len(payload) if isinstance(payload, bytes) else 0 if isinstance(payload, str) else payload.nbytes
-
-
-def _nothing_left(name: str, problems: list[Problem]) -> Mistake:
-    some = "; ".join(f"`{problem.id}`: {problem.reason}" for problem in problems[:3])
-    return Mistake(f"none of the {len(problems)} pictures of `{name}` can be read ({some}): expected readable pictures")
-
-
-def _said(counts: Counter[str], form: PictureForm) -> Iterator[str]:
-    low, high = form.window or (0, 0)
-    for word, usual in PHRASES.items():
-        phrase = WINDOWED if word == "deep" and form.window else usual
-        if count := counts[word]:
-            yield phrase.format(f"{count} picture{'s' if count > 1 else ''}", background=form.background, low=low, high=high)
-
-
-def _few(levels: np.ndarray) -> Iterator[str]:
-    count = int(levels.sum())
-    if 1 < count < FEW_LEVELS:
-        yield (
-            f"only {count} of 256 grey levels are left of pictures with more than 8 bits per channel: say which values matter "
-            "by --window LOW,HIGH"
-        )
-
-
-@contextmanager
-def _pillow_warnings() -> Iterator[None]:
-    """Pillow warns of odd tags, which we pass over, and of large pictures, which are problems.
-
-    Set here, in one thread, because warning filters belong to the process: threads that set them race.
-    """
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
@@ -27,6 +28,8 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 64_000_000  # a header may claim any size; these are 192 MB in colour
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 ORIENTATION = 0x0112  # EXIF's tag; from 5 on height and width change places
+TAGGED = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})  # parts of a file that say an orientation
+READ_ONCE = frozenset({"PNG", "JPEG", "WEBP", "PPM", "BMP"})
 BITS = 258  # TIFF's BitsPerSample: a file of 16 bits may declare 12
 LINES = 2**18  # pixels scaled at once: the copies have 64 bits each
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -67,6 +70,18 @@ class Picture(NamedTuple):
     remarks: tuple[str, ...]
 
 
+@contextmanager
+def pillow_warnings() -> Iterator[None]:
+    """Pillow warns of odd tags, which we pass over, and of large pictures, which are problems.
+
+    Set here, in one thread, because warning filters belong to the process: threads that set them race.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
 def looks_like_picture(path: str) -> bool:
     """True for a file that is to be read as a picture: by its suffix, so that broken ones are told, else by its first bytes."""
     suffix = os.path.splitext(path)[1].lower()
@@ -81,17 +96,43 @@ def looks_like_picture(path: str) -> bool:
         return False
 
 
+class Examined(NamedTuple):
+    """A picture that was opened once: its header's facts if it has any, whether its range counts, its pixels or why not."""
+
+    header: Header | None
+    ranged: bool
+    picture: Picture | None
+    reason: str
+
+
 def read_header(payload: Payload, background: str = "white") -> Header:
     """Size and colour, from the first bytes. Raises `Unreadable`."""
     with _opened(payload) as image:
-        width, height = image.size
-        # A TIFF's size is turned already, and a PNG would be decoded whole to find a tag behind its pixels.
-        known = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
-        if known and image.getexif().get(ORIENTATION, 1) >= 5:
-            width, height = height, width
-        # Grey laid on a colour is colour.
-        coloured_behind = image.has_transparency_data and len(set(ImageColor.getrgb(background)[:3])) > 1
-        return Header((width, height), _is_grey(image) and not coloured_behind)
+        return _header(image, background)
+
+
+def look(payload: Payload, background: str) -> tuple[Header, bool]:
+    """What `read_header` says, and whether `depth` has an answer, of a picture that is opened once. Raises `Unreadable`."""
+    with _opened(payload) as image:
+        return _header(image, background), _is_ranged(image)
+
+
+def _header(image: Image.Image, background: str) -> Header:
+    width, height = image.size
+    # A TIFF's size is turned already, and a PNG would be decoded whole to find a tag behind its pixels.
+    known = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+    if known and _orientation(image) >= 5:
+        width, height = height, width
+    # Grey laid on a colour is colour.
+    coloured_behind = image.has_transparency_data and len(set(ImageColor.getrgb(background)[:3])) > 1
+    return Header((width, height), _is_grey(image) and not coloured_behind)
+
+
+def _orientation(image: Image.Image) -> Any:
+    """EXIF's tag. Where nothing is there to be looked through, 1 at once: that is quicker by a tenth of a small picture."""
+    if not TAGGED.isdisjoint(image.info) or hasattr(image, "tag_v2"):
+        return image.getexif().get(ORIENTATION, 1)
+    return 1
 
 
 def weight(payload: Payload) -> int:
@@ -104,18 +145,57 @@ def weight(payload: Payload) -> int:
 def decode(payload: Payload, form: PictureForm) -> Picture:
     """A picture's pixels. Raises `Unreadable`."""
     with _opened(payload) as image:
-        remarks = [word for word, true in _peculiarities(image) if true]
-        if form.size is not None:
-            # A JPEG can be decoded at an eighth to a half of its size, far quicker; twice the goal keeps it sharp.
-            image.draft(None, (2 * form.size, 2 * form.size))
+        return _decoded(image, form)
+
+
+def examine(payload: Payload, form: PictureForm) -> Examined:
+    """The answers of `read_header` and `decode`, and whether `depth` has one, of a picture that is opened once."""
+    header, ranged = None, False
+    try:
+        with _opened(payload) as image:
+            ranged = _is_ranged(image)
+            if image.format in READ_ONCE:  # of others, to ask for the one changes what is found for the other
+                header = _header(image, form.background)
+                return Examined(header, ranged, _decoded(image, form), "")
+        with suppress(Unreadable):
+            header = read_header(payload, form.background)
+        return Examined(header, ranged, decode(payload, form), "")
+    except Unreadable as error:
+        if header is None:  # it may be the header alone that cannot be read
+            with suppress(Unreadable):
+                return Examined(None, ranged, decode(payload, form), "")
+        return Examined(header, ranged, None, str(error))
+
+
+def _decoded(image: Image.Image, form: PictureForm) -> Picture:
+    # Before decoding, which forgets how many bits the file had.
+    remarks = [word for word, true in _peculiarities(image) if true]
+    if image.format == "PNG":  # its tags may lie behind its pixels
+        image.load()
+    orientation = _orientation(image)
+    if form.size is not None:
+        # A JPEG can be decoded at an eighth to a half of its size, far quicker; twice the goal keeps it sharp.
+        image.draft(None, (2 * form.size, 2 * form.size))
+    image.load()
+    upright = image
+    if orientation in range(2, 9):
+        remarks.append("turned")
         upright = ImageOps.exif_transpose(image)
-        level = _eight_bits(upright, form.window or (0, 65535))
-        flat = _without_alpha(level, form, remarks) if form.channels != 4 else level
-        coloured = not _is_grey(flat) and form.channels == 1
-        remarks += ["greyed"] if coloured else []
-        shown = _squared(flat.convert(MODES[form.channels]), form)
-        pixels = np.asarray(shown)
-        return Picture(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1), tuple(remarks))
+    level = _eight_bits(upright, form.window or (0, 65535))
+    flat = _without_alpha(level, form, remarks) if form.channels != 4 else level
+    if form.channels == 1 and not _is_grey(flat):
+        remarks.append("greyed")
+    mode = MODES[form.channels]
+    return Picture(_planes(_squared(flat if flat.mode == mode else flat.convert(mode), form)), tuple(remarks))
+
+
+def _planes(image: Image.Image) -> np.ndarray:
+    """(C, H, W). Pillow gives colours by lines as soon as by pixels, and these are put in order three times as fast."""
+    bands, (width, height) = len(image.getbands()), image.size
+    if bands == 1:
+        return np.asarray(image)[None]
+    lines = image.tobytes("raw", f"{image.mode};L")
+    return np.frombuffer(lines, np.uint8).reshape(height, bands, width).transpose(1, 0, 2)
 
 
 @contextmanager
@@ -151,13 +231,11 @@ def _image(payload: Payload) -> Image.Image:
 
 
 def _peculiarities(image: Image.Image) -> Iterator[tuple[str, bool]]:
-    # Before decoding, which forgets how many bits the file had.
     yield "deep", _is_deep(image)
     yield "CMYK", image.mode == "CMYK"
     yield "bilevel", image.mode == "1"
     # A photo of many phones is an MPO, a JPEG with a preview behind it, and no animation.
     yield "animated", getattr(image, "is_animated", False) and image.format != "MPO"
-    yield "turned", image.getexif().get(ORIENTATION, 1) in range(2, 9)
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -171,11 +249,15 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in GREY_MODES
 
 
+def _is_ranged(image: Image.Image) -> bool:
+    return image.mode == "I" or image.mode.startswith("I;16")
+
+
 def depth(payload: Payload) -> tuple[int, int] | None:
     """Smallest and largest value of a grey picture of more than 8 bits, or of the bits that it declares; None of any other."""
     try:
         with _opened(payload) as image:
-            if image.mode != "I" and not image.mode.startswith("I;16"):
+            if not _is_ranged(image):
                 return None
             declared = getattr(image, "tag_v2", {}).get(BITS, (16,))
             bits = declared[0] if isinstance(declared, tuple) and declared else 16
@@ -193,7 +275,7 @@ def _eight_bits(image: Image.Image, window: tuple[int, int]) -> Image.Image:
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
             raise Unreadable("a picture of real numbers outside 0 to 1")
         return Image.fromarray(np.rint(values * 255).astype(np.uint8))
-    if image.mode == "I" or image.mode.startswith("I;16"):
+    if _is_ranged(image):
         return Image.fromarray(_windowed(np.asarray(image), *window))
     return image
 

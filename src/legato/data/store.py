@@ -7,7 +7,8 @@ meta.json carries its own checksum and those of the other files. An entry that i
 integrity (a file cut short, a bit turned), not authenticity, for whoever can change an entry can change its checksums.
 
 An entry is built in a folder of its own beside the others and renamed into place, so half an entry has no name that
-anything reads. Two processes may build the same one; the first to rename wins, and the other uses the winner's.
+anything reads. Two processes may build the same one; the first to rename wins, and the other uses the winner's. A build that
+keeps a journal (`journal`) and was ended is gone on with: by one process, which renames its folder to its own.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import secrets
 import shutil
 import socket
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ import numpy as np
 
 from legato.data import memo
 from legato.data.dataset import Content, Problem
+from legato.data.journal import checksum_of, crc_of, is_for, is_marked
 from legato.data.memo import root
 from legato.data.rows import Names, RowNumbers, as_text
-from legato.data.writer import ARRAYS, IDS, META, ROWS, Writer, checksum_of, writing
+from legato.data.writer import ARRAYS, IDS, META, ROWS, Writer, writing
 from legato.errors import Mistake
 from legato.files import read_bytes, synchronise
 
@@ -38,7 +40,10 @@ SMALL = 1 << 24  # bytes of a file that is read whole at every open: that takes 
 MOST_META = 1 << 30  # bytes: a million problems told
 MANY = 65_536  # names that are a list; more of them stay in their file
 BUILDING = ".building-"
-ABANDONED = 24 * 3600.0  # seconds without a write after which a build of another machine counts as dead
+ABANDONED = (
+    24 * 3600.0
+)  # seconds without a write after which a build of another machine counts as dead, and no dead one is kept
+NOBODY = "0"  # for the number of a process: a build that was interrupted, and is left to be gone on with
 
 
 def entry(key: str, build: Callable[[Writer], None], *, keep_rows: bool = True) -> Content:
@@ -46,20 +51,39 @@ def entry(key: str, build: Callable[[Writer], None], *, keep_rows: bool = True) 
 
     Without `keep_rows` it says how many rows there are and of what shape, and does not hold them.
     """
-    place = root() / key
-    content = load(place)
+    content = load(root() / key)
     if content is not None:
         return content
+
+    def named(writer: Writer) -> str:
+        build(writer)
+        return key
+
+    return built(key, named, keep_rows=keep_rows)
+
+
+def built(purpose: str, build: Callable[[Writer], str], *, keep_rows: bool = True) -> Content:
+    """The entry that `build` fills, under the fingerprint that it returns: of a source that is hashed while it is read.
+
+    Where that entry is there already, it is taken and what was built is dropped. A build that was ended before is gone on with
+    by the next of the same `purpose`.
+    """
     with writing(root()):
         root().mkdir(parents=True, exist_ok=True)
         remove_stale()  # first, for half a build takes room
-        # Beside the entry, on the same disk: a rename across disks is a copy, and may be met half done.
-        folder = root() / f"{BUILDING}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        folder.mkdir()
+        folder = _taken_over(purpose)
+        if folder is None:
+            folder = _own_folder()
+            folder.mkdir()
     try:
-        with Writer(folder, keep_rows=keep_rows) as writer:
-            build(writer)
-        _move_into_place(folder, place)
+        with Writer(folder, purpose, keep_rows=keep_rows) as writer:
+            key = build(writer)
+        place = root() / key
+        if _move_into_place(folder, place):
+            _vouch(place)
+    except KeyboardInterrupt:
+        _leave(folder)
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     content = load(place)
@@ -68,7 +92,36 @@ def entry(key: str, build: Callable[[Writer], None], *, keep_rows: bool = True) 
     return content
 
 
-def _move_into_place(folder: Path, place: Path) -> None:
+def holds(key: str) -> bool:
+    """True where the entry of a fingerprint is there, and whole."""
+    return load(root() / key) is not None
+
+
+def _own_folder(pid: str | None = None) -> Path:
+    # Beside the entry, on the same disk: a rename across disks is a copy, and may be met half done.
+    return root() / f"{BUILDING}{socket.gethostname()}-{os.getpid() if pid is None else pid}-{secrets.token_hex(4)}"
+
+
+def _taken_over(purpose: str) -> Path | None:
+    """The folder of a build of the same purpose that nobody goes on with, now this process's own."""
+    for folder in _below_root():
+        if folder.name.startswith(BUILDING) and is_for(folder, purpose) and not _alive(folder):
+            with suppress(OSError):  # another process may be quicker: a rename is one's alone
+                own = _own_folder()
+                os.rename(folder, own)
+                return own
+    return None
+
+
+def _leave(folder: Path) -> None:
+    """Leaves a build that was interrupted to be gone on with, also by this very process."""
+    if is_marked(folder):
+        with suppress(OSError):
+            os.rename(folder, _own_folder(NOBODY))
+
+
+def _move_into_place(folder: Path, place: Path) -> bool:
+    """True where it is this folder that lies there now."""
     # A damaged entry must go before the rename, which replaces no folder that holds files.
     if place.exists() and load(place) is None:  # damaged: someone cut a file short
         shutil.rmtree(place, ignore_errors=True)
@@ -79,6 +132,20 @@ def _move_into_place(folder: Path, place: Path) -> None:
         except OSError:
             if load(place) is None:  # not another process that was quicker, so a real failure
                 raise
+            return False
+    return True
+
+
+def _vouch(place: Path) -> None:
+    """Notes that large files are what was written: they were just written, and reading them now would tell of the cache alone."""
+    with suppress(OSError, ValueError, KeyError, TypeError, Mistake):
+        names = [name for name, (length, _) in _meta(place)["files"].items() if length > SMALL]
+        memo.remember(f"verified-{place.name}", {name: _stamp(os.stat(place / name)) for name in names})
+
+
+def _stamp(stat: os.stat_result) -> list[int]:
+    # the inode too: another file in its place may keep size and times
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def load(place: Path) -> Content | None:
@@ -134,23 +201,13 @@ def _verify(place: Path, files: Mapping[str, Sequence[int]]) -> None:
     found = {}
     for name, (length, crc) in files.items():
         stat = os.stat(place / name)
-        # the inode too: another file in its place may keep size and times
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-        if stat.st_size != length or ((length <= SMALL or known.get(name) != stamp) and _crc(place / name) != crc):
+        stamp = _stamp(stat)
+        if stat.st_size != length or ((length <= SMALL or known.get(name) != stamp) and crc_of(place / name) != crc):
             raise ValueError("not what was written")
         if length > SMALL:
             found[name] = stamp
     if found != known:  # openings are many, changes few
         memo.remember(f"verified-{place.name}", found)
-
-
-def _crc(path: Path) -> int:
-    found = 0
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            # a megabyte at a time: an entry may be larger than the memory
-            found = zlib.crc32(block, found)
-    return found
 
 
 def _ids(place: Path, meta: dict[str, Any], positions: np.ndarray | None) -> Sequence[str]:
@@ -170,7 +227,7 @@ def size(place: Path) -> int:
 
 def purge() -> tuple[int, int]:
     """Empty the store: (entries, bytes) removed. Only what Legato wrote goes, whatever else lies in the folder."""
-    remove_stale()
+    remove_stale(0.0)
     places = [place for place in _below_root() if re.fullmatch(r"[0-9a-f]{40}", place.name)]
     # A person may keep folders of their own here: what has neither rows nor meta.json was not written by Legato.
     places = [place for place in places if (place / ROWS).exists() or (place / META).exists()]
@@ -180,10 +237,13 @@ def purge() -> tuple[int, int]:
     return len(places), freed
 
 
-def remove_stale() -> None:
-    """Remove what dead processes left half built; builds under way are left alone."""
+def remove_stale(kept: float = ABANDONED) -> None:
+    """Remove what dead processes left half built; builds under way are left alone.
+
+    What can be gone on with is kept for so many seconds.
+    """
     for folder in _below_root():
-        if folder.name.startswith(BUILDING) and not _alive(folder):
+        if folder.name.startswith(BUILDING) and not _alive(folder) and not (is_marked(folder) and _age(folder) < kept):
             shutil.rmtree(folder, ignore_errors=True)
     memo.sweep()
 
@@ -195,10 +255,10 @@ def _below_root() -> list[Path]:
 def _alive(folder: Path) -> bool:
     """True while the process that builds here runs. Of another machine only the last write is known."""
     host, pid, _ = folder.name.removeprefix(BUILDING).rsplit("-", 2)
+    if pid == NOBODY:
+        return False
     if host != socket.gethostname() or os.name != "posix":  # elsewhere signal 0 is not a question
-        files = [folder, *folder.rglob("*")]
-        # A file may go while this looks: the build may be ending.
-        return time.time() - max((f.stat().st_mtime for f in files if f.exists()), default=0.0) < ABANDONED
+        return _age(folder) < ABANDONED
     try:
         os.kill(int(pid), 0)  # signal 0 asks, and harms nobody
     except ProcessLookupError:
@@ -206,3 +266,10 @@ def _alive(folder: Path) -> bool:
     except PermissionError:  # it runs, as another user
         return True
     return True
+
+
+def _age(folder: Path) -> float:
+    """Seconds since the last write below a folder."""
+    files = [folder, *folder.rglob("*")]
+    # A file may go while this looks: the build may be ending.
+    return time.time() - max((f.stat().st_mtime for f in files if f.exists()), default=0.0)

@@ -34,6 +34,7 @@ class Table:
     rows: int
     batches: Batches
     held: dict[str, int] = field(default_factory=dict)
+    together: dict[str, int] = field(default_factory=dict)  # of a column, how many cells may be read at once; else 1
     refuse_trap: Callable[[str], None] = lambda column: None
     own: tuple[tuple[int | None, int], ...] = ()  # of several files: an index into `splits.NAMES` or None, and rows
     notes: tuple[str, ...] = ()
@@ -77,8 +78,13 @@ def _apart(path: Path, what: str) -> Table:
         if given != rows:  # a damaged file may say one thing in its footer and hold another
             raise Mistake(f"`{name}` cannot be read as {what} (it says {rows:,} rows and holds {given:,}): write it again")
 
-    held = {column: of.held for column, of in sizes.items()}
-    return Table(what, name, schema, rows, batches, held, lambda column: _refuse_trap(name, column, sizes.get(column, Sizes())))
+    held = {column: of.held for column, of in sizes.items() if of.held}
+    together = {column: of.together for column, of in sizes.items()}
+
+    def refuse_trap(column: str) -> None:
+        _refuse_trap(name, column, sizes.get(column, Sizes()))
+
+    return Table(what, name, schema, rows, batches, held, together, refuse_trap)
 
 
 def told(batches: Iterator[pa.RecordBatch], name: str, what: str) -> Iterator[pa.RecordBatch]:
@@ -92,7 +98,7 @@ def told(batches: Iterator[pa.RecordBatch], name: str, what: str) -> Iterator[pa
 
 
 def _refuse_trap(name: str, column: str, sizes: Sizes) -> None:
-    plain, packed, _ = sizes
+    plain, packed = sizes.plain, sizes.packed
     if plain > MOST and plain > PACKED * packed:
         raise Mistake(
             f"the column `{column}` of `{name}` unpacks {packed:,} bytes to {plain:,}, which no pictures do: it is read "
@@ -133,7 +139,10 @@ def joined(tables: Sequence[Table], parts: Sequence[int | None], name: str) -> T
     own = tuple((code, table.rows) for table, code in zip(tables, parts, strict=True))
     notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
     schema = _widest([table.schema for table in tables])
-    return Table(first.what, name, schema, sum(table.rows for table in tables), batches, held, refuse_trap, own, notes)
+    together = {column: min(table.together.get(column, 1) for table in tables) for column in first.together}
+    return Table(
+        first.what, name, schema, sum(table.rows for table in tables), batches, held, together, refuse_trap, own, notes
+    )
 
 
 def _widest(schemas: Sequence[pa.Schema]) -> pa.Schema:

@@ -6,14 +6,13 @@ sentence. Not covered: naming and moving the entry (`store`).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 
 from legato.data.dataset import Kind, Problem
+from legato.data.journal import FOLDER, Journal, Mark, checksum_of, crc_of
 from legato.data.rows import RowNumbers
 from legato.errors import Mistake
 from legato.files import synchronise
@@ -50,24 +50,69 @@ def writing(folder: Path) -> Iterator[None]:
 class Writer:
     """Fills `folder`: `append` rows, then `finish` once. Rows go straight to disk, so memory holds one block.
 
+    A build that marks how far it is may be ended, and goes on from its last mark where the `purpose` is the same.
     Without `keep_rows` they are counted and not written: of a source that is looked through, and read where it lies.
     """
 
-    def __init__(self, folder: Path, *, keep_rows: bool = True) -> None:
+    def __init__(self, folder: Path, purpose: str = "", *, keep_rows: bool = True) -> None:
         self.folder = folder
         self.shape: Shape | None = None
         self.keep_rows = keep_rows
+        self.journal = Journal(folder, purpose)
+        self.state: Mapping[str, Any] | None = None  # the builder's at the last mark, where it goes on from one
         self._dtype = np.dtype(np.uint8)
         self._crc = 0
+        self._begun = 0  # bytes of rows that are on their way to the disk
         with writing(folder.parent):
             # closed by __exit__; where rows are not kept, nothing is written
-            self._rows = open(folder / ROWS, "wb") if keep_rows else BytesIO()  # noqa: SIM115
+            self._rows = open(folder / ROWS, "ab") if keep_rows else BytesIO()  # noqa: SIM115
+            mark = self.journal.last()
+            if mark is None or not self._taken_up(mark):
+                self.clear()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._rows.close()
+
+    def _taken_up(self, mark: Mark) -> bool:
+        """Cuts the rows to the mark; False where they are not those that it says."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            shape, length = mark.rows["shape"], mark.rows["length"]
+            if mark.rows["kept"] != self.keep_rows or (
+                self.keep_rows and crc_of(self.folder / ROWS, length) != mark.rows["crc"]
+            ):
+                return False
+            self._rows.truncate(length)
+            self._dtype, self._crc = np.dtype(mark.rows["dtype"]), mark.rows["crc"]
+            self.shape, self.state = None if shape is None else tuple(shape), mark.state
+            return True
+        return False
+
+    def mark(self, state: Mapping[str, Any]) -> None:
+        """Says that all so far is whole: a build that is ended after this goes on from here, with this `state`."""
+        with writing(self.folder.parent):
+            self._rows.flush()
+            length = os.fstat(self._rows.fileno()).st_size if self.keep_rows else 0
+            self._begin_to_write_back(length)
+            rows = {"shape": self.shape, "dtype": self._dtype.str, "crc": self._crc, "length": length, "kept": self.keep_rows}
+            self.journal.mark(rows, state)
+
+    def _begin_to_write_back(self, length: int) -> None:
+        """Lets the disk begin with what is new. At the end alone, bringing many gigabytes to disk would take as long again."""
+        if self.keep_rows and hasattr(os, "posix_fadvise"):
+            with suppress(OSError):
+                os.posix_fadvise(self._rows.fileno(), self._begun, length - self._begun, os.POSIX_FADV_DONTNEED)
+            self._begun = length
+
+    def clear(self) -> None:
+        """Begins anew."""
+        with writing(self.folder.parent):
+            self.journal.clear()
+            self._rows.seek(0)
+            self._rows.truncate()
+        self.shape, self._crc, self._begun, self.state = None, 0, 0, None
 
     @property
     def count(self) -> int:
@@ -145,7 +190,8 @@ class Writer:
         }
         with writing(self.folder.parent):
             files = self._rows_brought_to_disk()  # rows first: meta.json vouches for them
-            shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+            for folder in ("scratch", FOLDER):
+                shutil.rmtree(self.folder / folder, ignore_errors=True)
             for name, array in {**arrays, **more}.items():
                 if array is not None:
                     files[f"{name}.npy"] = self._write(f"{name}.npy", _npy(array))
@@ -173,11 +219,6 @@ class Writer:
             file.flush()
             os.fsync(file.fileno())
         return length, crc
-
-
-def checksum_of(meta: Mapping[str, Any]) -> str:
-    """The checksum of what meta.json says, but for itself."""
-    return hashlib.blake2b(json.dumps(meta, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _lines(names: Sequence[str]) -> Iterator[bytes]:

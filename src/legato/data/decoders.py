@@ -1,0 +1,194 @@
+"""Decoders: processes that decode pictures (`decoding_process`), a chunk each at a time, with results in order.
+
+Threads would hold each other up: two thirds of the time that a small picture takes are Python's. The processes import neither a
+person's script nor torch, are started as modules of their own, and end with this process however that ends.
+
+Covered: a bounded number of pictures under way; a picture that ends its decoder, which becomes a problem while all others are
+kept. Not covered: what becomes of the pixels (`picture_rows`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import astuple
+from io import BufferedReader
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Self
+
+import numpy as np
+
+from legato.data.decoding_process import HEAD
+from legato.data.fingerprint import digest_file
+from legato.data.parallel import ordered
+from legato.data.pictures import Header, Payload, PictureForm
+from legato.errors import Mistake
+
+# Pictures from which on processes are worth their start: 0.3 seconds of both of two cores, a third of what these take.
+MANY = 4_000
+EACH = 64  # pictures of a chunk: what a question costs is little beside them
+PIXELS = 2**20  # bytes of a chunk's pixels: three chunks for each process are held
+PIPE = 2**20  # bytes of a pipe, where the system allows it: an answer seldom waits for its reader then
+
+Item = tuple[str, Payload]  # an id, and where its picture is
+
+
+class Result(NamedTuple):
+    """What is known of one picture: the header's facts, pixels (C, H, W) or why not, the file's hash if asked for."""
+
+    id: str
+    header: Header | None
+    ranged: bool
+    remarks: tuple[str, ...]
+    reason: str
+    pixels: np.ndarray | None
+    digest: bytes = b""
+
+
+class Died(Exception):
+    """A decoder ended while it was asked; the argument is its exit code."""
+
+
+class Decoder:
+    """One process."""
+
+    def __init__(self) -> None:
+        root = str(Path(__file__).parents[2])  # this very package, whatever else is installed
+        self._process = subprocess.Popen(
+            # -P: what lies in the working folder is taken for no module of ours.
+            [sys.executable, "-P", "-m", "legato.data.decoding_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),
+                "OPENBLAS_NUM_THREADS": "1",  # nothing is multiplied, and each thread would hold memory
+            },
+            start_new_session=True,  # Ctrl-C is for its parent, whose end closes its pipes
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._input, self._output = self._process.stdin, self._process.stdout
+        for pipe in (self._input, self._output):
+            with suppress(OSError, AttributeError):  # a person may have used up what the system allows; elsewhere there is none
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
+
+    def asked(self, question: dict[str, Any], contents: Sequence[bytes]) -> tuple[list[Any], np.ndarray]:
+        """The answer to a question. Raises `Died`."""
+        said = json.dumps(question).encode()
+        try:
+            self._input.write(HEAD.pack(len(said), sum(map(len, contents))) + said)
+            for content in contents:
+                self._input.write(content)
+            self._input.flush()
+        except BrokenPipeError:
+            raise Died(self._process.wait()) from None
+        head = self._output.read(HEAD.size)
+        if len(head) < HEAD.size:
+            raise Died(self._process.wait())
+        length, size = HEAD.unpack(head)
+        known, pixels = self._output.read(length), np.empty(size, np.uint8)
+        if len(known) < length or _filled(self._output, pixels) < size:
+            raise Died(self._process.wait())
+        return json.loads(known), pixels
+
+    def end(self) -> None:
+        """Ends it."""
+        self._process.kill()
+        self._process.wait()  # else it would stay a zombie
+        for stream in (self._input, self._output):
+            with suppress(OSError):  # a question that nobody heard
+                stream.close()
+
+
+class Decoders:
+    """As many as there are cores, started when they are needed, ended with the block."""
+
+    def __init__(self, form: PictureForm, *, hashed: bool = False) -> None:
+        self._form, self._hashed = form, hashed
+        self._idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().end()
+
+    def results(self, items: Iterable[Item], size: int) -> Iterator[list[Result]]:
+        """The results of items in their order, some at a time; `size` is what the pixels of one take, about."""
+        chunks = _chunks(items, max(1, min(EACH, PIXELS // max(1, size))))
+        with closing(ordered(self._decoded, chunks, each=1)) as found:
+            yield from found
+
+    def _decoded(self, chunk: list[Item]) -> list[Result]:
+        try:
+            return self._asked(chunk)
+        except Died as died:
+            if len(chunk) > 1:  # one of them, and the others are well
+                return [result for item in chunk for result in self._decoded([item])]
+            return [self._guilty(chunk[0], died.args[0])]
+
+    def _asked(self, chunk: list[Item]) -> list[Result]:
+        try:
+            decoder = self._idle.get_nowait()
+        except queue.Empty:
+            decoder = Decoder()
+        paths = [payload for _, payload in chunk if isinstance(payload, str)]
+        contents = [payload for _, payload in chunk if isinstance(payload, bytes)]
+        question = {"form": astuple(self._form), "hashed": self._hashed, "paths": paths, "lengths": list(map(len, contents))}
+        try:
+            known, pixels = decoder.asked(question, contents)
+        except BaseException:  # also where it is interrupted: what it would say next is of no use
+            decoder.end()
+            raise
+        self._idle.put(decoder)
+        return _results(chunk, known, pixels)
+
+    def _guilty(self, item: Item, code: int) -> Result:
+        id, payload = item
+        if code >= 0:  # it ended by itself, so that it was not the picture
+            raise Mistake(f"a process that decodes pictures ended with {code} at `{id}`: give the command again")
+        digest = digest_file(payload) if self._hashed and isinstance(payload, str) else b""
+        return Result(id, None, False, (), f"its decoder was ended by {signal.Signals(-code).name}", None, digest)
+
+
+def _results(chunk: list[Item], known: list[Any], pixels: np.ndarray) -> list[Result]:
+    results, at = [], 0
+    for (id, _), (header, ranged, remarks, reason, shape, digest) in zip(chunk, known, strict=True):
+        block = None
+        if shape is not None:
+            size = shape[0] * shape[1] * shape[2]
+            block = pixels[at : at + size].reshape(shape)
+            at += size
+        facts = None if header is None else Header((header[0][0], header[0][1]), header[1])
+        results.append(Result(id, facts, ranged, tuple(remarks or ()), reason, block, bytes.fromhex(digest)))
+    return results
+
+
+def _filled(stream: IO[bytes], pixels: np.ndarray) -> int:
+    assert isinstance(stream, BufferedReader)
+    return stream.readinto(pixels.data) if len(pixels) else 0
+
+
+def _chunks(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
+    """Items of one sort, paths or bytes, so many at a time, and fewer where their bytes are many."""
+    chunk: list[Item] = []
+    held = 0
+    for item in items:
+        chunk.append(item)
+        held += len(item[1]) if isinstance(item[1], bytes) else 0
+        if len(chunk) >= most or held >= PIXELS:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
