@@ -587,9 +587,9 @@ def test_an_entry_from_before_checksums_is_built_again(fresh_cache):
 
 def test_a_large_file_is_hashed_once_for_each_time_stamp_and_its_length_always(fresh_cache, monkeypatch):
     hashed: list[str] = []
-    real = store._crc
+    real = store.crc_of
     monkeypatch.setattr(store, "SMALL", 100)
-    monkeypatch.setattr(store, "_crc", lambda path: (hashed.append(path.name), real(path))[1])
+    monkeypatch.setattr(store, "crc_of", lambda path: (hashed.append(path.name), real(path))[1])
     store.entry(KEY, fill)
     assert "rows.bin" in hashed
     hashed.clear()

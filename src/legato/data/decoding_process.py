@@ -70,7 +70,7 @@ def _read(payload: Payload, form: PictureForm, hashed: bool) -> tuple[bytes, Exa
 
 
 def _whole(path: str) -> bytes | None:
-    """A file's bytes, or None where they are many. (As `open` reads them it takes twice as long, of a small picture's time 4 %.)"""
+    """A file's bytes, or None where they are many. (As `open` reads them it takes twice as long, 4 % of a small picture's.)"""
     handle = os.open(path, os.O_RDONLY)
     try:
         size = os.fstat(handle).st_size

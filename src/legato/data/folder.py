@@ -28,7 +28,6 @@ from legato.data.pictures import SUFFIXES, looks_like_picture
 from legato.data.writer import Writer
 from legato.errors import Mistake
 
-
 USUAL = (".png", ".jpg", ".jpeg")  # told without taking a name apart, which of a million takes seconds
 
 

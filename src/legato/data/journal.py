@@ -43,6 +43,7 @@ class Journal:
         self._purpose = purpose
         self._notes: dict[str, tuple[int, int]] = {}
         self._new: dict[str, list[bytes]] = {}
+        self.kept = False  # whether the build is so long that there is a mark
 
     def last(self) -> Mark | None:
         """The last mark, its notes checked and cut to it; None where there is none, or it cannot be gone on with."""
@@ -55,7 +56,7 @@ class Journal:
                 if crc_of(self._folder / name, length) != crc:
                     return None
                 os.truncate(self._folder / name, length)
-            self._notes = notes
+            self._notes, self.kept = notes, True
             return Mark(said["rows"], said["state"])
         except (Mistake, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
@@ -70,6 +71,7 @@ class Journal:
 
     def mark(self, rows: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Says that all so far is whole."""
+        self.kept = True
         self._folder.mkdir(exist_ok=True)
         for name, pieces in self._new.items():
             content = b"".join(pieces)

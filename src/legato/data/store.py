@@ -79,7 +79,7 @@ def built(purpose: str, build: Callable[[Writer], str], *, keep_rows: bool = Tru
         with Writer(folder, purpose, keep_rows=keep_rows) as writer:
             key = build(writer)
         place = root() / key
-        if _move_into_place(folder, place):
+        if _move_into_place(folder, place) and writer.journal.kept:
             _vouch(place)
     except KeyboardInterrupt:
         _leave(folder)
@@ -137,7 +137,7 @@ def _move_into_place(folder: Path, place: Path) -> bool:
 
 
 def _vouch(place: Path) -> None:
-    """Notes that large files are what was written: they were just written, and reading them now would tell of the cache alone."""
+    """Notes that large files are what was written: reading gigabytes now takes seconds, and would tell of the cache alone."""
     with suppress(OSError, ValueError, KeyError, TypeError, Mistake):
         names = [name for name, (length, _) in _meta(place)["files"].items() if length > SMALL]
         memo.remember(f"verified-{place.name}", {name: _stamp(os.stat(place / name)) for name in names})
