@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from legato.data.decoders import Decoders, Item, Result
+from legato.data.decoders import Decoders, Item, Results
 from legato.data.fingerprint import Digest
 from legato.data.options import LARGEST, SMALLEST, WHOLE, DataOptions, window_of
 from legato.data.picture_rows import PictureRows, Size, WrittenPictures, channels_marked
@@ -85,7 +85,7 @@ def write(
 
 def decoded(
     items: Items, form: PictureForm, rows: PictureRows, size: Size, *, hashed: bool = False
-) -> Generator[list[Result], None, None]:
+) -> Generator[Results, None, None]:
     """The results of items that `rows` lack yet; `size` is what their pixels have, about."""
     width, height = rows.first[1] if rows.first else (form.size, form.size) if form.size else size
     with Decoders(form, hashed=hashed) as decoders:
@@ -138,11 +138,12 @@ class _Facts:
 
     def check_pixels(self, shape: tuple[int, ...]) -> None:
         """Raises `Unfit`: a header may lie."""
-        self._pixels = self._pixels or shape
+        if self._pixels is None:
+            self._pixels = shape
+            if not all(SMALLEST <= side <= LARGEST for side in shape[1:]):
+                raise Unfit("a size for no network")
         if shape != self._pixels:
             raise Unfit("pixels of another size")
-        if not all(SMALLEST <= side <= LARGEST for side in shape[1:]):
-            raise Unfit("a size for no network")
 
 
 def _write(
@@ -167,16 +168,15 @@ def _write(
         closing(decoded(items, form, rows, expected.size, hashed=names is not None)) as found,
     ):
         for results in found:
-            for result in results:
-                facts.check(result.header, result.ranged)
-                if result.pixels is not None:
-                    facts.check_pixels(result.pixels.shape)
+            for run in results.runs:
+                facts.check(run.header, run.ranged)
+                if run.pixels is not None:
+                    facts.check_pixels(run.pixels.shape[1:])
                 elif options.strict:
                     raise Unfit("one that cannot be read")
             if digest is not None and names is not None:
-                for position, result in enumerate(results, rows.done):
-                    digest.add(names[position], result.digest)
-                writer.journal.note(DIGESTS, b"".join(result.digest.hex().encode() + b"\n" for result in results))
+                digest.add(names[rows.done : rows.done + len(results)], results.digests)
+                writer.journal.note(DIGESTS, "".join(f"{each.hex()}\n" for each in results.digests).encode())
             rows.header = facts.first
             rows.add(results)
             bar(rows.done)
@@ -187,7 +187,6 @@ def _write(
 
 def _digest_so_far(writer: Writer, names: Sequence[str]) -> Digest:
     """The hash of the files up to the mark."""
-    digest = Digest()
-    for name, line in zip(names, writer.journal.noted(DIGESTS).splitlines(), strict=False):
-        digest.add(name, bytes.fromhex(line.decode()))
+    digest, lines = Digest(), writer.journal.noted(DIGESTS).split()
+    digest.add(names[: len(lines)], (bytes.fromhex(line.decode()) for line in lines))
     return digest

@@ -41,16 +41,25 @@ PIPE = 2**20  # bytes of a pipe, where the system allows it: an answer seldom wa
 Item = tuple[str, Payload]  # an id, and where its picture is
 
 
-class Result(NamedTuple):
-    """What is known of one picture: the header's facts, pixels (C, H, W) or why not, the file's hash if asked for."""
+class Run(NamedTuple):
+    """Pictures in a row that are alike: the header's facts, remarks, pixels (B, C, H, W) or why there are none."""
 
-    id: str
+    ids: Sequence[str]
     header: Header | None
     ranged: bool
     remarks: tuple[str, ...]
     reason: str
     pixels: np.ndarray | None
-    digest: bytes = b""
+
+
+class Results(NamedTuple):
+    """Some pictures, and the hash of each one's file if it was asked for."""
+
+    runs: list[Run]
+    digests: Sequence[bytes] = ()
+
+    def __len__(self) -> int:
+        return sum(len(run.ids) for run in self.runs)
 
 
 class Died(Exception):
@@ -124,21 +133,22 @@ class Decoders:
             while True:
                 self._idle.get_nowait().end()
 
-    def results(self, items: Iterable[Item], size: int) -> Iterator[list[Result]]:
+    def results(self, items: Iterable[Item], size: int) -> Iterator[Results]:
         """The results of items in their order, some at a time; `size` is what the pixels of one take, about."""
         chunks = _chunks(items, max(1, min(EACH, PIXELS // max(1, size))))
         with closing(ordered(self._decoded, chunks, each=1)) as found:
             yield from found
 
-    def _decoded(self, chunk: list[Item]) -> list[Result]:
+    def _decoded(self, chunk: list[Item]) -> Results:
         try:
             return self._asked(chunk)
         except Died as died:
             if len(chunk) > 1:  # one of them, and the others are well
-                return [result for item in chunk for result in self._decoded([item])]
-            return [self._guilty(chunk[0], died.args[0])]
+                each = [self._decoded([item]) for item in chunk]
+                return Results([run for one in each for run in one.runs], [digest for one in each for digest in one.digests])
+            return self._guilty(chunk[0], died.args[0])
 
-    def _asked(self, chunk: list[Item]) -> list[Result]:
+    def _asked(self, chunk: list[Item]) -> Results:
         try:
             decoder = self._idle.get_nowait()
         except queue.Empty:
@@ -154,25 +164,27 @@ class Decoders:
         self._idle.put(decoder)
         return _results(chunk, known, pixels)
 
-    def _guilty(self, item: Item, code: int) -> Result:
+    def _guilty(self, item: Item, code: int) -> Results:
         id, payload = item
         if code >= 0:  # it ended by itself, so that it was not the picture
             raise Mistake(f"a process that decodes pictures ended with {code} at `{id}`: give the command again")
-        digest = digest_file(payload) if self._hashed and isinstance(payload, str) else b""
-        return Result(id, None, False, (), f"its decoder was ended by {signal.Signals(-code).name}", None, digest)
+        digests = [digest_file(payload)] if self._hashed and isinstance(payload, str) else []
+        return Results([Run([id], None, False, (), f"its decoder was ended by {signal.Signals(-code).name}", None)], digests)
 
 
-def _results(chunk: list[Item], known: list[Any], pixels: np.ndarray) -> list[Result]:
-    results, at = [], 0
-    for (id, _), (header, ranged, remarks, reason, shape, digest) in zip(chunk, known, strict=True):
+def _results(chunk: list[Item], known: list[Any], pixels: np.ndarray) -> Results:
+    runs, at, first = [], 0, 0
+    for count, (header, ranged, remarks, reason, shape) in known[0]:
         block = None
         if shape is not None:
-            size = shape[0] * shape[1] * shape[2]
-            block = pixels[at : at + size].reshape(shape)
+            size = count * shape[0] * shape[1] * shape[2]
+            block = pixels[at : at + size].reshape(count, *shape)
             at += size
         facts = None if header is None else Header((header[0][0], header[0][1]), header[1])
-        results.append(Result(id, facts, ranged, tuple(remarks or ()), reason, block, bytes.fromhex(digest)))
-    return results
+        ids = [id for id, _ in chunk[first : first + count]]
+        runs.append(Run(ids, facts, ranged, tuple(remarks or ()), reason, block))
+        first += count
+    return Results(runs, [bytes.fromhex(digest) for digest in known[1].split()])
 
 
 def _filled(stream: IO[bytes], pixels: np.ndarray) -> int:

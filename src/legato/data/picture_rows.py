@@ -10,14 +10,14 @@ import json
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from legato.data.dataset import Problem
-from legato.data.decoders import Result
+from legato.data.decoders import Results
 from legato.data.options import LARGEST, SMALLEST
 from legato.data.pictures import PictureForm
 from legato.data.writer import Writer
@@ -66,29 +66,27 @@ class PictureRows:
         self._marked = 0
         self._restore()
 
-    def add(self, results: Sequence[Result]) -> None:
+    def add(self, results: Results) -> None:
         """Appends the next items' pictures. Raises `Mistake` where one has another size, or with `strict` cannot be read."""
-        blocks: list[np.ndarray] = []
-        for position, result in enumerate(results, self.done):
-            if result.pixels is None:
-                self._skip(position, Problem(result.id, result.reason))
+        for run in results.runs:
+            if run.pixels is None:
+                for id in run.ids:
+                    self._skip(Problem(id, run.reason))
                 continue
-            _, height, width = result.pixels.shape
+            count, channels, height, width = run.pixels.shape
             if self.first is None:
-                self.first = (result.id, (width, height))
+                self.first = (run.ids[0], (width, height))
                 # At the first picture: now the size of all is known, and nothing has been decoded for nothing.
-                self._writer.reserve(result.pixels.nbytes * self._total)
+                self._writer.reserve(channels * height * width * self._total)
                 check_sides(height, width, self._name)
             elif self.first[1] != (width, height):  # of the pixels: a header may lie
-                check_same(self._name, self.first, (result.id, (width, height)))
-            blocks.append(result.pixels)
-            if result.remarks:
-                self._counts.update(result.remarks)
-                if "deep" in result.remarks:
-                    self._levels[np.unique(result.pixels)] = True
-        if blocks:
-            self._writer.append(_together(blocks))
-        self.done += len(results)
+                check_same(self._name, self.first, (run.ids[0], (width, height)))
+            for word in run.remarks:
+                self._counts[word] += count
+            if "deep" in run.remarks:
+                self._levels[np.unique(run.pixels)] = True
+            self._writer.append(run.pixels)
+            self.done += count
         if self.done - self._marked >= MARKED:
             self._mark()
 
@@ -104,12 +102,13 @@ class PictureRows:
         notes = (*_said(self._counts, self._form), *_few(self._levels))
         return WrittenPictures(positions, tuple(self.problems), notes)
 
-    def _skip(self, position: int, problem: Problem) -> None:
+    def _skip(self, problem: Problem) -> None:
         if self._strict:
             raise problem.mistake()
-        self._skipped.append(position)
+        self._skipped.append(self.done)
         self.problems.append(problem)
-        self._writer.journal.note(PROBLEMS, json.dumps([position, problem.id, problem.reason]).encode() + b"\n")
+        self._writer.journal.note(PROBLEMS, json.dumps([self.done, problem.id, problem.reason]).encode() + b"\n")
+        self.done += 1
 
     def _mark(self) -> None:
         self._marked = self.done
@@ -147,15 +146,6 @@ class PictureRows:
 def channels_marked(state: Mapping[str, Any]) -> int:
     """The channels of the pictures up to a mark."""
     return int(state["form"]["channels"])
-
-
-def _together(blocks: list[np.ndarray]) -> np.ndarray:
-    """(B, C, H, W) of pictures; without a copy where they lie behind each other already, as a decoder's do."""
-    first, base = blocks[0], blocks[0].base
-    behind = isinstance(base, np.ndarray) and all(block.base is base and block.flags.c_contiguous for block in blocks)
-    if isinstance(base, np.ndarray) and behind and base.size == first.size * len(blocks):
-        return base.reshape(len(blocks), *first.shape)
-    return np.stack(blocks)
 
 
 def check_sides(height: int, width: int, name: str) -> None:

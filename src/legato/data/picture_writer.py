@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from legato.data import at_once, memo
 from legato.data.at_once import Items, Unfit
-from legato.data.decoders import MANY, Item, Result
+from legato.data.decoders import MANY, Item, Results, Run
 from legato.data.options import DataOptions
 from legato.data.parallel import ordered
 from legato.data.picture_rows import PictureRows, WrittenPictures, check_same
@@ -117,15 +117,15 @@ def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
     return grey
 
 
-def _in_threads(items: Items, form: PictureForm) -> Generator[list[Result], None, None]:
-    def attempt(item: Item) -> list[Result]:
+def _in_threads(items: Items, form: PictureForm) -> Generator[Results, None, None]:
+    def attempt(item: Item) -> Results:
         id, payload = item
         try:
             picture = decode(payload, form)
         except Unreadable as error:
             # Only its words: what was raised holds the frames that hold the picture's bytes.
-            return [Result(id, None, False, (), str(error), None)]
-        return [Result(id, None, False, picture.remarks, "", picture.pixels)]
+            return Results([Run([id], None, False, (), str(error), None)])
+        return Results([Run([id], None, False, picture.remarks, "", picture.pixels[None])])
 
     return ordered(attempt, items(), _weight)
 
