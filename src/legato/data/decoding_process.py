@@ -33,8 +33,8 @@ LARGE = 2**24  # bytes of a file that is not held in memory whole: it is hashed 
 def answer(question: dict[str, Any], content: memoryview, hold: bytearray) -> tuple[list[Any], int]:
     """What is known of the pictures, and how many bytes of pixels were put into `hold`.
 
-    Of pictures in a row that are alike, how many they are and what they are: small ones are soon decoded, and to say of each what
-    was said of the one before would take a tenth of that. Then the hashes, each in hexadecimal.
+    Of pictures in a row that are alike, how many they are and what they are: small ones are soon decoded, and to say of each
+    what was said of the one before would take a tenth of that. Then the hashes, each in hexadecimal.
     """
     form, at = PictureForm(*question["form"]), 0
     runs: list[list[Any]] = []

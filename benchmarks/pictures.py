@@ -1,0 +1,242 @@
+"""Pictures opened for the first time, beside Pillow's decoding alone: pictures per second, peak memory, and what a kill costs.
+
+    python benchmarks/pictures.py [--folder PLACE] [--counts 50000,200000] [--kinds png,jpeg] [--sources folder,parquet]
+
+The pictures are 64×64, in colour, smooth noise of a seed; they are kept in --folder for the next time. "Pillow" reads each
+file, opens it, converts it to RGB and makes an array of it, in as many processes as there are cores, and keeps nothing. "Opened"
+is `open_source` in a fresh process with an empty cache, from its first import to the rows. Both count the start of their
+processes. The CPU's time tells more than the clock where others compute beside it. Then a first opening is killed (-9) halfway
+and asked for again: how far it went on from, and whether the entry's bytes are those of one that was not killed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import io
+import json
+import multiprocessing
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from legato.data.parallel import workers
+
+SIDE, ROUGH = 64, 8
+SUFFIX = {"png": ".png", "jpeg": ".jpg"}
+AT_ONCE = 500  # pictures of a task, and of a Parquet file's row group
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """So many pictures of one kind, and the folder for what is made of them."""
+
+    kind: str
+    count: int
+    place: Path
+
+    def file(self, number: int) -> Path:
+        """A hundred sub-folders: their names are the labels."""
+        return self.place / self.kind / str(self.count) / f"{number % 100:02}" / f"{number:07}{SUFFIX[self.kind]}"
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a command took; the peaks are those of the largest process, bytes."""
+
+    seconds: float
+    cpu: float
+    own: int
+    child: int
+    said: str = ""
+
+
+# ---------------------------------------------------------------------------------------------------------- the sources
+
+
+def folder(pictures: Pictures) -> Path:
+    """Files in sub-folders."""
+    root = pictures.file(0).parents[1]
+    if not (root / ".whole").exists():
+        for label in range(min(100, pictures.count)):
+            pictures.file(label).parent.mkdir(parents=True, exist_ok=True)
+        with multiprocessing.get_context("spawn").Pool(workers()) as pool:
+            tasks = [(pictures, start) for start in range(0, pictures.count, AT_ONCE)]
+            pool.starmap(_made, tasks, chunksize=1)
+        (root / ".whole").touch()
+    return root
+
+
+def parquet(pictures: Pictures) -> Path:
+    """The same files in a column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder(pictures)
+    target = pictures.place / f"{pictures.kind}-{pictures.count}.parquet"
+    if not target.exists():
+        schema = pa.schema({"image": pa.binary(), "label": pa.int64()})
+        with pq.ParquetWriter(target.with_suffix(".partial"), schema, compression="none") as writer:
+            for start in range(0, pictures.count, AT_ONCE):
+                numbers = range(start, min(start + AT_ONCE, pictures.count))
+                cells = [pictures.file(number).read_bytes() for number in numbers]
+                writer.write_table(pa.table({"image": cells, "label": [number % 100 for number in numbers]}, schema=schema))
+        target.with_suffix(".partial").rename(target)
+    return target
+
+
+SOURCES: dict[str, Callable[[Pictures], Path]] = {"folder": folder, "parquet": parquet}
+
+
+def _made(pictures: Pictures, start: int) -> None:
+    for number in range(start, min(start + AT_ONCE, pictures.count)):
+        rng = np.random.default_rng(number)
+        rough = Image.fromarray(rng.integers(0, 256, (ROUGH, ROUGH, 3), dtype=np.uint8)).resize(
+            (SIDE, SIDE), Image.Resampling.BICUBIC
+        )
+        noisy = np.asarray(rough, np.int16) + rng.integers(-4, 5, (SIDE, SIDE, 3), dtype=np.int16)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(pictures.file(number))
+
+
+# ------------------------------------------------------------------------------------------------------------- measured
+
+
+def pillow(pictures: Pictures) -> Took:
+    """Decoding alone."""
+    began, cpu = time.perf_counter(), _cpu()
+    with multiprocessing.get_context("spawn").Pool(workers()) as pool:
+        tasks = [(pictures, start) for start in range(0, pictures.count, AT_ONCE)]
+        assert sum(pool.starmap(_decoded, tasks, chunksize=1)) == pictures.count
+        pool.close()
+        pool.join()  # so that their time counts
+    return Took(time.perf_counter() - began, _cpu() - cpu, *_peaks())
+
+
+def _decoded(pictures: Pictures, start: int) -> int:
+    numbers = range(start, min(start + AT_ONCE, pictures.count))
+    for number in numbers:
+        with Image.open(io.BytesIO(pictures.file(number).read_bytes())) as image:
+            assert np.asarray(image.convert("RGB")).shape == (SIDE, SIDE, 3)
+    return len(numbers)
+
+
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _peaks() -> tuple[int, int]:
+    """Bytes, of this process and of its largest child. (A child's is never less than its parent's was when it began.)"""
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM")), child
+
+
+def one(source: str) -> dict[str, object]:
+    """A first opening in this process, which has imported nothing of Legato but this file's own needs."""
+    from legato.data.sources import open_source
+
+    data = open_source(source)
+    own, child = _peaks()
+    return {"cpu": _cpu(), "own": own, "child": child, "rows": len(data), "store": str(data.store)}
+
+
+def _begun(source: Path, cache: Path) -> subprocess.Popen[str]:
+    run = [sys.executable, __file__, "--one", str(source)]
+    environment = {**os.environ, "LEGATO_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(run, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def opened(source: Path, cache: Path) -> tuple[Took, Path]:
+    """A first opening in a fresh process, and its entry."""
+    began = time.perf_counter()
+    process = _begun(source, cache)
+    told, said = process.communicate()
+    if process.returncode:
+        sys.exit(said)
+    found = json.loads(told.splitlines()[-1])
+    took = Took(time.perf_counter() - began, found["cpu"], found["own"], found["child"], said)
+    return took, Path(found["store"])
+
+
+def killed(source: Path, cache: Path, count: int) -> int:
+    """A first opening that is killed halfway: the pictures that were whole by then, as its journal says."""
+    process, done = _begun(source, cache), 0
+    while done < count // 2 and process.poll() is None:
+        time.sleep(0.01)
+        for mark in cache.glob(".building-*/journal/mark.json"):
+            done = json.loads(mark.read_bytes())["state"]["done"]
+    process.kill()
+    process.communicate()
+    return done
+
+
+def same(one: Path, other: Path) -> bool:
+    """True where two entries have the same files of the same bytes."""
+    names = sorted(file.name for file in one.iterdir())
+    return names == sorted(file.name for file in other.iterdir()) and all(
+        filecmp.cmp(one / name, other / name, shallow=False) for name in names
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- printed
+
+
+def line(what: str, took: Took, count: int, plain: Took | None = None) -> str:
+    ratio = "" if plain is None else f"{plain.seconds / took.seconds:6.2f} {plain.cpu / took.cpu:6.2f}"
+    memory = f"{took.own / 2**20:7,.0f} {took.child / 2**20:7,.0f}"
+    return f"{what:28} {count / took.seconds:9,.0f} {1e6 * took.cpu / count:8.0f} {memory} {ratio:>13}"
+
+
+def measured(pictures: Pictures, sources: list[str]) -> None:
+    folder(pictures)
+    count = pictures.count
+    print(f"\n{count:,} {pictures.kind.upper()}s")
+    print(f"{'':28} {'a second':>9} {'CPU, µs':>8} {'own MiB':>7} {'child':>7} {'ratio':>6} {'of CPU':>6}")
+    plain = pillow(pictures)
+    print(line("Pillow", plain, count), flush=True)
+    for name in sources:
+        source = SOURCES[name](pictures)
+        with tempfile.TemporaryDirectory(dir=pictures.place) as temporary:
+            whole, halved = Path(temporary) / "whole", Path(temporary) / "halved"
+            took, entry = opened(source, whole)
+            print(line(f"{name}, opened", took, count, plain), flush=True)
+            done = killed(source, halved, count)
+            again, other = opened(source, halved)
+            told = re.search(r"goes on at picture ([\d,]+)", again.said)
+            print(line(f"{name}, again after a kill", again, count))
+            equal = "the same" if same(entry, other) else "NOT the same"
+            far = told[1] if told else "nothing"
+            print(f"  killed at {done:,} or later, went on from {far}; the entry's bytes are {equal}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "legato-pictures")
+    parser.add_argument("--counts", default="50000,200000")
+    parser.add_argument("--kinds", default="png,jpeg")
+    parser.add_argument("--sources", default=",".join(SOURCES))
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        print(json.dumps(one(chosen.one)))
+        return
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    print(f"{workers()} cores, Pillow {Image.__version__}, NumPy {np.__version__}")
+    for count in map(int, chosen.counts.split(",")):
+        for kind in chosen.kinds.split(","):
+            measured(Pictures(kind, count, chosen.folder), chosen.sources.split(","))
+
+
+if __name__ == "__main__":
+    main()
