@@ -3,10 +3,10 @@
     python benchmarks/pictures.py [--folder PLACE] [--counts 50000,200000] [--kinds png,jpeg] [--sources folder,parquet]
 
 The pictures are 64×64, in colour, smooth noise of a seed; they are kept in --folder for the next time. "Pillow" reads each
-file, opens it, converts it to RGB and makes an array of it, in as many processes as there are cores, and keeps nothing. "Opened"
-is `open_source` in a fresh process with an empty cache, from its first import to the rows. Both count the start of their
-processes. The CPU's time tells more than the clock where others compute beside it. Then a first opening is killed (-9) halfway
-and asked for again: how far it went on from, and whether the entry's bytes are those of one that was not killed.
+file, opens it, converts it to RGB and makes an array of it, in as many processes as there are cores, and keeps nothing.
+"Opened" is `open_source` in a fresh process with an empty cache, from its first import to the rows. Both count the start of
+their processes. The CPU's time tells more than the clock where others compute beside it. Then a first opening is killed (-9)
+halfway and asked for again: how far it went on from, and whether the entry's bytes are those of one that was not killed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,15 @@ class Pictures:
     count: int
     place: Path
 
-    def file(self, number: int) -> Path:
+    @property
+    def root(self) -> Path:
+        """The folder of their files."""
+        return self.place / self.kind / str(self.count)
+
+    def files(self, numbers: Iterable[int]) -> Iterator[str]:
         """A hundred sub-folders: their names are the labels."""
-        return self.place / self.kind / str(self.count) / f"{number % 100:02}" / f"{number:07}{SUFFIX[self.kind]}"
+        root, suffix = str(self.root), SUFFIX[self.kind]
+        return (f"{root}/{number % 100:02}/{number:07}{suffix}" for number in numbers)
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,10 @@ class Took:
 
 def folder(pictures: Pictures) -> Path:
     """Files in sub-folders."""
-    root = pictures.file(0).parents[1]
+    root = pictures.root
     if not (root / ".whole").exists():
         for label in range(min(100, pictures.count)):
-            pictures.file(label).parent.mkdir(parents=True, exist_ok=True)
+            (root / f"{label:02}").mkdir(parents=True, exist_ok=True)
         with multiprocessing.get_context("spawn").Pool(workers()) as pool:
             tasks = [(pictures, start) for start in range(0, pictures.count, AT_ONCE)]
             pool.starmap(_made, tasks, chunksize=1)
@@ -89,7 +95,7 @@ def parquet(pictures: Pictures) -> Path:
         with pq.ParquetWriter(target.with_suffix(".partial"), schema, compression="none") as writer:
             for start in range(0, pictures.count, AT_ONCE):
                 numbers = range(start, min(start + AT_ONCE, pictures.count))
-                cells = [pictures.file(number).read_bytes() for number in numbers]
+                cells = [Path(file).read_bytes() for file in pictures.files(numbers)]
                 writer.write_table(pa.table({"image": cells, "label": [number % 100 for number in numbers]}, schema=schema))
         target.with_suffix(".partial").rename(target)
     return target
@@ -99,13 +105,14 @@ SOURCES: dict[str, Callable[[Pictures], Path]] = {"folder": folder, "parquet": p
 
 
 def _made(pictures: Pictures, start: int) -> None:
-    for number in range(start, min(start + AT_ONCE, pictures.count)):
+    numbers = range(start, min(start + AT_ONCE, pictures.count))
+    for number, file in zip(numbers, pictures.files(numbers), strict=True):
         rng = np.random.default_rng(number)
         rough = Image.fromarray(rng.integers(0, 256, (ROUGH, ROUGH, 3), dtype=np.uint8)).resize(
             (SIDE, SIDE), Image.Resampling.BICUBIC
         )
         noisy = np.asarray(rough, np.int16) + rng.integers(-4, 5, (SIDE, SIDE, 3), dtype=np.int16)
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(pictures.file(number))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(file)
 
 
 # ------------------------------------------------------------------------------------------------------------- measured
@@ -124,8 +131,10 @@ def pillow(pictures: Pictures) -> Took:
 
 def _decoded(pictures: Pictures, start: int) -> int:
     numbers = range(start, min(start + AT_ONCE, pictures.count))
-    for number in numbers:
-        with Image.open(io.BytesIO(pictures.file(number).read_bytes())) as image:
+    for path in pictures.files(numbers):
+        with open(path, "rb") as file:
+            content = file.read()
+        with Image.open(io.BytesIO(content)) as image:
             assert np.asarray(image.convert("RGB")).shape == (SIDE, SIDE, 3)
     return len(numbers)
 

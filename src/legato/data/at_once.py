@@ -25,7 +25,7 @@ from legato.progress import progress
 
 SAMPLE = 256  # headers by which all are judged
 USUAL = (128, 128)  # a guess of a picture's size, where none is known: by it so many are decoded at a time
-WAY, DIGESTS = "at once", "digests"  # the note of the files' hashes so far, a line each
+WAY, DIGESTS = "at once", "digests"  # the note of the files' hashes so far, in hexadecimal
 
 # a function, for pictures may be gone through again
 Items = Callable[[], Iterable[Item]]
@@ -175,8 +175,8 @@ def _write(
                 elif options.strict:
                     raise Unfit("one that cannot be read")
             if digest is not None and names is not None:
-                digest.add(names[rows.done : rows.done + len(results)], results.digests)
-                writer.journal.note(DIGESTS, "".join(f"{each.hex()}\n" for each in results.digests).encode())
+                digest.add(names[rows.done : rows.done + len(results)], map(bytes.fromhex, results.digests.split()))
+                writer.journal.note(DIGESTS, f"{results.digests} ".encode())
             rows.header = facts.first
             rows.add(results)
             bar(rows.done)
@@ -187,6 +187,6 @@ def _write(
 
 def _digest_so_far(writer: Writer, names: Sequence[str]) -> Digest:
     """The hash of the files up to the mark."""
-    digest, lines = Digest(), writer.journal.noted(DIGESTS).split()
-    digest.add(names[: len(lines)], (bytes.fromhex(line.decode()) for line in lines))
+    digest, words = Digest(), writer.journal.noted(DIGESTS).decode().split()
+    digest.add(names[: len(words)], map(bytes.fromhex, words))
     return digest

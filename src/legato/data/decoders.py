@@ -9,17 +9,18 @@ kept. Not covered: what becomes of the pixels (`picture_rows`).
 
 from __future__ import annotations
 
-import fcntl
 import json
+import mmap
 import os
 import queue
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import astuple
-from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
@@ -36,7 +37,6 @@ from legato.errors import Mistake
 MANY = 4_000
 EACH = 64  # pictures of a chunk: what a question costs is little beside them
 PIXELS = 2**20  # bytes of a chunk's pixels: three chunks for each process are held
-PIPE = 2**20  # bytes of a pipe, where the system allows it: an answer seldom waits for its reader then
 
 Item = tuple[str, Payload]  # an id, and where its picture is
 
@@ -56,7 +56,7 @@ class Results(NamedTuple):
     """Some pictures, and the hash of each one's file if it was asked for."""
 
     runs: list[Run]
-    digests: Sequence[bytes] = ()
+    digests: str = ""  # in hexadecimal, words apart
 
     def __len__(self) -> int:
         return sum(len(run.ids) for run in self.runs)
@@ -71,9 +71,12 @@ class Decoder:
 
     def __init__(self) -> None:
         root = str(Path(__file__).parents[2])  # this very package, whatever else is installed
+        self._shared = _unnamed()
+        self._shared.truncate(PIXELS)
+        self._map: mmap.mmap | None = None
         self._process = subprocess.Popen(
             # -P: what lies in the working folder is taken for no module of ours.
-            [sys.executable, "-P", "-m", "legato.data.decoding_process"],
+            [sys.executable, "-P", "-m", "legato.data.decoding_process", str(self._shared.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={
@@ -81,14 +84,12 @@ class Decoder:
                 "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])]),
                 "OPENBLAS_NUM_THREADS": "1",  # nothing is multiplied, and each thread would hold memory
             },
+            pass_fds=[self._shared.fileno()],
             start_new_session=True,  # Ctrl-C is for its parent, whose end closes its pipes
         )
         assert self._process.stdin
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
-        for pipe in (self._input, self._output):
-            with suppress(OSError, AttributeError):  # a person may have used up what the system allows; elsewhere there is none
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
 
     def asked(self, question: dict[str, Any], contents: Sequence[bytes]) -> tuple[list[Any], np.ndarray]:
         """The answer to a question. Raises `Died`."""
@@ -104,16 +105,25 @@ class Decoder:
         if len(head) < HEAD.size:
             raise Died(self._process.wait())
         length, size = HEAD.unpack(head)
-        known, pixels = self._output.read(length), np.empty(size, np.uint8)
-        if len(known) < length or _filled(self._output, pixels) < size:
+        known = self._output.read(length)
+        if len(known) < length:
             raise Died(self._process.wait())
-        return json.loads(known), pixels
+        return json.loads(known), self._copied(size)
+
+    def _copied(self, size: int) -> np.ndarray:
+        """The pixels of an answer, which the next one overwrites."""
+        if not size:
+            return np.empty(0, np.uint8)
+        if self._map is None or size > len(self._map):
+            # all that there is: the next answers may be larger
+            self._map = mmap.mmap(self._shared.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.array(np.frombuffer(self._map, np.uint8, size))
 
     def end(self) -> None:
         """Ends it."""
         self._process.kill()
         self._process.wait()  # else it would stay a zombie
-        for stream in (self._input, self._output):
+        for stream in (self._input, self._output, self._shared):
             with suppress(OSError):  # a question that nobody heard
                 stream.close()
 
@@ -145,7 +155,7 @@ class Decoders:
         except Died as died:
             if len(chunk) > 1:  # one of them, and the others are well
                 each = [self._decoded([item]) for item in chunk]
-                return Results([run for one in each for run in one.runs], [digest for one in each for digest in one.digests])
+                return Results([run for one in each for run in one.runs], " ".join(one.digests for one in each))
             return self._guilty(chunk[0], died.args[0])
 
     def _asked(self, chunk: list[Item]) -> Results:
@@ -168,7 +178,7 @@ class Decoders:
         id, payload = item
         if code >= 0:  # it ended by itself, so that it was not the picture
             raise Mistake(f"a process that decodes pictures ended with {code} at `{id}`: give the command again")
-        digests = [digest_file(payload)] if self._hashed and isinstance(payload, str) else []
+        digests = digest_file(payload).hex() if self._hashed and isinstance(payload, str) else ""
         return Results([Run([id], None, False, (), f"its decoder was ended by {signal.Signals(-code).name}", None)], digests)
 
 
@@ -184,23 +194,24 @@ def _results(chunk: list[Item], known: list[Any], pixels: np.ndarray) -> Results
         ids = [id for id, _ in chunk[first : first + count]]
         runs.append(Run(ids, facts, ranged, tuple(remarks or ()), reason, block))
         first += count
-    return Results(runs, [bytes.fromhex(digest) for digest in known[1].split()])
+    return Results(runs, known[1])
 
 
-def _filled(stream: IO[bytes], pixels: np.ndarray) -> int:
-    assert isinstance(stream, BufferedReader)
-    return stream.readinto(pixels.data) if len(pixels) else 0
+def _unnamed() -> IO[bytes]:
+    """A file in memory where the system has such, else in its folder for temporary ones."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("legato"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _chunks(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
     """Items of one sort, paths or bytes, so many at a time, and fewer where their bytes are many."""
-    chunk: list[Item] = []
-    held = 0
-    for item in items:
-        chunk.append(item)
-        held += len(item[1]) if isinstance(item[1], bytes) else 0
-        if len(chunk) >= most or held >= PIXELS:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
+    left = iter(items)
+    while chunk := list(islice(left, 1)):
+        if isinstance(chunk[0][1], str):
+            chunk += islice(left, most - 1)
+        held = sum(len(item[1]) for item in chunk if isinstance(item[1], bytes))
+        while 0 < held < PIXELS and len(chunk) < most and (item := next(left, None)):
+            chunk.append(item)
+            held += len(item[1])
         yield chunk

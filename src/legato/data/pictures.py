@@ -11,7 +11,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -27,6 +27,7 @@ ALSO = frozenset({".jfif", ".jpe", ".jif", ".pjpeg", ".pjp", ".dib", ".pnm", ".a
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 MOST_PIXELS = 64_000_000  # a header may claim any size; these are 192 MB in colour
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+PECULIAR = {"CMYK": "CMYK", "1": "bilevel"}
 ORIENTATION = 0x0112  # EXIF's tag; from 5 on height and width change places
 TAGGED = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"})  # parts of a file that say an orientation
 READ_ONCE = frozenset({"PNG", "JPEG", "WEBP", "PPM", "BMP"})
@@ -169,7 +170,7 @@ def examine(payload: Payload, form: PictureForm) -> Examined:
 
 def _decoded(image: Image.Image, form: PictureForm) -> Picture:
     # Before decoding, which forgets how many bits the file had.
-    remarks = [word for word, true in _peculiarities(image) if true]
+    remarks = _peculiarities(image)
     if image.format == "PNG":  # its tags may lie behind its pixels
         image.load()
     orientation = _orientation(image)
@@ -230,16 +231,22 @@ def _image(payload: Payload) -> Image.Image:
     return Image.open(BytesIO(payload) if isinstance(payload, bytes) else payload, formats=FORMATS)
 
 
-def _peculiarities(image: Image.Image) -> Iterator[tuple[str, bool]]:
-    yield "deep", _is_deep(image)
-    yield "CMYK", image.mode == "CMYK"
-    yield "bilevel", image.mode == "1"
+def _peculiarities(image: Image.Image) -> list[str]:
+    found = ["deep"] if _is_deep(image) else []
+    if image.mode in PECULIAR:
+        found.append(PECULIAR[image.mode])
     # A photo of many phones is an MPO, a JPEG with a preview behind it, and no animation.
-    yield "animated", getattr(image, "is_animated", False) and image.format != "MPO"
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        found.append("animated")
+    return found
 
 
 def _is_deep(image: Image.Image) -> bool:
-    return any("16" in str(tile[3]) for tile in getattr(image, "tile", ())) or image.mode in ("I", "F")
+    if image.mode in ("I", "F"):
+        return True
+    tiles: Sequence[Any] = getattr(image, "tile", ())
+    # A small picture has one: to go through a list of it takes a hundredth of the whole.
+    return "16" in str(tiles[0][3]) if len(tiles) == 1 else any("16" in str(tile[3]) for tile in tiles)
 
 
 def _is_grey(image: Image.Image) -> bool:
