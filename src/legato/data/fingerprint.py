@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -49,8 +50,10 @@ class Digest:
     def add(self, names: Iterable[str], digests: Iterable[bytes]) -> None:
         """The next files."""
         # The names are hashed too: labels come from them, and a renamed folder is another source.
-        for name, digest in zip(names, digests, strict=True):
-            self._total.update(name.encode(errors="surrogateescape") + b"\0" + digest)  # names are bytes, and need not be UTF-8
+        pairs = zip(names, digests, strict=True)
+        while some := list(islice(pairs, 64)):
+            # names are bytes, and need not be UTF-8
+            self._total.update(b"".join(b"%b\0%b" % (name.encode(errors="surrogateescape"), digest) for name, digest in some))
 
     def hexdigest(self) -> str:
         """The hash so far."""

@@ -99,7 +99,8 @@ class Pictures:
         return f"{self._root}{name}"  # what `os.path.join` says, in a tenth of its time
 
     def _items(self, some: slice = slice(None)) -> Iterator[Item]:
-        return ((name, self._place(name)) for name in islice(self.lie.names, some.start, some.stop, some.step))
+        root = self._root  # as `_place` does, without its call
+        return ((name, f"{root}{name}") for name in islice(self.lie.names, some.start, some.stop, some.step))
 
     def _build(self, writer: Writer, options: DataOptions, *, apart: bool = True) -> None:
         names = self.lie.names

@@ -226,9 +226,23 @@ def _reason(error: BaseException) -> str:
 def _image(payload: Payload) -> Image.Image:
     if isinstance(payload, np.ndarray):
         return Image.fromarray(np.ascontiguousarray(payload[0] if len(payload) == 1 else payload.transpose(1, 2, 0)))
+    if isinstance(payload, bytes) and (image := _told_by_start(payload)):
+        return image
     if (len(payload) if isinstance(payload, bytes) else os.path.getsize(payload)) == 0:
         raise Unreadable("an empty file, 0 bytes")
     return Image.open(BytesIO(payload) if isinstance(payload, bytes) else payload, formats=FORMATS)
+
+
+def _told_by_start(encoded: bytes) -> Image.Image | None:
+    """What `Image.open` gives of the two usual formats, which it takes 3 % of a small picture's time to find; None of others."""
+    kind = "PNG" if encoded.startswith(b"\x89PNG\r\n\x1a\n") else "JPEG" if encoded.startswith(b"\xff\xd8\xff") else None
+    if kind is None or kind not in Image.OPEN:  # formats are loaded by the first that is opened
+        return None
+    with suppress(Exception):  # whatever is wrong with it, `Image.open` tells
+        image: Image.Image = Image.OPEN[kind][0](BytesIO(encoded), "")
+        if image.width * image.height <= MOST_PIXELS:
+            return image
+    return None
 
 
 def _peculiarities(image: Image.Image) -> list[str]:
