@@ -202,6 +202,15 @@ def test_what_is_known_is_not_decoded_again(
         open_source(source, DataOptions(size=8))
 
 
+def test_a_copy_of_what_is_known_is_not_decoded(
+    at_once: None, fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = generated(tmp_path / "p", 30)
+    first = open_source(source)
+    monkeypatch.setattr(decoders, "Decoder", lambda: pytest.fail("decoded again"))
+    assert said(open_source(shutil.copytree(source, tmp_path / "q"))) == said(first)
+
+
 BUILD = """
 import os, signal, sys, time
 from legato.data import decoders, folder, open_source, parquet, picture_rows, picture_writer

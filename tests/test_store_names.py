@@ -110,6 +110,40 @@ def test_an_entry_without_rows_says_how_many_there_are(fresh_cache: Path, monkey
     assert store.purge()[0] == 1
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_build_goes_on_from_its_mark(fresh_cache: Path, keep: bool) -> None:
+    begun: list[object] = []
+
+    def fill(writer: Writer) -> None:
+        begun.append(writer.state)
+        assert writer.journal.noted("so far") == (b"" if writer.state is None else b"two")
+        assert writer.count == (0 if writer.state is None else 2)
+        if writer.state is None:
+            writer.append(ROWS[:2])
+            writer.journal.note("so far", b"two")
+            writer.mark({"done": 2})
+            writer.append(ROWS[2:3])
+            writer.journal.note("so far", b"three")
+            raise KeyboardInterrupt
+        writer.append(ROWS[2:])
+        writer.finish("bytes", list("abcde"))
+
+    with pytest.raises(KeyboardInterrupt):
+        store.entry(KEY, fill, keep_rows=keep)
+    content = store.entry(KEY, fill, keep_rows=keep)
+    assert begun == [None, {"done": 2}]
+    assert np.array_equal(content.rows, ROWS if keep else np.zeros((5, 3)))
+    assert [place.name for place in fresh_cache.iterdir() if place.name != "memo"] == [KEY]
+    assert content.store is not None
+    assert not (content.store / "journal").exists()
+    begun.clear()
+    (content.store / "meta.json").unlink()
+    for other in (not keep, keep):  # what was not kept cannot be gone on with where it is to be, nor the other way
+        with pytest.raises(KeyboardInterrupt):
+            store.entry(KEY, fill, keep_rows=other)
+    assert begun == [None, None]
+
+
 @pytest.mark.parametrize("name", ["labels", "own", "../x", "", "A"])
 def test_an_array_beside_the_rows_has_a_name_of_its_own(fresh_cache: Path, name: str) -> None:
     def fill(writer: Writer) -> None:

@@ -51,9 +51,12 @@ class Pictures:
 
     def opened(self, options: DataOptions) -> tuple[Content, DataOptions]:
         """The rows, and the options with the window that was found. Raises `Mistake`."""
-        digest = self._files.digest
+        digest, many = self._files.digest, len(self.lie.names) >= MANY
+        if digest is None and many and store.holds_as_many(len(self.lie.names)):
+            # touched or copied, perhaps: to hash them takes a tenth of the time that decoding takes
+            digest = digest_read(self.lie.names, self._place, self._files)
         known = recalled_window(options, digest)
-        if len(self.lie.names) >= MANY and (digest is None or known is None):
+        if many and (digest is None or known is None):
             return self._named_after(options, digest)
         digest = digest or digest_read(self.lie.names, self._place, self._files)
         options = known or with_window(self._items, len(self.lie.names), options, str(self.path), digest)

@@ -97,6 +97,22 @@ def holds(key: str) -> bool:
     return load(root() / key) is not None
 
 
+def holds_as_many(items: int) -> bool:
+    """True where an entry is of so many items, with those that were skipped: it may be of the same source in another place."""
+    for place in _entries():
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, Mistake):
+            meta = _meta(place)
+            if meta["shape"][0] + len(meta["problems"]) == items:
+                return True
+    return False
+
+
+def _entries() -> list[Path]:
+    """The folders of entries: a person may keep others here, and what has neither rows nor meta.json is none of Legato's."""
+    places = [place for place in _below_root() if re.fullmatch(r"[0-9a-f]{40}", place.name)]
+    return [place for place in places if (place / ROWS).exists() or (place / META).exists()]
+
+
 def _own_folder(pid: str | None = None) -> Path:
     # Beside the entry, on the same disk: a rename across disks is a copy, and may be met half done.
     return root() / f"{BUILDING}{socket.gethostname()}-{os.getpid() if pid is None else pid}-{secrets.token_hex(4)}"
@@ -228,9 +244,7 @@ def size(place: Path) -> int:
 def purge() -> tuple[int, int]:
     """Empty the store: (entries, bytes) removed. Only what Legato wrote goes, whatever else lies in the folder."""
     remove_stale(0.0)
-    places = [place for place in _below_root() if re.fullmatch(r"[0-9a-f]{40}", place.name)]
-    # A person may keep folders of their own here: what has neither rows nor meta.json was not written by Legato.
-    places = [place for place in places if (place / ROWS).exists() or (place / META).exists()]
+    places = _entries()
     freed = sum(size(place) for place in places)
     for place in [*places, root() / memo.FOLDER]:
         shutil.rmtree(place, ignore_errors=True)
