@@ -328,6 +328,21 @@ def halves_name() -> str:
     return store._own_folder(store.NOBODY).name[:-8] + "0" * 8
 
 
+def test_hashes_that_nobody_asked_for_are_missed(
+    small_marks: None, kept: None, fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = generated(tmp_path / "p")
+    whole = outcome(source, DataOptions(), tmp_path / "other-cache")
+    os.environ["LEGATO_CACHE"] = str(fresh_cache)
+    monkeypatch.setattr(fingerprints, "RACY", -1.0)
+    fingerprints.digest_files(folder.pictures_below(source)[0], lambda name: str(source / name))
+    killed(source, 100)  # they were known
+    shutil.rmtree(fresh_cache / "memo")  # and are no more
+    seen = decoded_from(monkeypatch)
+    assert said(open_source(source)) == whole
+    assert seen == [200]
+
+
 def test_another_source_or_other_options_begin_anew(
     small_marks: None, kept: None, fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ kept. Not covered: what becomes of the pixels (`picture_rows`).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import mmap
 import os
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
@@ -29,7 +30,7 @@ import numpy as np
 
 from legato.data.decoding_process import HEAD
 from legato.data.fingerprint import digest_file
-from legato.data.parallel import ordered
+from legato.data.parallel import ordered, workers
 from legato.data.pictures import Header, Payload, PictureForm
 from legato.errors import Mistake
 
@@ -37,6 +38,8 @@ from legato.errors import Mistake
 MANY = 4_000
 EACH = 64  # pictures of a chunk: what a question costs is little beside them
 PIXELS = 2**20  # bytes of a chunk's pixels: three chunks for each process are held
+
+PIPE = 2**20  # bytes of a pipe, where the system allows it: who hands over encoded pictures need not wait for their reader
 
 Item = tuple[str, Payload]  # an id, and where its picture is
 
@@ -90,14 +93,14 @@ class Decoder:
         assert self._process.stdin
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
+        with suppress(OSError, AttributeError):  # a person may have used up what the system allows; elsewhere there is none
+            fcntl.fcntl(self._input, fcntl.F_SETPIPE_SZ, PIPE)
 
     def asked(self, question: dict[str, Any], contents: Sequence[bytes]) -> tuple[list[Any], np.ndarray]:
         """The answer to a question. Raises `Died`."""
         said = json.dumps(question).encode()
         try:
-            self._input.write(HEAD.pack(len(said), sum(map(len, contents))) + said)
-            for content in contents:
-                self._input.write(content)
+            self._input.write(b"".join([HEAD.pack(len(said), sum(map(len, contents))), said, *contents]))
             self._input.flush()
         except BrokenPipeError:
             raise Died(self._process.wait()) from None
@@ -126,6 +129,27 @@ class Decoder:
         for stream in (self._input, self._output, self._shared):
             with suppress(OSError):  # a question that nobody heard
                 stream.close()
+
+
+_begun: list[Decoder] = []
+
+
+@contextmanager
+def begun() -> Iterator[None]:
+    """Starts processes for whoever decodes within the block: they import while it is found out what there is to decode."""
+    try:
+        _begun.extend(Decoder() for _ in range(workers()))
+        yield
+    finally:
+        while _begun:
+            _begun.pop().end()
+
+
+def _started() -> Decoder:
+    try:
+        return _begun.pop()
+    except IndexError:
+        return Decoder()
 
 
 class Decoders:
@@ -162,7 +186,7 @@ class Decoders:
         try:
             decoder = self._idle.get_nowait()
         except queue.Empty:
-            decoder = Decoder()
+            decoder = _started()
         paths = [payload for _, payload in chunk if isinstance(payload, str)]
         contents = [payload for _, payload in chunk if isinstance(payload, bytes)]
         question = {"form": astuple(self._form), "hashed": self._hashed, "paths": paths, "lengths": list(map(len, contents))}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from legato.data.dataset import Content
-from legato.data.fingerprint import digest_files
+from legato.data.fingerprint import Later
 from legato.data.options import DataOptions
 from legato.data.parts import of_file, of_folder
 from legato.errors import Mistake
@@ -42,7 +42,7 @@ def open_file(path: Path, start: bytes, options: DataOptions) -> Content | None:
 
     kind = "arrow" if start.startswith((b"ARROW1", b"\xff\xff\xff\xff")) else "csv"
     # Named by its role, so that a renamed copy has the same fingerprint.
-    return open_table(opened(), kind, digest_files(["rows"], lambda _: str(path)), options)
+    return open_table(opened(), kind, Later(["rows"], lambda _: str(path)), options)
 
 
 def _opener(path: Path, start: bytes) -> Callable[[], Table] | None:

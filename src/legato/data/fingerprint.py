@@ -9,8 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -96,6 +99,59 @@ def digest_read(names: Sequence[str], path: Callable[[str], str], files: Untouch
     total.add(names, ordered(lambda name: digest_file(path(name)), names))
     files.remember(total.hexdigest())
     return total.hexdigest()
+
+
+class Later:
+    """The hash of files, which may be worked out beside other work; `known` where it is remembered."""
+
+    def __init__(self, names: Sequence[str], path: Callable[[str], str]) -> None:
+        self._names, self._path = names, path
+        self.files = untouched(names, path)
+        self.known = self.files.digest
+        self._stopped = threading.Event()
+        self._found: Future[str] | None = None
+
+    def result(self) -> str:
+        """The hash, as soon as it is there."""
+        if self.known is None:
+            self.known = self._found.result() if self._found else digest_read(self._names, self._path, self.files)
+        return self.known
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Works it out while the block goes on. Whoever leaves that by an error does not wait for it."""
+        if self.known is not None:
+            yield
+            return
+        with ThreadPoolExecutor(1) as pool:
+            self._found = pool.submit(self._read)
+            try:
+                yield
+                self.result()
+            finally:
+                self._found = None
+                self._stopped.set()
+
+    def _read(self) -> str:
+        total = Digest()
+        total.add(self._names, (self._digest(self._path(name)) for name in self._names))
+        self.files.remember(total.hexdigest())
+        return total.hexdigest()
+
+    def _digest(self, path: str) -> bytes:
+        """As `digest_file`, a megabyte at a time: a file may have gigabytes, and nobody may ask any more."""
+        total = hashlib.blake2b(digest_size=20)
+        try:
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    if self._stopped.is_set():
+                        raise InterruptedError
+                    total.update(block)
+        except InterruptedError:
+            raise
+        except OSError:
+            return UNREADABLE
+        return total.digest()
 
 
 def digest_bytes(content: bytes) -> bytes:

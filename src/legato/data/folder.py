@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -17,7 +18,7 @@ import numpy as np
 
 from legato.data import at_once, store
 from legato.data.dataset import Content
-from legato.data.decoders import MANY, Item
+from legato.data.decoders import MANY, Item, begun
 from legato.data.fingerprint import digest_read, fingerprint, untouched
 from legato.data.labels import encode
 from legato.data.options import DataOptions
@@ -36,9 +37,12 @@ def open_folder(path: Path, below: tuple[list[str], list[str]], options: DataOpt
     names, others = below
     if not names:
         raise Mistake(_no_pictures(path, others))
-    folder = Pictures(path, arrange(names))
-    content, options = folder.opened(options)
-    return replace(content, window=options.window, notes=(*content.notes, *_left_out(folder.lie.left), *_said(others)))
+    lie = arrange(names)
+    # Where an entry is of as many, it may be of these: touched, copied, or as they were.
+    first = len(lie.names) >= MANY and not store.holds_as_many(len(lie.names))
+    with begun() if first else nullcontext():
+        content, options = Pictures(path, lie).opened(options, first=first)
+    return replace(content, window=options.window, notes=(*content.notes, *_left_out(lie.left), *_said(others)))
 
 
 class Pictures:
@@ -49,11 +53,10 @@ class Pictures:
         self._root = os.path.join(path, "")
         self._files = untouched(lie.names, self._place)
 
-    def opened(self, options: DataOptions) -> tuple[Content, DataOptions]:
-        """The rows, and the options with the window that was found. Raises `Mistake`."""
+    def opened(self, options: DataOptions, *, first: bool) -> tuple[Content, DataOptions]:
+        """The rows, and the options with the window that was found; `first`: for the first time. Raises `Mistake`."""
         digest, many = self._files.digest, len(self.lie.names) >= MANY
-        if digest is None and many and store.holds_as_many(len(self.lie.names)):
-            # touched or copied, perhaps: to hash them takes a tenth of the time that decoding takes
+        if digest is None and many and not first:  # to hash them takes a tenth of the time that decoding takes
             digest = digest_read(self.lie.names, self._place, self._files)
         known = recalled_window(options, digest)
         if many and (digest is None or known is None):

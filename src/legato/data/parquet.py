@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from legato.data import arrays, at_once, store
 from legato.data.columns import columns_of, is_picture, is_vector, numbers_of
 from legato.data.dataset import Content
 from legato.data.decoders import MANY, Item
-from legato.data.fingerprint import digest_files, fingerprint
+from legato.data.fingerprint import Later, fingerprint
 from legato.data.labels import Labels, encode
 from legato.data.options import DataOptions, RunOptions, named_columns
 from legato.data.picture_rows import WrittenPictures
@@ -41,7 +41,7 @@ ACROSS = 64  # columns that are turned into rows at once: one at a time leaves m
 
 def open_parquet(path: Path, options: DataOptions) -> Content:
     """The rows of a Parquet file, in the store; a row's id is its number. Raises `Mistake`."""
-    return open_table(parquet(path), "parquet", digest_files(["rows"], lambda _: str(path)), options)
+    return open_table(parquet(path), "parquet", Later(["rows"], lambda _: str(path)), options)
 
 
 def open_tables(
@@ -49,23 +49,24 @@ def open_tables(
 ) -> Content:
     """Several files of one source; `parts` are codes of `splits.NAMES`, or None where a name says nothing. Raises `Mistake`."""
     # relative, for a moved folder is the same source
-    digest = digest_files([os.path.relpath(file, name) for file in files], lambda file: os.path.join(name, file))
+    digest = Later([os.path.relpath(file, name) for file in files], lambda file: os.path.join(name, file))
     return open_table(joined(tables, parts, name), "tables", digest, options)
 
 
-def open_table(table: Table, reader: str, digest: str, options: DataOptions) -> Content:
-    """The rows of a table, in the store. Raises `Mistake`."""
+def open_table(table: Table, reader: str, digest: Later | str, options: DataOptions) -> Content:
+    """The rows of a table, in the store; `digest` is the hash of its content. Raises `Mistake`."""
     found = _roles(table, options)
     columns, label, schema = list(found.used), found.label, table.schema
     _refuse_twice(table, [*columns, *([label] if label else [])])
     if table.rows == 0:
         raise Mistake(f"`{table.name}` has no rows: expected a picture or numbers in each")
 
-    def key(options: DataOptions) -> str:
-        return fingerprint(reader, digest, {"columns": columns, **options.numbers(), **options.pictures()})
+    def key(options: DataOptions, content: str | None = None) -> str:
+        told = content or (digest if isinstance(digest, str) else digest.result())
+        return fingerprint(reader, told, {"columns": columns, **options.numbers(), **options.pictures()})
 
     if is_picture(schema.field(columns[0]).type):
-        content, options = _pictures(table, columns, options, f"{digest}-{columns[0]}", key)
+        content, options = _pictures(table, columns, options, digest, key)
         content = replace(content, window=options.window)
     else:
         content = store.entry(key(options), lambda writer: _build_numbers(writer, table, columns, options))
@@ -115,34 +116,42 @@ def _items(table: Table, columns: list[str]) -> Iterator[Item]:
 
 
 def _pictures(
-    table: Table, columns: list[str], options: DataOptions, digest: str, key: Callable[[DataOptions], str]
+    table: Table, columns: list[str], options: DataOptions, digest: Later | str, key: Callable[..., str]
 ) -> tuple[Content, DataOptions]:
     """The rows of pictures, and the options with the window that was found."""
     items = partial(_items, table, columns)
+    later = None if isinstance(digest, str) else digest
+    if later and later.known is None and (table.rows < MANY or store.holds_as_many(table.rows)):
+        later.result()  # it may be known in another place, and to hash it takes a tenth of the time that decoding takes
+
+    def named() -> str:
+        return f"{digest if isinstance(digest, str) else digest.result()}-{columns[0]}"
 
     def build(writer: Writer, options: DataOptions, *, apart: bool = True) -> None:
         _finish(writer, table, write_pictures(writer, items, table.rows, options, table.name, apart=apart))
 
-    known = recalled_window(options, digest)
-    if known is None and table.rows >= MANY:
+    first = later is not None and later.known is None
+    known = None if first and options.window is None else recalled_window(options, None if first else named())
+    if table.rows >= MANY and (first or known is None):
         found = options
 
         def build_whole(writer: Writer) -> str:
             nonlocal found
             try:
-                read = at_once.write(writer, items, items, table.rows, options, table.name)
+                with later.beside() if later else nullcontext():
+                    read = at_once.write(writer, items, items, table.rows, options, table.name)
             except at_once.Unfit:
-                found = with_window(items, table.rows, options, table.name, digest)
+                found = with_window(items, table.rows, options, table.name, named())
                 if not store.holds(key(found)):
-                    build(writer, found, apart=found.window is not None)
+                    build(writer, found, apart=found.window != options.window)
             else:
-                found = remembered_window(options, digest, None)
+                found = options if options.window is not None else remembered_window(options, named(), None)
                 _finish(writer, table, read.written)
             return key(found)
 
-        purpose = fingerprint("table at once", key(options), {"strict": options.strict})
-        return store.built(purpose, build_whole), found
-    told = known or with_window(items, table.rows, options, table.name, digest)
+        content = key(options, later.files.signature if later else None)  # the hash may be known when it is gone on with
+        return store.built(fingerprint("table at once", content, {"strict": options.strict}), build_whole), found
+    told = known or with_window(items, table.rows, options, table.name, named())
     return store.entry(key(told), lambda writer: build(writer, told)), told
 
 
