@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import queue
@@ -50,6 +51,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(decoders.Decoders, "__init__", begun)
     monkeypatch.setattr(decoders.Decoders, "__exit__", lambda *_: None)
+    monkeypatch.setattr(folder, "begun", contextlib.nullcontext)
     yield
     while not idle.empty():
         idle.get().end()
@@ -409,14 +411,15 @@ from PIL import Image
 decoded = Image.frombytes
 def ends(mode, size, *rest):
     if size == (13, 13):
-        os.kill(os.getpid(), signal.SIGSEGV)
+        os.kill(os.getpid(), signal.SIGNAL)
     return decoded(mode, size, *rest)
 Image.frombytes = ends
 """
 
 
-def test_a_picture_that_ends_its_decoder_is_a_problem(
-    at_once: None, fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGKILL"])
+def test_a_picture_that_ends_its_decoder_is_a_problem_and_one_who_ends_it_is_told(
+    name: str, small_marks: None, fresh_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
     source = tmp_path / "p"
@@ -424,9 +427,16 @@ def test_a_picture_that_ends_its_decoder_is_a_problem(
     for i in range(130):
         (source / f"{i:03}.png").write_bytes(encoded(colour(rng, 13, 13) if i == 70 else colour(rng)))
     (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(DIES)
+    (tmp_path / "site" / "sitecustomize.py").write_text(DIES.replace("SIGNAL", name))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=os.pathsep)
     monkeypatch.setattr("legato.data.at_once.SAMPLE", 7)  # it would end this process
+    if name == "SIGKILL":
+        with pytest.raises(Mistake, match=r"was ended by SIGKILL at `070\.png`.*it goes on from there"):
+            open_source(source)
+        assert len(halves()) == 1
+        (tmp_path / "site" / "sitecustomize.py").write_text("")
+        assert len(open_source(source, DataOptions(size=8))) == 130
+        return
     for _ in range(2):
         data = open_source(source)
         assert [problem.id for problem in data.problems] == ["070.png"]

@@ -27,6 +27,10 @@ MOST = 1 << 26  # bytes of a mark: what grows with the pictures is in notes
 VERSION = 1  # of what a state means; raise it when that changes
 
 
+class Ended(Mistake):
+    """Something outside ended a build, which can be gone on with."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """A build's last mark: its rows as the writer has them, and the builder's state."""

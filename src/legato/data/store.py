@@ -29,7 +29,7 @@ import numpy as np
 
 from legato.data import memo
 from legato.data.dataset import Content, Problem
-from legato.data.journal import checksum_of, crc_of, is_for, is_marked
+from legato.data.journal import Ended, checksum_of, crc_of, is_for, is_marked
 from legato.data.memo import root
 from legato.data.rows import Names, RowNumbers, as_text
 from legato.data.writer import ARRAYS, IDS, META, ROWS, Writer, writing
@@ -81,7 +81,7 @@ def built(purpose: str, build: Callable[[Writer], str], *, keep_rows: bool = Tru
         place = root() / key
         if _move_into_place(folder, place) and writer.journal.kept:
             _vouch(place)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Ended):
         _leave(folder)
         raise
     finally:
@@ -130,7 +130,7 @@ def _taken_over(purpose: str) -> Path | None:
 
 
 def _leave(folder: Path) -> None:
-    """Leaves a build that was interrupted to be gone on with, also by this very process."""
+    """Leaves a build that was ended to be gone on with, also by this very process."""
     if is_marked(folder):
         with suppress(OSError):
             os.rename(folder, _own_folder(NOBODY))
