@@ -251,7 +251,7 @@ def decoded_from(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def counted(self: decoders.Decoders, items: Any, size: int) -> Any:
         seen.append(0)
         for some in results(self, items, size):
-            seen[-1] += len(some)
+            seen[-1] += some.number
             yield some
 
     monkeypatch.setattr(decoders.Decoders, "results", counted)

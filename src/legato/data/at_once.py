@@ -178,7 +178,7 @@ def _write(
                 elif options.strict:
                     raise Unfit("one that cannot be read")
             if digest is not None and names is not None:
-                digest.add(names[rows.done : rows.done + len(results)], map(bytes.fromhex, results.digests.split()))
+                digest.add(names[rows.done : rows.done + results.number], map(bytes.fromhex, results.digests.split()))
                 writer.journal.note(DIGESTS, f"{results.digests} ".encode())
             rows.header = facts.first
             rows.add(results)

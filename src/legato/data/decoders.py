@@ -1,6 +1,6 @@
 """Decoders: processes that decode pictures (`decoding_process`), a chunk each at a time, with results in order.
 
-Threads would hold each other up: two thirds of the time that a small picture takes are Python's. The processes import neither a
+Threads would hold each other up: half of the time that a small picture takes is Python's. The processes import neither a
 person's script nor torch, are started as modules of their own, and end with this process however that ends.
 
 Covered: a bounded number of pictures under way; a picture that ends its decoder, which becomes a problem while all others are
@@ -62,7 +62,9 @@ class Results(NamedTuple):
     runs: list[Run]
     digests: str = ""  # in hexadecimal, words apart
 
-    def __len__(self) -> int:
+    @property
+    def number(self) -> int:
+        """How many pictures."""
         return sum(len(run.ids) for run in self.runs)
 
 
