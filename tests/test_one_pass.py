@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from legato.data import DataOptions, Dataset, decoders, folder, open_source, parquet, picture_rows, picture_writer, store
+from legato.data import DataOptions, Dataset, decoders, folder, open_source, picture_rows, picture_writer, store
 from legato.data import fingerprint as fingerprints
 from legato.data.pictures import PictureForm, decode
 from legato.errors import Mistake
@@ -35,7 +35,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def many(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    for module in (folder, parquet, picture_writer):
+    for module in (folder, picture_writer):
         monkeypatch.setattr(module, "MANY", count)
 
 
@@ -215,8 +215,8 @@ def test_a_copy_of_what_is_known_is_not_decoded(
 
 BUILD = """
 import os, signal, sys, time
-from legato.data import decoders, folder, open_source, parquet, picture_rows, picture_writer
-for module in (folder, parquet, picture_writer):
+from legato.data import decoders, folder, open_source, picture_rows, picture_writer
+for module in (folder, picture_writer):
     module.MANY = 1
 picture_rows.MARKED, decoders.EACH = 16, 8
 begin, add = decoders.Decoder.__init__, picture_rows.PictureRows.add

@@ -265,7 +265,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     def _rows(self, X: Any) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
         """Rows, and their numbers where these fix how pixels are drawn: 0 for all, so that a row's place does not matter."""
-        rows = self._more(X).rows
+        rows = np.asarray(self._more(X).rows)
         return rows, np.zeros(len(rows), np.int64) if self.space_.preparation.binarise else None
 
     def _numbers(self, X: Any, reset: bool) -> NDArray[Any]:

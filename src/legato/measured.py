@@ -143,7 +143,7 @@ def _opened(space: LatentSpace | None, source: Source | None) -> Prepared:
         raise Mistake("`data` is missing: give a source or an array, pictures (N, C, H, W) or a table (N, D)")
     dataset = open_source(source)
     # no file says in which units a foreign model reads pictures
-    if dataset.kind == "reals" and len(dataset.shape) == 3 and not _in_unit(dataset.rows):
+    if dataset.kind == "reals" and len(dataset.shape) == 3 and not _in_unit(np.asarray(dataset.rows)):
         raise Mistake(f"pictures of the {dataset.source} leave [0, 1]: give bytes, or scale them, as x / 255 or (x + 1) / 2")
     return Prepared(dataset, Preparation(dataset.kind))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,3 +16,23 @@ Integers = NDArray[np.int64]
 Rows = NDArray[np.int64]  # rows by their numbers in the source, not by their places in a split: these move with the seed
 Bools = NDArray[np.bool_]
 Precision = type[np.float32] | type[np.float64]
+
+
+class RowArray(Protocol):
+    """Rows that are cut by their numbers: an array, or pictures that are decoded as they are cut (`data.streamed`)."""
+
+    @property
+    def shape(self) -> Shape:
+        """(N, *example)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The kind of number that a value is."""
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: Any, /) -> Any: ...

@@ -32,7 +32,9 @@ STYLE = {"holds": "green", "holds in part": "yellow", "does not hold here": "red
 @app.default
 def claims(
     *,
-    data: Annotated[str, Parameter(help="SOURCE: mnist, a folder of images, .npy, .npz, IDX, Parquet, Feather or CSV.")],
+    data: Annotated[
+        str, Parameter(help="SOURCE: mnist, a folder of images, .npy, .npz, IDX, Parquet, Feather, CSV, .tar, hub:NAME.")
+    ],
     out: Annotated[Path, Parameter(help="A folder for the runs, claims.json and report.html.")] = Path("runs/claims"),
     quick: Annotated[bool, Parameter(help="Six models instead of eleven, fewer images, fewer steps."), FLAG] = False,
     seeds: Annotated[

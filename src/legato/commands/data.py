@@ -28,7 +28,8 @@ def data(
     """The contents of a source: count, shape, range, labels, problems, splits, the likelihood that fits.
 
     SOURCE is `mnist`, `factors` (shapes that Legato draws, their factors known), a folder of images, an .npy or .npz file, IDX
-    (gzipped or not), Parquet, Feather or CSV. --purge empties the store of decoded data.
+    (gzipped or not), Parquet, Feather, CSV, tar shards (WebDataset) or hub:NAME (Hugging Face). --purge empties the store of
+    decoded data.
     """
     # First: an empty store needs no source, and a source that cannot be read must not stand in the way.
     if purge_store:
@@ -51,13 +52,14 @@ def _show(found: dict[str, Any], roles: Roles | None) -> None:
         "source": found["source"],
         "count": f"{found['count']:,}",
         "shape": " × ".join(map(str, found["shape"])) + f" ({found['dtype']})",
-        "range": f"{found['range'][0]:g} … {found['range'][1]:g}",
+        "range": f"{found['range'][0]:g} … {found['range'][1]:g}{' (not looked for)' if found['streamed'] else ''}",
         **(roles.lines() if roles else {}),
         "splits": ", ".join(f"{name} {n:,}" for name, n in found["splits"].items()),
         "labels": some([f"{name or 'none'} {n:,}" for name, n in (found["labels"] or {}).items()]) or "none",
         "likelihood": f"{found['likelihood']}: {found['why']}",
         "problems": some([f"{p['id']} ({p['reason']})" for p in found["problems"]]) or "none",
         "store": f"{store['path']} ({store['bytes']:,} bytes)" if store else "read in place",
+        **({"streamed": "pictures are decoded where they lie, as they are needed"} if found["streamed"] else {}),
     }
     for name, value in lines.items():
         say(f"{name:<11} {value}")

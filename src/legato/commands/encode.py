@@ -40,7 +40,7 @@ def encode(
 
         # Block by block: codes of a source that is larger than memory are written as they are made.
         def some(rows: np.ndarray) -> dict[str, Column]:
-            mu, sigma = space.encode(opened.dataset.rows[rows], rows, space.labels(opened, rows))
+            mu, sigma = space.encode(opened.dataset.take(rows), rows, space.labels(opened, rows))
             return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
 
         write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding", space.latent_dim)

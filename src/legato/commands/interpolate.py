@@ -42,7 +42,7 @@ def interpolate(
     if len(rows) < 2:
         what = "1 was named" if names else f"the split `{split or opened.default_split}` has 1 row"
         raise Mistake(f"a path needs 2 stops or more, and {what}: name two rows or more, or choose another --split")
-    stored = opened.dataset.rows[rows]
+    stored = opened.dataset.take(rows)
     labels = space.labels(opened, rows)
     # One class for the whole path: what lies between two codes is decoded under one label.
     stops, space = space.encode(stored, rows, labels)[0], of_one(space, labels)

@@ -29,7 +29,7 @@ def reconstruct(
     space = place.load(run, label=label)
     opened = space.data(data)
     rows = chosen_rows(opened, names, split, n, seed)
-    stored = opened.dataset.rows[rows]
+    stored = opened.dataset.take(rows)
     labels = space.labels(opened, rows)
     mu, _ = space.encode(stored, rows, labels)
     shown = [("reconstruction", space.decode(mu, labels if space.model.needs_label else None))]

@@ -62,7 +62,7 @@ def score(
     likely: list[np.ndarray] = []
 
     def some(rows: np.ndarray) -> dict[str, Column]:
-        stored = opened.dataset.rows[rows]
+        stored = opened.dataset.take(rows)
         if not space.has_density:
             likely.append(-space.distortion(stored, rows, space.labels(opened, rows)))
             return {**labels_of(opened, rows), "distortion": -likely[-1]}

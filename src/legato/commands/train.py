@@ -35,7 +35,7 @@ class Target:
     """The source to read and the folder to write to."""
 
     data: str | None = None
-    """SOURCE: mnist, a folder of images, .npy, .npz, IDX (gzipped or not), Parquet, Feather or CSV."""
+    """SOURCE: mnist, a folder of images, .npy, .npz, IDX (gzipped or not), Parquet, Feather, CSV, .tar or hub:NAME."""
     out: Path | None = None
     """The RUN: a folder to make; by default the first free runs/RECIPE-n."""
     resume: Annotated[bool, FLAG] = False

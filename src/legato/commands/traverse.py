@@ -39,7 +39,7 @@ def traverse(
         opened = space.data(data)
         row = opened.dataset.find(name)
         labels = space.labels(opened, np.array([row]))
-        anchor = space.encode(opened.dataset.rows[[row]], np.array([row]), labels)[0][0]
+        anchor = space.encode(opened.dataset.take(np.array([row])), np.array([row]), labels)[0][0]
         space = of_one(space, labels)  # the class of the row that the lines start from
     # before anything is decoded: a name that is none is told at once
     named = [number_of(dim) for dim in dims] if dims else space.ranking()[:most]

@@ -21,10 +21,11 @@ from legato.data.options import LARGEST, SMALLEST, Channels, Layout, RunOptions
 from legato.data.pictures import SUFFIXES, PictureForm, Unreadable, decode
 from legato.data.preparation import Preparation
 from legato.data.rows import blocks
-from legato.data.sources import open_source
+from legato.data.shards import is_shard
+from legato.data.sources import START, open_source
 from legato.data.writer import Writer
 from legato.errors import Mistake
-from legato.types import Shape
+from legato.types import RowArray, Shape
 
 CHANNELS: dict[int, Channels] = {1: 1, 3: 3, 4: 4}
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
@@ -120,7 +121,8 @@ def _holds_files(source: Any) -> bool:
     if not path.is_file():
         return path.is_dir()
     with suppress(OSError), open(path, "rb") as file:  # what cannot be opened has been told of
-        return file.read(4) == b"PAR1"
+        start = file.read(START)
+        return start.startswith(b"PAR1") or is_shard(start)
     return False
 
 
@@ -171,7 +173,7 @@ def _refuse_grey_levels(dataset: Dataset, preparation: Preparation) -> None:
         )
 
 
-def _range(rows: np.ndarray) -> tuple[float, float, bool]:
+def _range(rows: RowArray) -> tuple[float, float, bool]:
     """The lowest value, the highest, and whether all are whole."""
     low, high, whole = np.inf, -np.inf, True
     for block in blocks(rows):
@@ -180,7 +182,7 @@ def _range(rows: np.ndarray) -> tuple[float, float, bool]:
     return low, high, whole
 
 
-def _as_bytes(dataset: Dataset) -> np.ndarray:
+def _as_bytes(dataset: Dataset) -> RowArray:
     """Whole numbers of any type as 8 bits, in the store: floats would be taken for prepared pixels."""
 
     def build(writer: Writer) -> None:
@@ -195,6 +197,9 @@ def _coloured(dataset: Dataset, form: Form, options: RunOptions) -> Dataset:
     """Arrays of 8-bit pictures in the run's channels, and in the size that it was told."""
     if not form.is_picture or dataset.shape == form.shape or len(dataset.shape) != 3 or form.kind != "bytes":
         return dataset
+    rows = dataset.rows
+    if not isinstance(rows, np.ndarray):  # streamed: opened with the run's channels, nothing need be copied
+        return dataset
     channels, height, width = form.shape
     fits = dataset.shape[1:] == (height, width) or options.size is not None
     known = dataset.shape[0] in (1, channels) or options.channels == channels  # an array's colours go only where that was said
@@ -203,7 +208,7 @@ def _coloured(dataset: Dataset, form: Form, options: RunOptions) -> Dataset:
     wanted = replace(options, channels=CHANNELS[channels])
 
     def build(writer: Writer) -> None:
-        notes = arrays.build_pictures(writer, [dataset.rows], dataset.source, wanted, "bytes")
+        notes = arrays.build_pictures(writer, [rows], dataset.source, wanted, "bytes")
         writer.finish("bytes", [], notes=notes)
 
     content = store.entry(fingerprint("in channels", dataset.fingerprint, wanted.pictures()), build)

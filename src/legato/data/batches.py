@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from legato.batch import Batch
 from legato.data.preparation import Preparation
-from legato.types import Floats, Integers, Rows
+from legato.data.rows import plain
+from legato.data.streamed import StreamedRows
+from legato.types import Floats, Integers, RowArray, Rows
 
 ORDER, PIXELS = 1, 2  # streams of one seed: the data's order, and the Bernoulli draws of its pixels
 BLOCK = 4 << 20  # bytes of prepared batches that are cut at once: few enough for the cache, and Python is paid once for all
@@ -41,15 +43,14 @@ class TrainingBatches:
 
     def __init__(
         self,
-        rows: NDArray[Any],
+        rows: RowArray,
         chosen: NDArray[np.int64],
         preparation: Preparation,
         batch_size: int,
         seed: int,
         labels: Integers | None = None,
     ) -> None:
-        # A plain array: a memmap's own indexing runs Python at each block.
-        self.rows, self.chosen, self.preparation, self.seed = np.asarray(rows), chosen, preparation, seed
+        self.rows, self.chosen, self.preparation, self.seed = plain(rows), chosen, preparation, seed
         self.labels = labels
         self.batch_size = min(batch_size, len(chosen))
         self.per_epoch = len(chosen) // self.batch_size
@@ -57,19 +58,19 @@ class TrainingBatches:
         # batches in a block: one at least, however large
         self._together = min(max(BLOCK // (self.batch_size * example), 1), self.per_epoch)
         self._epoch, self._order = -1, chosen
-        self._block, self._prepared = (-1, -1), np.empty(0, np.float32)
+        self._block, self._prepared = (-1, -1, 0, 1), np.empty(0, np.float32)
 
     def at(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """The batch of this step, x (B, *data): read-only."""
         epoch, place = divmod(step, self.per_epoch)
         block, within = divmod(place, self._together)
-        if (epoch, block) != self._block:  # kept, since the steps of a block ask in turn
-            self._block, self._prepared = (epoch, block), self._cut(epoch, block)
+        if (epoch, block, rank, world) != self._block:  # kept, since the steps of a block ask in turn
+            self._block, self._prepared = (epoch, block, rank, world), self._cut(epoch, block, rank, world)
         part = self.part(rank, world)
-        start = within * self.batch_size
-        rows = self._rows(epoch, place, place + 1)[part]
+        size = part.stop - part.start
+        rows = self._order_of(epoch)[place * self.batch_size : (place + 1) * self.batch_size][part]
         label = None if self.labels is None else torch.from_numpy(self.labels[rows])
-        x = torch.from_numpy(self._prepared[start : start + self.batch_size][part])
+        x = torch.from_numpy(self._prepared[within * size : (within + 1) * size])
         return Batch(x, label, rows=torch.from_numpy(rows))
 
     def part(self, rank: int, world: int) -> slice:
@@ -79,7 +80,8 @@ class TrainingBatches:
 
     def order(self, epoch: int) -> Rows:
         """The order of one pass, as places in `chosen`: of its number alone, so that a resumed run makes the same one again."""
-        return _generator(self.seed, ORDER, epoch).permutation(len(self.chosen))
+        rng = _generator(self.seed, ORDER, epoch)
+        return self.rows.order(rng, self.chosen) if isinstance(self.rows, StreamedRows) else rng.permutation(len(self.chosen))
 
     @property
     def size(self) -> int:
@@ -91,16 +93,38 @@ class TrainingBatches:
         for start in range(0, len(self.chosen), block):
             yield self.preparation.stored(self.rows[self.chosen[start : start + block]])
 
-    def _rows(self, epoch: int, first: int, last: int) -> Rows:
-        """The rows of the batches from number `first` of an epoch to before `last`, in their order."""
+    def _order_of(self, epoch: int) -> Rows:
+        """All rows of an epoch, in their order."""
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self.chosen[self.order(epoch)]
-        return self._order[first * self.batch_size : last * self.batch_size]
+        return self._order
 
-    def _cut(self, epoch: int, block: int) -> Floats:
-        first, last = block * self._together, min((block + 1) * self._together, self.per_epoch)
+    def _cut(self, epoch: int, block: int, rank: int, world: int) -> Floats:
+        mine, count = self._mine(block, rank, world)
+        numbers = self._numbers(epoch, block, rank, world)
+        if isinstance(self.rows, StreamedRows):
+            rows = self.rows.in_turn(numbers, self._next(epoch, block, rank, world))
+        else:
+            rows = self.rows[numbers]
         # By the block, not by the last generator's state: a resumed run draws the same pixels.
-        return self.preparation.training(self.rows[self._rows(epoch, first, last)], _generator(self.seed, PIXELS, epoch, block))
+        return self.preparation.training(rows, _generator(self.seed, PIXELS, epoch, block), (count, mine))
+
+    def _numbers(self, epoch: int, block: int, rank: int, world: int) -> Rows:
+        """A process's rows of a block."""
+        mine, count = self._mine(block, rank, world)
+        first = block * self._together * self.batch_size
+        return self._order_of(epoch)[first : first + count][mine]
+
+    def _mine(self, block: int, rank: int, world: int) -> tuple[Rows, int]:
+        """The places of a process's rows among those of a block, and how many these are."""
+        batches = min((block + 1) * self._together, self.per_epoch) - block * self._together
+        places = np.arange(batches * self.batch_size).reshape(batches, -1)
+        return places[:, self.part(rank, world)].ravel(), places.size
+
+    def _next(self, epoch: int, block: int, rank: int, world: int) -> Iterator[Rows]:
+        """The rows of the blocks after this one, up to the epoch's last: the next one's order is another."""
+        for later in range(block + 1, -(-self.per_epoch // self._together)):
+            yield self._numbers(epoch, later, rank, world)
 
 
 def _generator(*key: int) -> np.random.Generator:

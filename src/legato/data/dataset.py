@@ -16,10 +16,10 @@ import numpy as np
 from legato import shown
 from legato.data.options import DataOptions
 from legato.data.roles import Roles
-from legato.data.rows import find
+from legato.data.rows import find, taken
 from legato.data.splits import Split
 from legato.errors import Mistake
-from legato.types import Shape
+from legato.types import RowArray, Rows, Shape
 
 # values in {0, 1} | 8-bit 0..255 | real numbers: by this a likelihood fits or does not
 Kind = Literal["binary", "bytes", "reals"]
@@ -46,10 +46,11 @@ class Content:
 
     rows (N, C, H, W) or (N, D); labels (N,) int64 or None, `labelled` where they are those that the options name;
     own (N,) uint8, an index into `splits.NAMES`, or None; positions (N,) where each row stood among the source's items,
-    None where nothing was skipped; `extra` what else a reader wrote, by name, memory-mapped.
+    None where nothing was skipped; `by_key`: a row's split is a function of its name alone; `extra` what else a reader wrote,
+    by name, memory-mapped.
     """
 
-    rows: np.ndarray
+    rows: RowArray
     kind: Kind
     ids: Sequence[str]
     fingerprint: str
@@ -62,13 +63,14 @@ class Content:
     notes: tuple[str, ...] = ()
     store: Path | None = None
     roles: Roles | None = None
+    by_key: bool = False
     window: str | None = None  # of pictures with more than 8 bits: found over the whole source, and kept by a run
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """An open source. `rows` keeps the source's dtype and, unless it was given in memory, stays on disk.
+    """An open source. `rows` keeps the source's dtype and, unless it was given in memory, stays on disk: mapped, or streamed.
 
     rows (N, C, H, W) or (N, D); labels (N,) int64, -1 where unknown, or None; `label_names[label]` is its name;
     splits: "train", "validation", "test" -> its rows, disjoint, together all rows; a `Split` has no first ones.
@@ -78,7 +80,7 @@ class Dataset:
 
     source: str
     options: DataOptions
-    rows: np.ndarray
+    rows: RowArray
     labels: np.ndarray | None
     label_names: tuple[str, ...]
     ids: Sequence[str]
@@ -117,6 +119,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, numbers: Rows) -> np.ndarray:
+        """These rows, (n, *example), as they are stored."""
+        return taken(self.rows, numbers)
 
     def find(self, name: str) -> int:
         """The row of an id or row number. Raises `Mistake` with the nearest name."""

@@ -18,11 +18,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
+from threading import BoundedSemaphore
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
 
@@ -32,7 +33,7 @@ from legato.data.decoding_process import HEAD
 from legato.data.fingerprint import digest_file
 from legato.data.journal import Ended
 from legato.data.parallel import ordered, workers
-from legato.data.pictures import Header, Payload, PictureForm
+from legato.data.pictures import Header, Payload, PictureForm, Piece
 
 # Pictures from which on processes are worth their start, 0.15 seconds each: so many small ones take 0.7 seconds of one core.
 MANY = 4_000
@@ -161,6 +162,7 @@ class Decoders:
     def __init__(self, form: PictureForm, *, hashed: bool = False) -> None:
         self._form, self._hashed = form, hashed
         self._idle: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        self._free = BoundedSemaphore(workers())  # several may ask for results at a time
 
     def __enter__(self) -> Self:
         return self
@@ -170,7 +172,7 @@ class Decoders:
             while True:
                 self._idle.get_nowait().end()
 
-    def results(self, items: Iterable[Item], size: int) -> Iterator[Results]:
+    def results(self, items: Iterable[Item], size: int) -> Generator[Results, None, None]:
         """The results of items in their order, some at a time; `size` is what the pixels of one take, about."""
         chunks = _chunks(items, max(1, min(EACH, PIXELS // max(1, size))))
         with closing(ordered(self._decoded, chunks, each=1)) as found:
@@ -186,19 +188,20 @@ class Decoders:
             return self._guilty(chunk[0], died.args[0])
 
     def _asked(self, chunk: list[Item]) -> Results:
-        try:
-            decoder = self._idle.get_nowait()
-        except queue.Empty:
-            decoder = _started()
-        paths = [payload for _, payload in chunk if isinstance(payload, str)]
+        paths = [payload for _, payload in chunk if isinstance(payload, str | Piece)]
         contents = [payload for _, payload in chunk if isinstance(payload, bytes)]
         question = {"form": astuple(self._form), "hashed": self._hashed, "paths": paths, "lengths": list(map(len, contents))}
-        try:
-            known, pixels = decoder.asked(question, contents)
-        except BaseException:  # also where it is interrupted: what it would say next is of no use
-            decoder.end()
-            raise
-        self._idle.put(decoder)
+        with self._free:
+            try:
+                decoder = self._idle.get_nowait()
+            except queue.Empty:
+                decoder = _started()
+            try:
+                known, pixels = decoder.asked(question, contents)
+            except BaseException:  # also where it is interrupted: what it would say next is of no use
+                decoder.end()
+                raise
+            self._idle.put(decoder)
         return _results(chunk, known, pixels)
 
     def _guilty(self, item: Item, code: int) -> Results:
@@ -236,10 +239,10 @@ def _unnamed() -> IO[bytes]:
 
 
 def _chunks(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
-    """Items of one sort, paths or bytes, so many at a time, and fewer where their bytes are many."""
+    """Items of one sort, places or bytes, so many at a time, and fewer where their bytes are many."""
     left = iter(items)
     while chunk := list(islice(left, 1)):
-        if isinstance(chunk[0][1], str):
+        if isinstance(chunk[0][1], str | Piece):
             chunk += islice(left, most - 1)
         held = sum(len(item[1]) for item in chunk if isinstance(item[1], bytes))
         while 0 < held < PIXELS and len(chunk) < most and (item := next(left, None)):

@@ -10,6 +10,7 @@ import numpy as np
 from legato.data.dataset import Dataset
 from legato.data.rows import blocks
 from legato.data.store import size
+from legato.types import RowArray
 
 WHY = {
     ("bytes", "bernoulli"): "grey levels x become 0 or 1 by drawing from Bernoulli(x/255), as MNIST is usually modelled, "
@@ -22,8 +23,12 @@ WHY = {
 
 
 def describe(dataset: Dataset) -> dict[str, object]:
-    """Count, shape, dtype, range over all values, labels, splits, problems, notes, likelihood and why, store; as JSON."""
-    low, high = _range(dataset.rows)
+    """Count, shape, dtype, range over all values, labels, splits, problems, notes, likelihood and why, store; as JSON.
+
+    Of what is streamed the range is that of a byte.
+    """
+    streamed = not isinstance(dataset.rows, np.ndarray)  # all would have to be decoded for a range
+    low, high = (0, 255) if streamed else _range(dataset.rows)
     return {
         "source": dataset.source,
         "count": len(dataset),
@@ -31,6 +36,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
         "dtype": str(dataset.rows.dtype),
         "kind": dataset.kind,
         "range": [low, high],
+        "streamed": streamed,
         "labels": _labels(dataset),
         "columns": dataset.roles and dataset.roles.to_json(),
         "splits": {name: len(rows) for name, rows in dataset.splits.items()},
@@ -43,7 +49,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
     }
 
 
-def _range(rows: np.ndarray) -> tuple[float, float]:
+def _range(rows: RowArray) -> tuple[float, float]:
     """Smallest and largest value, in blocks: the rows may be larger than memory."""
     extremes = [(block.min(), block.max()) for block in blocks(rows)]
     low, high = min(low for low, _ in extremes), max(high for _, high in extremes)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = {
     ".parquet": "Parquet", ".pq": "Parquet", ".feather": "Arrow", ".arrow": "Arrow", ".ipc": "Arrow",
-    ".csv": "CSV", ".tsv": "CSV", ".npy": "npy",
+    ".csv": "CSV", ".tsv": "CSV", ".npy": "npy", ".tar": "tar",
 }  # fmt: skip
 START = 65_536
 MOST_FILES = 10_000
@@ -95,6 +95,10 @@ def open_files(files: list[Path], folder: Path, options: DataOptions) -> Content
         from legato.data.numpy_files import open_npy_folder
 
         return open_npy_folder(files, str(folder), options)
+    if files[0].suffix.lower() == ".tar":
+        from legato.data.shards import open_shards
+
+        return open_shards(files, [part_of(file, folder) for file in files], str(folder), options)
     from legato.data.parquet import open_tables
 
     return open_tables([_table(file) for file in files], files, [part_of(file, folder) for file in files], str(folder), options)

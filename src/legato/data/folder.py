@@ -25,9 +25,11 @@ from legato.data.options import DataOptions
 from legato.data.parts import Arrangement, arrange
 from legato.data.picture_rows import WrittenPictures
 from legato.data.picture_writer import recalled_window, remembered_window, with_window, write_pictures
-from legato.data.pictures import SUFFIXES, looks_like_picture
+from legato.data.pictures import SUFFIXES, Payload, looks_like_picture
+from legato.data.streamed import Places, runs, streamed
 from legato.data.writer import Writer
 from legato.errors import Mistake
+from legato.types import Rows
 
 USUAL = (".png", ".jpg", ".jpeg")  # told without taking a name apart, which of a million takes seconds
 
@@ -40,8 +42,11 @@ def open_folder(path: Path, below: tuple[list[str], list[str]], options: DataOpt
     lie = arrange(names)
     # Where an entry is of as many, it may be of these: touched, copied, or as they were.
     first = len(lie.names) >= MANY and not store.holds_as_many(len(lie.names))
+    folder = Pictures(path, lie)
     with begun() if first else nullcontext():
-        content, options = Pictures(path, lie).opened(options, first=first)
+        content, options = folder.opened(options, first=first)
+    if options.stream:
+        content = replace(content, rows=streamed(content, folder.places(content), options, str(path)), by_key=True)
     return replace(content, window=options.window, notes=(*content.notes, *_left_out(lie.left), *_said(others)))
 
 
@@ -63,7 +68,8 @@ class Pictures:
             return self._named_after(options, digest)
         digest = digest or digest_read(self.lie.names, self._place, self._files)
         options = known or with_window(self._items, len(self.lie.names), options, str(self.path), digest)
-        return store.entry(self._key(digest, options), lambda writer: self._build(writer, options)), options
+        key, keep = self._key(digest, options), not options.stream
+        return store.entry(key, lambda writer: self._build(writer, options), keep_rows=keep), options
 
     def _named_after(self, options: DataOptions, digest: str | None) -> tuple[Content, DataOptions]:
         """The rows of a first opening: what they are called is known once all pictures are read, and so they are read once."""
@@ -90,16 +96,24 @@ class Pictures:
             self._finish(writer, read.written)
             return self._key(digest, found)
 
-        purpose = {**self._told(), **options.pictures(), "strict": options.strict}
-        content = store.built(fingerprint("folder at once", self._files.signature, purpose), build)
+        purpose = {**self._told(options), **options.pictures(), "strict": options.strict}
+        key = fingerprint("folder at once", self._files.signature, purpose)
+        content = store.built(key, build, keep_rows=not options.stream)
         return content, found
 
     def _key(self, digest: str, options: DataOptions) -> str:
-        return fingerprint("folder", digest, {**self._told(), **options.pictures()})
+        return fingerprint("folder", digest, {**self._told(options), **options.pictures()})
 
-    def _told(self) -> dict[str, object]:
+    def _told(self, options: DataOptions) -> dict[str, object]:
         # what was always told so keeps its fingerprint
-        return {} if self.lie.usual else {"level": self.lie.level, "parts": self.lie.own is not None}
+        told: dict[str, object] = {} if self.lie.usual else {"level": self.lie.level, "parts": self.lie.own is not None}
+        return {**told, "streamed": True} if options.stream else told
+
+    def places(self, content: Content) -> Places:
+        """Where the files of the rows lie."""
+        names = self.lie.names
+        kept = names if content.positions is None else [names[position] for position in content.positions]
+        return _Files(self._root, kept)
 
     def _place(self, name: str) -> str:
         return f"{self._root}{name}"  # what `os.path.join` says, in a tenth of its time
@@ -131,6 +145,19 @@ class Pictures:
             problems=written.problems,
             notes=written.notes,
         )
+
+
+class _Files:
+    """Pictures that are files of their own: any of them is read at once."""
+
+    weight = 0.0
+
+    def __init__(self, root: str, names: Sequence[str]) -> None:
+        self.root, self.names, self.runs = root, names, runs([0], len(names))
+
+    def payloads(self, numbers: Rows, buffer: int) -> Iterator[Payload]:
+        """Paths."""
+        return (f"{self.root}{self.names[number]}" for number in numbers.tolist())
 
 
 def pictures_below(path: Path) -> tuple[list[str], list[str]]:

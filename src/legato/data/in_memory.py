@@ -55,6 +55,12 @@ def _of_tensor(tensor: Any) -> np.ndarray:
         return np.asarray(plain.float().numpy())
 
 
+def is_hub(source: Any) -> bool:
+    """True for an object of `datasets`, which need not be imported to tell."""
+    names = {"Dataset", "IterableDataset", "DatasetDict", "IterableDatasetDict"}
+    return any(kind.__module__.partition(".")[0] == "datasets" and kind.__name__ in names for kind in type(source).__mro__)
+
+
 def is_frame(source: Any) -> bool:
     """True for what has named columns."""
     return hasattr(source, "__dataframe__") or (hasattr(source, "__arrow_c_stream__") and hasattr(source, "columns"))

@@ -20,6 +20,8 @@ Values = Literal["auto", "binary", "bytes", "reals"]
 WHOLE = "0,65535"  # the window of 16 bits, in which runs were made before windows were found
 SMALLEST, LARGEST = 8, 256  # what the networks take, height and width
 
+HUB = "hub:"  # stands before the name of what Hugging Face's `datasets` finds
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -56,6 +58,12 @@ class DataOptions:
     group: str | None = None
     """A regular expression on the id: rows with the same match (group 1 if it has one) stay in one split."""
 
+    stream: bool = False
+    """Folders of pictures: leave them where they are and decode them as they are needed, without a copy in the store."""
+
+    buffer: int = 16_384
+    """Of what is streamed: the pictures that training shuffles together (fewer where they are large)."""
+
     strict: bool = False
     """Stop at the first unreadable item instead of skipping it."""
 
@@ -66,6 +74,8 @@ class DataOptions:
         check_fields(self)
         if self.size is not None and not SMALLEST <= self.size <= LARGEST:
             raise Mistake(f"`size` is {self.size}: give a number of pixels from {SMALLEST} to {LARGEST}")
+        if self.buffer < 1:
+            raise Mistake(f"`buffer` is {self.buffer}: give a number of pictures, 1 or more")
         if self.channels not in get_args(Channels):
             raise Mistake(f"`channels` is {self.channels!r}: give auto, 1, 3 or 4")
         if self.layout not in get_args(Layout):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,15 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from legato.data import arrays, at_once, store
+from legato.data import arrays, store
 from legato.data.columns import columns_of, is_picture, is_vector, numbers_of
 from legato.data.dataset import Content
-from legato.data.decoders import MANY, Item
+from legato.data.decoders import Item
 from legato.data.fingerprint import Later, fingerprint
 from legato.data.labels import Labels, encode
 from legato.data.options import DataOptions, RunOptions, named_columns
 from legato.data.picture_rows import WrittenPictures
-from legato.data.picture_writer import recalled_window, remembered_window, with_window, write_pictures
+from legato.data.picture_writer import opened_pictures
 from legato.data.roles import Roles, refuse_missing, roles
 from legato.data.rows import RowNumbers
 from legato.data.splits import NAMES, TRAIN
@@ -61,15 +61,16 @@ def open_table(table: Table, reader: str, digest: Later | str, options: DataOpti
     if table.rows == 0:
         raise Mistake(f"`{table.name}` has no rows: expected a picture or numbers in each")
 
-    def key(options: DataOptions, content: str | None = None) -> str:
-        told = content or (digest if isinstance(digest, str) else digest.result())
-        return fingerprint(reader, told, {"columns": columns, **options.numbers(), **options.pictures()})
+    def key(options: DataOptions, digest: str) -> str:
+        return fingerprint(reader, digest, {"columns": columns, **options.numbers(), **options.pictures()})
 
     if is_picture(schema.field(columns[0]).type):
-        content, options = _pictures(table, columns, options, digest, key)
+        items, finish = partial(_items, table, columns), partial(_finish, table)
+        content, options = opened_pictures(items, lambda: table.rows, options, table.name, digest, columns[0], key, finish)
         content = replace(content, window=options.window)
     else:
-        content = store.entry(key(options), lambda writer: _build_numbers(writer, table, columns, options))
+        known = digest if isinstance(digest, str) else digest.result()
+        content = store.entry(key(options, known), lambda writer: _build_numbers(writer, table, columns, options))
     content = replace(content, roles=found, notes=(*content.notes, *table.notes))
     if isinstance(options, RunOptions):
         with suppress(Mistake):  # a column that is no label is none of a run's business
@@ -115,47 +116,7 @@ def _items(table: Table, columns: list[str]) -> Iterator[Item]:
         yield str(row), encoded or b""  # told as an empty picture, with its row
 
 
-def _pictures(
-    table: Table, columns: list[str], options: DataOptions, digest: Later | str, key: Callable[..., str]
-) -> tuple[Content, DataOptions]:
-    """The rows of pictures, and the options with the window that was found."""
-    items = partial(_items, table, columns)
-    later = None if isinstance(digest, str) else digest
-    if later and later.known is None and (table.rows < MANY or store.holds_as_many(table.rows)):
-        later.result()  # it may be known in another place, and to hash it takes a tenth of the time that decoding takes
-
-    def named() -> str:
-        return f"{digest if isinstance(digest, str) else digest.result()}-{columns[0]}"
-
-    def build(writer: Writer, options: DataOptions, *, apart: bool = True) -> None:
-        _finish(writer, table, write_pictures(writer, items, table.rows, options, table.name, apart=apart))
-
-    first = later is not None and later.known is None
-    known = None if first and options.window is None else recalled_window(options, None if first else named())
-    if table.rows >= MANY and (first or known is None):
-        found = options
-
-        def build_whole(writer: Writer) -> str:
-            nonlocal found
-            try:
-                with later.beside() if later else nullcontext():
-                    read = at_once.write(writer, items, items, table.rows, options, table.name)
-            except at_once.Unfit:
-                found = with_window(items, table.rows, options, table.name, named())
-                if not store.holds(key(found)):
-                    build(writer, found, apart=found.window != options.window)
-            else:
-                found = options if options.window is not None else remembered_window(options, named(), None)
-                _finish(writer, table, read.written)
-            return key(found)
-
-        content = key(options, later.files.signature if later else None)  # the hash may be known when it is gone on with
-        return store.built(fingerprint("table at once", content, {"strict": options.strict}), build_whole), found
-    told = known or with_window(items, table.rows, options, table.name, named())
-    return store.entry(key(told), lambda writer: build(writer, told)), told
-
-
-def _finish(writer: Writer, table: Table, written: WrittenPictures) -> None:
+def _finish(table: Table, writer: Writer, written: WrittenPictures) -> None:
     writer.finish(
         "bytes",
         _ids(table, written.positions),

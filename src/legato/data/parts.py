@@ -93,7 +93,8 @@ def arrange(names: list[str]) -> Arrangement:
     MVTec's `ground_truth` holds masks, others have `unlabeled` or a contact sheet: none of them is to be trained on.
     """
     above = _wrappers(names)
-    firsts = [_folder(name, above) for name in names]
+    known: dict[str, str] = {}  # one text for each folder, not for each picture
+    firsts = [known.setdefault(first, first) for first in (_folder(name, above) for name in names)]
     codes = {first: of_folder(first) for first in set(firsts) if first}
     parts = set(codes.values()) - {None}
     if TRAIN not in parts or len(parts) < 2:

@@ -6,19 +6,81 @@ come from. Not covered: finding those bytes, labels.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 
-from legato.data import at_once, memo
+import numpy as np
+
+from legato.data import at_once, memo, store
 from legato.data.at_once import Items, Unfit
+from legato.data.dataset import Content
 from legato.data.decoders import MANY, Item, Results, Run
+from legato.data.fingerprint import Later, fingerprint
 from legato.data.options import DataOptions
 from legato.data.parallel import ordered
 from legato.data.picture_rows import PictureRows, WrittenPictures, check_same
 from legato.data.pictures import Header, PictureForm, Unreadable, decode, depth, pillow_warnings, read_header
 from legato.data.writer import Writer
 from legato.progress import progress
+
+
+def opened_pictures(
+    items: Items,
+    total: Callable[[], int],
+    options: DataOptions,
+    name: str,
+    digest: Later | str,
+    picture: str,
+    key: Callable[[DataOptions, str], str],
+    finish: Callable[[Writer, WrittenPictures], None],
+    *,
+    sample: Items | None = None,
+    keep_rows: bool = True,
+) -> tuple[Content, DataOptions]:
+    """The entry of a source's pictures, and the options with the window that was found. Raises `Mistake`.
+
+    `digest` is the hash of its files, `picture` which of its pictures are meant; `key(options, digest)` names the entry,
+    `finish` writes what belongs to the rows; `sample` are items from all over the source.
+    """
+    later = None if isinstance(digest, str) else digest
+    if later and later.known is None and (total() < MANY or store.holds_as_many(total())):
+        later.result()  # it may be known in another place, and to hash it takes a tenth of the time that decoding takes
+
+    def hashed() -> str:
+        return digest if isinstance(digest, str) else digest.result()
+
+    def looked(options: DataOptions) -> DataOptions:
+        return with_window(items, total(), options, name, f"{hashed()}-{picture}")
+
+    def build(writer: Writer, options: DataOptions, *, apart: bool = True) -> None:
+        finish(writer, write_pictures(writer, items, total(), options, name, apart=apart))
+
+    first = later is not None and later.known is None
+    known = recalled_window(options, None if first else f"{hashed()}-{picture}")
+    if (first or known is None) and total() >= MANY:
+        found = options
+
+        def build_whole(writer: Writer) -> str:
+            nonlocal found
+            try:
+                with later.beside() if later else nullcontext():
+                    read = at_once.write(writer, items, sample or items, total(), options, name)
+            except Unfit:
+                found = looked(options)
+                if not store.holds(key(found, hashed())):
+                    build(writer, found, apart=found.window != options.window)
+            else:
+                found = options if options.window is not None else remembered_window(options, f"{hashed()}-{picture}", None)
+                finish(writer, read.written)
+            return key(found, hashed())
+
+        # by what the files are known by: the hash may be known when a build is gone on with
+        purpose = key(options, later.files.signature if later else hashed())
+        purpose = fingerprint("pictures at once", purpose, {"strict": options.strict})
+        return store.built(purpose, build_whole, keep_rows=keep_rows), found
+    told = known or looked(options)
+    return store.entry(key(told, hashed()), lambda writer: build(writer, told), keep_rows=keep_rows), told
 
 
 def recalled_window(options: DataOptions, digest: str | None) -> DataOptions | None:
@@ -87,7 +149,7 @@ def write_pictures(
         form = at_once.form_of(options, wanted)
         rows = PictureRows(writer, total, form, name, way="after a look", strict=options.strict)
         with progress(f"decoding {name}", total, start=rows.done, unit="pictures") as bar:
-            found = at_once.decoded(items, form, rows, at_once.USUAL) if many else _in_threads(items, form)
+            found = at_once.decoded(items, form, rows, at_once.USUAL) if many else in_threads(items, form)
             with closing(found):
                 for results in found:
                     rows.add(results)
@@ -117,7 +179,9 @@ def _look(items: Items, total: int, options: DataOptions, name: str) -> bool:
     return grey
 
 
-def _in_threads(items: Items, form: PictureForm) -> Generator[Results, None, None]:
+def in_threads(items: Items, form: PictureForm) -> Generator[Results, None, None]:
+    """The results of items in their order, by threads: no process need be started."""
+
     def attempt(item: Item) -> Results:
         id, payload = item
         try:
@@ -131,6 +195,6 @@ def _in_threads(items: Items, form: PictureForm) -> Generator[Results, None, Non
 
 
 def _weight(item: Item) -> int:
-    """Bytes that an item holds in memory: none where it is a path."""
+    """Bytes that an item holds in memory: none where it is a path, or a place in a file."""
     payload = item[1]
-    return len(payload) if isinstance(payload, bytes) else 0 if isinstance(payload, str) else payload.nbytes
+    return len(payload) if isinstance(payload, bytes) else payload.nbytes if isinstance(payload, np.ndarray) else 0

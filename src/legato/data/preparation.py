@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.setting import Kind
-from legato.types import Shape, Singles
+from legato.types import RowArray, Shape, Singles
 
 Units = NDArray[np.floating[Any]]  # float32, or float64 where values in their own units need it
 EVALUATION_SEED = 13126114  # published: the one draw of every evaluation picture (arXiv 1312.6114)
@@ -41,11 +41,18 @@ class Preparation:
     range: tuple[float, float] | None = None
     """The range of pictures of real numbers: the smallest and largest value of training, shown as black and white."""
 
-    def training(self, rows: NDArray[Any], rng: np.random.Generator) -> Singles:
-        """Rows as training sees them: binarised afresh at every call."""
+    def training(
+        self, rows: NDArray[Any], rng: np.random.Generator, among: tuple[int, NDArray[np.int64]] | None = None
+    ) -> Singles:
+        """Rows as training sees them: binarised afresh at every call.
+
+        `among`: these are a process's rows of so many, at these places. Coins are tossed for all, so that a row's are the same.
+        """
         if not self.binarise:
             return self._scaled(rows)
-        return np.asarray(uniform_bytes(rng, rows.shape) < rows, np.float32)
+        if among is None or among[0] == len(rows):
+            return np.asarray(uniform_bytes(rng, rows.shape) < rows, np.float32)
+        return np.asarray(uniform_bytes(rng, (among[0], *rows.shape[1:]))[among[1]] < rows, np.float32)
 
     def stored(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as a card keeps them: bytes where a value is one, else scaled, since their own digits may exceed float32's."""
@@ -113,7 +120,7 @@ class Preparation:
         low, high = self.screen
         return images if (low, high) == (0, 1) else np.asarray((images - low) / (high - low), np.float32)
 
-    def checksum(self, rows: NDArray[Any], numbers: NDArray[np.int64]) -> str:
+    def checksum(self, rows: RowArray, numbers: NDArray[np.int64]) -> str:
         """BLAKE2b of the packed evaluation bits of these rows: two machines that print the same evaluate the same pixels."""
         digest = hashlib.blake2b(digest_size=16)
         for start in range(0, len(numbers), BLOCK):
@@ -149,7 +156,7 @@ def beyond(prepared: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.abs(prepared.reshape(len(prepared), -1)).max(1, initial=0) > BEYOND)
 
 
-def prepare(kind: Kind, likelihood: str, rows: NDArray[Any], training: NDArray[np.int64]) -> Preparation:
+def prepare(kind: Kind, likelihood: str, rows: RowArray, training: NDArray[np.int64]) -> Preparation:
     """The preparation that a likelihood needs. Real numbers are standardised by the training rows: per column in a table,
     by one shift and scale in images, whose pixels share a unit.
     """
@@ -183,7 +190,7 @@ def uniform_bytes(rng: np.random.Generator, shape: Shape) -> NDArray[np.uint8]:
     return drawn.reshape(shape)
 
 
-def _moments(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _moments(rows: RowArray, training: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation over the training rows, in blocks: memory stays flat in the number of rows."""
     axes = 0 if rows.ndim == 2 else None
     count, total, square = 0, np.zeros(1), np.zeros(1)
@@ -199,7 +206,7 @@ def _moments(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[NDArray[n
     return np.atleast_1d(first + shifted), np.atleast_1d(np.where(deviation == 0, 1.0, deviation))
 
 
-def _range(rows: NDArray[Any], training: NDArray[np.int64]) -> tuple[float, float]:
+def _range(rows: RowArray, training: NDArray[np.int64]) -> tuple[float, float]:
     """Smallest and largest value of the training rows."""
     some = (rows[training[start : start + BLOCK]] for start in range(0, len(training), BLOCK))
     extremes = [(float(block.min()), float(block.max())) for block in some]

@@ -18,8 +18,9 @@ from legato.batch import Batch
 from legato.classes import listed
 from legato.data.as_trained import Form, open_as_trained
 from legato.data.dataset import Dataset
-from legato.data.options import WHOLE, DataOptions, RunOptions
+from legato.data.options import HUB, WHOLE, DataOptions, RunOptions
 from legato.data.preparation import Preparation, Units
+from legato.data.rows import taken
 from legato.data.sources import FACTORS, MNIST
 from legato.data.splits import Split
 from legato.errors import Mistake, quoted, unknown
@@ -109,11 +110,11 @@ class Prepared:
 
     def rows(self, numbers: NDArray[np.int64]) -> Floats:
         """These rows as every evaluation sees them, (n, *data)."""
-        return self.preparation.evaluation(np.asarray(self.dataset.rows)[numbers], numbers)
+        return self.preparation.evaluation(taken(self.dataset.rows, numbers), numbers)
 
     def seen(self, numbers: NDArray[np.int64]) -> Units:
         """These rows as a person sees them: pictures in [0, 1], rows of a table in their own units."""
-        return self.preparation.seen(self.preparation.original(np.asarray(self.dataset.rows[numbers])))
+        return self.preparation.seen(self.preparation.original(self.dataset.take(numbers)))
 
     def batches(self, numbers: NDArray[np.int64], size: int) -> Iterator[Floats]:
         """The rows in their order, each once, `size` at a time: memory holds one batch."""
@@ -215,7 +216,12 @@ def _first(other: Dataset) -> str:
 
 def place_of(source: str) -> str:
     """The place of a source, whatever folder one is in: an absolute path, or the name of what lies nowhere."""
-    return source if source in (MNIST, FACTORS) or source.startswith(IN_MEMORY) else os.path.abspath(Path(source).expanduser())
+    if source in (MNIST, FACTORS) or source.startswith(IN_MEMORY):
+        return source
+    if source.startswith(HUB):  # a folder, or a name that lies nowhere here
+        folder = Path(source.removeprefix(HUB)).expanduser()
+        return f"{HUB}{os.path.abspath(folder)}" if folder.exists() else source
+    return os.path.abspath(Path(source).expanduser())
 
 
 def _place_of_labels(data: Dataset) -> str | None:
@@ -240,7 +246,7 @@ def _own_source(stored: dict[str, Any]) -> str:
     own: str = stored["source"]
     if own.startswith(IN_MEMORY):
         raise Mistake(f"the run was trained on data in memory (an {own}): say which data to use now (--data SOURCE)")
-    if own in (MNIST, FACTORS) or Path(own).expanduser().exists():
+    if own in (MNIST, FACTORS) or own.startswith(HUB) or Path(own).expanduser().exists():
         return own
     raise Mistake(
         f"the run's data no longer lie at `{place_of(own)}`: say where they are now (--data SOURCE), or bring them back"

@@ -10,20 +10,32 @@ import difflib
 import mmap
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
 from legato.errors import Mistake
+from legato.types import RowArray, Rows
 
 BLOCK = 2**24  # bytes looked at or written at once, so that memory stays flat
 NEAR_BY = 20_000  # names compared when one is misspelt; all pairs of 10⁶ would take a minute
 
 
-def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+def plain(rows: RowArray) -> RowArray:
+    """A mapped file as a plain array: a memmap's own indexing runs Python at each block. What is streamed stays so."""
+    return np.asarray(rows) if isinstance(rows, np.ndarray) else rows
+
+
+def taken(rows: RowArray, numbers: Rows) -> np.ndarray:
+    """These rows, (n, *example), as they are stored."""
+    return np.asarray(plain(rows)[numbers])
+
+
+def blocks(rows: RowArray) -> Iterator[np.ndarray]:
     """Consecutive rows, about `BLOCK` bytes at a time."""
-    step = max(1, BLOCK // max(1, rows[:1].nbytes))
+    step = max(1, BLOCK // max(1, prod(rows.shape[1:]) * rows.dtype.itemsize))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]
         # Pages of a mapped file count as this process's memory until they are given back: a pass over 50 GB would seem
@@ -31,10 +43,10 @@ def blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
         _let_go(rows)
 
 
-def _let_go(rows: np.ndarray) -> None:
+def _let_go(rows: RowArray) -> None:
     """Gives back the pages of a file that were looked at: they are the system's to keep, and no part of this process."""
     mapped: np.ndarray | None = None
-    base: object = rows
+    base: object = rows  # of what is streamed nothing is mapped
     while isinstance(base, np.ndarray):
         mapped, base = base if isinstance(base, np.memmap) else mapped, base.base
     # Only where no page can differ from the file: of any other map it would throw away what was written.
@@ -42,7 +54,18 @@ def _let_go(rows: np.ndarray) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
-class RowNumbers(Sequence[str]):
+class _Sought(Sequence[str]):
+    """Names of which `index` finds one without making the others."""
+
+    def __contains__(self, value: object) -> bool:
+        try:
+            self.index(value)
+        except ValueError:
+            return False
+        return True
+
+
+class RowNumbers(_Sought):
     """The names prefix + number of each part in turn: [("train-", range(3)), ("test-", range(2))] is train-0 … test-1.
 
     `numbers` may be an increasing array where some rows of the source were skipped.
@@ -80,15 +103,8 @@ class RowNumbers(Sequence[str]):
             before += len(numbers)
         raise ValueError(f"{value!r} is not among the rows")
 
-    def __contains__(self, value: object) -> bool:
-        try:
-            self.index(value)
-        except ValueError:
-            return False
-        return True
 
-
-class Names(Sequence[str]):
+class Names(_Sought):
     """The lines of a file as text, like a list of them. (As a list, 10⁶ short names would take 100 MB.)
 
     The file is mapped and stays so: a name is found in it without making the others.
@@ -152,13 +168,6 @@ class Names(Sequence[str]):
                 return row
             at += 1  # the end of another name
         return None
-
-    def __contains__(self, value: object) -> bool:
-        try:
-            self.index(value)
-        except ValueError:
-            return False
-        return True
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, str) or not isinstance(other, Sequence):

@@ -17,7 +17,7 @@ import numpy as np
 
 from legato.arguments import checked
 from legato.data.dataset import LIKELIHOOD, Content, Dataset
-from legato.data.options import DataOptions, RunOptions
+from legato.data.options import HUB, DataOptions, RunOptions
 from legato.data.roles import NONE
 from legato.data.splits import NAMES, Split, split
 from legato.errors import Mistake
@@ -26,7 +26,10 @@ from legato.files import told
 MNIST, FACTORS = "mnist", "factors"
 MNIST_VALIDATION = 5_000
 START = 65_536  # bytes by which a file is told: of CSV several lines are needed, and may be long
-EXPECTED = "`mnist`, `factors`, a folder of pictures, or a .npy, .npz, IDX (gzipped or not), Parquet, Feather or CSV file"
+EXPECTED = (
+    "`mnist`, `factors`, a folder of pictures, a .npy, .npz, IDX (gzipped or not), Parquet, Feather, CSV or tar file "
+    "(WebDataset), or hub:NAME (Hugging Face)"
+)
 DEFAULTS = DataOptions()
 
 
@@ -49,9 +52,14 @@ def open_source(source: Any, options: DataOptions = DEFAULTS, labels: Any = None
 
 def _given(source: Any, options: DataOptions, labels: Any) -> Dataset:
     """Data that lie in memory."""
-    from legato.data.in_memory import ACCEPTED, as_array, as_table, digest_table, is_frame
+    from legato.data.in_memory import ACCEPTED, as_array, as_table, digest_table, is_frame, is_hub
 
-    if is_frame(source):
+    if is_hub(source):
+        from legato.data.hub import open_hub
+
+        name = f"array of pictures ({type(source).__name__})"
+        found = _finish(name, options, open_hub(source, name, options))
+    elif is_frame(source):
         from legato.data.parquet import open_table
 
         table = as_table(source)
@@ -90,6 +98,10 @@ def _opened(source: str | Path, options: DataOptions) -> Dataset:
 
         return _finish(FACTORS, options, open_factors(options), held=HELD_OUT)
     _refuse_bytes(str(source))
+    if str(source).startswith(HUB):
+        from legato.data.hub import open_hub
+
+        return _finish(str(source), options, open_hub(str(source).removeprefix(HUB), str(source), options))
     return _finish(str(source), options, _read(Path(source).expanduser(), options))
 
 
@@ -133,6 +145,10 @@ def _read(path: Path, options: DataOptions) -> Content:
         from legato.data.numpy_files import open_npz
 
         return open_npz(path, options)
+    from legato.data.shards import is_shard, open_shards
+
+    if is_shard(start):
+        return open_shards([path], [None], str(path), options)
     from legato.data.file_folder import open_file
 
     content = open_file(path, start, options)
@@ -182,6 +198,8 @@ def _no_source(path: Path) -> Mistake:
 
     if looks_like_picture(str(path)) and path.stat().st_size:
         return Mistake(f"`{path}` is a single picture: name the folder that holds it and at least two others")
+    if _start(path).startswith(b"\x1f\x8b") and path.name.lower().endswith((".tar.gz", ".tgz", ".tar.gzip")):
+        return Mistake(f"`{path}` is a compressed archive: uncompress it (gunzip); its pictures are compressed already")
     what = "is empty" if path.stat().st_size == 0 else "is of no known kind"
     return Mistake(f"`{path}` {what}: expected {EXPECTED}")
 
@@ -192,6 +210,8 @@ def _finish(
     """Labels from a file, splits, and the likelihood that fits."""
     if options.strict and content.problems:  # the store may know of them from an earlier, lenient opening
         raise content.problems[0].mistake()
+    if options.stream and isinstance(content.rows, np.ndarray) and not isinstance(options, RunOptions):
+        raise Mistake(f"`{name}` cannot be streamed: folders of pictures can, and Parquet as hub:FOLDER; leave --stream out")
     if options.labels == NONE and not content.labelled:
         content = replace(content, labels=None, label_names=())
     elif options.labels is not None and not content.labelled:
@@ -220,7 +240,7 @@ def _finish(
 
 def _splits(content: Content, options: DataOptions, held: int | None) -> dict[str, Split]:
     try:
-        return split(content.ids, options.split_seed, own=content.own, group=options.group, held=held)
+        return split(content.ids, options.split_seed, own=content.own, group=options.group, held=held, by_key=content.by_key)
     except Mistake:
         if not isinstance(options, RunOptions):
             raise

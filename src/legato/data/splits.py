@@ -25,6 +25,7 @@ from legato.types import Rows
 
 NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
+TENTH = 2**64 // 10 + 1  # of all keys
 PARTS = 100  # of a split, in the source's order, each of which gives its share to a sample
 
 
@@ -70,9 +71,18 @@ class Split:
 
 
 def split(
-    ids: Sequence[str], seed: int, *, own: np.ndarray | None = None, group: str | None = None, held: int | None = None
+    ids: Sequence[str],
+    seed: int,
+    *,
+    own: np.ndarray | None = None,
+    group: str | None = None,
+    held: int | None = None,
+    by_key: bool = False,
 ) -> dict[str, Split]:
     """Split name -> its rows. `own` (N,) indexes `NAMES`; `held` is the validation size where it is fixed.
+
+    `by_key`: a row's split is a function of its name and the seed alone, a tenth of all keys each for test and validation, so
+    that rows which are added move no other; where this would leave a part without any, the smallest keys are taken as ever.
 
     Where `own` lacks validation or test, a tenth of its training rows becomes it. Raises `Mistake` on fewer than
     three rows, or three groups.
@@ -82,11 +92,22 @@ def split(
     codes = np.zeros(len(ids), np.uint8) if own is None else own.copy()
     keys = _keys(_groups(ids, group) if group else ids, seed)
     tenth = max(1, round(np.count_nonzero(codes == TRAIN) / 10))
+    if by_key:
+        _by_key(codes, keys)
     # The test split first: it stays the same whatever size of validation is asked for.
     for part in (TEST, VALIDATION):
         if not (codes == part).any():
             _draw(codes, keys, part, held if held is not None and part == VALIDATION else tenth)
     return {name: Split(np.flatnonzero(codes == code)) for code, name in enumerate(NAMES)}
+
+
+def _by_key(codes: np.ndarray, keys: np.ndarray) -> None:
+    """Moves training rows to test and validation by their keys alone, to those that have no rows of their own."""
+    empty = [part for part in (TEST, VALIDATION) if not (codes == part).any()]
+    drawn = [(codes == TRAIN) & (keys // np.uint64(TENTH) == np.uint64(place)) for place in range(len(empty))]
+    if all(some.any() for some in drawn) and not np.logical_or.reduce([codes != TRAIN, *drawn]).all():
+        for part, some in zip(empty, drawn, strict=True):
+            codes[some] = part
 
 
 def _draw(codes: np.ndarray, keys: np.ndarray, part: int, size: int) -> None:
@@ -114,12 +135,12 @@ def _keys(names: Sequence[str], seed: int) -> np.ndarray:
         parts = [np.asarray(numbers, np.uint64) + np.uint64(i << 48) for i, (_, numbers) in enumerate(names.parts)]
         base = np.concatenate(parts)
     else:
-        base = np.fromiter((_checksum(name) for name in names), np.uint64, len(names))
+        base = np.fromiter((checksum(name) for name in names), np.uint64, len(names))
     with np.errstate(over="ignore"):  # arithmetic modulo 2⁶⁴ is the algorithm
         return _mix(base + _mix(np.array([seed % 2**64], np.uint64)))
 
 
-def _checksum(name: str) -> int:
+def checksum(name: str) -> int:
     """64 bits of a name: two CRCs of different starts are quick, and equal names are all that must be equal."""
     text = name.encode(errors="surrogateescape")
     return zlib.crc32(text) << 32 | zlib.crc32(text[::-1], 0x9E3779B9)

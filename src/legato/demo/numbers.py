@@ -83,7 +83,7 @@ def measure(member: Member, data: Prepared, against: Yardstick, seed: int) -> Ro
     """One row, over the yardstick's test digits and as many draws."""
     space, rows = member.space, against.rows
     found = score(space.model, (torch.from_numpy(x).to(space.device) for x in data.batches(rows, 500)), DRAWS, seed)
-    mu, sigma = space.encode(np.asarray(data.dataset.rows)[rows], rows)
+    mu, sigma = space.encode(data.dataset.take(rows), rows)
     return Row(
         member,
         None if found.rate is None else mean_over(-(found.distortion + found.rate), "nats", "ELBO at beta = 1"),
@@ -108,7 +108,7 @@ def _geometric(values: NDArray[Any]) -> float:
 
 
 def _original(data: Prepared, rows: NDArray[np.int64]) -> NDArray[Any]:
-    return data.preparation.original(np.asarray(data.dataset.rows)[rows])
+    return data.preparation.original(data.dataset.take(rows))
 
 
 def _labels(data: Prepared) -> NDArray[Any]:

@@ -181,7 +181,7 @@ def encoded_into(mu: Floats, sigma: Floats, space: LatentSpace, prepared: Prepar
     # Block by block of the source: binarised pixels are drawn for whole blocks, and a block drawn twice costs twice.
     starts = np.flatnonzero(np.diff(rows[order] // BLOCK, prepend=-1))
     for block in np.split(order, starts[1:]):
-        x = space.prepare(np.asarray(prepared.dataset.rows[rows[block]]), rows[block])
+        x = space.prepare(prepared.dataset.take(rows[block]), rows[block])
         labels = space.labels(prepared, rows[block])
         for at in range(0, len(block), size):
             part, some = block[at : at + size], slice(at, at + size)

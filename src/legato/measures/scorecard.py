@@ -16,6 +16,7 @@ from legato.arguments import Seed, checked
 from legato.batch import Batch
 from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
+from legato.data.rows import plain
 from legato.errors import Mistake
 from legato.files import told
 from legato.latent_space import LatentSpace
@@ -188,7 +189,7 @@ def describe(data: Prepared, split: str, numbers: Any) -> dict[str, Any]:
         "fingerprint": data.dataset.fingerprint,
         # drawn bits are part of the data: another seed gives other figures
         "binarisation": data.preparation.to_json()["evaluation_seed"] if binarised else None,
-        "checksum": data.preparation.checksum(np.asarray(data.dataset.rows), numbers) if binarised else None,
+        "checksum": data.preparation.checksum(plain(data.dataset.rows), numbers) if binarised else None,
     }
 
 

@@ -97,7 +97,7 @@ def material_of_two(data: Prepared, held_out: Prepared, train: int, test: int) -
 
 def _rows(data: Prepared, split: Split, most: int) -> Rows:
     numbers = split.draw(most, "measured")  # one name for every model: all are measured on the same rows
-    raw = np.asarray(data.dataset.rows)[numbers]
+    raw = data.dataset.take(numbers)
     labels = data.dataset.labels
     own = None if labels is None else np.asarray(labels)[numbers]
     return Rows(data.rows(numbers), data.preparation.original(raw), own, _factors(data, numbers))

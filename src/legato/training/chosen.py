@@ -92,5 +92,7 @@ class Chosen(OfRecipes, total=False):
     layout: Layout
     values: Values
     group: str | None
+    stream: bool
+    buffer: int
     strict: bool
     split_seed: int

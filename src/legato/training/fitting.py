@@ -113,7 +113,7 @@ def go_on(task: Task, step: int) -> Fitted:
     with using_threads(task.plan.threads), generators_kept():
         # Equal sizes: a last batch of a row or two would move the weights as far as a full one.
         for some in np.array_split(rng.permutation(rows), math.ceil(len(rows) / task.plan.batch_size)):
-            x = task.data.preparation.training(task.data.dataset.rows[some], rng)
+            x = task.data.preparation.training(task.data.dataset.take(some), rng)
             task.learner.step(Batch(torch.from_numpy(x), rows=torch.from_numpy(some)).to(task.learner.device), step)
             step += 1
         return Fitted(*_space(task, step), task.learner, step)

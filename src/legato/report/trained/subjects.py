@@ -134,7 +134,7 @@ def shown_rows(data: Prepared, most: int) -> NDArray[np.int64]:
 def stored(data: Prepared, rows: NDArray[np.int64]) -> NDArray[Any]:
     """These rows as the source stores them."""
     # twice `asarray`: the rows may be memory-mapped, and what leaves here is an array in memory
-    return np.asarray(np.asarray(data.dataset.rows)[rows])
+    return data.dataset.take(rows)
 
 
 def is_image(space: LatentSpace) -> bool:
