@@ -1,12 +1,14 @@
-"""Pictures opened for the first time, beside Pillow's decoding alone: pictures per second, peak memory, and what a kill costs.
+"""Pictures opened for the first time and streamed, beside Pillow's decoding alone: a second, peak memory, what a kill costs.
 
-    python benchmarks/pictures.py [--folder PLACE] [--counts 50000,200000] [--kinds png,jpeg] [--sources folder,parquet]
+    python benchmarks/pictures.py [--folder PLACE] [--counts 50000,200000] [--kinds png,jpeg] [--sources folder,shards]
 
 The pictures are 64×64, in colour, smooth noise of a seed; they are kept in --folder for the next time. "Pillow" reads each
-file, opens it, converts it to RGB and makes an array of it, in as many processes as there are cores, and keeps nothing.
-"Opened" is `open_source` in a fresh process with an empty cache, from its first import to the rows. Both count the start of
+file, opens it, converts it to RGB and makes an array of it, in as many processes as there are cores, and keeps nothing;
+"opened" is `open_source` in a fresh process with an empty cache, from its first import to the rows. Both count the start of
 their processes. The CPU's time tells more than the clock where others compute beside it. Then a first opening is killed (-9)
-halfway and asked for again: how far it went on from, and whether the entry's bytes are those of one that was not killed.
+halfway and asked for again: how far it went on from, and whether the entry's bytes are those of one that was not killed. Of
+what is streamed (a folder, tar shards, a Parquet folder by datasets) an epoch of training's batches follows, in a
+fresh process that has torch in it: seconds of the batches alone. `hub` needs datasets (`PYTHONPATH=.venv/peers`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import re
 import resource
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +38,7 @@ from legato.data.parallel import workers
 SIDE, ROUGH = 64, 8
 SUFFIX = {"png": ".png", "jpeg": ".jpg"}
 AT_ONCE = 500  # pictures of a task, and of a Parquet file's row group
+SHARD, BATCH = 5_000, 128
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,42 @@ def parquet(pictures: Pictures) -> Path:
     return target
 
 
-SOURCES: dict[str, Callable[[Pictures], Path]] = {"folder": folder, "parquet": parquet}
+def shards(pictures: Pictures) -> Path:
+    """The same files in tar archives of 5,000, with a class each."""
+    folder(pictures)
+    target = pictures.place / f"{pictures.kind}-{pictures.count}-shards"
+    if not (target / ".whole").exists():
+        target.mkdir(exist_ok=True)
+        for start in range(0, pictures.count, SHARD):
+            with tarfile.open(target / f"{start // SHARD:06}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+                numbers = range(start, min(start + SHARD, pictures.count))
+                for number, file in zip(numbers, pictures.files(numbers), strict=True):
+                    content = {SUFFIX[pictures.kind]: Path(file).read_bytes(), ".cls": b"%d" % (number % 100)}
+                    for suffix, some in content.items():
+                        member = tarfile.TarInfo(f"{number:07}{suffix}")
+                        member.size = len(some)
+                        tar.addfile(member, io.BytesIO(some))
+        (target / ".whole").touch()
+    return target
+
+
+def hub(pictures: Pictures) -> str:
+    """The column, in a folder that `datasets` reads."""
+    target = pictures.place / f"{pictures.kind}-{pictures.count}-hub"
+    target.mkdir(exist_ok=True)
+    if not (file := target / "train-00000-of-00001.parquet").exists():
+        os.link(parquet(pictures), file)
+    return f"hub:{target}"
+
+
+SOURCES: dict[str, Callable[[Pictures], Path | str]] = {
+    "folder": folder,
+    "parquet": parquet,
+    "streamed": folder,
+    "shards": shards,
+    "hub": hub,
+}
+STREAMED = ("streamed", "shards", "hub")
 
 
 def _made(pictures: Pictures, start: int) -> None:
@@ -151,25 +190,45 @@ def _peaks() -> tuple[int, int]:
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM")), child
 
 
-def one(source: str) -> dict[str, object]:
-    """A first opening in this process, which has imported nothing of Legato but this file's own needs."""
+def one(source: str, stream: bool, turn: bool) -> dict[str, object]:
+    """An opening in this process, which has imported nothing of Legato but this file's own needs; perhaps an epoch after it."""
+    from legato.data.options import DataOptions
     from legato.data.sources import open_source
 
-    data = open_source(source)
+    data, seconds = open_source(source, DataOptions(stream=stream)), 0.0
+    if turn:
+        from legato.data.batches import TrainingBatches
+        from legato.data.preparation import Preparation
+
+        batches = TrainingBatches(data.rows, np.arange(len(data)), Preparation("bytes"), BATCH, seed=0)
+        began = time.perf_counter()
+        for step in range(batches.per_epoch):
+            batches.at(step)
+        seconds = time.perf_counter() - began
     own, child = _peaks()
-    return {"cpu": _cpu(), "own": own, "child": child, "rows": len(data), "store": str(data.store)}
+    return {"cpu": _cpu(), "own": own, "child": child, "rows": len(data), "store": str(data.store), "turn": seconds}
 
 
-def _begun(source: Path, cache: Path) -> subprocess.Popen[str]:
-    run = [sys.executable, __file__, "--one", str(source)]
+def epoch(source: Path | str, cache: Path, stream: bool) -> Took:
+    """The batches of an epoch in a fresh process: their seconds, and its peak."""
+    process = _begun(source, cache, stream, "--turn")
+    told, said = process.communicate()
+    if process.returncode:
+        sys.exit(said)
+    found = json.loads(told.splitlines()[-1])
+    return Took(found["turn"], 0.0, found["own"], found["child"], said)
+
+
+def _begun(source: Path | str, cache: Path, stream: bool, *more: str) -> subprocess.Popen[str]:
+    run = [sys.executable, __file__, "--one", str(source), *(["--stream"] if stream else []), *more]
     environment = {**os.environ, "LEGATO_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(run, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def opened(source: Path, cache: Path) -> tuple[Took, Path]:
+def opened(source: Path | str, cache: Path, stream: bool) -> tuple[Took, Path]:
     """A first opening in a fresh process, and its entry."""
     began = time.perf_counter()
-    process = _begun(source, cache)
+    process = _begun(source, cache, stream)
     told, said = process.communicate()
     if process.returncode:
         sys.exit(said)
@@ -178,9 +237,9 @@ def opened(source: Path, cache: Path) -> tuple[Took, Path]:
     return took, Path(found["store"])
 
 
-def killed(source: Path, cache: Path, count: int) -> int:
+def killed(source: Path | str, cache: Path, stream: bool, count: int) -> int:
     """A first opening that is killed halfway: the pictures that were whole by then, as its journal says."""
-    process, done = _begun(source, cache), 0
+    process, done = _begun(source, cache, stream), 0
     while done < count // 2 and process.poll() is None:
         time.sleep(0.01)
         for mark in cache.glob(".building-*/journal/mark.json"):
@@ -202,7 +261,8 @@ def same(one: Path, other: Path) -> bool:
 
 
 def line(what: str, took: Took, count: int, plain: Took | None = None) -> str:
-    ratio = "" if plain is None else f"{plain.seconds / took.seconds:6.2f} {plain.cpu / took.cpu:6.2f}"
+    of_cpu = f"{plain.cpu / took.cpu:6.2f}" if plain is not None and took.cpu else " " * 6
+    ratio = "" if plain is None else f"{plain.seconds / took.seconds:6.2f} {of_cpu}"
     memory = f"{took.own / 2**20:7,.0f} {took.child / 2**20:7,.0f}"
     return f"{what:28} {count / took.seconds:9,.0f} {1e6 * took.cpu / count:8.0f} {memory} {ratio:>13}"
 
@@ -215,13 +275,15 @@ def measured(pictures: Pictures, sources: list[str]) -> None:
     plain = pillow(pictures)
     print(line("Pillow", plain, count), flush=True)
     for name in sources:
-        source = SOURCES[name](pictures)
+        source, stream = SOURCES[name](pictures), name == "streamed"
         with tempfile.TemporaryDirectory(dir=pictures.place) as temporary:
             whole, halved = Path(temporary) / "whole", Path(temporary) / "halved"
-            took, entry = opened(source, whole)
+            took, entry = opened(source, whole, stream)
             print(line(f"{name}, opened", took, count, plain), flush=True)
-            done = killed(source, halved, count)
-            again, other = opened(source, halved)
+            if name in STREAMED:
+                print(line(f"{name}, an epoch", epoch(source, whole, stream), count, plain), flush=True)
+            done = killed(source, halved, stream, count)
+            again, other = opened(source, halved, stream)
             told = re.search(r"goes on at picture ([\d,]+)", again.said)
             print(line(f"{name}, again after a kill", again, count))
             equal = "the same" if same(entry, other) else "NOT the same"
@@ -236,9 +298,11 @@ def main() -> None:
     parser.add_argument("--kinds", default="png,jpeg")
     parser.add_argument("--sources", default=",".join(SOURCES))
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--stream", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--turn", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
-        print(json.dumps(one(chosen.one)))
+        print(json.dumps(one(chosen.one, chosen.stream, chosen.turn)))
         return
     chosen.folder.mkdir(parents=True, exist_ok=True)
     print(f"{workers()} cores, Pillow {Image.__version__}, NumPy {np.__version__}")
