@@ -7,8 +7,9 @@ file, opens it, converts it to RGB and makes an array of it, in as many processe
 "opened" is `open_source` in a fresh process with an empty cache, from its first import to the rows. Both count the start of
 their processes. The CPU's time tells more than the clock where others compute beside it. Then a first opening is killed (-9)
 halfway and asked for again: how far it went on from, and whether the entry's bytes are those of one that was not killed. Of
-what is streamed (a folder, tar shards, a Parquet folder by datasets) an epoch of training's batches follows, in a
-fresh process that has torch in it: seconds of the batches alone. `hub` needs datasets (`PYTHONPATH=.venv/peers`).
+what is streamed (a folder, tar shards, a Parquet folder by datasets) an epoch of training's batches follows, in a process that
+has torch in it and opens the source for the first time, too: seconds of the batches alone, and the peak of all. `hub` needs
+datasets (`PYTHONPATH=.venv/peers`).
 """
 
 from __future__ import annotations
@@ -210,7 +211,7 @@ def one(source: str, stream: bool, turn: bool) -> dict[str, object]:
 
 
 def epoch(source: Path | str, cache: Path, stream: bool) -> Took:
-    """The batches of an epoch in a fresh process: their seconds, and its peak."""
+    """A first opening and the batches of an epoch in a fresh process: the seconds of the batches, and its peak."""
     process = _begun(source, cache, stream, "--turn")
     told, said = process.communicate()
     if process.returncode:
@@ -281,7 +282,7 @@ def measured(pictures: Pictures, sources: list[str]) -> None:
             took, entry = opened(source, whole, stream)
             print(line(f"{name}, opened", took, count, plain), flush=True)
             if name in STREAMED:
-                print(line(f"{name}, an epoch", epoch(source, whole, stream), count, plain), flush=True)
+                print(line(f"{name}, an epoch", epoch(source, Path(temporary) / "new", stream), count, plain), flush=True)
             done = killed(source, halved, stream, count)
             again, other = opened(source, halved, stream)
             told = re.search(r"goes on at picture ([\d,]+)", again.said)

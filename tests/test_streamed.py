@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import pickle
@@ -244,6 +245,42 @@ def test_a_broken_picture_is_left_out_and_the_others_keep_their_places(tmp_path:
     assert list(data.ids) == [f"{i:06d}" for i in kept]
     assert data.labels.tolist() == [i % 3 for i in kept]
     assert [problem.id for problem in data.problems] == ["000005"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+    st.lists(
+        st.tuples(st.text("ab/é. 0", min_size=1, max_size=140), st.integers(0, 1400), st.sampled_from([0, 1.5, 2**40])),
+        max_size=6,
+    ),
+    st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 255)), max_size=3),
+)
+def test_headers_are_read_as_tarfile_reads_them(
+    kind: int, members: list[tuple[str, int, float]], turned: list[tuple[int, int]]
+):
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=kind) as tar:
+        for name, size, when in members:
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = size, when
+            with contextlib.suppress(ValueError):  # a name or a time that the format cannot hold
+                tar.addfile(member, io.BytesIO(bytes(size)))
+    content = bytearray(target.getvalue())
+    for place, value in turned:
+        content[place % len(content)] = value
+
+    def read(how: type[tarfile.TarInfo]) -> list[Any]:
+        found: list[Any] = []
+        try:
+            with tarfile.open(fileobj=io.BytesIO(content), mode="r:", tarinfo=how) as tar:
+                while (one := tar.next()) is not None:
+                    found.append((one.name, one.size, one.offset_data, one.type, one.linkname if one.islnk() else ""))
+        except (tarfile.TarError, ValueError, OSError) as error:
+            found.append(str(error))
+        return found
+
+    assert read(shards.Header) == read(tarfile.TarInfo)
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive"])
