@@ -202,7 +202,7 @@ class _Bounded:
 
 
 class Header(tarfile.TarInfo):
-    """The header of a file; of a usual one without owner, mode and time, which take half of the time and which nobody asks for."""
+    """The header of a file; of a usual one without owner, mode and time: half of the work, and nobody asks for them."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
