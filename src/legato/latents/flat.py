@@ -37,6 +37,7 @@ class Flat(Latent):
         self.event = posterior.event
         self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
         self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
+        self.has_product = posterior.family.has_product
         # of both: terms that charge a distance measure from one to the other
         self.has_moments = posterior.family.has_moments and prior.has_moments
 

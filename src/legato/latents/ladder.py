@@ -43,6 +43,7 @@ class Ladder(Latent):
     has_width = True
     has_choice = False
     has_moments = True
+    has_product = False  # what is below depends on what was drawn above
 
     @checked
     def __init__(
@@ -99,6 +100,11 @@ class Ladder(Latent):
         how = "each rung's mean and standard deviation where those above lie at their means"
         # Of all rungs or of none: a part of the KL would pass for the whole.
         return Summary(mu, sigma, torch.cat(kl, -1) if len(kl) == len(moments) else None, how)
+
+    def infer(self, x: Tensor) -> Distribution:
+        """q(z_L|x), of the top."""
+        found: Distribution = self._posteriors()[0](self.encode(x))
+        return found
 
     def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z) of the whole code."""

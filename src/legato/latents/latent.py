@@ -32,6 +32,7 @@ class Latent(nn.Module):
     has_width: bool  # whether a code has a σ: without one there are no clouds to show
     has_moments: bool  # whether q and p have a mean and a deviation each, rung by rung: what `Pull` and `MeanRate` read
     has_choice: bool  # whether a code is one of finitely many: only then is there anything to commit to
+    has_product: bool  # whether q is a product over the dimensions of one group, made of known parameters
     standard_prior: bool  # whether p(z) is N(0, I): only then do rings, and a KL of μ and σ alone, mean what they seem to
 
     @abstractmethod
@@ -55,6 +56,10 @@ class Latent(nn.Module):
     def posterior(self, x: Tensor, given: Given = NOTHING) -> Distribution | None:
         """q(z|x), batch shape (B,), event shape `event`; None where a code is no draw of one distribution."""
         return None
+
+    def infer(self, x: Tensor) -> Distribution | None:
+        """The posterior that a prior made of posteriors is a mixture of: q(z|x), of a ladder that of its top."""
+        return self.posterior(x)
 
     @abstractmethod
     def prior(self, given: Given = NOTHING) -> Distribution:
