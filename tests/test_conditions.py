@@ -58,5 +58,5 @@ def test_a_prior_of_each_class_takes_the_place_of_the_standard_one_and_of_no_oth
 def test_data_without_classes_and_words_that_are_none_are_refused():
     with pytest.raises(Mistake, match="needs a label for every row"):
         define("vae", DataSpec((6,), "reals", "gaussian"), condition="nets").build(DataSpec((6,), "reals", "gaussian"))
-    with pytest.raises(Mistake, match="no condition is named `net`"):
+    with pytest.raises(Mistake, match="did you mean `nets`"):
         build("vae", "net")

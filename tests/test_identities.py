@@ -116,9 +116,9 @@ UNTAPED = (
     ),
     *("vq_vae", "gradient_vq_vae", "residual_vq_vae", "sequence_vq_vae", "poincare_vae", "joint_vae", "hamiltonian_vae"),
 )
-# zuko asks its arguments' values; a codebook counts what was chosen; a gradient within a term
+# zuko asks its arguments' values; a codebook counts what was chosen; a gradient within a term; layers follow
 EAGER = (
-    *("flow_vae", "iaf_vae", "flow_prior_vae", "dreg_iwae", "piwae", "rae_gp", "hamiltonian_vae"),
+    *("flow_vae", "iaf_vae", "flow_prior_vae", "dreg_iwae", "piwae", "rae_gp", "rae_sn", "hamiltonian_vae"),
     *("vq_vae", "gradient_vq_vae", "residual_vq_vae", "sequence_vq_vae", "topk_autoencoder"),
 )
 OF_VECTORS = [name for name in RECIPES if name != "ssim_vae"]  # which compares images

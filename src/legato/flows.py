@@ -128,7 +128,7 @@ class Exact(Distribution):
         """Draws with gradients to the flow and to its context."""
         shape = (*sample_shape, *self.batch_shape, *self.event_shape)
         axis = len(sample_shape) + len(self.batch_shape) - 1
-        noise = drawn(lambda shape: torch.empty(shape, device=self.device).normal_(), shape, axis)
+        noise = drawn(self._normal, shape, axis)
 
         def made() -> tuple[Tensor, Tensor]:
             z, stretched = self.of.transform.inv.call_and_ladj(noise)
@@ -140,8 +140,10 @@ class Exact(Distribution):
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws without a gradient."""
         with torch.no_grad():
-            noise = torch.empty((*sample_shape, *self.batch_shape, *self.event_shape), device=self.device).normal_()
-            return self.made_of(noise)
+            return self.made_of(self._normal((*sample_shape, *self.batch_shape, *self.event_shape)))
+
+    def _normal(self, shape: Shape) -> Tensor:
+        return torch.empty(shape, dtype=self.of.base.mean.dtype, device=self.device).normal_()
 
     def made_of(self, noise: Tensor) -> Tensor:
         """z = f⁻¹(ε; h), (*lead, *batch, d)."""

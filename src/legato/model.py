@@ -102,7 +102,7 @@ class LatentVariableModel(nn.Module):
 
     def _known(self, given: Given) -> Given:
         """The same with x ↦ q(z|x)."""
-        return Given(given.label, given.mask, given.rows, self.latent.infer)
+        return self.latent.known(given)
 
     def together(self, on_cpu: int) -> int:
         """The number of examples that the model's device decodes at once: `on_cpu`, more on CUDA (devices.py)."""

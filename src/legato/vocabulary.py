@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
 
-import torch
 from torch import Tensor, nn
 
 from legato import nets
@@ -69,10 +68,9 @@ def frame(
     _refuse_empty(code)
     words, (classes, prior) = resolve(data), conditioned(data, prior, classes)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
-    decoder: Net = net if read is None else lambda given, out: nn.Sequential(Reading(read), net(_read(read, given), out))
     return LatentVariableModel(
         Flat(Conditional(net, posterior, data.shape, code, classes), prior),
-        Conditional(decoder, likelihood(replace(data, words=words)), code, data.shape, classes),
+        Conditional(net, likelihood(replace(data, words=words)), code, data.shape, classes, read),
     )
 
 
@@ -94,23 +92,6 @@ def conditioned(data: DataSpec, prior: Prior, classes: int = 0) -> tuple[int, Pr
             raise Mistake("`condition` would put a Gaussian for each class in the place of a prior of its own: use `nets`")
         prior = GaussianOfEachClass(prior.event, found)
     return (classes if word == "prior" else found), prior
-
-
-def _read(read: Callable[[Tensor], Tensor], code: Shape) -> Shape:
-    """The shape of what is read of a code."""
-    return tuple(read(torch.zeros(1, *code)).shape[1:])
-
-
-class Reading(nn.Module):
-    """A function of codes, in front of a net."""
-
-    def __init__(self, read: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.read = read
-
-    def forward(self, code: Tensor) -> Tensor:
-        """(B, *code) -> (B, *code)."""
-        return self.read(code)
 
 
 def classes_of(data: DataSpec) -> int:

@@ -120,14 +120,14 @@ class Hamiltonian(Latent):
 
     def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z)."""
-        p: Distribution = self.p(given)
+        p: Distribution = self.p(self.known(given))
         return p
 
     def draw_prior(
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes from the prior, (n, *event)."""
-        return self.p.draw(n, rng, temperature, dtype, given)
+        return self.p.draw(n, rng, temperature, dtype, self.known(given))
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, *event)."""

@@ -108,14 +108,14 @@ class Ladder(Latent):
 
     def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z) of the whole code."""
-        return Joint(self.top(given), [partial(each, given=given) for each in self._below()])
+        return Joint(self.top(self.known(given)), [partial(each, given=given) for each in self._below()])
 
     def draw_prior(
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes, (n, d), from the top down. `temperature` is the top's: what lies below follows it as the prior says."""
         device = next(self.parameters()).device
-        above = torch.as_tensor(self.top.draw(n, rng, temperature, given=given), device=device)
+        above = torch.as_tensor(self.top.draw(n, rng, temperature, given=self.known(given)), device=device)
         with torch.no_grad(), drawing(device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
             for p in self._below():
                 above = torch.cat([above, p(above, given).sample()], -1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,10 @@ class Latent(nn.Module):
     def posterior(self, x: Tensor, given: Given = NOTHING) -> Distribution | None:
         """q(z|x), batch shape (B,), event shape `event`; None where a code is no draw of one distribution."""
         return None
+
+    def known(self, given: Given) -> Given:
+        """What is given, with x ↦ q(z|x) for a prior that is made of posteriors."""
+        return replace(given, infer=self.infer)
 
     def infer(self, x: Tensor) -> Distribution | None:
         """The posterior that a prior made of posteriors is a mixture of: q(z|x), of a ladder that of its top."""
