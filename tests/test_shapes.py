@@ -37,6 +37,7 @@ VECTORS = (
     "hierarchical_vamp_vae",
     "residual_vq_vae",
     "joint_vae",
+    "hierarchy_vae",
 )  # whose codes are vectors by what they are
 # A row of tokens is (n, D) and a grid (D, h, w); a class is told to a vector as so many numbers, to an image as so many planes.
 OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "conditional_vae")

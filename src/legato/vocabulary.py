@@ -14,9 +14,11 @@ from legato.conditional import Conditional, Net
 from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family, Gaussian, Homoscedastic
-from legato.latents import Flat, Ladder
+from legato.latents import Flat, Hierarchy, Ladder
+from legato.latents.hierarchy import BottomUp, Drawing, TopDown
 from legato.likelihoods import EachValue, Heavy, MixedLogistics
 from legato.model import LatentVariableModel
+from legato.nets import is_image
 from legato.priors import GaussianOfEachClass, Prior, StandardNormal
 from legato.setting import Condition, DataSpec, LikelihoodName, NetName, Words
 from legato.types import Shape
@@ -131,6 +133,26 @@ def ladder(data: DataSpec, widths: Sequence[int], top: Prior | None = None) -> L
         Conditional(lambda given, out: Lowest(net, widths[-1] + classes, out), likelihood(replace(data, words=words)),
                     (sum(widths),), data.shape, classes),
     )  # fmt: skip
+
+
+def hierarchy(data: DataSpec, k: int) -> LatentVariableModel:
+    """Levels of k latents at each place, from 4 × 4 places or so to half of the image's sides; `depth` + 1 at each size.
+
+    `width` are the channels of both passes. Raises `Mistake` for what is no image, and for words that mean nothing here.
+    """
+    words = resolve(data)
+    if not is_image(data.shape):
+        raise Mistake(f"a hierarchy has levels of fewer and more places of an image, and one example has shape {data.shape}")
+    if words.latent_shape or words.condition != "nothing":
+        raise Mistake("a hierarchy has its levels in one vector and takes no `latent_shape` nor `condition`: give `latent_dim`")
+    _refuse_empty((k,))
+    width, blocks = words.width or 1, (words.depth or 0) + 1
+    down = TopDown(data.shape, width, k, blocks)
+    latent = Hierarchy(BottomUp(data.shape, width, blocks), down)
+    family = likelihood(replace(data, words=words))
+    return LatentVariableModel(
+        latent, Conditional(lambda given, out: Drawing(down, width, out), family, latent.event, data.shape)
+    )
 
 
 def rungs(latent_dim: int, top: float) -> tuple[int, int]:

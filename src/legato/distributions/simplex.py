@@ -20,7 +20,8 @@ class LogConcrete(Distribution):
     """y = log softmax((θ + g)/t), g of Gumbel: the logarithm of a point of the simplex, near a corner at a low t.
 
     log p(y) = log (K − 1)! + (K − 1) log t + Σ_k a_k − K log Σ_k e^{a_k}, a = θ − t y, by the gaps y_k − y_K of
-    k < K, of which it is the density (a coin's logistic at K = 2). logits (*batch, K). Maddison, Mnih & Teh 2017, https://arxiv.org/abs/1611.00712, eq. 10 and appendix C.
+    k < K, of which it is the density (a coin's logistic at K = 2). logits (*batch, K). Maddison, Mnih &
+    Teh 2017, https://arxiv.org/abs/1611.00712, eq. 10 and appendix C.
     """
 
     arg_constraints: dict[str, Any] = {"logits": None}  # noqa: RUF012  (torch reads it from the class)

@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.nn.utils import parametrize
 
-from legato.arguments import checked
 from legato.errors import Mistake
 
 
-@checked
 def bounded(net: nn.Module, most: float) -> nn.Module:
     """The net itself, each of whose layers' weights W are now W · min(1, most/σ(W)), σ the largest singular value.
 

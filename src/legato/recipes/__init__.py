@@ -22,7 +22,7 @@ from legato.recipes.codebooks import fsq_vae, gradient_vq_vae, residual_vq_vae, 
 from legato.recipes.constraints import capacity_vae, geco_vae
 from legato.recipes.flows import flow_prior_vae, flow_vae, iaf_vae
 from legato.recipes.labels import conditional_vae
-from legato.recipes.ladders import ladder_vae
+from legato.recipes.ladders import hierarchy_vae, ladder_vae
 from legato.recipes.likenesses import log_cosh_vae, ssim_vae
 from legato.recipes.penalties import rae_gp, rae_l2, rae_sn
 from legato.recipes.posteriors import (
@@ -60,6 +60,7 @@ __all__ = [
     "gradient_vq_vae",
     "hamiltonian_vae",
     "hierarchical_vamp_vae",
+    "hierarchy_vae",
     "iaf_vae",
     "info_vae",
     "iwae",

@@ -32,6 +32,7 @@ RecipeName = Literal[
     "gradient_vq_vae",
     "hamiltonian_vae",
     "hierarchical_vamp_vae",
+    "hierarchy_vae",
     "iaf_vae",
     "info_vae",
     "iwae",
