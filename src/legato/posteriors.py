@@ -58,12 +58,12 @@ class FullGaussian(Family):
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, d (d + 3)/2) -> N(μ, LLᵀ)."""
         d = event[0]
-        mu, log_diagonal, below = theta.split([d, d, d * (d - 1) // 2], -1)
+        mu, log_diagonal, below = torch.split(theta, [d, d, d * (d - 1) // 2], -1)
         root = torch.diag_embed(log_diagonal.clamp(-FINITE, FINITE).exp())
         rows, columns = torch.tril_indices(d, d, -1, device=theta.device)
         # summed, not written into: nothing is changed in place that a gradient needs
         lower = theta.new_zeros(*theta.shape[:-1], d * d).index_copy(-1, rows * d + columns, below)
-        return FullNormal(mu, scale_tril=root + lower.unflatten(-1, (d, d)), validate_args=False)
+        return FullNormal(mu, scale_tril=root + lower.view(*theta.shape[:-1], d, d), validate_args=False)
 
 
 class Switches(Family):
@@ -116,7 +116,7 @@ class Choices(Family):
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, 2 · numbers + choices) -> both beside each other."""
-        mu, log_sigma, logits = theta.split([self.numbers, self.numbers, self.choices], -1)
+        mu, log_sigma, logits = torch.split(theta, [self.numbers, self.numbers, self.choices], -1)
         return self.beside(mu, log_sigma.clamp(-FINITE, FINITE).exp(), logits)
 
     def beside(self, mu: Tensor, sigma: Tensor, logits: Tensor) -> Distribution:
@@ -125,12 +125,12 @@ class Choices(Family):
 
     def prior(self, zero: Tensor) -> Distribution:
         """N(0, I) beside a choice of which each is as likely, of zeros (d,)."""
-        numbers, logits = zero.split([self.numbers, self.choices])
+        numbers, logits = torch.split(zero, [self.numbers, self.choices])
         return self.beside(numbers, torch.ones_like(numbers), logits)
 
     def read(self, code: Tensor) -> Tensor:
         """The numbers, and the choice as a point of the simplex; of any code, also one that a person gives."""
-        numbers, choice = code.split([self.numbers, self.choices], -1)
+        numbers, choice = torch.split(code, [self.numbers, self.choices], -1)
         return torch.cat([numbers, torch.softmax(choice, -1)], -1)
 
 
@@ -155,7 +155,7 @@ class Direction(Family):
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, d + 1) -> a distribution of directions."""
-        loc, concentration = theta.split([event[0], 1], -1)
+        loc, concentration = torch.split(theta, [event[0], 1], -1)
         return Directional(normalize(loc, dim=-1), event[0] * softplus(concentration[..., 0]) + LEAST, self.kind)
 
     def moments(self, of: Distribution) -> tuple[Tensor, Tensor]:

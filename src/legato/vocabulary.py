@@ -14,7 +14,7 @@ from legato.conditional import Conditional, Net
 from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family, Gaussian, Homoscedastic
-from legato.latents import Flat, Hierarchy, Ladder
+from legato.latents import Flat, Hamiltonian, Hierarchy, Ladder
 from legato.latents.hierarchy import BottomUp, Drawing, TopDown
 from legato.likelihoods import EachValue, Heavy, MixedLogistics
 from legato.model import LatentVariableModel
@@ -105,6 +105,13 @@ def classes_of(data: DataSpec) -> int:
         rows = f"{data.unlabelled:,} row{'s have' if data.unlabelled > 1 else ' has'} none"
         raise Mistake(f"a class-conditional model needs a label for every row, and {rows}: label them, or take them out")
     return len(data.classes)
+
+
+def led(plain: LatentVariableModel, leaps: int) -> LatentVariableModel:
+    """The model whose draws are led by `leaps` leapfrog steps. Raises `Mistake` where it has another latent than one group."""
+    if not isinstance(plain.latent, Flat):
+        raise Mistake("draws of one group of latents can be led, and this model has others: build it by `flat`")
+    return LatentVariableModel(Hamiltonian(plain.latent.q, plain.latent.p, plain.likelihood, leaps), plain.likelihood)
 
 
 def ladder(data: DataSpec, widths: Sequence[int], top: Prior | None = None) -> LatentVariableModel:

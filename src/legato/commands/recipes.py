@@ -57,7 +57,7 @@ def ideas() -> dict[str, list[str]]:
 
 def module_of(sentence: Sentence) -> str:
     """The module that a recipe stands in."""
-    return inspect.unwrap(sentence).__module__
+    return str(inspect.unwrap(sentence).__module__)
 
 
 def paragraphs(sentence: Sentence) -> list[str]:

@@ -47,8 +47,9 @@ class Logistic(Distribution):
     has_rsample = True
 
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = torch.broadcast_tensors(loc, scale)
-        super().__init__(self.loc.shape, validate_args=False)
+        self.loc: Tensor = loc
+        self.scale: Tensor = scale.expand_as(loc)
+        super().__init__(loc.shape, validate_args=False)
 
     @property
     def mean(self) -> Tensor:
@@ -77,7 +78,8 @@ class FullNormal(MultivariateNormal):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """μ + Lε."""
         noise = noise_of(self, sample_shape)
-        return self.loc + (self.scale_tril @ noise[..., None])[..., 0]
+        found: Tensor = self.loc + (self.scale_tril @ noise[..., None])[..., 0]
+        return found
 
 
 @register_kl(Laplacian, Normal)

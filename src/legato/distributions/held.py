@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 from torch.distributions import Distribution, Independent
@@ -22,7 +23,9 @@ def changed(of: Distribution, change: Callable[[Tensor], Tensor]) -> Distributio
         raise Mistake(
             f"a term asks for a {type(of).__name__} of other parameters, and it has none that are known: use a Gaussian"
         )
-    return type(of)(**{name: change(getattr(of, name)) for name in names}, validate_args=False)
+    made: type[Any] = type(of)
+    found: Distribution = made(**{name: change(getattr(of, name)) for name in names}, validate_args=False)
+    return found
 
 
 def held(of: Distribution) -> Distribution:

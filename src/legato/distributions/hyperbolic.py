@@ -6,6 +6,7 @@ middle (posteriors.py).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -23,13 +24,15 @@ def added(a: Tensor, b: Tensor, c: float) -> Tensor:
     """a ⊕ b, Möbius addition in the ball of curvature −c: what a + b is in a flat space. (*lead, d) each."""
     aa, bb, ab = a.square().sum(-1, keepdim=True), b.square().sum(-1, keepdim=True), (a * b).sum(-1, keepdim=True)
     top = (1 + 2 * c * ab + c * bb) * a + (1 - c * aa) * b
-    return top / (1 + 2 * c * ab + c * c * aa * bb).clamp(min=TINY)
+    found: Tensor = top / (1 + 2 * c * ab + c * c * aa * bb).clamp(min=TINY)
+    return found
 
 
 def within(z: Tensor, c: float) -> Tensor:
     """z, drawn back to where float32 can tell it from the edge."""
     length = z.norm(dim=-1, keepdim=True).clamp(min=TINY)
-    return z * (EDGE * c**-0.5 / length).clamp(max=1)
+    found: Tensor = z * (EDGE * c**-0.5 / length).clamp(max=1)
+    return found
 
 
 def from_origin(v: Tensor, c: float) -> Tensor:
@@ -42,7 +45,8 @@ def to_origin(z: Tensor, c: float) -> Tensor:
     """log₀(z), the inverse of `from_origin`; of points at the edge or beyond, as of the last ones within."""
     inside = within(z, c)
     length = c**0.5 * inside.norm(dim=-1, keepdim=True).clamp(min=TINY)
-    return inside * length.atanh() / length
+    found: Tensor = inside * length.atanh() / length
+    return found
 
 
 class WrappedNormal(Distribution):
@@ -56,7 +60,9 @@ class WrappedNormal(Distribution):
     has_rsample = True
 
     def __init__(self, loc: Tensor, scale: Tensor, c: float = 1.0) -> None:
-        self.loc, self.scale, self.c = loc, scale, c
+        self.loc: Tensor = loc
+        self.scale: Tensor = scale
+        self.c = c
         self._last: tuple[Tensor, Tensor] | None = None
         super().__init__(loc.shape[:-1], loc.shape[-1:], validate_args=False)
 
@@ -89,11 +95,13 @@ class WrappedNormal(Distribution):
         r = self.c**0.5 * v.norm(dim=-1).clamp(min=TINY)
         flat = -0.5 * (v / self.scale).square() - self.scale.log() - HALF_LOG_2PI
         # log (r/sinh r): sinh itself overflows at 89
-        wrapped = r.log() - (r + torch.log1p(-(-2 * r).exp()) - 0.6931471805599453)
-        return flat.sum(-1) + (v.shape[-1] - 1) * wrapped
+        wrapped = r.log() - (r + torch.log1p(-(-2 * r).exp()) - math.log(2))
+        found: Tensor = flat.sum(-1) + (v.shape[-1] - 1) * wrapped
+        return found
 
     def tangent(self, value: Tensor) -> Tensor:
         """v of z: λ_μ log_μ(z), (*lead, *batch, d)."""
         away = added(-self.loc.expand_as(value), value, self.c)
         length = self.c**0.5 * away.norm(dim=-1, keepdim=True).clamp(TINY, EDGE)
-        return away * 2 * length.atanh() / length
+        found: Tensor = away * 2 * length.atanh() / length
+        return found

@@ -76,8 +76,9 @@ class Beside(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*lead, *batch), nats."""
-        numbers, choice = value.split(self.sizes, -1)
-        return self.numbers.log_prob(numbers).sum(-1) + self.choice.log_prob(choice)
+        numbers, choice = torch.split(value, self.sizes, -1)
+        found: Tensor = self.numbers.log_prob(numbers).sum(-1) + self.choice.log_prob(choice)  # type: ignore[no-untyped-call]
+        return found
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """(*sample_shape, *batch, d + K)."""

@@ -48,8 +48,7 @@ class Residual(nn.Module):
         super().__init__()
         inner = max(width // 2, 1)
         self.first, self.last = Conv2d(width, inner, 3, padding=1), Conv2d(inner, width, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        _silence(self.last)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, h, w) -> the same."""
@@ -68,7 +67,8 @@ class BottomUp(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """From the image's size upwards."""
-        h, seen = self.first(x), []
+        h: Tensor = self.first(x)
+        seen: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             h = block(avg_pool2d(h, 2) if number else h)
             seen.insert(0, h)
@@ -85,8 +85,7 @@ class Level(nn.Module):
         self.posterior = Conv2d(width, 2 * k, 3, padding=1)
         self.told, self.after, self.k = Conv2d(k, width, 1), Residual(width), k
         for layer in (self.prior, self.posterior):  # q = p = N(0, I) at first: a rate of 0, not of thousands of nats
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            _silence(layer)
 
     def of_prior(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """μ, σ, and what h is told beside z."""
@@ -130,7 +129,8 @@ class TopDown(nn.Module):
 
     def split(self, code: Tensor) -> list[Tensor]:
         """A code (n, d) -> each level's z, (n, k, h, w)."""
-        return [part.reshape(-1, self.k, *place) for part, place in zip(code.split(self.sizes, 1), self.places, strict=True)]
+        parts = zip(torch.split(code, self.sizes, 1), self.places, strict=True)
+        return [part.reshape(-1, self.k, *place) for part, place in parts]
 
     def _levels(self) -> list[Level]:
         return [level for level in self.levels if isinstance(level, Level)]
@@ -261,7 +261,8 @@ class FromTheTop(Distribution):
 
         def choose(level: int, h: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
             nonlocal total
-            total = total + Normal(mu, sigma, validate_args=False).log_prob(parts[level]).flatten(1).sum(1)
+            found: Tensor = Normal(mu, sigma, validate_args=False).log_prob(parts[level])  # type: ignore[no-untyped-call]  # torch's
+            total = total + found.flatten(1).sum(1)
             return parts[level]
 
         self.down.run(len(flat), choose)
@@ -293,9 +294,15 @@ def drawn_down(down: TopDown, n: int, temperatures: Sequence[float], above: Tens
     return torch.cat(parts, 1)
 
 
+def _silence(layer: nn.Conv2d) -> None:
+    """Makes a layer say 0 whatever it reads."""
+    for weight in layer.parameters():
+        nn.init.zeros_(weight)
+
+
 def _normal(mu: Tensor, sigma: Tensor, lead: tuple[int, int]) -> Distribution:
     """N(μ, σ²) of a level's latents in a row, of batch shape (S, B), in single precision at least."""
-    both = [each.flatten(1).unflatten(0, lead).to(torch.promote_types(each.dtype, torch.float32)) for each in (mu, sigma)]
+    both = [each.reshape(*lead, -1).to(torch.promote_types(each.dtype, torch.float32)) for each in (mu, sigma)]
     return Independent(Normal(both[0], both[1], validate_args=False), 1, validate_args=False)
 
 

@@ -50,4 +50,5 @@ class Bounded(nn.Module):
                 self.direction.copy_(normalize(matrix.T @ (matrix @ self.direction), dim=0))
         # again of length 1: the average of directions, which evaluation reads, is shorter
         norm = (matrix @ normalize(self.direction.clone(), dim=0)).norm()
-        return weight * (self.most / norm.clamp(min=self.most))
+        found: Tensor = weight * (self.most / norm.clamp(min=self.most))
+        return found

@@ -145,7 +145,7 @@ class FeatureDistortion(Term):
     def forward(self, trace: Trace) -> Tensor:
         """(B,)."""
         features, decoded = self._critic[0].features, trace.likelihood.mean
-        found = [features(x).to(trace.x.dtype) for x in (trace.x, decoded.flatten(0, 1))]
+        found: list[Tensor] = [features(x).to(trace.x.dtype) for x in (trace.x, decoded.flatten(0, 1))]
         return 0.5 * (found[0] - found[1].view(*decoded.shape[:2], -1)).square().sum(2).mean(0)
 
 
@@ -166,12 +166,12 @@ class ImageAdversary(Term):
     def forward(self, trace: Trace) -> Tensor:
         """(B,)."""
         again = trace.parts.decode(trace.code.detach()).mean
-        return 0.5 * sum(softplus(-self._verdict(x)).mean(0) for x in (again, trace.imagined))
+        return 0.5 * (softplus(-self._verdict(again)) + softplus(-self._verdict(trace.imagined))).mean(0)
 
     def mistaken(self, seen: Seen) -> Tensor:
         """The critic's cross-entropy, (B,), nats: half of it of images, half of what is decoded."""
         real = softplus(-self._verdict(seen.x[None])).mean(0)
-        decoded = sum(softplus(self._verdict(x)).mean(0) for x in (seen.decoded, seen.imagined))
+        decoded = (softplus(self._verdict(seen.decoded)) + softplus(self._verdict(seen.imagined))).mean(0)
         return 0.5 * real + 0.25 * decoded
 
     def _verdict(self, x: Tensor) -> Tensor:

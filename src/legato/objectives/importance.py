@@ -28,7 +28,7 @@ def miwae_bound(log_w: Tensor, m: int) -> Tensor:
     M = 1 is the importance-weighted bound of all, K = 1 the ELBO with a sampled KL. Rainforth et al. 2018 (there MIWAE, a name
     that also stands for missing data), https://arxiv.org/abs/1802.04537, eq. 5.
     """
-    return importance_weighted_bound(log_w.unflatten(0, (m, -1)).transpose(0, 1)).mean(0)
+    return importance_weighted_bound(log_w.view(m, -1, *log_w.shape[1:]).transpose(0, 1)).mean(0)
 
 
 class MultiplyWeighted(Term):
@@ -126,7 +126,7 @@ class PartiallyWeighted(_Steered):
         (rung,) = trace.rungs
         log_w = trace.log_w[: self.draws].detach()
         of_all = torch.softmax(log_w, 0)
-        of_some = torch.softmax(log_w.unflatten(0, (self.m, -1)), 1).flatten(0, 1) / self.m
+        of_some = torch.softmax(log_w.view(self.m, -1, *log_w.shape[1:]), 1).flatten(0, 1) / self.m
         # the encoder's bound with all of its gradient, of which the score is a part
         score = (of_some * rung.q.log_prob(rung.z.detach())[: self.draws]).sum(0)
         steered = self.steered(trace, of_all, of_some) - (score - score.detach())

@@ -12,14 +12,12 @@ from torch.nn.functional import normalize
 from legato.distributions.clouds import Logistic
 from legato.distributions.hyperbolic import WrappedNormal, to_origin
 from legato.distributions.sphere import UniformSphere
-from legato.latents import Hamiltonian
-from legato.model import LatentVariableModel
 from legato.objectives import Distortion, Rate
 from legato.posteriors import Choices, Direction, FullGaussian, Hyperbolic, Laplace, Sparse, Switches
 from legato.priors import Unlearnt
 from legato.recipe import Recipe, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import code_of, flat, frame
+from legato.vocabulary import code_of, flat, frame, led
 
 
 @recipe
@@ -114,6 +112,4 @@ def hamiltonian_vae(data: DataSpec, latent_dim: int = 32, leaps: int = 2, beta: 
 
     Caterini, Doucet & Sejdinovic 2018, https://arxiv.org/abs/1805.11328. Each leap runs the decoder and its slope once more.
     """
-    plain = flat(data, latent_dim)
-    latent = Hamiltonian(plain.latent.q, plain.latent.p, plain.likelihood, leaps)
-    return Recipe(LatentVariableModel(latent, plain.likelihood), Distortion() + beta * Rate())
+    return Recipe(led(flat(data, latent_dim), leaps), Distortion() + beta * Rate())
