@@ -15,7 +15,6 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor, nn
-from torch.distributions import Normal
 from torch.testing import assert_close
 
 import legato
@@ -28,7 +27,7 @@ from legato.objectives.adversaries import permuted
 from legato.run import Run
 from legato.setting import DataSpec
 from legato.tensors import read_tensors
-from legato.trace import Seen, Trace
+from legato.trace import Seen
 from legato.training.learner import Learner
 from legato.training.options import Plan
 from made_runs import blobs, metrics, train
@@ -191,7 +190,7 @@ def fitted(draws: Tensor) -> float:
 
 
 def seen_of(code: Tensor) -> Seen:
-    return Trace(code[0], Normal(code, 1.0), code, ()).detach()
+    return Seen(code[0], code, lambda: code)
 
 
 @pytest.mark.parametrize("correlations", [matrix(0.0, 0.0, 0.0), matrix(0.6, 0.0, 0.0), matrix(0.7, -0.4, 0.1)])
