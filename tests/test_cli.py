@@ -290,6 +290,21 @@ def test_the_options_of_every_recipe_stand_beside_those_that_all_share(name, cap
     assert "--steps" in told
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_told_whole(name, capsys):
+    assert cli.run(["recipes", name]) == 0
+    told = capsys.readouterr().out
+    assert f"{name}: " in told
+    assert f"def {name}(" in told
+    assert "objective" in told
+    assert all(f"--{option.replace('_', '-')} " in told for option in options_of(RECIPES[name]))
+
+
+def test_a_recipe_that_is_none_is_told_with_the_nearest(capsys):
+    assert cli.run(["recipes", "iwaee"]) == 2
+    assert "did you mean `iwae`?" in capsys.readouterr().err
+
+
 def test_recipes_lists_every_recipe(capsys):
     assert cli.run(["recipes"]) == 0
     told = capsys.readouterr().out

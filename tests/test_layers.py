@@ -51,7 +51,11 @@ LAYERS = {
     "legato.nets": 0,
     "legato.player": 0,
     "legato.families": 1,
-    "legato.flows": 1,
+    "legato.posteriors": 1,
+    "legato.likelihoods": 1,
+    "legato.flows": 2,
+    "legato.vamp": 2,
+    "legato.sequences": 2,
     "legato.objectives.term": 1,
     "legato.conditional": 2,
     "legato.priors": 2,
@@ -94,10 +98,13 @@ LAYERS = {
 # Imports that stand in a function because they close a circle, each with the reason why the circle cannot be opened.
 CLOSING: dict[tuple[str, str], str] = {}
 
-MODEL_SIDE = ("legato.model", "legato.latents", "legato.conditional", "legato.priors", "legato.families")
+MODEL_SIDE = ("legato.model", "legato.latents", "legato.conditional", "legato.priors", "legato.families", "legato.posteriors")
 
 # Words of the grammar that only the grammar imports: what stands above it asks a model what it can, never what it is.
-WORDS = ("legato.families", "legato.flows", "legato.codebooks", "legato.latents", "legato.priors", "legato.objectives")
+WORDS = (
+    *("legato.families", "legato.posteriors", "legato.likelihoods", "legato.priors", "legato.vamp", "legato.flows"),
+    *("legato.codebooks", "legato.sequences", "legato.latents", "legato.objectives"),
+)
 GRAMMAR = (*WORDS, "legato.conditional", "legato.model", "legato.vocabulary", "legato.recipe", "legato.recipes")
 
 

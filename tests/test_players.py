@@ -15,6 +15,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor, nn
+from torch.distributions import Normal
 from torch.testing import assert_close
 
 import legato
@@ -27,7 +28,7 @@ from legato.objectives.adversaries import permuted
 from legato.run import Run
 from legato.setting import DataSpec
 from legato.tensors import read_tensors
-from legato.trace import Seen
+from legato.trace import Seen, Trace
 from legato.training.learner import Learner
 from legato.training.options import Plan
 from made_runs import blobs, metrics, train
@@ -190,7 +191,7 @@ def fitted(draws: Tensor) -> float:
 
 
 def seen_of(code: Tensor) -> Seen:
-    return Seen(code[0], code, lambda: code)
+    return Trace(code[0], Normal(code, 1.0), code, ()).detach()
 
 
 @pytest.mark.parametrize("correlations", [matrix(0.0, 0.0, 0.0), matrix(0.6, 0.0, 0.0), matrix(0.7, -0.4, 0.1)])

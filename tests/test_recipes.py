@@ -31,6 +31,9 @@ DATA = {
     "bytes": DataSpec((3, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes")),
     "reals": DataSpec((6,), "reals", "gaussian", classes=("no", "yes")),
 }
+OF_IMAGES = ("ssim_vae", "hierarchy_vae")
+PAIRS = [(name, kind) for name in RECIPES for kind in DATA if name not in OF_IMAGES or kind != "reals"]
+LIKENESSES = ("log_cosh_vae", "ssim_vae", "vae_gan")  # whose fidelity is no likelihood
 STEPS = 150
 TINY = {"latent_dim": 2, "width": 24, "depth": 1}
 
@@ -77,8 +80,7 @@ def of_a_class(model: LatentVariableModel) -> LatentVariableModel:
 # ---------------------------------------------------------------------------------------------------- one table, one law
 
 
-@pytest.mark.parametrize("kind", DATA)
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_training_lowers_the_objective_and_every_parameter_has_a_finite_gradient(name, kind):
     made, x = define(name, DATA[kind], **TINY).build(DATA[kind]), examples(kind)
     start = one_loss(made, x, STEPS).item()
@@ -90,14 +92,16 @@ def test_training_lowers_the_objective_and_every_parameter_has_a_finite_gradient
         assert all(p.grad is not None and p.grad.isfinite().all() for p in made.model.parameters())
         optimiser.step()
     end = one_loss(made, x, STEPS).item()
+    if name == "vae_gan":  # its distances lie in a critic's features, not in nats for each value
+        assert end < 0.6 * start
+        return
     # Nats per value: 0.05 each is far above the draws' noise, and far below what two factors explain.
     assert start - end > 0.05 * x[0].numel()
     assert end < start - 0.05 * abs(start)
 
 
-@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 @pytest.mark.parametrize("net", NETS)
-@pytest.mark.parametrize("name", RECIPES)
 def test_every_net_works_with_every_recipe(name, net, kind):
     if net in ("conv", "strided") and len(DATA[kind].shape) == 1:
         with pytest.raises(Mistake, match=f"`{net}` needs images"):
@@ -110,12 +114,15 @@ def test_every_net_works_with_every_recipe(name, net, kind):
     assert model.reconstruct(x).shape == model.sample(4).shape == x.shape
 
 
-@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("name", RECIPES)
 def test_every_likelihood_works_with_every_recipe_or_is_refused_for_such_data(name, likelihood, kind):
     data = DATA[kind]
     definition = define(name, data, **options(likelihood))
+    if name in LIKENESSES and likelihood in ("gaussian", "student-t"):
+        with pytest.raises(Mistake, match="nothing in this objective would teach the likelihood its scale"):
+            definition.build(data)
+        return
     if kind in LIKELIHOODS[likelihood][1]:
         loss = one_loss(definition.build(data), examples(kind, 4))
         assert loss.isfinite()
@@ -131,7 +138,7 @@ def test_every_likelihood_works_with_every_recipe_or_is_refused_for_such_data(na
 @pytest.mark.parametrize(("word", "value"), [("width", 7), ("depth", 3), ("depth", 0)])
 def test_width_and_depth_reach_both_nets_of_every_recipe(name, word, value):
     def count(**words) -> list[int]:
-        model = define(name, DATA["reals"], **{**TINY, **words}).build(DATA["reals"]).model
+        model = define(name, DATA["bytes"], **{**TINY, **words}).build(DATA["bytes"]).model
         return [sum(p.numel() for p in side.parameters()) for side in (model.latent, model.likelihood)]
 
     assert all(a != b for a, b in zip(count(), count(**{word: value}), strict=True))
@@ -144,16 +151,18 @@ def test_every_recipe_takes_latent_dim_has_defaults_and_a_short_line_of_help(nam
     assert all(p.default is not inspect.Parameter.empty for p in own.values())
     assert not own.keys() & asdict(Words()).keys()  # the shared words are never repeated
     assert 20 < len(inspect.getdoc(RECIPES[name]).splitlines()[0]) < 120
-    assert define(name, DATA["reals"], latent_dim=5).build(DATA["reals"]).model.latent.event[:1] == (5,)
+    codes = define(name, DATA["bytes"], latent_dim=5).build(DATA["bytes"]).model.latent.event
+    # of two books; of 4 × 4 places
+    assert codes[:1] == ({"residual_vq_vae": 10, "hierarchy_vae": 240}.get(name, 5),)
 
 
 def test_by_default_no_likelihood_has_a_fixed_scale():
     # σ = 1 on pixels of 0 … 1 is noise beyond the data, blur and collapse.
-    for name in RECIPES:
-        for data in DATA.values():
-            assert define(name, data).words.likelihood != "fixed-gaussian"
-            family = define(name, data, **TINY).build(data).model.likelihood.family
-            assert not isinstance(family, Homoscedastic) or family.how in ("learned", "solved")
+    for name, kind in PAIRS:
+        data = DATA[kind]
+        assert define(name, data).words.likelihood != "fixed-gaussian"
+        family = define(name, data, **TINY).build(data).model.likelihood.family
+        assert not isinstance(family, Homoscedastic) or family.how in ("learned", "solved")
 
 
 def test_autoencoder_and_vae_differ_by_a_point_and_a_rate_alone():
@@ -163,7 +172,18 @@ def test_autoencoder_and_vae_differ_by_a_point_and_a_rate_alone():
     assert terms["mean_only_vae"] == ["distortion", "rate of the mean"]
     assert terms["vae"] == terms["beta_vae"] == terms["warmup_vae"] == terms["sigma_vae"] == ["distortion", "rate"]
     assert terms["pulled_autoencoder"] == ["distortion", "pull"]
-    assert {name for name, each in made.items() if not each.model.latent.has_density} == {"autoencoder", "pulled_autoencoder"}
+    points = {name for name, each in made.items() if not each.model.latent.has_density}
+    assert points == {
+        "autoencoder",
+        "pulled_autoencoder",
+        "wae_mmd",
+        "swae",
+        "wae_gan",
+        "rae_l2",
+        "rae_gp",
+        "rae_sn",
+        "topk_autoencoder",
+    }
     assert made["pulled_autoencoder"].objective.at(0, 10) == [1.0, 1.0]
     assert not made["pulled_autoencoder"].objective.charges_rate
     assert made["vae"].objective.at(0, 10) == made["sigma_vae"].objective.at(0, 10) == [1.0, 1.0]
@@ -174,8 +194,7 @@ def test_autoencoder_and_vae_differ_by_a_point_and_a_rate_alone():
 # ------------------------------------------------------------------------------------------------ named, stored, refused
 
 
-@pytest.mark.parametrize("kind", DATA)
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_a_definition_survives_json_and_builds_the_same_model(name, kind):
     data = DATA[kind]
     definition = define(name, data, **TINY)
@@ -190,8 +209,7 @@ def test_a_definition_survives_json_and_builds_the_same_model(name, kind):
     assert torch.equal(*twins)
 
 
-@pytest.mark.parametrize("kind", DATA)
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_nothing_is_left_to_a_later_default_in_what_is_stored(name, kind):
     stored = define(name, DATA[kind]).to_json()
     assert stored.keys() == {"recipe", *options_of(RECIPES[name]), *asdict(Words())}

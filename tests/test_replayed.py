@@ -19,7 +19,7 @@ from legato.training.replayed import may_replay
 from legato.training.tidied import same, tidied
 from made_runs import train
 from stopped_runs import assert_same, resume, stopping_after
-from test_compiled import batch, figures, learner
+from test_compiled import TWICE, batch, figures, learner
 
 CPU = torch.device("cpu")
 NETS = [("mlp", name) for name in RECIPES] + [("strided", "vae"), ("conv", "vae"), ("residual", "geco_vae")]
@@ -33,8 +33,8 @@ def test_a_replayed_step_is_the_plain_one_bit_for_bit(net, name, precision):
     found = replayed.replayed(rehearsed, batch(0))  # not of the learner that will take it: as after a rehearsal
     for key, value in rehearsed.tensors().items():
         assert torch.equal(value, before[key]), f"the capture moved {key}"
-    if plain.players and precision == "bfloat16":
-        assert found is None  # eagerly a critic's weights are rounded once for both of its uses
+    if (plain.players or name in TWICE) and precision == "bfloat16":
+        assert found is None  # eagerly weights are rounded once for both of their uses
         return
     assert found is not None
     assert same(figures(CompiledStep(other, found)), figures(plain.step))

@@ -5,35 +5,22 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import textwrap
 from dataclasses import fields
 from pathlib import Path
 
 import laws
 
-import legato.recipes  # noqa: F401  (registers the named models)
-from legato.definition import define
-from legato.errors import Mistake
+from legato.commands.recipes import body, built, ideas, paragraphs
 from legato.recipe import RECIPES, Sentence, options_of
-from legato.setting import DataSpec, Words
+from legato.setting import Words
 
 ROOT = Path(__file__).parents[2]
-DIGITS = DataSpec((1, 28, 28), "bytes", "bernoulli", count=55_000, classes=tuple("0123456789"))  # what pages show it built for
 PLAIN = ("Recipe", "DataSpec", "Mistake")  # capitals that are no words of the grammar
-FIRST = "src/legato/recipes/basic.py"  # what a reader wants to have met before the others
 
 
 def pages() -> dict[str, str]:
     """Path below docs/ -> Markdown: one page for each recipe, and the page that lists them."""
     return {"recipes/index.md": overview()} | {f"recipes/{name}.md": page(name) for name in RECIPES}
-
-
-def ideas() -> dict[str, list[str]]:
-    """What a file of recipes/ is about -> the recipes in it; the basic ones first, the others in the order of the registry."""
-    grouped: dict[str, list[str]] = {}
-    for name, sentence in sorted(RECIPES.items(), key=lambda one: _file(one[1]) != FIRST):
-        grouped.setdefault(_idea(sentence), []).append(name)
-    return grouped
 
 
 def files() -> dict[str, list[str]]:
@@ -61,7 +48,7 @@ the recipe's own function, its docstring, and the tests that name it.
 def page(name: str) -> str:
     """What one recipe is, how it is said, what it is built of, what it takes, and what it is held to."""
     sentence = RECIPES[name]
-    first, *rest = _paragraphs(sentence)
+    first, *rest = paragraphs(sentence)
     told = "\n\n".join(rest)
     words = vocabulary(sentence)
     shared = ", ".join(f"`{word.name}`" for word in fields(Words))
@@ -111,14 +98,6 @@ sentence: {", ".join(f"`{word}`" for word in words)}. It keeps the [laws of ever
 """
 
 
-def built(name: str) -> str:
-    """The recipe in its parts, or why digits are none of its data."""
-    try:
-        return repr(define(name, DIGITS).build(DIGITS))
-    except Mistake as mistake:
-        return f"refused: {mistake}"
-
-
 def words_of(name: str) -> str:
     """The recipe's row in the table of docs/grammar.md."""
     grammar = (ROOT / "docs" / "grammar.md").read_text(encoding="utf-8")
@@ -128,17 +107,6 @@ def words_of(name: str) -> str:
     return found[1]
 
 
-def body(sentence: Sentence) -> str:
-    """The function as it stands, without its docstring."""
-    source = textwrap.dedent(inspect.getsource(inspect.unwrap(sentence)))
-    lines, node = source.splitlines(), ast.parse(source).body[0]
-    assert isinstance(node, ast.FunctionDef)
-    if ast.get_docstring(node):
-        told = node.body[0]
-        del lines[told.lineno - 1 : told.end_lineno]
-    return "\n".join(lines)
-
-
 def vocabulary(sentence: Sentence) -> list[str]:
     """The words of the grammar in a sentence: its families, priors and terms."""
     names = [node.id for node in ast.walk(ast.parse(body(sentence))) if isinstance(node, ast.Name)]
@@ -146,7 +114,7 @@ def vocabulary(sentence: Sentence) -> list[str]:
 
 
 def _table(names: list[str]) -> str:
-    rows = "\n".join(f"| [`{name}`]({name}.md) | {_paragraphs(RECIPES[name])[0]} |" for name in names)
+    rows = "\n".join(f"| [`{name}`]({name}.md) | {paragraphs(RECIPES[name])[0]} |" for name in names)
     return f"| recipe | what it is |\n|---|---|\n{rows}"
 
 
@@ -161,15 +129,5 @@ def _kind(parameter: inspect.Parameter) -> str:
     return f"`{kind if isinstance(kind, str) else getattr(kind, '__name__', kind)}`".replace("|", "or")
 
 
-def _paragraphs(sentence: Sentence) -> list[str]:
-    return (inspect.getdoc(sentence) or sentence.__name__).split("\n\n")
-
-
 def _file(sentence: Sentence) -> str:
     return f"src/{inspect.unwrap(sentence).__module__.replace('.', '/')}.py"
-
-
-def _idea(sentence: Sentence) -> str:
-    """The first line of the file's docstring."""
-    told = inspect.getdoc(inspect.getmodule(inspect.unwrap(sentence))) or sentence.__module__
-    return told.splitlines()[0].rstrip(".")

@@ -94,18 +94,18 @@ class VectorQuantised(Codebook):
 
     A code (n, D) has n tokens, a code (D, h, w) a grid of h × w. In training, with decay γ: N_k ← γN_k + (1 − γ)n_k,
     m_k ← γm_k + (1 − γ)Σ e, row k = m_k/N_k, over the tokens that chose k; a row that is hardly chosen is put where some token
-    of the batch is. The gradient goes straight through. The encoder pays for its distance from the rows by `Commitment`. van
-    den Oord et al. 2017, https://arxiv.org/abs/1711.00937, appendix A.1; revival as in Dhariwal et al. 2020,
+    of the batch is. The gradient goes straight through. The encoder pays for its distance from the rows by `Commitment`.
+    `gradient`: the rows are weights in place of averages, which `Rows` draws to the encoder's tokens. van den Oord et al. 2017,
+    https://arxiv.org/abs/1711.00937, eq. 3 and appendix A.1; revival as in Dhariwal et al. 2020,
     https://arxiv.org/abs/2005.00341. Raises `Mistake` for codes of another shape.
     """
 
-    learnt = ("rows", "counts", "sums")
     rows: Tensor
     counts: Tensor
     sums: Tensor
 
     @checked
-    def __init__(self, event: Shape, size: int = 512, decay: float = 0.99) -> None:
+    def __init__(self, event: Shape, size: int = 512, decay: float = 0.99, gradient: bool = False) -> None:
         super().__init__()
         if len(event) not in (2, 3):
             raise Mistake(f"a code of a codebook has shape (tokens, numbers) or (numbers, height, width), got {event}")
@@ -114,7 +114,13 @@ class VectorQuantised(Codebook):
         self.size, self.decay = size, decay
         # a grid has its numbers first, as an image its channels; a row of tokens has them last
         self._across = -len(event) if len(event) == 3 else -1
-        self.register_buffer("rows", torch.randn(size, event[self._across]))
+        start = torch.randn(size, event[self._across])
+        self.gradient = gradient
+        if gradient:
+            self.rows = nn.Parameter(start)
+            return
+        self.learnt = ("rows", "counts", "sums")
+        self.register_buffer("rows", start)
         self.register_buffer("counts", torch.ones(size))  # as if each had been chosen: none is moved before it had a chance
         self.register_buffer("sums", self.rows.clone())
 
@@ -125,10 +131,12 @@ class VectorQuantised(Codebook):
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event) -> the nearest rows."""
         index = self.indices(theta.detach())
-        value = theta + (self.values(index) - theta).detach()
-        if self.training and torch.is_grad_enabled():  # a pass without gradients is no step
+        rows = self.values(index)
+        value = theta + (rows - theta).detach()
+        # a pass without gradients is no step
+        if self.training and torch.is_grad_enabled() and not self.gradient:
             self._follow(theta.detach().movedim(self._across, -1), index)
-        return Chosen(value, index, theta, len(event))
+        return Chosen(value, index, theta, len(event), rows)
 
     def tokens(self, event: Shape) -> Shape:
         """An index for each vector: (n,) or (h, w)."""
@@ -138,7 +146,8 @@ class VectorQuantised(Codebook):
         """Numbers of the nearest rows."""
         with exact(code.device):  # bfloat16 would take a neighbour for the nearest
             # Without the square of the code itself, which is the same for all rows.
-            distances = self.rows.square().sum(1) - 2 * code.movedim(self._across, -1) @ self.rows.T
+            rows = self.rows.detach()
+            distances = rows.square().sum(1) - 2 * code.movedim(self._across, -1) @ rows.T
         return distances.argmin(-1)
 
     def values(self, index: Tensor) -> Tensor:
@@ -170,6 +179,72 @@ class VectorQuantised(Codebook):
         which = (chosen == torch.arange(self.size, device=chosen.device)[:, None]).to(flat.dtype)
         with exact(flat.device):
             return which @ sane.to(flat.dtype), which @ flat
+
+
+class ResidualQuantised(Codebook):
+    """Codebooks in a row, each of what those before it have left over: the sum of L rows stands for each token.
+
+    A code holds the rows themselves, L · n tokens in the order of the books, (L·n, D) or (D, L·h, w), so that each index is
+    read off it again; `summed` adds them up for the decoder. Lee et al. 2022, https://arxiv.org/abs/2203.01941; Zeghidour et
+    al. 2021, https://arxiv.org/abs/2107.03312. `event`: of one book's tokens. Raises `Mistake` as `VectorQuantised` does.
+    """
+
+    @checked
+    def __init__(self, event: Shape, size: int = 512, books: int = 2) -> None:
+        super().__init__()
+        if books < 1:
+            raise Mistake(f"`books` is a number of codebooks, 1 or more; got {books}")
+        self.size, self.inner = size, event
+        self.books = nn.ModuleList(VectorQuantised(event, size) for _ in range(books))
+
+    @property
+    def event(self) -> Shape:
+        """The shape of the whole code."""
+        stacked = len(self.books) * self.inner[-2]
+        return (*self.inner[:-2], stacked, self.inner[-1])
+
+    def shape(self, event: Shape) -> Shape:
+        """That of one book's tokens."""
+        return self.inner
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, *inner) -> the rows that were chosen in turn."""
+        rest, found = theta, []
+        for book in self._books():
+            chosen = book(rest, self.inner)
+            row = chosen.rows.detach()  # not its value, which is rounded as e + (row − e) is
+            found.append((row, chosen.index, rest))
+            rest = rest - row
+        values, index, away = zip(*found, strict=True)
+        # the gradient goes straight through the sum: to the encoder once, by the first book's share of it
+        value = torch.cat([values[0] + (theta - theta.detach()), *values[1:]], -2)
+        return Chosen(value, torch.cat(index, self._along), torch.cat(away, -2), len(event))
+
+    def summed(self, code: Tensor) -> Tensor:
+        """(*lead, *event) -> the sum over books, (*lead, *inner)."""
+        return torch.stack(code.chunk(len(self.books), -2)).sum(0)
+
+    def tokens(self, event: Shape) -> Shape:
+        """An index for each vector of each book."""
+        return event[1:] if len(event) == 3 else event[:1]
+
+    def indices(self, code: Tensor) -> Tensor:
+        """Numbers of the nearest rows, each in its own book."""
+        parts = zip(self._books(), code.chunk(len(self.books), -2), strict=True)
+        return torch.cat([book.indices(part) for book, part in parts], self._along)
+
+    def values(self, index: Tensor) -> Tensor:
+        """Rows, (*lead, *event)."""
+        parts = zip(self._books(), index.chunk(len(self.books), self._along), strict=True)
+        return torch.cat([book.values(part) for book, part in parts], -2)
+
+    @property
+    def _along(self) -> int:
+        """The axis of indices along which books lie in a row."""
+        return -2 if len(self.inner) == 3 else -1
+
+    def _books(self) -> list[VectorQuantised]:
+        return [book for book in self.books if isinstance(book, VectorQuantised)]
 
 
 class Indexed(Prior):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -21,21 +22,33 @@ class Conditional(nn.Module):
 
     x (*lead, *given) -> batch shape `lead`, event shape `event`; a net itself sees one example axis only.
     `net` is a builder, called once with the shapes that the family asks for. `classes`: how many there are of a label that is
-    put beside x, so that the distribution is q(z|x, y), p(x|z, y); 0: none is read.
+    put beside x, so that the distribution is q(z|x, y), p(x|z, y); 0: none is read. `read`: what the net is given of x, where
+    that is not x itself.
     """
 
     @checked
-    def __init__(self, net: Net, family: Family, given: Shape, event: Shape, classes: int = 0) -> None:
+    def __init__(
+        self,
+        net: Net,
+        family: Family,
+        given: Shape,
+        event: Shape,
+        classes: int = 0,
+        read: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.given, self.event = given, event
-        self.family = family
-        self.beside = Beside(given, classes) if classes else None
-        self.net = net(self.beside.shape if self.beside else given, family.shape(event))
+        self.family, self.read = family, read
+        seen = given if read is None else tuple(read(torch.zeros(1, *given)).shape[1:])
+        self.beside = Beside(seen, classes) if classes else None
+        self.net = net(self.beside.shape if self.beside else seen, family.shape(event))
 
     def forward(self, x: Tensor, given: Given = NOTHING) -> Distribution:
         """x (*lead, *given) -> a distribution of batch shape `lead`. Raises `Mistake` where a label is missing that is read."""
         lead = x.shape[: x.ndim - len(self.given)]
         flat = x.reshape(-1, *self.given)
+        if self.read is not None:
+            flat = self.read(flat)
         if self.beside is not None:
             # all draws of an example share its label
             flat = self.beside(flat, self.beside.label(given).expand(lead).reshape(-1))

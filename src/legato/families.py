@@ -37,6 +37,7 @@ class Family(nn.Module):
     has_width = True  # whether a code of it is a cloud: only then is there a σ to show and to draw from
     has_moments = True  # whether its distributions say their mean and deviation, which a summary then takes as they are
     has_choice = False  # whether a code of it is one of finitely many: then its rate is a number of nats for each token
+    has_product = False  # whether its distributions are products over dimensions, and made of known parameters
     # said wherever they are shown: of some families they are those of a few draws
     how = "mean and standard deviation of q(z|x)"
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
@@ -72,6 +73,8 @@ class Gaussian(Family):
     could meet would fake a floor where σ shrinks for lack of a rate. Far from the data an encoder says e⁻³⁰⁰ all the same.
     Kingma & Welling 2013, https://arxiv.org/abs/1312.6114, eq. 9.
     """
+
+    has_product = True
 
     def shape(self, event: Shape) -> Shape:
         """(2, *event): μ and log σ."""
@@ -170,6 +173,7 @@ class Homoscedastic(Family):
     `of` is the shape of σ: () for one number (images), (D,) for one per column (tables, whose columns have units of their own).
     """
 
+    has_product = True
     log_scale: Tensor
 
     @checked

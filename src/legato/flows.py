@@ -1,12 +1,13 @@
-"""Posteriors without a mean in closed form: normalising flows conditioned on x, by zuko.
+"""Distributions without a mean in closed form: normalising flows, by zuko.
 
-Covered: q(z|x) as an autoregressive flow whose hyper-networks read what the encoder says of x. Not covered: flows as priors.
+Covered: q(z|x) as a flow whose hyper-networks read what the encoder says of x, in coupling order or inverse autoregressive;
+p(z) as a flow that is learnt with the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,12 @@ from legato.arguments import checked
 from legato.devices import exact
 from legato.errors import Mistake
 from legato.families import Family
+from legato.priors import Prior
 from legato.ranks import drawn
+from legato.trace import Given
 from legato.types import Shape
+
+T = TypeVar("T")
 
 CONTEXT = 64  # numbers that the encoder gives: all that the flow knows of x
 DRAWS, SEED = 64, 20150521  # draws, the same for every x, of which mean and deviation are shown
@@ -26,9 +31,11 @@ DRAWS, SEED = 64, 20150521  # draws, the same for every x, of which mean and dev
 class Flow(Family):
     """z = f⁻¹(ε; h(x)), ε ~ N(0, I), f a masked autoregressive flow in coupling order: two passes either way.
 
-    log q(z|x) = log N(f(z)) + log |det ∂f/∂z|. Rezende & Mohamed 2015, https://arxiv.org/abs/1505.05770; Papamakarios et al.
-    2017, https://arxiv.org/abs/1705.07057. Its KL from a prior is taken at the draws. Raises `Mistake` without zuko, and for
-    codes that are no vector of 2 numbers or more (a coupling needs two sides).
+    `inverse`: in full order, turned round, so that a draw takes one pass and each number may depend on all before it; its
+    density at draws of its own is remembered, at others it takes a pass for each number. log q(z|x) = log N(f(z)) +
+    log |det ∂f/∂z|. Rezende & Mohamed 2015, https://arxiv.org/abs/1505.05770; Kingma et al. 2016,
+    https://arxiv.org/abs/1606.04934; Papamakarios et al. 2017, https://arxiv.org/abs/1705.07057. Its KL from a prior is taken
+    at the draws. Raises `Mistake` without zuko, and for codes that are no vector of 2 numbers or more.
     """
 
     has_moments = False
@@ -37,20 +44,10 @@ class Flow(Family):
     noise: Tensor
 
     @checked
-    def __init__(self, event: Shape, transforms: int = 3, width: int = 64) -> None:
+    def __init__(self, event: Shape, transforms: int = 3, width: int = 64, inverse: bool = False) -> None:
         super().__init__()
-        if len(event) != 1 or event[0] < 2:
-            raise Mistake(
-                f"a flow couples 2 numbers or more of a vector, the code has shape {event}: give `latent_dim`, from 2"
-            )
-        if transforms < 1:
-            raise Mistake(f"`transforms` is a number of couplings, 1 or more; got {transforms}")
-        try:
-            from zuko.flows import MAF
-        except ModuleNotFoundError as error:
-            raise Mistake("flows need zuko, which is not installed: pip install zuko") from error
-        with torch.device("cpu"):  # also where others are only shapes: zuko looks at the masks that it makes
-            self.flow: nn.Module = MAF(event[0], CONTEXT, transforms=transforms, passes=2, hidden_features=(width, width))
+        self.flow = _flow(event, transforms, width, CONTEXT, inverse)
+        with torch.device("cpu"):
             # A generator of its own: the start of the weights does not depend on what is shown.
             noise = torch.randn(DRAWS, 1, event[0], generator=torch.Generator().manual_seed(SEED))
         self.register_buffer("noise", noise, persistent=False)
@@ -70,6 +67,46 @@ class Flow(Family):
         return draws.mean(0), draws.std(0)
 
 
+class FlowPrior(Prior):
+    """p(z) as a flow, learnt with the model: in coupling order, or with `autoregressive` each number given all before it.
+
+    Densities take two passes or one; draws take two, or one for each number. It starts near N(0, I). Chen et al. 2017,
+    https://arxiv.org/abs/1611.02731, section 3; Dinh, Sohl-Dickstein & Bengio 2017, https://arxiv.org/abs/1605.08803. Raises
+    `Mistake` as `Flow` does.
+    """
+
+    has_moments = False
+
+    @checked
+    def __init__(self, event: Shape, transforms: int = 3, width: int = 64, autoregressive: bool = False) -> None:
+        super().__init__()
+        self.event = event
+        self.flow = _flow(event, transforms, width, 0, None if autoregressive else False)
+
+    def forward(self, given: Given) -> Distribution:
+        """The same for everything given."""
+        return Exact(self.flow(None), next(self.parameters()).device)
+
+
+def _flow(event: Shape, transforms: int, width: int, context: int, inverse: bool | None) -> nn.Module:
+    """zuko's flow: in coupling order (False), or in full order, whose densities (None) or whose draws (True) take one pass."""
+    if len(event) != 1 or event[0] < 2:
+        raise Mistake(f"a flow couples 2 numbers or more of a vector, the code has shape {event}: give `latent_dim`, from 2")
+    if transforms < 1:
+        raise Mistake(f"`transforms` is a number of couplings, 1 or more; got {transforms}")
+    try:
+        from zuko.flows import MAF
+        from zuko.lazy import LazyInverse
+    except ModuleNotFoundError as error:
+        raise Mistake("flows need zuko, which is not installed: pip install zuko") from error
+    with torch.device("cpu"):  # also where others are only shapes: zuko looks at the masks that it makes
+        passes = 2 if inverse is False else None
+        flow: nn.Module = MAF(event[0], context, transforms=transforms, passes=passes, hidden_features=(width, width))
+        if inverse:
+            flow.transform = LazyInverse(flow.transform)
+    return flow
+
+
 class Exact(Distribution):
     """A flow's distribution, computed in single precision in any step: its log-determinant is a long sum."""
 
@@ -78,22 +115,40 @@ class Exact(Distribution):
 
     def __init__(self, of: Any, device: torch.device) -> None:
         self.of, self.device = of, device
+        self._last: tuple[Tensor, Tensor] | None = None
         super().__init__(of.batch_shape, of.event_shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """(*batch), nats."""
-        return self._exactly(lambda: self.of.log_prob(value))
+        """(*batch), nats; of its own last draws as it was found when they were made."""
+        if self._last is not None and self._last[0] is value:
+            return self._last[1]
+        return self._exactly(lambda: torch.as_tensor(self.of.log_prob(value)))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws with gradients to the flow and to its context."""
         shape = (*sample_shape, *self.batch_shape, *self.event_shape)
         axis = len(sample_shape) + len(self.batch_shape) - 1
-        return self.made_of(drawn(lambda shape: torch.empty(shape, device=self.device).normal_(), shape, axis))
+        noise = drawn(self._normal, shape, axis)
+
+        def made() -> tuple[Tensor, Tensor]:
+            z, stretched = self.of.transform.inv.call_and_ladj(noise)
+            return z, self.of.base.log_prob(noise) - stretched
+
+        self._last = self._exactly(made)
+        return self._last[0]
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draws without a gradient."""
+        with torch.no_grad():
+            return self.made_of(self._normal((*sample_shape, *self.batch_shape, *self.event_shape)))
+
+    def _normal(self, shape: Shape) -> Tensor:
+        return torch.empty(shape, dtype=self.of.base.mean.dtype, device=self.device).normal_()
 
     def made_of(self, noise: Tensor) -> Tensor:
         """z = f⁻¹(ε; h), (*lead, *batch, d)."""
         return self._exactly(lambda: torch.as_tensor(self.of.transform.inv(noise)))
 
-    def _exactly(self, work: Callable[[], Tensor]) -> Tensor:
+    def _exactly(self, work: Callable[[], T]) -> T:
         with exact(self.device):
             return work()

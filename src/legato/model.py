@@ -22,8 +22,9 @@ from legato.families import Family
 from legato.label import readers
 from legato.latents import Latent
 from legato.moments import LARGEST
+from legato.nets.bounded import Bounded
 from legato.ranks import sized
-from legato.trace import NOTHING, Given, Summary, Trace
+from legato.trace import NOTHING, Given, Parts, Summary, Trace
 
 CHUNK = 2048  # decoded examples at a time in an estimate on the CPU: few enough that small images stay near the cache
 
@@ -73,13 +74,14 @@ class LatentVariableModel(nn.Module):
         """A pass from what `latent.encode(x)` gave: further draws without a further run of the encoder."""
         known = self._known(given)
         code, rungs = self.latent.draw(encoded, draws, known)
+        parts = Parts(lambda: self.latent.prior(known), lambda code: self.likelihood(code, known), self.likelihood)
         # The summary is a function: a step that shows nothing does not pay for it.
-        return Trace(x, self.likelihood(code, known), code, rungs, lambda: self.latent.summary(encoded, known), known)
+        return Trace(x, self.likelihood(code, known), code, rungs, lambda: self.latent.summary(encoded, known), known, parts)
 
     def learnt(self) -> list[Tensor]:
         """All that training moves: the weights, and buffers that are learnt without a gradient, as a codebook is."""
-        families = [part for part in self.modules() if isinstance(part, Family)]
-        return [*self.parameters(), *(family.get_buffer(name) for family in families for name in family.learnt)]
+        parts = [part for part in self.modules() if isinstance(part, Family | Bounded)]
+        return [*self.parameters(), *(part.get_buffer(name) for part in parts for name in part.learnt)]
 
     def decode(self, code: Tensor, given: Given = NOTHING) -> Tensor:
         """The mean of p(x|z), (*lead, *data), in units of the prepared data."""
@@ -100,7 +102,7 @@ class LatentVariableModel(nn.Module):
 
     def _known(self, given: Given) -> Given:
         """The same with x ↦ q(z|x)."""
-        return Given(given.label, given.mask, given.rows, self.latent.posterior)
+        return self.latent.known(given)
 
     def together(self, on_cpu: int) -> int:
         """The number of examples that the model's device decodes at once: `on_cpu`, more on CUDA (devices.py)."""

@@ -1,12 +1,14 @@
 """Priors: p(z), perhaps given a label or the encoder.
 
-Covered: N(0, I); a mixture of Gaussians, and a Gaussian for each class, learnt with the model. Not covered: priors that are
-fitted to codes after training (population.py).
+Covered: N(0, I); a mixture of Gaussians, and a Gaussian for each class, learnt with the model; priors that are one fixed
+distribution, such as every direction alike. Not covered: priors that the encoder makes (vamp.py), flows (flows.py), priors that
+are fitted to codes after training (population.py).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ class Prior(nn.Module):
 
     event: Shape
     has_moments = True  # whether it says its mean and deviation, from which `MeanRate` and `Pull` charge
+    mixes_posteriors = False  # whether it is made of posteriors of examples that have no class
     standard = False  # N(0, I): what is drawn as rings, and has a KL in closed form from μ and σ alone
 
     @abstractmethod
@@ -69,6 +72,22 @@ class StandardNormal(Prior):
         """Temperature times NumPy's own standard normals, (n, *event)."""
         # in that type: a cast gives other draws
         return np.asarray(temperature * rng.standard_normal((n, *self.event), dtype=dtype))
+
+
+class Unlearnt(Prior):
+    """One distribution for all, of which nothing is learnt: `make` gives it of a tensor of zeros of a code's shape."""
+
+    has_moments = False
+    like: Tensor
+
+    def __init__(self, event: Shape, make: Callable[[Tensor], Distribution]) -> None:
+        super().__init__()
+        self.event, self._make = event, make
+        self.register_buffer("like", torch.zeros(event), persistent=False)
+
+    def forward(self, given: Given) -> Distribution:
+        """The same for everything given."""
+        return self._make(self.like)
 
 
 class MixtureOfGaussians(Prior):

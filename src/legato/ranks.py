@@ -107,7 +107,7 @@ class Share:
 
 ALONE = Ranks()
 _NOW: list[Ranks] = [ALONE]  # of the process: so is the group that torch keeps
-_SHARES: list[Share] = []  # those of the blocks that are open, the innermost last
+_SHARES: list[Share | None] = []  # those of the blocks that are open, the innermost last
 
 
 def now() -> Ranks:
@@ -129,6 +129,16 @@ def sharing(size: int) -> Iterator[Share]:
     _SHARES.append(share)
     try:
         yield share
+    finally:
+        _SHARES.pop()
+
+
+@contextmanager
+def unshared() -> Iterator[None]:
+    """A block within `sharing` in which draws are nobody's part: of a distribution that no example has a part in."""
+    _SHARES.append(None)
+    try:
+        yield
     finally:
         _SHARES.pop()
 
@@ -164,6 +174,30 @@ def whole(values: Tensor, axis: int = 0) -> Tensor:
     found.narrow(axis, share.part.start * each, values.shape[axis]).copy_(values.detach())
     distributed.all_reduce(found)
     return found
+
+
+def gathered(values: Tensor, axis: int = 0) -> Tensor:
+    """`whole` with a gradient: of a loss that every rank computes of all examples, as terms of the whole batch do."""
+    if _shared() is None:
+        return values
+    found: Tensor = _Gathered.apply(values, axis)  # type: ignore[no-untyped-call]  # torch's
+    return found
+
+
+class _Gathered(torch.autograd.Function):
+    """Each rank's rows in their order; backwards the sum of what all ranks have to say of one's own."""
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, axis: int) -> Tensor:
+        context.ranks, context.axis, context.place = now(), axis, place(values, axis)
+        return whole(values, axis)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        # Losses are weighed by their ranks' rows, which add up to the number of ranks: their mean over ranks is the loss's.
+        everyone = context.ranks.total(gradient.contiguous())
+        mine = context.place
+        return everyone.narrow(context.axis, mine.start, mine.stop - mine.start), None
 
 
 def place(values: Tensor, axis: int = 0) -> slice:

@@ -42,6 +42,15 @@ class Recipe:
             raise Mistake("this objective charges for the distance from the prior's mean, and the prior has none: use N(0, I)")
         if self.objective.needs_choice and not model.latent.has_choice:
             raise Mistake("this objective charges for rounding, and the posterior rounds nothing: use a codebook (`vq_vae`)")
+        if self.objective.needs_product and not model.latent.has_product:
+            raise Mistake("this objective reads q(z|x) dimension by dimension, and the posterior is no product: use a Gaussian")
+        if self.objective.needs_image and len(model.likelihood.event) != 3:
+            raise Mistake(f"this objective compares images, and one example has shape {model.likelihood.event}: use `vae`")
+        if not self.objective.is_likelihood and [*model.likelihood.family.parameters()]:
+            raise Mistake(
+                "nothing in this objective would teach the likelihood its scale, since its fidelity is no log p(x|z): "
+                "use optimal-gaussian, which solves it"
+            )
 
     def __repr__(self) -> str:
         return shown.text("Recipe", self._told_of())

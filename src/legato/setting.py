@@ -15,6 +15,7 @@ from legato.types import Shape
 # values in {0, 1} | 8-bit 0 … 255 | real numbers: by this a likelihood fits or does not
 Kind = Literal["binary", "bytes", "reals"]
 NetName = Literal["auto", "mlp", "residual", "conv", "strided"]
+Condition = Literal["nothing", "nets", "prior", "both"]
 LikelihoodName = Literal[
     "auto",
     "bernoulli",
@@ -23,6 +24,9 @@ LikelihoodName = Literal[
     "gaussian",
     "optimal-gaussian",
     "fixed-gaussian",
+    "mixed-logistics",
+    "each-value",
+    "student-t",
 ]
 
 
@@ -42,6 +46,8 @@ class Words:
     """p(x|z): gaussian learns its scale, optimal-gaussian solves it in closed form. auto: what fits the data."""
     scale: float | None = None
     """Standard deviation of fixed-gaussian, in units of the prepared data (pixels lie in 0 … 1)."""
+    condition: Condition = "nothing"
+    """What is told each example's class: nets, q(z|x, y) and p(x|z, y); the prior, a Gaussian for each class; both."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "latent_shape", shape_of(self.latent_shape))

@@ -9,17 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from legato.devices import widest
-from legato.distributions.divergence import kl_per_dimension
+from legato.distributions.divergence import kl_of_all, kl_per_dimension
 from legato.distributions.grid import Chosen
-from legato.distributions.reparameterised import log_density
+from legato.distributions.reparameterised import log_density, reparameterised
 from legato.lazy import lazy
+from legato.ranks import drawn, unshared
+from legato.types import Shape
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 _told: set[tuple[type, type]] = set()
 
@@ -60,6 +64,19 @@ class Given:
 NOTHING = Given()
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a model that a term may ask for more than one pass: more draws of the prior, more decoding, the weights.
+
+    prior: p(z) given what is known of the batch; decode: code (*lead, *code) -> p(x|z) of batch shape `lead`; decoder: the
+    module that decodes.
+    """
+
+    prior: Callable[[], Distribution]
+    decode: Callable[[Tensor], Distribution]
+    decoder: nn.Module
+
+
 class Rung:
     """One group of latents: posterior q, prior p, and the draw z ~ q, (S, B, *event). A flat VAE has one rung.
 
@@ -95,37 +112,64 @@ class Rung:
         return (self.q.away - self.q.value.detach()).square()
 
     @lazy
+    def reached(self) -> Tensor:
+        """(sg(e) − z)² of a code e that q rounds to a row z of a codebook, (B, *event), with a gradient to the row."""
+        assert isinstance(self.q, Chosen)
+        rows = self.q.value.detach() if self.q.rows is None else self.q.rows
+        return (self.q.away.detach() - rows).square()
+
+    @lazy
     def kl(self) -> Tensor:
         """KL(q(z|x) ‖ p(z)) per example, (B,), nats, a mean over draws: exact where registered, else log q − log p there."""
         exact = self.kl_per_dimension
         if exact is not None:
             return exact.flatten(2).sum(2).mean(0)
+        if self.kl_of_all is not None:
+            return self.kl_of_all.view(-1, self.kl_of_all.shape[-1]).mean(0)
         _say_sampled(self.q, self.p)
         return (self.log_q - self.log_p).mean(0)
+
+    @lazy
+    def kl_of_all(self) -> Tensor | None:
+        """KL(q ‖ p) in closed form of a pair that has no parts by dimension, (*batch,), nats; None where there is none."""
+        return kl_of_all(self.q, self.p)
 
 
 class Seen:
     """The view of a pass that a player other than the model has: values, through which no gradient reaches the model.
 
-    x (B, *data); code (S, B, *code); decoded (S, B, *data), the mean of p(x|z), once it is asked for. `stream`: the player's
-    own random numbers, from which its loss is to draw; None: torch's current ones.
+    x (B, *data); code (S, B, *code). `stream`: the player's own random numbers, from which its loss is to draw; None: torch's
+    current ones. What the pass drew and decoded is the model's own, computed once for both.
     """
 
-    def __init__(self, x: Tensor, code: Tensor, decoded: Callable[[], Tensor], stream: torch.Generator | None = None) -> None:
-        self.x, self.code, self._decode, self.stream = x, code.detach(), decoded, stream
+    def __init__(self, of: Trace, stream: torch.Generator | None = None) -> None:
+        self.x, self.code, self._of, self.stream = of.x, of.code.detach(), of, stream
 
     @lazy
     def decoded(self) -> Tensor:
-        """(S, B, *data), in units of the prepared data."""
-        with torch.no_grad():  # the decoder must learn nothing from what another player sees
-            return self._decode()
+        """The mean of p(x|z), (S, B, *data), in units of the prepared data."""
+        return self._without_gradient(lambda: self._of.likelihood.mean)
+
+    @lazy
+    def prior_code(self) -> Tensor:
+        """Draws from p(z), (S, B, *code)."""
+        return self._without_gradient(lambda: self._of.prior_code)
+
+    @lazy
+    def imagined(self) -> Tensor:
+        """What draws from p(z) decode to, (S, B, *data)."""
+        return self._without_gradient(lambda: self._of.imagined)
+
+    def _without_gradient(self, value: Callable[[], Tensor]) -> Tensor:
+        with torch.no_grad():  # the model must learn nothing from what another player sees
+            return value().detach()
 
 
 class Trace:
     """x, p(x|z), the code and the rungs of one pass with S draws of B examples.
 
     x (B, *data); code (S, B, *code); likelihood: a distribution of batch shape (S, B) and event shape `data`; given: what was
-    known of the examples beside x.
+    known of the examples beside x; parts: what made it, for terms that ask for more than the pass.
     """
 
     def __init__(
@@ -136,15 +180,44 @@ class Trace:
         rungs: tuple[Rung, ...],
         summarise: Callable[[], Summary] | None = None,
         given: Given = NOTHING,
+        parts: Parts | None = None,
     ) -> None:
         self.x, self.likelihood, self.code, self.rungs, self._summarise = x, likelihood, code, rungs, summarise
-        self.given = given
+        self.given, self._parts = given, parts
+        self._kept: dict[str, Any] = {}
 
     @lazy
     def summary(self) -> Summary:
         """The summary of the codes of x, from the same pass of the encoder."""
         assert self._summarise is not None  # a model's trace has one; one that was put together by hand may do without
         return self._summarise()
+
+    @property
+    def parts(self) -> Parts:
+        """The parts of the model that made the pass."""
+        assert self._parts is not None  # a model's trace has them; one that was put together by hand may do without
+        return self._parts
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What several terms have in common, made by the first that asks for it."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: T = self._kept[name]
+        return found
+
+    @lazy
+    def prior_code(self) -> Tensor:
+        """Draws from p(z), as many as there are codes, (S, B, *code), by torch's generator; without a gradient to the prior."""
+        with torch.no_grad():
+            prior, shape = self.parts.prior(), self.code.shape
+            if prior.batch_shape:  # a distribution for each example, such as its class's
+                return reparameterised(prior, shape[0])[0]
+            return drawn(lambda everyone: _sampled(prior, everyone[:2]), shape, 1)
+
+    @lazy
+    def imagined(self) -> Tensor:
+        """The mean of p(x|z) at draws from p(z), (S, B, *data), with a gradient to the decoder."""
+        return self.parts.decode(self.prior_code).mean
 
     @lazy
     def log_px(self) -> Tensor:
@@ -178,12 +251,18 @@ class Trace:
 
     def detach(self, stream: torch.Generator | None = None) -> Seen:
         """The pass as another player sees it, who draws from `stream`."""
-        return Seen(self.x, self.code, lambda: self.likelihood.mean, stream)
+        return Seen(self, stream)
 
     @property
     def rate_varies(self) -> bool:
         """True where the rate is another one at other draws: it has no closed form, or that of a lower rung."""
-        return any(rung.kl_per_dimension is None or len(rung.q.batch_shape) > 1 for rung in self.rungs)
+        sampled = (rung.kl_per_dimension is None and rung.kl_of_all is None for rung in self.rungs)
+        return any(sampled) or any(len(rung.q.batch_shape) > 1 for rung in self.rungs)
+
+
+def _sampled(prior: Distribution, shape: Shape) -> Tensor:
+    with unshared():
+        return prior.sample(torch.Size(shape))
 
 
 def _say_sampled(q: Distribution, p: Distribution) -> None:

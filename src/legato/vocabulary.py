@@ -14,10 +14,13 @@ from legato.conditional import Conditional, Net
 from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family, Gaussian, Homoscedastic
-from legato.latents import Flat, Ladder
+from legato.latents import Flat, Hamiltonian, Hierarchy, Ladder
+from legato.latents.hierarchy import BottomUp, Drawing, TopDown
+from legato.likelihoods import EachValue, Heavy, MixedLogistics
 from legato.model import LatentVariableModel
-from legato.priors import Prior, StandardNormal
-from legato.setting import DataSpec, LikelihoodName, NetName, Words
+from legato.nets import is_image
+from legato.priors import GaussianOfEachClass, Prior, StandardNormal
+from legato.setting import Condition, DataSpec, LikelihoodName, NetName, Words
 from legato.types import Shape
 
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
@@ -31,6 +34,9 @@ LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]
     "gaussian": (lambda data: Homoscedastic("learned", _scales(data)), ANY, ""),
     "optimal-gaussian": (lambda data: Homoscedastic("solved", _scales(data)), ANY, ""),
     "fixed-gaussian": (lambda data: Homoscedastic(_fixed(data.words)), ANY, ""),
+    "mixed-logistics": (lambda data: MixedLogistics(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
+    "each-value": (lambda data: EachValue(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
+    "student-t": (lambda data: Heavy(_scales(data)), ANY, ""),
 }
 
 
@@ -49,15 +55,45 @@ def code_of(data: DataSpec, latent_dim: int) -> Shape:
     return code
 
 
-def frame(data: DataSpec, code: Shape, posterior: Family, prior: Prior, classes: int = 0) -> LatentVariableModel:
-    """One group of latents of any shape; nets and likelihood from `data.words`. `classes`: q and p(x|z) read a label, too."""
+def frame(
+    data: DataSpec,
+    code: Shape,
+    posterior: Family,
+    prior: Prior,
+    classes: int = 0,
+    read: Callable[[Tensor], Tensor] | None = None,
+) -> LatentVariableModel:
+    """One group of latents of any shape; nets and likelihood from `data.words`. `classes`: q and p(x|z) read a label, too.
+
+    `read`: what the decoder's net is given of a code, where that is not the code itself.
+    """
     _refuse_empty(code)
-    words = resolve(data)
+    words, (classes, prior) = resolve(data), conditioned(data, prior, classes)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
     return LatentVariableModel(
         Flat(Conditional(net, posterior, data.shape, code, classes), prior),
-        Conditional(net, likelihood(replace(data, words=words)), code, data.shape, classes),
+        Conditional(net, likelihood(replace(data, words=words)), code, data.shape, classes, read),
     )
+
+
+def conditioned(data: DataSpec, prior: Prior, classes: int = 0) -> tuple[int, Prior]:
+    """How many classes nets read, and the prior, as the word `condition` has it.
+
+    Raises `Mistake` for data without classes, and for a prior of a recipe's own where the word asks for one of each class.
+    """
+    word = data.words.condition
+    if word not in get_args(Condition):
+        raise unknown("condition", word, get_args(Condition))
+    if word == "nothing":
+        return classes, prior
+    found = classes_of(data)
+    if prior.mixes_posteriors:
+        raise Mistake("the prior of this recipe is a mixture of posteriors of examples without a class: leave `condition` out")
+    if word in ("prior", "both"):
+        if not prior.standard:
+            raise Mistake("`condition` would put a Gaussian for each class in the place of a prior of its own: use `nets`")
+        prior = GaussianOfEachClass(prior.event, found)
+    return (classes if word == "prior" else found), prior
 
 
 def classes_of(data: DataSpec) -> int:
@@ -71,8 +107,15 @@ def classes_of(data: DataSpec) -> int:
     return len(data.classes)
 
 
-def ladder(data: DataSpec, widths: Sequence[int]) -> LatentVariableModel:
-    """Groups of latents, the top first, all Gaussian, the top's prior N(0, I); x is decoded from the lowest group.
+def led(plain: LatentVariableModel, leaps: int) -> LatentVariableModel:
+    """The model whose draws are led by `leaps` leapfrog steps. Raises `Mistake` where it has another latent than one group."""
+    if not isinstance(plain.latent, Flat):
+        raise Mistake("draws of one group of latents can be led, and this model has others: build it by `flat`")
+    return LatentVariableModel(Hamiltonian(plain.latent.q, plain.latent.p, plain.likelihood, leaps), plain.likelihood)
+
+
+def ladder(data: DataSpec, widths: Sequence[int], top: Prior | None = None) -> LatentVariableModel:
+    """Groups of latents, the top first, all Gaussian, the top's prior N(0, I) or `top`; x is decoded from the lowest group.
 
     What the net of `data.words` sees of x are `FEATURES` numbers; dense nets (`mlp`) stand between the groups. Raises `Mistake`
     where a `latent_shape` was said.
@@ -83,18 +126,49 @@ def ladder(data: DataSpec, widths: Sequence[int]) -> LatentVariableModel:
     words = resolve(data)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
     inner: Net = partial(nets.mlp, width=INNER, depth=1)
+    classes, first = conditioned(data, top or StandardNormal((widths[0],)))
     above = [sum(widths[:rung]) for rung in range(len(widths))]
     rungs = list(zip(above, widths, strict=True))
     return LatentVariableModel(
         Ladder(
             net(data.shape, (FEATURES,)),
-            [Conditional(inner, Gaussian(), (higher + FEATURES,), (width,)) for higher, width in rungs],
-            StandardNormal((widths[0],)),
-            [Conditional(inner, Gaussian(), (higher,), (width,)) for higher, width in rungs[1:]],
+            [Conditional(inner, Gaussian(), (higher + FEATURES,), (width,), classes) for higher, width in rungs],
+            first,
+            [Conditional(inner, Gaussian(), (higher,), (width,), classes) for higher, width in rungs[1:]],
         ),
-        Conditional(lambda given, out: Lowest(net, widths[-1], out), likelihood(replace(data, words=words)),
-                    (sum(widths),), data.shape),
+        # with the class behind the code, where it is told
+        Conditional(lambda given, out: Lowest(net, widths[-1] + classes, out), likelihood(replace(data, words=words)),
+                    (sum(widths),), data.shape, classes),
     )  # fmt: skip
+
+
+def hierarchy(data: DataSpec, k: int) -> LatentVariableModel:
+    """Levels of k latents at each place, from 4 × 4 places or so to half of the image's sides; `depth` + 1 at each size.
+
+    `width` are the channels of both passes. Raises `Mistake` for what is no image, and for words that mean nothing here.
+    """
+    words = resolve(data)
+    if not is_image(data.shape):
+        raise Mistake(f"a hierarchy has levels of fewer and more places of an image, and one example has shape {data.shape}")
+    if words.latent_shape or words.condition != "nothing":
+        raise Mistake("a hierarchy has its levels in one vector and takes no `latent_shape` nor `condition`: give `latent_dim`")
+    _refuse_empty((k,))
+    width, blocks = words.width or 1, (words.depth or 0) + 1
+    down = TopDown(data.shape, width, k, blocks)
+    latent = Hierarchy(BottomUp(data.shape, width, blocks), down)
+    family = likelihood(replace(data, words=words))
+    return LatentVariableModel(
+        latent, Conditional(lambda given, out: Drawing(down, width, out), family, latent.event, data.shape)
+    )
+
+
+def rungs(latent_dim: int, top: float) -> tuple[int, int]:
+    """The latents of two rungs, of which a share `top` lies above. Raises `Mistake` for none or all."""
+    if not 0 < top < 1 or latent_dim < 2:
+        raise Mistake(f"a ladder of two rungs has 2 latents or more and a share of them on top; got {latent_dim} and {top}")
+    # one on each rung at least, which a share of few latents may round away
+    above = min(max(round(top * latent_dim), 1), latent_dim - 1)
+    return above, latent_dim - above
 
 
 class Lowest(nn.Module):

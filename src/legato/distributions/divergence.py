@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 Divergence = Callable[[Any, Any], Tensor]
-_TABLE: dict[tuple[type[Distribution], type[Distribution]], Divergence] = {}
+Pair = tuple[type[Distribution], type[Distribution]]
+_TABLE: dict[Pair, Divergence] = {}
+_JOINT: dict[Pair, Divergence] = {}
 
 
 def register_kl(q: type[Distribution], p: type[Distribution]) -> Callable[[Divergence], Divergence]:
@@ -26,6 +28,23 @@ def register_kl(q: type[Distribution], p: type[Distribution]) -> Callable[[Diver
         return formula
 
     return enter
+
+
+def register_joint_kl(q: type[Distribution], p: type[Distribution]) -> Callable[[Divergence], Divergence]:
+    """Registers KL(q ‖ p) of all dimensions together, (*batch,), for a pair that has no parts."""
+
+    def enter(formula: Divergence) -> Divergence:
+        _JOINT[q, p] = formula
+        return formula
+
+    return enter
+
+
+def kl_of_all(q: Distribution, p: Distribution) -> Tensor | None:
+    """KL(q ‖ p) of a pair without parts, (*batch,), in nats; None where no closed form is registered."""
+    of = [one.base_dist if isinstance(one, Independent) else one for one in (q, p)]
+    formula = _JOINT.get((type(of[0]), type(of[1])))
+    return None if formula is None else formula(*of)
 
 
 def closed_form(q: Distribution, p: Distribution) -> Divergence | None:

@@ -22,12 +22,12 @@ class Chosen(Fixed):
 
     value (*batch, *event): the chosen code, whose gradient goes to the encoder as if nothing had been rounded (Bengio et al.
     2013, https://arxiv.org/abs/1308.3432). index (*batch, *tokens), int64. `away` (*batch, *event): what the encoder gave,
-    before.
+    before; `rows`: the same as value with a gradient to a codebook that learns by one, where there is such.
     """
 
-    def __init__(self, value: Tensor, index: Tensor, away: Tensor, event_dims: int) -> None:
+    def __init__(self, value: Tensor, index: Tensor, away: Tensor, event_dims: int, rows: Tensor | None = None) -> None:
         super().__init__(value, event_dims)
-        self.index, self.away = index, away
+        self.index, self.away, self.rows = index, away, rows
 
     def log_prob(self, value: Tensor) -> Tensor:
         """0 nats: the probability of what was chosen."""

@@ -37,6 +37,7 @@ class Flat(Latent):
         self.event = posterior.event
         self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
         self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
+        self.has_product = posterior.family.has_product
         # of both: terms that charge a distance measure from one to the other
         self.has_moments = posterior.family.has_moments and prior.has_moments
 
@@ -62,14 +63,14 @@ class Flat(Latent):
 
     def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z)."""
-        p: Distribution = self.p(given)
+        p: Distribution = self.p(self.known(given))
         return p
 
     def draw_prior(
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes from the prior, (n, *event)."""
-        return self.p.draw(n, rng, temperature, dtype, given)
+        return self.p.draw(n, rng, temperature, dtype, self.known(given))
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, *event)."""

@@ -43,6 +43,7 @@ class Ladder(Latent):
     has_width = True
     has_choice = False
     has_moments = True
+    has_product = False  # what is below depends on what was drawn above
 
     @checked
     def __init__(
@@ -100,16 +101,21 @@ class Ladder(Latent):
         # Of all rungs or of none: a part of the KL would pass for the whole.
         return Summary(mu, sigma, torch.cat(kl, -1) if len(kl) == len(moments) else None, how)
 
+    def infer(self, x: Tensor) -> Distribution:
+        """q(z_L|x), of the top."""
+        found: Distribution = self._posteriors()[0](self.encode(x))
+        return found
+
     def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z) of the whole code."""
-        return Joint(self.top(given), [partial(each, given=given) for each in self._below()])
+        return Joint(self.top(self.known(given)), [partial(each, given=given) for each in self._below()])
 
     def draw_prior(
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """n codes, (n, d), from the top down. `temperature` is the top's: what lies below follows it as the prior says."""
         device = next(self.parameters()).device
-        above = torch.as_tensor(self.top.draw(n, rng, temperature, given=given), device=device)
+        above = torch.as_tensor(self.top.draw(n, rng, temperature, given=self.known(given)), device=device)
         with torch.no_grad(), drawing(device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
             for p in self._below():
                 above = torch.cat([above, p(above, given).sample()], -1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Latent(nn.Module):
     has_width: bool  # whether a code has a σ: without one there are no clouds to show
     has_moments: bool  # whether q and p have a mean and a deviation each, rung by rung: what `Pull` and `MeanRate` read
     has_choice: bool  # whether a code is one of finitely many: only then is there anything to commit to
+    has_product: bool  # whether q is a product over the dimensions of one group, made of known parameters
     standard_prior: bool  # whether p(z) is N(0, I): only then do rings, and a KL of μ and σ alone, mean what they seem to
 
     @abstractmethod
@@ -55,6 +57,14 @@ class Latent(nn.Module):
     def posterior(self, x: Tensor, given: Given = NOTHING) -> Distribution | None:
         """q(z|x), batch shape (B,), event shape `event`; None where a code is no draw of one distribution."""
         return None
+
+    def known(self, given: Given) -> Given:
+        """What is given, with x ↦ q(z|x) for a prior that is made of posteriors."""
+        return replace(given, infer=self.infer)
+
+    def infer(self, x: Tensor) -> Distribution | None:
+        """The posterior that a prior made of posteriors is a mixture of: q(z|x), of a ladder that of its top."""
+        return self.posterior(x)
 
     @abstractmethod
     def prior(self, given: Given = NOTHING) -> Distribution:

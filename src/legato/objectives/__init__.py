@@ -1,24 +1,65 @@
 """Objectives: weighted sums of terms, each a function of one trace, in nats per example."""
 
-from legato.objectives.adversaries import TotalCorrelation, critic
-from legato.objectives.bounds import Commitment, Distortion, ImportanceWeighted, MeanRate, Pull, Rate, importance_weighted_bound
-from legato.objectives.constraints import Multiplier
+from legato.objectives.adversaries import (
+    Adversary,
+    FeatureDistortion,
+    ImageAdversary,
+    ImageCritic,
+    TotalCorrelation,
+    critic,
+)
+from legato.objectives.aggregate import Covariance, Discrepancy, SlicedWasserstein
+from legato.objectives.bounds import (
+    Commitment,
+    Distortion,
+    ImportanceWeighted,
+    MeanRate,
+    Pull,
+    Rate,
+    Rows,
+    importance_weighted_bound,
+)
+from legato.objectives.constraints import Capacity, Multiplier
+from legato.objectives.decomposition import Dependence, DimensionwiseRate, IndexInformation
+from legato.objectives.importance import MultiplyWeighted, PartiallyWeighted, Reparameterised, miwae_bound
+from legato.objectives.likenesses import Dissimilarity, LogCosh
+from legato.objectives.penalties import DecoderSlope, DecoderWeights
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 
 __all__ = [
+    "Adversary",
+    "Capacity",
     "Commitment",
+    "Covariance",
+    "DecoderSlope",
+    "DecoderWeights",
+    "Dependence",
+    "DimensionwiseRate",
+    "Discrepancy",
+    "Dissimilarity",
     "Distortion",
+    "FeatureDistortion",
+    "ImageAdversary",
+    "ImageCritic",
     "ImportanceWeighted",
+    "IndexInformation",
+    "LogCosh",
     "Loss",
     "MeanRate",
     "Multiplier",
+    "MultiplyWeighted",
     "Objective",
+    "PartiallyWeighted",
     "Pull",
     "Rate",
+    "Reparameterised",
+    "Rows",
+    "SlicedWasserstein",
     "Term",
     "TotalCorrelation",
     "Weight",
     "anneal",
     "critic",
     "importance_weighted_bound",
+    "miwae_bound",
 ]

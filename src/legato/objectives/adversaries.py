@@ -1,7 +1,7 @@
 """Terms that no formula gives: a critic learns them from draws, beside the model.
 
-Covered: the total correlation of the codes, by the density-ratio trick. Not covered: the step in which both learn
-(training/learner.py).
+Covered: the total correlation of the codes by the density-ratio trick, codes told from draws of the prior, images told from
+decoded ones. Not covered: the step in which both learn (training/learner.py).
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ class TotalCorrelation(Term):
 
     def log_ratio(self, code: Tensor) -> Tensor:
         """T: codes (S, B, d) -> log q(z)/∏ q(z_j) as the critic has it, (S, B), nats."""
-        logit: Tensor = self.critic(code.flatten(0, 1))
-        # single precision again, where products were of half: sums need its digits
-        return logit.view(code.shape[:2]).to(code.dtype)
+        return _logit(self.critic, code)
 
     def mistaken(self, seen: Seen) -> Tensor:
         """The critic's cross-entropy, (B,), nats: log 2 where it cannot tell codes from permuted ones."""
@@ -86,3 +84,109 @@ class TotalCorrelation(Term):
     def player(self) -> Player:
         """The critic, with the decays of Adam that Kim and Mnih give it."""
         return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9))
+
+
+class Adversary(Term):
+    """A critic's verdict on the codes: −log σ(T(z)), (B,), nats; T is trained to tell draws of the prior from codes.
+
+    Where it cannot tell, all codes together lie as the prior does; neither density need be known, so that it applies to points
+    and to any prior that can be drawn from. Makhzani et al. 2015, https://arxiv.org/abs/1511.05644; Tolstikhin et al. 2018
+    (WAE-GAN), https://arxiv.org/abs/1711.01558, algorithm 1. The critic's loss is a cross-entropy, log 2 where it cannot tell.
+    """
+
+    name = "adversary"
+    reads_prior = True
+
+    @checked
+    def __init__(self, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        return softplus(-_logit(self.critic, trace.code.flatten(2))).mean(0)
+
+    def mistaken(self, seen: Seen) -> Tensor:
+        """The critic's cross-entropy, (B,), nats."""
+        of_prior, of_codes = (_logit(self.critic, code.flatten(2)) for code in (seen.prior_code, seen.code))
+        return 0.5 * (softplus(-of_prior) + softplus(of_codes)).mean(0)
+
+    @property
+    def player(self) -> Player:
+        """The critic."""
+        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9))
+
+
+class ImageCritic(nn.Module):
+    """A net that tells images from decoded ones: (B, *data) -> features (B, K), and one logit of them, (B,)."""
+
+    def __init__(self, features: nn.Module, size: int) -> None:
+        super().__init__()
+        self.features, self.head = features, nn.Linear(size, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, *data) -> (B, 1)."""
+        logit: Tensor = self.head(nn.functional.leaky_relu(self.features(x), SLOPE))
+        return logit
+
+
+class FeatureDistortion(Term):
+    """½‖f(x) − f(x̂)‖² in the features f of an image critic, (B,): what N(f(x̂), I) would charge, but no likelihood of x.
+
+    The critic learns nothing from it. Larsen et al. 2016 (VAE/GAN), https://arxiv.org/abs/1512.09300, eq. 7.
+    """
+
+    name = "feature distortion"
+
+    def __init__(self, critic: ImageCritic) -> None:
+        super().__init__()
+        self._critic = [critic]  # in a list: it is the adversary's, whose player it is
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        features, decoded = self._critic[0].features, trace.likelihood.mean
+        found: list[Tensor] = [features(x).to(trace.x.dtype) for x in (trace.x, decoded.flatten(0, 1))]
+        return 0.5 * (found[0] - found[1].view(*decoded.shape[:2], -1)).square().sum(2).mean(0)
+
+
+class ImageAdversary(Term):
+    """A critic's verdict on what is decoded: −log σ(T(x̂)), (B,), nats, half of reconstructions and half of draws of the prior.
+
+    It teaches the decoder to be taken for real, and tells the encoder nothing: codes reach it without a gradient. Larsen et
+    al. 2016 (VAE/GAN), https://arxiv.org/abs/1512.09300, algorithm 1, with the loss that does not saturate.
+    """
+
+    name = "image adversary"
+
+    @checked
+    def __init__(self, critic: ImageCritic) -> None:
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        again = trace.parts.decode(trace.code.detach()).mean
+        return 0.5 * (softplus(-self._verdict(again)) + softplus(-self._verdict(trace.imagined))).mean(0)
+
+    def mistaken(self, seen: Seen) -> Tensor:
+        """The critic's cross-entropy, (B,), nats: half of it of images, half of what is decoded."""
+        real = softplus(-self._verdict(seen.x[None])).mean(0)
+        decoded = (softplus(self._verdict(seen.decoded)) + softplus(self._verdict(seen.imagined))).mean(0)
+        return 0.5 * real + 0.25 * decoded
+
+    def _verdict(self, x: Tensor) -> Tensor:
+        """T of images (S, B, *data), (S, B)."""
+        logit: Tensor = self.critic(x.flatten(0, 1))
+        return logit.view(x.shape[:2]).to(x.dtype)
+
+    @property
+    def player(self) -> Player:
+        """The critic."""
+        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9))
+
+
+def _logit(critic: nn.Module, code: Tensor) -> Tensor:
+    """One logit of each code (S, B, d), (S, B)."""
+    logit: Tensor = critic(code.flatten(0, 1))
+    # single precision again, where products were of half: sums need its digits
+    return logit.view(code.shape[:2]).to(code.dtype)

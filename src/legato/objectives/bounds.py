@@ -18,6 +18,7 @@ class Distortion(Term):
     """−E_q log p(x|z), averaged over the draws: (B,), nats per example. What reconstruction costs."""
 
     name = "distortion"
+    is_likelihood = True
 
     def forward(self, trace: Trace) -> Tensor:
         """(B,)."""
@@ -36,6 +37,7 @@ class Rate(Term):
 
     name = "rate"
     needs_density = True
+    reads_prior = True
 
     @checked
     def __init__(self, free_bits: float = 0.0) -> None:
@@ -68,6 +70,7 @@ class MeanRate(Term):
 
     name = "rate of the mean"
     needs_density = True
+    reads_prior = True
     needs_moments = True
 
     def forward(self, trace: Trace) -> Tensor:
@@ -106,6 +109,21 @@ class Commitment(Term):
         return torch.stack([rung.away.flatten(1).sum(1) for rung in trace.rungs]).sum(0)
 
 
+class Rows(Term):
+    """‖sg(e) − z‖² of a code e that is rounded to a codebook's row z: (B,), squared units. What draws rows to the encoder.
+
+    Of a codebook that learns by gradient; one that follows by averages needs none. van den Oord et al. 2017,
+    https://arxiv.org/abs/1711.00937, eq. 3. Raises `Mistake` for posteriors that choose nothing, when the recipe is built.
+    """
+
+    name = "codebook"
+    needs_choice = True
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        return torch.stack([rung.reached.flatten(1).sum(1) for rung in trace.rungs]).sum(0)
+
+
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
     """log (1/k) Σᵢ wᵢ over the first axis: log_w (k, B) -> (B,), nats. k = 1 is the ELBO with a sampled KL."""
     return torch.logsumexp(log_w, 0) - math.log(len(log_w))  # the weights themselves, e to hundreds of nats, underflow
@@ -123,6 +141,8 @@ class ImportanceWeighted(Term):
 
     name = "importance-weighted bound"
     needs_density = True
+    reads_prior = True
+    is_likelihood = True
 
     @checked
     def __init__(self, k: int) -> None:

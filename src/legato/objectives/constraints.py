@@ -1,7 +1,7 @@
-"""Weights that follow the loss, so that a term meets a number instead of being weighed by one.
+"""Weights that have a term meet a number instead of being weighed by one.
 
-Covered: the Lagrange multiplier of one term. Not covered: the step that minimises (training/learner.py), where the state is
-kept (checkpoints hold an objective's buffers).
+Covered: the Lagrange multiplier of one term, which follows the loss; a capacity that grows with the step. Not covered: the step
+that minimises (training/learner.py), where the state is kept (checkpoints hold an objective's buffers).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import math
 import torch
 from torch import Tensor
 
+from legato import ranks
 from legato.arguments import checked
 from legato.errors import Mistake
-from legato.objectives.term import Weight
+from legato.objectives.term import Line, Weight, anneal
 
 MOST = math.log(1e4)  # of |log λ|: past it a target is out of reach, or no constraint at all
 SPEED, FALL = 0.005, 8  # of log λ in a step: at most e in 200 steps upwards, in 25 downwards
@@ -67,3 +68,43 @@ class Multiplier(Weight):
         self.begun.fill_(1.0)
         # a product, for `alpha` takes no tensor, which the pace is where the host is not asked
         self.log_value.add_((self.average / self.tolerance).clamp(-FALL, 1) * (SPEED * pace)).clamp_(-MOST, MOST)
+
+
+class Capacity(Weight):
+    """γ |term − C|, C from 0 to `most` nats over `length` steps (or, up to 1, that share of the run), then `most`.
+
+    The term's mean over the batch follows C: `Distortion() + Capacity(γ, 25) * Rate()` is a VAE whose code may hold more and
+    more nats, the most useful first. Where it meets C a nat of it costs at most γ. Burgess et al. 2018,
+    https://arxiv.org/abs/1804.03599, eq. 8. Raises `Mistake` for numbers that are none.
+    """
+
+    @checked
+    def __init__(self, gamma: float, most: float, length: float = 0.75) -> None:
+        super().__init__()
+        if not 0 <= gamma < math.inf:
+            raise Mistake(f"`gamma` is a finite number, 0 or more; got {gamma}")
+        self.gamma, self.most, self.length = gamma, most, length
+        self.capacity = anneal(0.0, most, length)
+
+    def __str__(self) -> str:
+        return f"{self.gamma:g} · |(≤ {self.most:g} nats) −|"
+
+    def value(self, step: int, total: int) -> float | Tensor:
+        """C, nats."""
+        return self.capacity.value(step, total)
+
+    @property
+    def last(self) -> float:
+        """γ, the most that a nat costs."""
+        return self.gamma
+
+    def charge(self, now: float | Tensor, found: Tensor) -> Tensor:
+        """γ |found − C|, whose sign is that of all ranks' mean."""
+        side = torch.sign(ranks.mean(found.detach()[None]) - now)
+        return self.gamma * side * (found - now)
+
+    def resting(self) -> Weight:
+        """C is `most` from the first step on."""
+        one = Capacity(self.gamma, self.most, self.length)
+        one.capacity, one.length = Line(self.most, self.most), 0.0
+        return one

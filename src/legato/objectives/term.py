@@ -42,10 +42,18 @@ class Weight(nn.Module):
     def __mul__(self, term: Term) -> Objective:
         return Objective([(self, term)])
 
+    def charge(self, now: float | Tensor, found: Tensor) -> Tensor:
+        """The charge for a term whose mean over the batch is `found`, (), at the weight `now`: their product, for most."""
+        return now * found
+
+    @property
+    def last(self) -> float:
+        """The price that it ends with of a nat of its term."""
+        return float(self.value(END, END))
+
     def resting(self) -> Weight:
         """The weight that it ends with, from the first step on."""
-        last = float(self.value(END, END))
-        return Line(last, last)
+        return Line(self.last, self.last)
 
     def steps(self, total: int) -> int:
         """The number of steps, of `total`, after which it rests."""
@@ -90,6 +98,11 @@ class Term(nn.Module):
     needs_density = False  # True: refused with a point-mass posterior, which has no log q
     needs_moments = False  # True: refused with a prior that has no mean, from which to charge a distance
     needs_choice = False  # True: refused with a posterior that rounds nothing
+    needs_product = False  # True: refused with a posterior that is no product over the latents of one group
+    reads_prior = False  # True: it draws q towards the prior, so that draws from the prior mean something to the decoder
+    is_likelihood = False  # True: its nats are of log p(x|z), or of a bound that holds it
+    needs_image = False  # True: refused where an example is no image
+    aggregate = False  # True: a number of the whole batch, by design; all others are per example
     name: str
 
     @property
@@ -164,10 +177,25 @@ class Objective(nn.Module):
         return any(term.needs_choice for term in self._terms())
 
     @property
+    def needs_product(self) -> bool:
+        """True where a term needs q(z|x) as a product over latents."""
+        return any(term.needs_product for term in self._terms())
+
+    @property
+    def needs_image(self) -> bool:
+        """True where a term compares images."""
+        return any(term.needs_image for term in self._terms())
+
+    @property
+    def is_likelihood(self) -> bool:
+        """True where fidelity is charged in nats of log p(x|z): else the decoder was trained for a likeness of another kind."""
+        return any(term.is_likelihood for term in self._terms())
+
+    @property
     def charges_rate(self) -> bool:
         """True where the run ends with a positive weight on a term that compares q with the prior."""
         # A `Pull` does not count: it has no density to compare, and a decoder undoes it by growing.
-        return any(float(weight.value(END, END)) > 0 and term.needs_density for weight, term in self._parts())
+        return any(weight.last > 0 and term.reads_prior for weight, term in self._parts())
 
     @property
     def follows(self) -> bool:
@@ -176,7 +204,7 @@ class Objective(nn.Module):
 
     def final_weight(self, name: str) -> float:
         """The weight that the run ends with on the term of that name; 0 where there is none."""
-        return sum(float(weight.value(END, END)) for weight, term in self._parts() if term.name == name)
+        return sum(weight.last for weight, term in self._parts() if term.name == name)
 
     def __add__(self, other: Term | Objective) -> Objective:
         more = weighed(1.0, other) if isinstance(other, Term) else other
@@ -188,7 +216,8 @@ class Objective(nn.Module):
         """The batch's loss at `weights` (from `at`), and its parts."""
         # The one mean over the batch: terms give nats per example, so that none can be averaged twice.
         values = {term.name: term(trace).mean() for term in self._terms()}
-        total = sum(weight * value for weight, value in zip(weights, values.values(), strict=True))
+        charged = zip(self._parts(), weights, values.values(), strict=True)
+        total = sum(weight.charge(now, value) for (weight, _), now, value in charged)
         assert isinstance(total, Tensor)
         # detached: metrics would hold each step's graph
         return Loss(total, {name: value.detach() for name, value in values.items()})

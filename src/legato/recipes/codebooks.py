@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from legato.codebooks import FiniteScalars, Indexed, VectorQuantised
-from legato.objectives import Commitment, Distortion, Rate
+from legato.codebooks import FiniteScalars, Indexed, ResidualQuantised, VectorQuantised
+from legato.errors import Mistake
+from legato.objectives import Commitment, Distortion, Rate, Rows
 from legato.recipe import Recipe, recipe
+from legato.sequences import Sequential
 from legato.setting import DataSpec
 from legato.vocabulary import code_of, frame
 
@@ -42,3 +44,63 @@ def vq_vae(
     objective = Distortion() + Rate() + commitment * Commitment()
     # the prior is over the posterior's own rows
     return Recipe(frame(data, code, family, Indexed(family, code, learnt)), objective)
+
+
+@recipe
+def gradient_vq_vae(
+    data: DataSpec,
+    latent_dim: int = 16,
+    token_dim: int = 8,
+    codebook_size: int = 256,
+    commitment: float = 0.25,
+    learnt: bool = False,
+) -> Recipe:
+    """The `vq_vae` whose codebook learns by gradient, as weights do, in the place of moving averages.
+
+    van den Oord, Vinyals & Kavukcuoglu 2017, https://arxiv.org/abs/1711.00937, eq. 3.
+    """
+    code = data.words.latent_shape or (latent_dim, token_dim)
+    family = VectorQuantised(code, codebook_size, gradient=True)
+    objective = Distortion() + Rate() + 1.0 * Rows() + commitment * Commitment()
+    return Recipe(frame(data, code, family, Indexed(family, code, learnt)), objective)
+
+
+@recipe
+def sequence_vq_vae(
+    data: DataSpec,
+    latent_dim: int = 16,
+    token_dim: int = 8,
+    codebook_size: int = 256,
+    commitment: float = 0.25,
+    prior_width: int = 128,
+) -> Recipe:
+    """The `vq_vae` under a prior that tells each word from those before it, learnt with the model: rates fall, samples hold.
+
+    van den Oord, Vinyals & Kavukcuoglu 2017, https://arxiv.org/abs/1711.00937, section 3.3.
+    """
+    code = data.words.latent_shape or (latent_dim, token_dim)
+    family = VectorQuantised(code, codebook_size)
+    objective = Distortion() + Rate() + commitment * Commitment()
+    return Recipe(frame(data, code, family, Sequential(family, code, prior_width)), objective)
+
+
+@recipe
+def residual_vq_vae(
+    data: DataSpec,
+    latent_dim: int = 8,
+    token_dim: int = 8,
+    codebook_size: int = 256,
+    books: int = 2,
+    commitment: float = 0.25,
+    learnt: bool = False,
+) -> Recipe:
+    """The `vq_vae` with `books` codebooks in a row, each of what those before it have left over.
+
+    Lee et al. 2022, https://arxiv.org/abs/2203.01941. Its code holds the rows of all books, the first one's before the others'.
+    """
+    if data.words.latent_shape:
+        raise Mistake("codebooks in a row have tokens in a vector and take no `latent_shape`: give `latent_dim`, `token_dim`")
+    family = ResidualQuantised((latent_dim, token_dim), codebook_size, books)
+    objective = Distortion() + Rate() + commitment * Commitment()
+    prior = Indexed(family, family.event, learnt)
+    return Recipe(frame(data, family.event, family, prior, read=family.summed), objective)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from legato.errors import Mistake
 from legato.objectives import Distortion, Rate
 from legato.recipe import Recipe, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import ladder
+from legato.vocabulary import hierarchy, ladder, rungs
 
 
 @recipe
@@ -15,8 +14,13 @@ def ladder_vae(data: DataSpec, latent_dim: int = 32, top: float = 0.25, beta: fl
 
     Its code is both in a row, the top first. Sønderby et al. 2016, https://arxiv.org/abs/1602.02282.
     """
-    if not 0 < top < 1 or latent_dim < 2:
-        raise Mistake(f"a ladder of two rungs has 2 latents or more and a share of them on top; got {latent_dim} and {top}")
-    # one on each rung at least, which a share of few latents may round away
-    above = min(max(round(top * latent_dim), 1), latent_dim - 1)
-    return Recipe(ladder(data, (above, latent_dim - above)), Distortion() + beta * Rate())
+    return Recipe(ladder(data, rungs(latent_dim, top)), Distortion() + beta * Rate())
+
+
+@recipe
+def hierarchy_vae(data: DataSpec, latent_dim: int = 4, beta: float = 1.0) -> Recipe:
+    """A deep VAE of images: levels of `latent_dim` latents at each place, from a few places to a quarter of the image's.
+
+    Child 2021 (VDVAE), https://arxiv.org/abs/2011.10650. --width and --depth make it small for two cores and large for a card.
+    """
+    return Recipe(hierarchy(data, latent_dim), Distortion() + beta * Rate())

@@ -8,26 +8,63 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 from legato.data.options import Channels, Layout, Values
-from legato.setting import LikelihoodName, NetName
+from legato.setting import Condition, LikelihoodName, NetName
 from legato.types import Shape
 
 RecipeName = Literal[
+    "adversarial_autoencoder",
     "autoencoder",
+    "beta_tc_vae",
     "beta_vae",
+    "capacity_vae",
+    "ciwae",
+    "concrete_vae",
     "conditional_vae",
+    "dip_vae",
+    "dreg_iwae",
     "factor_vae",
     "fixed_noise_autoencoder",
+    "flow_prior_vae",
     "flow_vae",
     "fsq_vae",
+    "full_gaussian_vae",
     "geco_vae",
+    "gradient_vq_vae",
+    "hamiltonian_vae",
+    "hierarchical_vamp_vae",
+    "hierarchy_vae",
+    "iaf_vae",
+    "info_vae",
+    "iwae",
+    "joint_vae",
     "ladder_vae",
+    "landing_vae",
+    "laplace_vae",
+    "log_cosh_vae",
     "mean_only_vae",
+    "miwae",
     "mixture_vae",
     "noisy_autoencoder",
+    "piwae",
+    "poincare_vae",
+    "power_spherical_vae",
     "pulled_autoencoder",
+    "rae_gp",
+    "rae_l2",
+    "rae_sn",
+    "residual_vq_vae",
+    "sequence_vq_vae",
     "sigma_vae",
+    "ssim_vae",
+    "swae",
+    "topk_autoencoder",
     "vae",
+    "vae_gan",
+    "vamp_vae",
+    "vmf_vae",
     "vq_vae",
+    "wae_gan",
+    "wae_mmd",
     "warmup_vae",
 ]
 
@@ -41,6 +78,7 @@ class OfRecipes(TypedDict, total=False):
     latent_shape: Shape | None
     likelihood: LikelihoodName
     scale: float | None
+    condition: Condition
 
     latent_dim: int
     beta: float
@@ -60,6 +98,27 @@ class OfRecipes(TypedDict, total=False):
     tolerance: float
     critic_width: int
     critic_depth: int
+    k: int
+    m: int
+    alpha: float
+    weight: float
+    weighted: bool
+    kind: int
+    diagonal: float
+    kernel: str
+    directions: int
+    bound: float
+    steepness: float
+    features: int
+    capacity: float
+    growth: float
+    curvature: float
+    temperature: float
+    autoregressive: bool
+    books: int
+    choices: int
+    leaps: int
+    prior_width: int
 
 
 class Chosen(OfRecipes, total=False):
