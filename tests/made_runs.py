@@ -40,6 +40,7 @@ RECIPES = (
 # name -> recipe, source, and what differs from SMALL
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     **{name: (name, "grey", {}) for name in RECIPES},
+    "topk_autoencoder": ("topk_autoencoder", "grey", {"latent_dim": 16, "k": 4}),
     "bernoulli": ("vae", "grey", {"likelihood": "bernoulli"}),
     "binary": ("vae", "binary", {}),
     "colour": ("vae", "colour", {"steps": 12}),

@@ -56,6 +56,7 @@ from legato.distributions.grid import Chosen, Tokens
 from legato.errors import Mistake
 from legato.families import Bernoulli, ContinuousBernoulli, Gaussian, Homoscedastic, Point
 from legato.latents import Flat
+from legato.latents.hierarchy import BottomUp
 from legato.lazy import lazy
 from legato.loading import load
 from legato.model import LatentVariableModel
@@ -1192,7 +1193,7 @@ def test_encoding_with_a_run_is_deterministic_in_order_complete_and_without_a_gr
     rows = np.arange(310)[::-1]
     x, modes = np.asarray(space.data().dataset.rows), []
     space.model.latent.register_forward_hook(lambda *_: modes.append(torch.is_grad_enabled()))
-    encoder = next(part for part in space.model.latent.modules() if isinstance(part, Conditional))
+    encoder = next(part for part in space.model.latent.modules() if isinstance(part, Conditional | BottomUp))
     encoder.register_forward_hook(lambda *_: modes.append(torch.is_grad_enabled()))
     labels, turned = (space.labels(space.data(), some) for some in (rows[::-1], rows))
     mu, sigma = space.encode(x, label=labels)

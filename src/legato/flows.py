@@ -122,7 +122,8 @@ class Exact(Distribution):
         """(*batch), nats; of its own last draws as it was found when they were made."""
         if self._last is not None and self._last[0] is value:
             return self._last[1]
-        return self._exactly(lambda: torch.as_tensor(self.of.log_prob(value)))
+        # the networks' own precision, whatever the codes are asked in
+        return self._exactly(lambda: torch.as_tensor(self.of.log_prob(value.to(self._dtype)))).to(value.dtype)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws with gradients to the flow and to its context."""
@@ -143,7 +144,12 @@ class Exact(Distribution):
             return self.made_of(self._normal((*sample_shape, *self.batch_shape, *self.event_shape)))
 
     def _normal(self, shape: Shape) -> Tensor:
-        return torch.empty(shape, dtype=self.of.base.mean.dtype, device=self.device).normal_()
+        return torch.empty(shape, dtype=self._dtype, device=self.device).normal_()
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        found: torch.dtype = self.of.base.mean.dtype
+        return found
 
     def made_of(self, noise: Tensor) -> Tensor:
         """z = f⁻¹(ε; h), (*lead, *batch, d)."""
