@@ -147,6 +147,16 @@ def test_laws_are_found_where_they_are():
     assert laws.naming("a word that " + "no test says") == []
 
 
+def test_every_law_of_the_page_names_tests_that_there_are():
+    """A test that was renamed, or a row without one, would leave a promise that nothing keeps."""
+    there = {f"{law.file}::{law.name}" for law in laws.laws()}
+    rows = [line for line in (ROOT / "docs" / "laws.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    named = [re.findall(r"`(test_\w+\.py::test_\w+)`", row) for row in rows if not row.startswith("| mistake")]
+    assert len(named) >= 27
+    assert all(named)
+    assert sorted({test for row in named for test in row} - there) == []
+
+
 def test_every_measure_stands_on_its_page_once(made):
     page = made["measures.md"]
     assert [key for key in MEASURES if page.count(f"<br>`{key}` |") != 1] == []
