@@ -521,7 +521,7 @@ def slope_by_differences(loss: Callable[[], Tensor], weights: list[Tensor], dire
     return (ends[0] - ends[1]) / (2 * step)
 
 
-@pytest.mark.parametrize("name", ["adversarial_autoencoder", "wae_gan", "vae_gan"])
+@pytest.mark.parametrize("name", ["factor_vae", "adversarial_autoencoder", "wae_gan", "vae_gan"])
 def test_each_player_follows_its_own_loss_and_no_other(name):
     made, x = build(name), reals(8)
     (player,) = made.objective.players

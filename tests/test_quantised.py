@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from legato.codebooks import ResidualQuantised, VectorQuantised
 from legato.definition import define
 from legato.errors import Mistake
-from legato.objectives import Commitment, Rows
+from legato.objectives import Commitment, Distortion, Rate, Rows
 from legato.posteriors import Sparse
 from legato.sequences import Sequential
 from legato.setting import DataSpec
@@ -34,9 +34,8 @@ def _alone():
 def build(name: str, **chosen):
     torch.manual_seed(1)
     data = DataSpec((6,), "reals", "gaussian")
-    return define(name, data, **{"latent_dim": 3, "width": 8, "depth": 1, "codebook_size": 5, "token_dim": 2, **chosen}).build(
-        data
-    )
+    book = {} if name == "fsq_vae" else {"codebook_size": 5, "token_dim": 2}
+    return define(name, data, **{"latent_dim": 3, "width": 8, "depth": 1, **book, **chosen}).build(data)
 
 
 # ------------------------------------------------------------------------------------------------------- rows
@@ -48,6 +47,18 @@ def test_a_row_is_its_own_nearest(event, gradient):
     book = VectorQuantised(event, 7, gradient=gradient)
     index = torch.randint(7, (10, *book.tokens(event)))
     assert torch.equal(book.indices(book.values(index)), index)
+
+
+@pytest.mark.parametrize("name", ["vq_vae", "gradient_vq_vae", "residual_vq_vae", "fsq_vae"])
+def test_what_a_codebook_costs_an_example_is_the_same_however_often_the_batch_is_repeated(name):
+    """Sums over the batch beside means over it would weigh one term by the batch's size."""
+    model, x = build(name).model.eval(), torch.randn(5, 6)
+    family = model.latent.q.family
+    terms = [Distortion(), Rate(), Commitment(), *([Rows()] if isinstance(family, VectorQuantised) and family.gradient else [])]
+    for term in terms:
+        once = term(model(x))
+        assert once.shape == (5,)
+        assert_close(term(model(x.repeat(3, 1))), once.repeat(3))
 
 
 def test_rows_that_learn_by_gradient_are_drawn_to_the_encoder_and_the_encoder_by_commitment_alone():

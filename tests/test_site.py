@@ -15,6 +15,7 @@ import measure_pages
 import numpy as np
 import pytest
 import recipe_pages
+from law_mutations import MUTATIONS
 from PIL import Image
 
 import legato
@@ -145,6 +146,25 @@ def test_laws_are_found_where_they_are():
     assert "two linear gaussian rungs meet their exact evidence" in [law.says for law in laws.naming("", "Ladder")]
     assert "test_recipes.py" in {law.file for law in laws.of_all()}
     assert laws.naming("a word that " + "no test says") == []
+
+
+def test_every_law_of_the_page_names_tests_that_there_are():
+    """A test that was renamed, or a row without one, would leave a promise that nothing keeps."""
+    there = {f"{law.file}::{law.name}" for law in laws.laws()}
+    rows = [line for line in (ROOT / "docs" / "laws.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    named = [re.findall(r"`(test_\w+\.py::test_\w+)`", row) for row in rows if not row.startswith("| mistake")]
+    assert len(named) >= 27
+    assert all(named)
+    assert sorted({test for row in named for test in row} - there) == []
+
+
+def test_every_mutation_changes_a_place_that_there_is_once_and_is_seen_by_a_test_of_the_page():
+    """`python records/law_mutations.py` makes them and runs the tests, which takes minutes."""
+    page = (ROOT / "docs" / "laws.md").read_text(encoding="utf-8")
+    assert len(MUTATIONS) >= 15
+    for one in MUTATIONS:
+        assert (ROOT / "src" / "legato" / one.file).read_text(encoding="utf-8").count(one.before) == 1, one
+        assert f"`{one.test}`" in page, one
 
 
 def test_every_measure_stands_on_its_page_once(made):
