@@ -22,7 +22,7 @@ from legato.objectives import MeanRate
 from legato.recipe import RECIPES, Recipe, options_of
 from legato.setting import DataSpec, LikelihoodName, NetName, Words
 from legato.trace import Given, Trace
-from legato.vocabulary import LIKELIHOODS
+from legato.vocabulary import LIKELIHOODS, SCALED
 
 find("vae")  # fills RECIPES
 
@@ -58,7 +58,7 @@ def examples(kind: str, n: int = 64) -> Tensor:
 
 def options(likelihood: str) -> dict[str, object]:
     """The words for one likelihood."""
-    return {**TINY, "likelihood": likelihood, **({"scale": 0.3} if likelihood == "fixed-gaussian" else {})}
+    return {**TINY, "likelihood": likelihood, **({"scale": 0.3} if likelihood in SCALED else {})}
 
 
 def one_loss(made: Recipe, x: Tensor, step: int = 1) -> Tensor:
