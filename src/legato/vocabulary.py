@@ -35,9 +35,7 @@ LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]
     "gaussian": (lambda data: Homoscedastic("learned", _scales(data)), ANY, ""),
     "optimal-gaussian": (lambda data: Homoscedastic("solved", _scales(data)), ANY, ""),
     "fixed-gaussian": (lambda data: Homoscedastic(_fixed(data.words)), ANY, ""),
-    "squashed-gaussian": (
-        lambda data: Homoscedastic(_fixed(data.words), squashed=True), GREY, "its mean lies between 0 and 1"
-    ),
+    "squashed-gaussian": (lambda data: Homoscedastic(_fixed(data.words), squashed=True), GREY, "its mean lies between 0 and 1"),
     "mixed-logistics": (lambda data: MixedLogistics(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
     "each-value": (lambda data: EachValue(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
     "student-t": (lambda data: Heavy(_scales(data)), ANY, ""),
@@ -202,7 +200,9 @@ def likelihood(data: DataSpec) -> Family:
     if data.kind not in kinds:
         raise Mistake(f"`{name}` is no likelihood of {_KIND[data.kind]}: {why}; `{data.likelihood}` fits")
     if data.words.scale is not None and name not in SCALED:
-        raise Mistake(f"`scale` belongs to `{'` and `'.join(SCALED)}`, and the likelihood is `{name}`: leave one of the two out")
+        raise Mistake(
+            f"`scale` belongs to `{'` and `'.join(SCALED)}`, and the likelihood is `{name}`: leave one of the two out"
+        )
     return family(data)
 
 
