@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
-from zipfile import ZIP_STORED, BadZipFile, ZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import torch
 from torch import Tensor
@@ -142,27 +142,33 @@ def _unfit(path: Path, why: str) -> Mistake:
 
 
 def _loaded(path: Path, most: int) -> dict[str, Any]:
-    """The state dict of an archive of at most so many bytes that nothing in it inflates."""
+    """The state dict of a whole archive of at most so many bytes, in which nothing is packed."""
     with opened(path) as file:
         try:
-            parts = ZipFile(file).infolist()
-        except (BadZipFile, ValueError, NotImplementedError) as error:
-            raise _none(path, str(error)) from None
-        packed = any(part.compress_type != ZIP_STORED for part in parts)
-        # Of the file, too: what its parts claim to be may be anything.
-        size = max(os.fstat(file.fileno()).st_size, sum(part.file_size for part in parts))
-        if packed or size > most:
-            why = "its parts are compressed" if packed else f"{size:,} bytes, where its configuration needs {most:,} at most"
-            raise _none(path, why)
-        file.seek(0)
-        try:
+            if why := _unreadable(ZipFile(file), os.fstat(file.fileno()).st_size, most):
+                raise _none(path, why)
+            file.seek(0)
             content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # of a crafted file, which may make the reader raise anything
-            raise _none(path, " ".join(str(error).split())[:120]) from None
+        except Mistake:
+            raise
+        except Exception as error:  # of a crafted file, which may make either reader raise anything
+            raise _none(path, " ".join(str(error).split())[:120] or type(error).__name__) from None
     state = content.get("model_state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise _none(path, "it holds no `model_state_dict`")
     return state
+
+
+def _unreadable(archive: ZipFile, size: int, most: int) -> str | None:
+    """The reason why an archive is not handed on to torch's reader; None where there is none."""
+    parts = archive.infolist()
+    if any(part.compress_type != ZIP_STORED for part in parts):
+        return "its parts are compressed"
+    # of the parts, too: what they claim to be may be anything
+    if (largest := max(size, sum(part.file_size for part in parts))) > most:
+        return f"{largest:,} bytes, where its configuration needs {most:,} at most"
+    broken = archive.testzip()  # by the archive's checksums, at which torch's reader does not look
+    return None if broken is None else f"`{broken}` in it is not what was written"
 
 
 def _none(path: Path, why: str) -> Mistake:
