@@ -387,3 +387,100 @@ def test_a_model_in_memory_draws_from_its_prior_and_asks_for_what_it_lacks(tmp_p
         space.draw(3, origin="codes")
     with pytest.raises(Mistake, match="say which data to use"):
         space.data()
+
+
+# ------------------------------------------------------------------------------------------------ what the page says of Pythae
+
+
+@pytest.fixture
+def made(models):
+    """One of Pythae's models at its start, in double precision."""
+
+    def make(name: str, config: str = "", **said: Any) -> Any:
+        torch.manual_seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return getattr(models, name)(getattr(models, config or f"{name}Config")(input_dim=SHAPE, **said)).double()
+
+    return make
+
+
+def drawn_images() -> torch.Tensor:
+    return torch.from_numpy(images()).double()
+
+
+def test_there_a_critics_loss_reaches_the_encoder(made):
+    def of_the_encoder(model: Any) -> float:
+        loss = model.float()({"data": drawn_images().float()}).discriminator_loss
+        found = torch.autograd.grad(loss, [*model.encoder.parameters()], allow_unused=True)
+        return sum(float(one.abs().sum()) for one in found if one is not None)
+
+    assert of_the_encoder(made("FactorVAE", latent_dim=D)) > 0.1
+    assert of_the_encoder(made("Adversarial_AE", "Adversarial_AE_Config", latent_dim=D)) == 0
+
+
+def test_there_a_vae_gans_decoder_helps_the_critic(made):
+    model = made("VAEGAN", latent_dim=D)
+    found, weights = model.float()({"data": drawn_images().float()}), [*model.decoder.parameters()]
+    critics = torch.autograd.grad(found.discriminator_loss, weights, retain_graph=True)
+    # In the order of its trainer, whose optimisers forget their own side's gradients alone.
+    for loss, side in ((found.encoder_loss, model.encoder), (found.decoder_loss, model.decoder)):
+        side.zero_grad()
+        loss.backward(retain_graph=True)
+    own = sum(float((w.grad * g).sum()) for w, g in zip(weights, critics, strict=True))
+    model.discriminator.zero_grad()
+    found.discriminator_loss.backward()
+    whole = sum(float((w.grad * g).sum()) for w, g in zip(weights, critics, strict=True))
+    assert own < 0 < whole
+
+
+def test_there_the_leapfrog_does_not_keep_the_volume(made):
+    model = made("HVAE", latent_dim=2, n_lf=1, eps_lf=0.3, beta_zero=1.0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3)
+    x = drawn_images()[:1]
+
+    def step(state: torch.Tensor) -> torch.Tensor:
+        """Its `forward`, line by line."""
+        z, rho = state[None, :2].requires_grad_(), state[None, 2:]
+        half = rho - (model.eps_lf / 2) * model._dU_dz(z, x)
+        further = z + model.eps_lf * rho  # not of `half`
+        return torch.cat([further, half - (model.eps_lf / 2) * model._dU_dz(further, x)], 1)[0].detach()
+
+    start, each = torch.randn(4).double(), 1e-5 * torch.eye(4).double()
+    jacobian = torch.stack([(step(start + one) - step(start - one)) / 2e-5 for one in each], 1)
+    assert abs(torch.linalg.det(jacobian).item() - 1) > 0.1
+
+
+def test_there_stratified_weights_lie_down_a_column(made):
+    weights = made("BetaTCVAE", latent_dim=D)._log_importance_weight_matrix(5, 100).exp()
+    assert_allclose(weights[[0, 1, 2, 4], 0], 1 / 100, rtol=1e-5)  # of N = 100; one is set by itself
+    assert_allclose(weights.diagonal()[2:], 1 / 4, rtol=1e-5)
+
+
+def test_there_an_iwaes_loss_is_no_bound(made):
+    model = made("IWAE", latent_dim=D, number_samples=8)
+    log_w = torch.randn(3, 8).double()
+    # A pixel's half square of −2 log w, at a code whose rate is 0.
+    x, flat = torch.zeros(3, *SHAPE).double(), torch.zeros(3, 8, VALUES).double()
+    flat[:, :, 0] = (-2 * (log_w - log_w.max())).sqrt()
+    nothing = torch.zeros(3, 8, D).double()
+    loss, *_ = model.loss_function(flat, x, nothing, nothing, nothing)
+    shares = torch.softmax(log_w, 1)
+    assert_allclose(-loss, (shares * (log_w - log_w.max())).sum(1).mean())
+    bound = torch.logsumexp(log_w - log_w.max(), 1).mean() - math.log(8)
+    assert -loss > bound + 0.1
+
+
+def test_there_a_vamps_samples_take_pseudo_inputs_in_order(made, models, monkeypatch):
+    from pythae.samplers import VAMPSampler
+
+    model = made("VAMP", latent_dim=D, number_components=6).float()
+    asked = []
+    encode = model.encoder.forward
+    monkeypatch.setattr(model.encoder, "forward", lambda x: (asked.append(x), encode(x))[1])
+    sampler = VAMPSampler(model)
+    sampler.sample(2)
+    sampler.sample(2)
+    assert torch.equal(asked[0], asked[1])
