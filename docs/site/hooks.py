@@ -1,7 +1,8 @@
 """What MkDocs asks while it builds the site: pages made of the code, links out of docs/, formulas.
 
 Covered: `recipes/`, `measures.md`, `api.md` and `libraries.md`, which no person writes; links to files outside docs/, which a
-checkout can follow and a site cannot, shown as their path; MathJax, for the pages that hold formulas. Not covered: looks (site.css).
+checkout can follow and a site cannot, shown as their path; MathJax, for the pages that hold formulas. Not covered: looks
+(site.css).
 """
 
 from __future__ import annotations
