@@ -349,7 +349,7 @@ def test_the_balance_of_probabilistic_pca_is_its_posterior():
     assert np.exp(2 * force_balance(model, data(), draws=3).predicted[0]) == pytest.approx(exact.diagonal())
 
 
-FAMILIES = [Bernoulli(), ContinuousBernoulli(), Homoscedastic(0.3), Discretized()]
+FAMILIES = [Bernoulli(), ContinuousBernoulli(), Homoscedastic(0.3), Homoscedastic(0.3, squashed=True), Discretized()]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: type(family).__name__)

@@ -646,6 +646,15 @@ def test_gaussian_likelihood_is_scipys_normal(how):
     assert_close(family(mean, (6,)).log_prob(x).numpy(), expected)
 
 
+@torch.no_grad()
+def test_a_squashed_gaussian_is_the_normal_about_the_sigmoid():
+    theta, x = torch.randn(4, 6).double(), torch.rand(4, 6).double()
+    family = Homoscedastic(0.7, squashed=True).double()
+    mean = 1 / (1 + np.exp(-theta.numpy()))
+    assert_close(family(theta, (6,)).log_prob(x).numpy(), stats.norm.logpdf(x.numpy(), mean, family.scale.item()).sum(1))
+    assert_close(family(theta, (6,)).mean.numpy(), mean)
+
+
 def test_a_table_learns_one_scale_per_column_and_an_image_one_for_all():
     assert build(kind="reals", shape=(6,)).model.likelihood.family.log_scale.shape == (6,)
     assert build(kind="reals", shape=(1, 8, 8)).model.likelihood.family.log_scale.shape == ()

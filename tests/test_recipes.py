@@ -37,7 +37,7 @@ from legato.run import Run
 from legato.setting import DataSpec, LikelihoodName, NetName, Words
 from legato.tensors import read_tensors
 from legato.trace import Given, Trace
-from legato.vocabulary import LIKELIHOODS
+from legato.vocabulary import LIKELIHOODS, SCALED
 from made_runs import metrics
 from stopped_runs import assert_same, resume, stopping_after
 
@@ -84,7 +84,7 @@ def examples(kind: str, n: int = 64) -> Tensor:
 
 def options(likelihood: str) -> dict[str, object]:
     """The words for one likelihood."""
-    return {**TINY, "likelihood": likelihood, **({"scale": 0.3} if likelihood == "fixed-gaussian" else {})}
+    return {**TINY, "likelihood": likelihood, **({"scale": 0.3} if likelihood in SCALED else {})}
 
 
 def one_loss(made: Recipe, x: Tensor, step: int = 1) -> Tensor:

@@ -11,6 +11,7 @@ from pathlib import Path
 import api_pages
 import cyclopts
 import laws
+import library_pages
 import measure_pages
 import numpy as np
 import pytest
@@ -50,7 +51,12 @@ SAID = [
 @pytest.fixture(scope="module")
 def made() -> dict[str, str]:
     """The pages that are made of the code: building every recipe takes a second or two."""
-    return {**recipe_pages.pages(), "measures.md": measure_pages.page(), "api.md": api_pages.page()}
+    return {
+        **recipe_pages.pages(),
+        "measures.md": measure_pages.page(),
+        "api.md": api_pages.page(),
+        "libraries.md": library_pages.page(),
+    }
 
 
 @pytest.fixture
@@ -167,6 +173,22 @@ def test_every_mutation_changes_a_place_that_there_is_once_and_is_seen_by_a_test
         assert f"`{one.test}`" in page, one
 
 
+def test_every_recipe_stands_beside_the_libraries_once_and_what_nobody_looked_for_says_so(made, monkeypatch):
+    page = made["libraries.md"]
+    assert [name for name in RECIPES if page.count(f"| [`{name}`](") + page.count(f"<br>[`{name}`](") != 1 + seen(name)] == []
+    named = [name for _, names, _ in library_pages.ROWS for name in names]
+    assert len(named) == len({*named})
+    assert {one for _, _, found in library_pages.ROWS for one in found} <= {*library_pages.LIBRARIES}
+    monkeypatch.setattr(library_pages, "ROWS", [row for row in library_pages.ROWS if "iwae" not in row[1]])
+    assert library_pages.unplaced() == ["iwae"]
+    assert re.search(r"^\| `iwae` (\| not checked ){5}\| \[`iwae`\]", library_pages.table(), re.M)
+
+
+def seen(name: str) -> int:
+    """How often a recipe stands in the lower table."""
+    return sum(recipe == name for *_, recipe in library_pages.SEEN)
+
+
 def test_every_measure_stands_on_its_page_once(made):
     page = made["measures.md"]
     assert [key for key in MEASURES if page.count(f"<br>`{key}` |") != 1] == []
@@ -183,7 +205,7 @@ def test_every_page_is_in_the_navigation_and_its_links_lead_to_what_a_checkout_o
     """What `make docs` finds strictly, without its tools."""
     pages = sorted((ROOT / "docs").glob("*.md"))
     listed = re.findall(r"[\w/]+\.md", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    assert sorted({path.name for path in pages} | {"measures.md", "api.md"}) == sorted(listed)
+    assert sorted({path.name for path in pages} | {"measures.md", "api.md", "libraries.md"}) == sorted(listed)
     for path in pages:
         for target in re.findall(r"\]\(((?!http)[\w./-]+)", path.read_text(encoding="utf-8")):
             if re.search(r"[/.]", target):  # else a formula's bracket

@@ -9,7 +9,7 @@ import legato
 
 # Heading -> the names below it; every other public name stands under the last.
 CHAPTERS = {
-    "Train, load, use": ("train", "load", "LatentSpace"),
+    "Train, load, use": ("train", "load", "from_pythae", "LatentSpace"),
     "Estimators": ("VAE", "Autoencoder"),
     "Measure": ("measure", "evaluate", "compare", "Estimate"),
     "Data": ("open_source", "DataOptions"),

@@ -1,7 +1,8 @@
 """What MkDocs asks while it builds the site: pages made of the code, links out of docs/, formulas.
 
-Covered: `recipes/`, `measures.md` and `api.md`, which no person writes; links to files outside docs/, which a checkout can
-follow and a site cannot, shown as their path; MathJax, for the pages that hold formulas. Not covered: looks (site.css).
+Covered: `recipes/`, `measures.md`, `api.md` and `libraries.md`, which no person writes; links to files outside docs/, which a
+checkout can follow and a site cannot, shown as their path; MathJax, for the pages that hold formulas. Not covered: looks
+(site.css).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import api_pages
+import library_pages
 import measure_pages
 import recipe_pages
 from mkdocs.config.defaults import MkDocsConfig
@@ -42,7 +44,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made of the code, and MathJax."""
-    made = {**recipe_pages.pages(), "measures.md": measure_pages.page(), "api.md": api_pages.page()}
+    made = {
+        **recipe_pages.pages(),
+        "measures.md": measure_pages.page(),
+        "api.md": api_pages.page(),
+        "libraries.md": library_pages.page(),
+    }
     for place, text in made.items():
         files.append(File.generated(config, place, content=text))
     script = Path(str(importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(MATHJAX)))

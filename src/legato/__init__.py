@@ -37,6 +37,7 @@ _PUBLIC = {
     "DataOptions": "legato.data",
     "train": "legato.training",
     "load": "legato.loading",
+    "from_pythae": "legato.pythae",
     "evaluate": "legato.measures",
     "compare": "legato.measures",
     "Estimate": "legato.measures",

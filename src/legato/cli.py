@@ -35,6 +35,7 @@ COMMANDS = {
     "encode": "every image's code, mu and sigma, to Parquet or NPZ",
     "export": "encoder and decoder as ONNX files, checked, for other programs and browsers",
     "score": "every image's log p(x), to Parquet, CSV or NPZ",
+    "convert": "a model that Pythae saved, as a RUN: legato convert FOLDER --data SOURCE --out RUN",
 }
 
 # for a sentence, in the place of Python's own names of types

@@ -171,17 +171,18 @@ class Homoscedastic(Family):
     the batch (Rybkin et al. 2021), and `solve` freezes it at its training-data value before any evaluation.
 
     `of` is the shape of σ: () for one number (images), (D,) for one per column (tables, whose columns have units of their own).
+    `squashed`: the mean is sigmoid(θ), so that it lies in [0, 1] as pixels do.
     """
 
     has_product = True
     log_scale: Tensor
 
     @checked
-    def __init__(self, scale: Literal["learned", "solved"] | float = "learned", of: Shape = ()) -> None:
+    def __init__(self, scale: Literal["learned", "solved"] | float = "learned", of: Shape = (), squashed: bool = False) -> None:
         super().__init__()
         if not isinstance(scale, str) and not (math.isfinite(scale) and scale > 0):
             raise Mistake(f"`scale` of a Gaussian likelihood must be a positive number, got {scale}")
-        self.how = scale if isinstance(scale, str) else "fixed"
+        self.how, self.squashed = scale if isinstance(scale, str) else "fixed", squashed
         start = torch.full(of, math.log(scale if not isinstance(scale, str) else 0.3))
         if self.how == "learned":
             self.log_scale = nn.Parameter(start)
@@ -193,11 +194,13 @@ class Homoscedastic(Family):
         return event
 
     def information(self, theta: Tensor, event: Shape) -> Quadratic:
-        """W = 1/σ² by the mean; σ is the same for every z, so nothing of it enters."""
-        return diagonal(self.scale.detach() ** -2 * torch.ones_like(theta))
+        """W = (dm/dθ)²/σ² by the mean m; σ is the same for every z, so nothing of it enters."""
+        slope = torch.sigmoid(theta) * torch.sigmoid(-theta) if self.squashed else torch.ones_like(theta)
+        return diagonal(self.scale.detach() ** -2 * slope**2)
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
-        """theta (*lead, *event), the mean -> N(theta, σ²)."""
+        """theta (*lead, *event), the mean or its logit -> N(mean, σ²)."""
+        theta = torch.sigmoid(theta) if self.squashed else theta
         if self.how == "solved" and self.training:
             return _independent(SolvedNormal(theta, per_column=self.log_scale.ndim == 1), event)
         return _independent(Normal(theta, self.scale.expand_as(theta), validate_args=False), event)

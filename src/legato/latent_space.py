@@ -310,9 +310,9 @@ class LatentSpace:
         except Mistake as gone:
             return title, [sentence, ("files", str(gone), "")]
         shape = " × ".join(map(str, self.shape))
-        trained = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
+        steps = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
         rows = f"{data['source']}: {data['count']:,} rows of shape {shape}"
-        return title, [sentence, ("data", rows, ""), ("training", trained, "")]
+        return title, [sentence, ("data", rows, ""), ("training", training.get("imported", steps), "")]
 
     def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""

@@ -24,6 +24,7 @@ LikelihoodName = Literal[
     "gaussian",
     "optimal-gaussian",
     "fixed-gaussian",
+    "squashed-gaussian",
     "mixed-logistics",
     "each-value",
     "student-t",
@@ -45,7 +46,7 @@ class Words:
     likelihood: LikelihoodName = "auto"
     """p(x|z): gaussian learns its scale, optimal-gaussian solves it in closed form. auto: what fits the data."""
     scale: float | None = None
-    """Standard deviation of fixed-gaussian, in units of the prepared data (pixels lie in 0 … 1)."""
+    """Standard deviation of fixed-gaussian and squashed-gaussian, in units of the prepared data (pixels lie in 0 … 1)."""
     condition: Condition = "nothing"
     """What is told each example's class: nets, q(z|x, y) and p(x|z, y); the prior, a Gaussian for each class; both."""
 

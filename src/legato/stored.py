@@ -91,7 +91,8 @@ class StoredData(TypedDict):
 class StoredTraining(TypedDict):
     """training.json."""
 
-    total: Annotated[int, Within(1, COUNT.most)]
+    total: Count  # 0 of what another library trained
+    imported: NotRequired[str]  # whose model it was, where it was converted
     batch_size: Annotated[int, RANGES["batch_size"]]
     learning_rate: Annotated[float, RANGES["learning_rate"]]
     warmup_steps: Annotated[int, RANGES["warmup_steps"]]

@@ -43,7 +43,7 @@ class Unsaved:
 
     files: dict[What, dict[str, Any]]
     metrics: list[dict[str, Any]]
-    codes: dict[str, Tensor]
+    codes: dict[str, Tensor]  # none where there were no data to be summed up
 
     def __str__(self) -> str:
         return f"{self.files['recipe']['recipe']} in memory"
@@ -58,14 +58,16 @@ class Unsaved:
 
     @property
     def has_moments(self) -> bool:
-        """True: what is fitted in memory ends with them."""
-        return True
+        """True where the training codes were summed up, with which every fit in memory ends."""
+        return bool(self.codes)
 
     def moments(self, like: Mapping[str, Tensor], one: int | None = None) -> dict[str, Tensor]:
         """Mean and covariance of the training codes. Whoever put them here knows the model: `like` tells nothing more.
 
-        Raises `Mistake` for one class.
+        Raises `Mistake` for one class, and where there were no data.
         """
+        if not self.codes:
+            raise Mistake(f"no data came with {self}, so that nothing tells how its codes are spread: give `data`")
         if one is not None:
             raise Mistake("codes of one class are kept in a RUN alone: train it by legato.train(…, out=RUN)")
         return self.codes

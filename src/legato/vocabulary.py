@@ -25,6 +25,7 @@ from legato.types import Shape
 
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
 GREY, ANY = ("binary", "bytes"), ("binary", "bytes", "reals")
+SCALED = ("fixed-gaussian", "squashed-gaussian")  # likelihoods whose σ is said
 
 # name -> (the family, for which kinds of values, why not for others: whoever chose it is told)
 LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]] = {
@@ -34,6 +35,7 @@ LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]
     "gaussian": (lambda data: Homoscedastic("learned", _scales(data)), ANY, ""),
     "optimal-gaussian": (lambda data: Homoscedastic("solved", _scales(data)), ANY, ""),
     "fixed-gaussian": (lambda data: Homoscedastic(_fixed(data.words)), ANY, ""),
+    "squashed-gaussian": (lambda data: Homoscedastic(_fixed(data.words), squashed=True), GREY, "its mean lies between 0 and 1"),
     "mixed-logistics": (lambda data: MixedLogistics(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
     "each-value": (lambda data: EachValue(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
     "student-t": (lambda data: Heavy(_scales(data)), ANY, ""),
@@ -197,8 +199,10 @@ def likelihood(data: DataSpec) -> Family:
     family, kinds, why = LIKELIHOODS[name]
     if data.kind not in kinds:
         raise Mistake(f"`{name}` is no likelihood of {_KIND[data.kind]}: {why}; `{data.likelihood}` fits")
-    if data.words.scale is not None and name != "fixed-gaussian":
-        raise Mistake(f"`scale` belongs to `fixed-gaussian`, and the likelihood is `{name}`: leave one of the two out")
+    if data.words.scale is not None and name not in SCALED:
+        raise Mistake(
+            f"`scale` belongs to `{'` and `'.join(SCALED)}`, and the likelihood is `{name}`: leave one of the two out"
+        )
     return family(data)
 
 
@@ -230,5 +234,5 @@ def _scales(data: DataSpec) -> tuple[int, ...]:
 
 def _fixed(words: Words) -> float:
     if words.scale is None:
-        raise Mistake("`fixed-gaussian` needs its standard deviation: give `scale` (--scale 0.1)")
+        raise Mistake(f"`{words.likelihood}` needs its standard deviation: give `scale` (--scale 0.1)")
     return words.scale

@@ -97,8 +97,8 @@ def begin(
     return _geared(job, length.gear.lowered, may_replay(made.engine, bool(module), device, steps, options.minutes))
 
 
-def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
-    """Writes what the run is: its sentence, its data, its plan. The caller holds the run's lock."""
+def record(job: Job, asked: TrainingOptions, overwrite: bool, imported: str | None = None) -> None:
+    """Writes what the run is: its sentence, its data, its plan, whose model it was. The caller holds the run's lock."""
     if not now().first:
         return
     # Asked once more, now under the lock: another process may have begun here since the first time.
@@ -106,7 +106,7 @@ def record(job: Job, asked: TrainingOptions, overwrite: bool) -> None:
     with job.run.replacing():  # whatever ends the process, one whole run lies here: the old one or the new
         write_json(job.run.recipe, job.definition.to_json())
         write_json(job.run.data, job.data.to_json())
-        told = job.length.to_json() if job.length else {}
+        told = job.length.to_json() if job.length else {} if imported is None else {"imported": imported}
         # last: by this file a new run counts as whole
         write_json(job.run.training, {**job.plan.to_json(), **told, **_circumstances(asked, job.learner.device)})
 

@@ -52,7 +52,7 @@ def _facts(space: LatentSpace) -> dict[str, str | None]:
         "network": f"{words.net}, depth {words.depth}, width {words.width}; {_parameters(space):,} parameters",
         "likelihood": words.likelihood + _scale(space),
         "data": f"{data['source']}: {data['splits']['train']:,} training examples of shape {shape}{drawn}",
-        "training": f"{steps}, learning rate {plan['learning_rate']:g}, seed {plan['seed']}",
+        "training": plan.get("imported") or f"{steps}, learning rate {plan['learning_rate']:g}, seed {plan['seed']}",
         "best validation": _best(space, plan),
         "time": _time(space, plan),
     }
@@ -118,5 +118,7 @@ def _curves(lines: Sequence[dict[str, Any]], kind: str, names: Iterable[str] | N
 
 def _curve(lines: Sequence[dict[str, Any]], kind: str, name: str) -> Curve | None:
     """One part; None where a run has none (an autoencoder's rate)."""
-    kept = [(line["step"], line[kind][name]) for line in lines if line.get(kind, {}).get(name) is not None]
+    # step 0 has no place on a logarithmic axis
+    there = [line for line in lines if line["step"] > 0 and line.get(kind, {}).get(name) is not None]
+    kept = [(line["step"], line[kind][name]) for line in there]
     return Curve(np.array([step for step, _ in kept]), np.array([value for _, value in kept], float)) if kept else None
