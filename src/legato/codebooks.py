@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
 from legato import ranks
@@ -36,6 +36,10 @@ class Codebook(Family):
     @abstractmethod
     def tokens(self, event: Shape) -> Shape:
         """The shape of a code's indices."""
+
+    @abstractmethod
+    def books_of(self, event: Shape) -> int:
+        """The number of codebooks that an event's indices, in a row, are of in equal parts."""
 
     @abstractmethod
     def indices(self, code: Tensor) -> Tensor:
@@ -78,6 +82,10 @@ class FiniteScalars(Codebook):
     def tokens(self, event: Shape) -> Shape:
         """An index for each number."""
         return event
+
+    def books_of(self, event: Shape) -> int:
+        """A grid of its own for each number."""
+        return Size(event).numel()
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers from 0 to L − 1."""
@@ -141,6 +149,10 @@ class VectorQuantised(Codebook):
     def tokens(self, event: Shape) -> Shape:
         """An index for each vector: (n,) or (h, w)."""
         return event[1:] if len(event) == 3 else event[:1]
+
+    def books_of(self, event: Shape) -> int:
+        """One for all tokens."""
+        return 1
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers of the nearest rows."""
@@ -227,6 +239,10 @@ class ResidualQuantised(Codebook):
     def tokens(self, event: Shape) -> Shape:
         """An index for each vector of each book."""
         return event[1:] if len(event) == 3 else event[:1]
+
+    def books_of(self, event: Shape) -> int:
+        """All that are in a row."""
+        return len(self.books)
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers of the nearest rows, each in its own book."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import avg_pool2d, interpolate, silu
@@ -22,12 +21,12 @@ from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.families import FINITE
-from legato.latents.latent import Latent
+from legato.latents.latent import Levelled
 from legato.nets.layers import Conv2d
 from legato.ranks import unshared
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
-from legato.types import Precision, Shape
+from legato.types import Shape
 
 LEAST = 4  # places on a side of the top, or the next odd number above
 Choose = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # level, h, μ and σ of its prior -> z, (n, k, height, width)
@@ -151,7 +150,7 @@ class Drawing(nn.Module):
         return found.view(-1, *self.out)
 
 
-class Hierarchy(Latent):
+class Hierarchy(Levelled):
     """p(z) = Π p(z_l|z_{<l}), q(z|x) = Π q(z_l|z_{<l}, x), by levels from a few places to many; the code is all in a row.
 
     Gaussians throughout, the top's prior learnt as the others are. Child 2021 (VDVAE), https://arxiv.org/abs/2011.10650; Vahdat
@@ -171,6 +170,7 @@ class Hierarchy(Latent):
         self.up = up
         self._down = [down]  # in a list: it is the decoder's, and is stored once
         self.event = (sum(down.sizes),)
+        self.levels = tuple(f"{down.k} × {height} × {across}" for height, across in down.places)
 
     @property
     def down(self) -> TopDown:
@@ -224,14 +224,11 @@ class Hierarchy(Latent):
         """p(z) of the whole code."""
         return FromTheTop(self.down, Size(self.event))
 
-    def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
-    ) -> NDArray[Any]:
-        """n codes, (n, d); `temperature` scales every level's deviations from its mean."""
-        device = self.down.start.device
-        with torch.no_grad(), drawing(device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
-            code = drawn_down(self.down, n, [temperature] * len(self.down.sizes))
-        return np.asarray(code.cpu().numpy(), dtype)
+    def _drawn_below(
+        self, code: Tensor, keep: int, rng: np.random.Generator, temperatures: Sequence[float], given: Given
+    ) -> Tensor:
+        with drawing(code.device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
+            return drawn_down(self.down, len(code), temperatures, code, keep)
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, d)."""
@@ -239,8 +236,7 @@ class Hierarchy(Latent):
 
     def told(self) -> list[Line]:
         """The levels from the top."""
-        levels = " → ".join(f"{self.down.k} × {height} × {across}" for height, across in self.down.places)
-        return [("levels", levels, ""), ("p(z)", "Gaussians, each given what lies above", "")]
+        return [("levels", " → ".join(self.levels), ""), ("p(z)", "Gaussians, each given what lies above", "")]
 
 
 class FromTheTop(Distribution):
