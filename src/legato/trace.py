@@ -110,6 +110,11 @@ class Rung:
         """The numbers of what a q chose among finitely many, (B, *tokens), int64; None where it chooses nothing."""
         return self.q.index if isinstance(self.q, Chosen) else None
 
+    @property
+    def odds(self) -> Tensor | None:
+        """The log odds of each bit of a q that chooses words of bits, (B, *tokens, D); None of any other."""
+        return self.q.odds if isinstance(self.q, Chosen) else None
+
     @lazy
     def away(self) -> Tensor:
         """(e − sg(z))² of a code e that q rounds to z, (B, *event)."""
