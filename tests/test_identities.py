@@ -115,7 +115,7 @@ UNTAPED = (
         "poincare_vae",
     ),
     *("vq_vae", "gradient_vq_vae", "residual_vq_vae", "sequence_vq_vae", "poincare_vae", "joint_vae", "hamiltonian_vae"),
-    "hierarchy_vae",
+    *("hierarchy_vae", "lfq_vae"),
 )
 # zuko asks its arguments' values; a codebook counts what was chosen; a gradient within a term; layers follow
 EAGER = (

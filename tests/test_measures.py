@@ -27,7 +27,7 @@ from legato.trace import NOTHING
 from made_runs import RUNS
 
 SINGLE = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess", "untrusted_share")
-KEYS = {*SINGLE, "trust", "active_units", "kl_per_dimension", "data", "run"}
+KEYS = {*SINGLE, "trust", "active_units", "kl_per_dimension", "rate_per_level", "codebook_perplexity", "data", "run"}
 FIELDS = {"value", "low", "high", "n", "unit", "method"}
 POINTS = ("autoencoder", "pulled_autoencoder")
 CHOSEN = ("fsq_vae", "vq_vae", "grid")  # a codebook chooses, so that nothing is drawn

@@ -40,7 +40,7 @@ VECTORS = (
     "hierarchy_vae",
 )  # whose codes are vectors by what they are
 # A row of tokens is (n, D) and a grid (D, h, w); a class is told to a vector as so many numbers, to an image as so many planes.
-OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "conditional_vae")
+OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "lfq_vae", "conditional_vae")
 TINY = {"width": 8, "depth": 1}
 
 
@@ -144,6 +144,7 @@ def test_every_recipe_takes_a_shape_or_says_why_not(name):
             "vq_vae",
             "gradient_vq_vae",
             "sequence_vq_vae",
+            "lfq_vae",
         )
         and made.model.latent.has_density
     ):

@@ -1,7 +1,7 @@
 """Codebooks: posteriors that choose among finitely many codes.
 
-Covered: FSQ, a fixed grid; VQ with a codebook that follows the encoder by moving averages. Not covered: priors over the indices
-(`Indexed`, which either takes uniform or learnt).
+Covered: FSQ, a fixed grid; LFQ, signs; VQ, whose codebook follows the encoder; several of these in a row. Not covered: priors
+over the indices (`Indexed`, which either takes uniform or learnt).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.distributions import Distribution
 
 from legato import ranks
@@ -22,6 +22,7 @@ from legato.priors import Prior
 from legato.trace import Given
 from legato.types import Shape
 
+BITS = 16  # of a token, at most: a prior has a number for each of 2^16 words at each token
 ALIVE = 0.01  # of an even share of the tokens: a row of the codebook that is chosen less often is put elsewhere
 
 
@@ -36,6 +37,10 @@ class Codebook(Family):
     @abstractmethod
     def tokens(self, event: Shape) -> Shape:
         """The shape of a code's indices."""
+
+    @abstractmethod
+    def books_of(self, event: Shape) -> int:
+        """The number of codebooks that an event's indices, in a row, are of in equal parts."""
 
     @abstractmethod
     def indices(self, code: Tensor) -> Tensor:
@@ -79,6 +84,10 @@ class FiniteScalars(Codebook):
         """An index for each number."""
         return event
 
+    def books_of(self, event: Shape) -> int:
+        """A grid of its own for each number."""
+        return Size(event).numel()
+
     def indices(self, code: Tensor) -> Tensor:
         """Numbers from 0 to L − 1."""
         # a code that a person gives may lie beyond the grid
@@ -89,15 +98,76 @@ class FiniteScalars(Codebook):
         return self.grid[index]
 
 
-class VectorQuantised(Codebook):
+class OfVectors(Codebook):
+    """A codebook whose tokens are vectors: a code (n, D) has n of them, a code (D, h, w) a grid of h × w.
+
+    Raises `Mistake` for codes of another shape.
+    """
+
+    def __init__(self, event: Shape) -> None:
+        super().__init__()
+        if len(event) not in (2, 3):
+            raise Mistake(f"a code of a codebook has shape (tokens, numbers) or (numbers, height, width), got {event}")
+        # a grid has its numbers first, as an image its channels; a row of tokens has them last
+        self._across = -len(event) if len(event) == 3 else -1
+
+    def shape(self, event: Shape) -> Shape:
+        """The event's own."""
+        return event
+
+    def tokens(self, event: Shape) -> Shape:
+        """An index for each vector: (n,) or (h, w)."""
+        return event[1:] if len(event) == 3 else event[:1]
+
+    def books_of(self, event: Shape) -> int:
+        """One for all tokens."""
+        return 1
+
+
+class LookupFree(OfVectors):
+    """Lookup-free quantisation (LFQ): every number of a token becomes its sign, so that D of them make one of 2^D words.
+
+    z = sign θ (1 at 0), its gradient that of θ; bit j of a word's number is 1 where z_j is. There are no rows to look up, and
+    none can die. `IndexEntropy` reads the odds of each bit, 4θ: those of q(c|θ) ∝ exp(−‖θ − c‖²) over all words c. The rate is
+    n D log 2 nats of n tokens under the uniform prior. Yu et al. 2023, https://arxiv.org/abs/2310.05737, section 3.1. Raises
+    `Mistake` for more than 16 numbers a token, whose words a prior could not hold.
+    """
+
+    powers: Tensor
+
+    @checked
+    def __init__(self, event: Shape) -> None:
+        super().__init__(event)
+        bits = event[self._across]
+        if not 1 <= bits <= BITS:
+            raise Mistake(f"a word is of 1 to {BITS} bits, got {bits}: give a smaller `token_dim`")
+        self.size = 2**bits
+        self.register_buffer("powers", 2.0 ** torch.arange(bits), persistent=False)  # not stored: the code's shape says it
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (*lead, *event) -> its signs."""
+        index = self.indices(theta.detach())
+        value = theta + (self.values(index) - theta).detach()
+        return Chosen(value, index, theta, len(event), odds=4 * theta.movedim(self._across, -1))
+
+    def indices(self, code: Tensor) -> Tensor:
+        """Numbers from 0 to 2^D − 1."""
+        return ((code.movedim(self._across, -1) >= 0) * self.powers.long()).sum(-1)
+
+    def values(self, index: Tensor) -> Tensor:
+        """Numbers −1 and 1, (*lead, *event)."""
+        bits = index.unsqueeze(-1) // self.powers.long() % 2
+        return (2 * bits.to(self.powers.dtype) - 1).movedim(-1, self._across)
+
+
+class VectorQuantised(OfVectors):
     """The nearest row of a codebook of K vectors for each token (VQ), the codebook following the encoder by moving averages.
 
-    A code (n, D) has n tokens, a code (D, h, w) a grid of h × w. In training, with decay γ: N_k ← γN_k + (1 − γ)n_k,
-    m_k ← γm_k + (1 − γ)Σ e, row k = m_k/N_k, over the tokens that chose k; a row that is hardly chosen is put where some token
-    of the batch is. The gradient goes straight through. The encoder pays for its distance from the rows by `Commitment`.
-    `gradient`: the rows are weights in place of averages, which `Rows` draws to the encoder's tokens. van den Oord et al. 2017,
-    https://arxiv.org/abs/1711.00937, eq. 3 and appendix A.1; revival as in Dhariwal et al. 2020,
-    https://arxiv.org/abs/2005.00341. Raises `Mistake` for codes of another shape.
+    In training, with decay γ: N_k ← γN_k + (1 − γ)n_k, m_k ← γm_k + (1 − γ)Σ e, row k = m_k/N_k, over the tokens that chose
+    k; a row that is hardly chosen is put where some token of the batch is. The gradient goes straight through. The encoder
+    pays for its distance from the rows by `Commitment`. `gradient`: the rows are weights in place of averages, which `Rows`
+    draws to the encoder's tokens. van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, eq. 3 and appendix A.1;
+    revival as in Dhariwal et al. 2020, https://arxiv.org/abs/2005.00341. Raises `Mistake` for codes of another shape.
     """
 
     rows: Tensor
@@ -106,14 +176,10 @@ class VectorQuantised(Codebook):
 
     @checked
     def __init__(self, event: Shape, size: int = 512, decay: float = 0.99, gradient: bool = False) -> None:
-        super().__init__()
-        if len(event) not in (2, 3):
-            raise Mistake(f"a code of a codebook has shape (tokens, numbers) or (numbers, height, width), got {event}")
+        super().__init__(event)
         if size < 2:
             raise Mistake(f"`size` is a number of rows of the codebook, 2 or more; got {size}")
         self.size, self.decay = size, decay
-        # a grid has its numbers first, as an image its channels; a row of tokens has them last
-        self._across = -len(event) if len(event) == 3 else -1
         start = torch.randn(size, event[self._across])
         self.gradient = gradient
         if gradient:
@@ -124,10 +190,6 @@ class VectorQuantised(Codebook):
         self.register_buffer("counts", torch.ones(size))  # as if each had been chosen: none is moved before it had a chance
         self.register_buffer("sums", self.rows.clone())
 
-    def shape(self, event: Shape) -> Shape:
-        """The event's own."""
-        return event
-
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event) -> the nearest rows."""
         index = self.indices(theta.detach())
@@ -137,10 +199,6 @@ class VectorQuantised(Codebook):
         if self.training and torch.is_grad_enabled() and not self.gradient:
             self._follow(theta.detach().movedim(self._across, -1), index)
         return Chosen(value, index, theta, len(event), rows)
-
-    def tokens(self, event: Shape) -> Shape:
-        """An index for each vector: (n,) or (h, w)."""
-        return event[1:] if len(event) == 3 else event[:1]
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers of the nearest rows."""
@@ -227,6 +285,10 @@ class ResidualQuantised(Codebook):
     def tokens(self, event: Shape) -> Shape:
         """An index for each vector of each book."""
         return event[1:] if len(event) == 3 else event[:1]
+
+    def books_of(self, event: Shape) -> int:
+        """All that are in a row."""
+        return len(self.books)
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers of the nearest rows, each in its own book."""

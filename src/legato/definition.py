@@ -22,7 +22,7 @@ from legato.recipe import RECIPES, Recipe, Sentence, kind_of, options_of
 from legato.schema import holding
 from legato.setting import DataSpec, Words
 from legato.types import Shape
-from legato.vocabulary import resolve
+from legato.vocabulary import grid_of, resolve
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,11 @@ def define(name: str | Sentence, data: DataSpec, **chosen: Any) -> Definition:
             raise Mistake(f"`{option}` of `{_name(sentence)}` is {chosen[option]}: expected a finite number")
     words = Words(**{word: _word(word, value) for word, value in chosen.items() if word in shared})
     implied = _implied(words.latent_shape, own, chosen)
-    options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD} | implied
+    options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    if words.latent_shape is None and getattr(sentence, "lies_in_a_grid", False) and "latent_dim" not in chosen:
+        words = replace(words, latent_shape=grid_of(replace(data, words=words), options["token_dim"]))
+        implied = _implied(words.latent_shape, own, {})
+    options |= implied
     missing = [o for o, value in options.items() if value is inspect.Parameter.empty]
     if missing:
         raise Mistake(f"`{_name(sentence)}` needs a value for {', '.join(f'`{o}`' for o in missing)}")

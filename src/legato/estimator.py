@@ -39,7 +39,7 @@ from legato.training import fitting, packed
 from legato.training.chosen import OfRecipes, RecipeName
 from legato.training.options import TrainingOptions
 from legato.training.task import Task
-from legato.types import Doubles, Floats
+from legato.types import Doubles, Floats, Temperature
 
 LENGTH = ("steps", "epochs")
 TRAINING = (*LENGTH, "batch_size", "learning_rate", "warmup_steps", "weight_decay", "clip", "ema", "precision")
@@ -175,7 +175,7 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             return self._in_form(self.space_.decode(check_array(Z, input_name="Z")))
 
     def sample(
-        self, n_samples: int = 1, *, random_state: Any = None, origin: Origin = "auto", temperature: float = 1.0
+        self, n_samples: int = 1, *, random_state: Any = None, origin: Origin = "auto", temperature: Temperature = 1.0
     ) -> Floats:
         """n decoded draws, in the data's own units and in their form. `random_state`: None is the estimator's own.
 

@@ -30,14 +30,13 @@ from legato.model import LatentVariableModel
 from legato.moments import Moments, shapes, whole
 from legato.moments import moments as moments_of
 from legato.pictures import grid, png_of
-from legato.population import Mixture, check_draw, check_size, fitted
-from legato.progress import progress
+from legato.population import Mixture, check_draw, check_size, drawn_codes, fitted
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.streams import random_stream
 from legato.trace import NOTHING, Given
-from legato.types import Doubles, Floats, Integers, Precision, Rows, Shape
-from legato.unsaved import Kept
+from legato.types import Doubles, Floats, Integers, Precision, Rows, Shape, Temperature
+from legato.unsaved import Kept, told_of
 
 BATCH = 500  # examples at a time on the CPU: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
@@ -184,10 +183,13 @@ class LatentSpace:
 
     def decode_prepared(self, z: NDArray[Any], label: Integers | None = None) -> Floats:
         """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""
+        return self._over(self.decoder, self._codes(z), label=label)
+
+    def _codes(self, z: NDArray[Any]) -> Floats:
         z = numbers(z, "z").astype(np.float32, copy=False)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise Mistake(f"`z` must have shape (N, {self.latent_dim}), got {z.shape}")
-        return self._over(self.decoder, z, label=label)
+        return z
 
     def draw_prepared(self, z: NDArray[Any], seed: int = 0) -> Floats:
         """One draw x ~ p(x|z) for each z, (N, *shape), as the model sees data: with the likelihood's own noise."""
@@ -208,24 +210,39 @@ class LatentSpace:
         return self.decode(self.encode(x, rows, label)[0], label)
 
     @checked
-    def draw(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: float = 1.0) -> Floats:
+    def redrawn(
+        self, z: NDArray[Any], keep: int, label: Integers | None = None, *, temperature: Temperature = 1.0, seed: Seed = 0
+    ) -> Floats:
+        """Codes whose first `keep` levels, from the top, are those of z (N, latent_dim), the rest drawn from p(z_l|z_{<l})."""
+        rng, latent = np.random.default_rng(seed), self.model.latent
+        said, codes = latent.temperatures(temperature), self._codes(z)
+        return self._over(lambda code, given: latent.continued(code, keep, rng, said, given), codes, label=label)
+
+    @checked
+    def draw(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: Temperature = 1.0) -> Floats:
         """n codes, (n, latent_dim): from the `prior`, a Gaussian fitted to the training `codes`, or a `mixture` of such.
 
         auto: the prior where the objective charged for leaving it, else the fitted Gaussian. Deviations from the mean (of a
-        mixture: from each component's) are multiplied by `temperature`. The first draw from the mixture fits it (`mixture`).
+        mixture: from each component's) are multiplied by `temperature`; of a prior with levels, each by its own where there is
+        one for each, the top's first. The first draw from the mixture fits it (`mixture`).
         """
         self._refuse_unlabelled()
-        check_draw(n, temperature)
+        each = self.model.latent.temperatures(temperature)
+        check_draw(n, each[0])
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
             # No stream of its own: a seed's draws stay what they always were.
-            return self.draw_prior(n, np.random.default_rng(seed), temperature)
+            return self.draw_prior(n, np.random.default_rng(seed), each)
+        if len(set(each)) > 1:
+            raise Mistake("codes are drawn at one temperature, all levels at once: give one, or draw from the prior")
         if origin == "mixture":
-            return self.mixture.draw(n, random_stream(seed, "draws", "mixture"), temperature).astype(np.float32)
+            return self.mixture.draw(n, random_stream(seed, "draws", "mixture"), each[0]).astype(np.float32)
         known = self.moments()
         drawn = known.draw(n, random_stream(seed, "draws", "training codes"))
-        return np.asarray(known.mean + temperature * (drawn - known.mean), np.float32)
+        return np.asarray(known.mean + each[0] * (drawn - known.mean), np.float32)
 
-    def draw_prior(self, n: int, rng: np.random.Generator, temperature: float = 1, dtype: Precision = np.float32) -> Floats:
+    def draw_prior(
+        self, n: int, rng: np.random.Generator, temperature: Temperature = 1, dtype: Precision = np.float32
+    ) -> Floats:
         """n codes from the model's own prior, (n, latent_dim), that `rng` fixes."""
         return self.model.latent.draw_prior(n, rng, temperature, dtype).reshape(n, -1)
 
@@ -243,20 +260,12 @@ class LatentSpace:
         """
         check_size(self.latent_dim)
         data = self.data()
-        return fitted(self._drawn_codes(data, "train", FITTED), self._drawn_codes(data, "validation", HELD_OUT))
-
-    def _drawn_codes(self, data: Prepared, split: str, most: int) -> NDArray[np.float64]:
-        """One draw z ~ q(z|x) for each of up to `most` images of a split, (n, latent_dim)."""
-        rows, parts = data.split(split).draw(most, "mixture"), []
-        with progress("encoding", len(rows), unit="examples") as bar:
-            for at in range(0, len(rows), BATCH):
-                parts.append(self.posterior(data.rows(rows[at : at + BATCH])))
-                bar(at + len(parts[-1][0]))
-        mu, sigma = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
-        return np.asarray(mu + sigma * random_stream(0, "mixture", split).standard_normal(mu.shape))  # one for a model
+        rows = {of: data.split(of).draw(most, "mixture") for of, most in {"train": FITTED, "validation": HELD_OUT}.items()}
+        fit, judge = (drawn_codes(lambda some: self.posterior(data.rows(some)), rows[of], BATCH, of) for of in rows)
+        return fitted(fit, judge)
 
     @checked
-    def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: float = 1.0) -> Units:
+    def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: Temperature = 1.0) -> Units:
         """Decoded means of n drawn codes, (n, *shape)."""
         return self.decode(self.draw(n, seed=seed, origin=origin, temperature=temperature))
 
@@ -296,23 +305,14 @@ class LatentSpace:
         return chosen, codes.astype(np.float32)
 
     def __repr__(self) -> str:
-        return shown.text(*self._told_of())
+        return shown.text(*told_of(self.kept, self.definition.sentence(), self.shape))
 
     def _repr_html_(self) -> str:
         pictures = len(self.shape) == 3 and self.kept.has_moments
-        return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None)
-
-    def _told_of(self) -> tuple[str, list[shown.Line]]:
-        """A few lines on what it is: the sentence, the data, the training; what the files no longer say is left out."""
-        title, sentence = f"LatentSpace of {self.kept}", ("recipe", self.definition.sentence(), "")
-        try:
-            data, training = self.kept.stored("data"), self.kept.stored("training")
-        except Mistake as gone:
-            return title, [sentence, ("files", str(gone), "")]
-        shape = " × ".join(map(str, self.shape))
-        steps = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
-        rows = f"{data['source']}: {data['count']:,} rows of shape {shape}"
-        return title, [sentence, ("data", rows, ""), ("training", training.get("imported", steps), "")]
+        return shown.page(
+            *told_of(self.kept, self.definition.sentence(), self.shape),
+            png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None,
+        )
 
     def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""

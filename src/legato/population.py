@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from scipy.special import logsumexp
 
 from legato.errors import Mistake
 from legato.moments import whole
-from legato.types import Doubles
+from legato.progress import progress
+from legato.streams import random_stream
+from legato.types import Doubles, Floats, Rows
 
 Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances, in the order of scikit-learn's
 
@@ -34,6 +37,17 @@ def check_draw(n: int, temperature: float) -> None:
         raise Mistake(f"the number of samples must be 1 or more, got {n}")
     if not 0 <= temperature < math.inf:
         raise Mistake(f"`temperature` must be a number, 0 or more, got {temperature}")
+
+
+def drawn_codes(posterior: Callable[[Rows], tuple[Floats, Floats]], rows: Rows, size: int, split: str) -> Doubles:
+    """One draw z ~ q(z|x) for each row of a split, (n, d), `size` at a time; `posterior`: row numbers -> μ, σ (n, d)."""
+    parts = []
+    with progress("encoding", len(rows), unit="examples") as bar:
+        for at in range(0, len(rows), size):
+            parts.append(posterior(rows[at : at + size]))
+            bar(at + len(parts[-1][0]))
+    mu, sigma = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
+    return np.asarray(mu + sigma * random_stream(0, "mixture", split).standard_normal(mu.shape))  # one for a model
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,12 @@ def prefers(likelihood: str) -> Callable[[Sentence], Sentence]:
     return mark
 
 
+def lies_in_a_grid(sentence: Sentence) -> Sentence:
+    """Marks a recipe whose words lie in a grid where a picture is large (`vocabulary.grid_of`), unless their number is said."""
+    sentence.lies_in_a_grid = True  # type: ignore[attr-defined]  # a function's type knows no such attribute
+    return sentence
+
+
 def options_of(sentence: Sentence) -> dict[str, inspect.Parameter]:
     """The recipe's own options: its parameters after `data`."""
     return dict(list(inspect.signature(sentence).parameters.items())[1:])

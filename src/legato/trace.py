@@ -105,6 +105,16 @@ class Rung:
         kl = kl_per_dimension(self.q, self.p)
         return kl.unsqueeze(0) if kl is not None and len(self.q.batch_shape) == 1 else kl
 
+    @property
+    def index(self) -> Tensor | None:
+        """The numbers of what a q chose among finitely many, (B, *tokens), int64; None where it chooses nothing."""
+        return self.q.index if isinstance(self.q, Chosen) else None
+
+    @property
+    def odds(self) -> Tensor | None:
+        """The log odds of each bit of a q that chooses words of bits, (B, *tokens, D); None of any other."""
+        return self.q.odds if isinstance(self.q, Chosen) else None
+
     @lazy
     def away(self) -> Tensor:
         """(e − sg(z))² of a code e that q rounds to z, (B, *event)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ Integers = NDArray[np.int64]
 Rows = NDArray[np.int64]  # rows by their numbers in the source, not by their places in a split: these move with the seed
 Bools = NDArray[np.bool_]
 Precision = type[np.float32] | type[np.float64]
+Temperature = float | str | Sequence[float]  # of all levels, or of each, the top's first: 0.7, [0.7, 1, 1], "0.7,1,1"
 
 
 class RowArray(Protocol):

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from legato.errors import Mistake
 from legato.run import Run
+from legato.shown import Line
+from legato.types import Shape
 
 What = Literal["recipe", "data", "training"]
 
@@ -75,3 +77,15 @@ class Unsaved:
     def saved(self) -> Run:
         """Raises `Mistake`."""
         raise Mistake("this model was fitted in memory, and a RUN is asked for here: train it by legato.train(…, out=RUN)")
+
+
+def told_of(kept: Kept, sentence: str, shape: Shape) -> tuple[str, list[Line]]:
+    """A few lines on a trained model: its sentence, the data, the training; what the files no longer say is left out."""
+    title, recipe = f"LatentSpace of {kept}", ("recipe", sentence, "")
+    try:
+        data, training = kept.stored("data"), kept.stored("training")
+    except Mistake as gone:
+        return title, [recipe, ("files", str(gone), "")]
+    trained = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
+    rows = f"{data['source']}: {data['count']:,} rows of shape {' × '.join(map(str, shape))}"
+    return title, [recipe, ("data", rows, ""), ("training", training.get("imported", trained), "")]

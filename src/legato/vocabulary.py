@@ -24,6 +24,7 @@ from legato.setting import Condition, DataSpec, LikelihoodName, NetName, Words
 from legato.types import Shape
 
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
+GRID, HALVINGS = 8, 3  # words on the shorter side of a picture that is halved so often or less: 8 × 8 of 32 × 32 and of 64 × 64
 GREY, ANY = ("binary", "bytes"), ("binary", "bytes", "reals")
 SCALED = ("fixed-gaussian", "squashed-gaussian")  # likelihoods whose σ is said
 
@@ -55,6 +56,23 @@ def code_of(data: DataSpec, latent_dim: int) -> Shape:
     code = data.words.latent_shape or (latent_dim,)
     _refuse_empty(code)
     return code
+
+
+def words_of(data: DataSpec, count: int, numbers: int) -> Shape:
+    """The shape of a code of words: `latent_shape` where that word was said, else (count, numbers)."""
+    return data.words.latent_shape or (count, numbers)
+
+
+def grid_of(data: DataSpec, numbers: int) -> Shape | None:
+    """The code of words that a large picture has: (numbers, h, w), its sides halved to 8 or so, three times at most.
+
+    None where the net is not one of convolutions, for which neighbours are what they are in the picture.
+    """
+    if data.words.net not in ("auto", "conv", "strided") or nets.suited(data.shape) != "strided":
+        return None
+    every = nets.halvings(nets.spatial(data.shape))
+    level = next((at for at, size in enumerate(every) if min(size) <= GRID), len(every) - 1)
+    return (numbers, *every[min(level, HALVINGS)])
 
 
 def frame(

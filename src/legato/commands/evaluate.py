@@ -53,6 +53,8 @@ def _show(found: dict[str, Any]) -> None:
     absent: dict[str, list[str]] = {}  # reasons first: five figures that are missing for one reason are told in one line
     rows = {name.replace("_", " "): found[name] for name in SINGLE}
     rows |= {f"active units > {threshold}": one for threshold, one in found["active_units"].items()}
+    if found["codebook_perplexity"]["value"] is not None:  # that others have no codebook goes without saying
+        rows["codebook perplexity"] = found["codebook_perplexity"]
     for name, one in rows.items():
         if one["value"] is None:
             absent.setdefault(one["why"], []).append(name)
@@ -74,6 +76,10 @@ def _show(found: dict[str, Any]) -> None:
         print(_trusted(found))
     for why, names in absent.items():
         say(f"no {', '.join(names)}: {why}")
+    if isinstance(found["rate_per_level"], list):
+        levels = zip(found["rate_per_level"], run["levels"], strict=True)
+        each = [f"{one['value']:.2f} ({name})" for one, name in levels]
+        say(f"rate per level, the top first, nats: {', '.join(each)}")
     if isinstance(found["kl_per_dimension"], list):
         kl = sorted((one["value"] for one in found["kl_per_dimension"]), reverse=True)
         what = "dimension" if whole(run.get("latent_dim", 0)) else "channel"

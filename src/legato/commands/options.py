@@ -43,6 +43,25 @@ Json = Annotated[
 ]
 
 
+def _numbers(kind: Any, said: str) -> None:
+    for part in said.split(","):
+        try:
+            float(part)
+        except ValueError:
+            raise ValueError("Expected a number, or one for each level, such as 0.7,1,1.") from None
+
+
+Heat = Annotated[
+    str,
+    Parameter(
+        name="--temperature",
+        help="Multiplies how far draws lie from the mean; of a model of levels also one for each, the top's first: 0.7,1,1.",
+        allow_leading_hyphen=True,
+        validator=_numbers,
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """The machine that computes."""

@@ -7,8 +7,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Label, Out, RunPath, Seed, Source, Split, Where
+from legato.commands.options import HERE, Heat, Label, Out, RunPath, Seed, Source, Split, Where
 from legato.commands.output import chosen_rows, say, write_rows
+from legato.errors import Mistake
 
 app = application("reconstruct")
 
@@ -20,6 +21,11 @@ def reconstruct(
     data: Source = None,
     split: Split = None,
     n: Annotated[int, Parameter(name=["--n", "-n"], help="How many, drawn at random, where none are named.")] = 10,
+    keep: Annotated[
+        int | None,
+        Parameter(help="Of a model of levels, so many from the top are the image's own, those below drawn from the prior."),
+    ] = None,
+    temperature: Heat = "1.0",
     seed: Seed = 0,
     out: Out = None,
     label: Label = None,
@@ -32,7 +38,12 @@ def reconstruct(
     stored = opened.dataset.take(rows)
     labels = space.labels(opened, rows)
     mu, _ = space.encode(stored, rows, labels)
-    shown = [("reconstruction", space.decode(mu, labels if space.model.needs_label else None))]
+    if keep is None and float(temperature.split(",")[0]) != 1:
+        raise Mistake("--temperature is of levels that are drawn anew: say with --keep how many are not")
+    if keep is not None:
+        mu = space.redrawn(mu, keep, labels, temperature=temperature, seed=seed)
+    title = "reconstruction" if keep is None else f"of {keep} of {len(space.model.latent.levels)}\nlevels"
+    shown = [(title, space.decode(mu, labels if space.model.needs_label else None))]
     # What the model saw is drawn bits: beside the grey image alone its reconstruction would look unjustly coarse.
     if opened.preparation.binarise:
         shown.insert(0, ("its pixels\ndrawn 0 or 1", opened.rows(rows)))

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Label, Out, RunPath, Seed, Where
+from legato.commands.options import HERE, Heat, Label, Out, RunPath, Seed, Where
 from legato.commands.output import in_a_name, say, write_grid
 from legato.latent_space import FITTED, LatentSpace, Origin
 from legato.moments import FAR, whole
@@ -29,7 +29,7 @@ def sample(
             "else codes.",
         ),
     ] = "auto",
-    temperature: Annotated[float, Parameter(help="Multiplies how far draws lie from the mean.")] = 1.0,
+    temperature: Heat = "1.0",
     seed: Seed = 0,
     out: Out = None,
     label: Label = None,

@@ -22,12 +22,21 @@ class Chosen(Fixed):
 
     value (*batch, *event): the chosen code, whose gradient goes to the encoder as if nothing had been rounded (Bengio et al.
     2013, https://arxiv.org/abs/1308.3432). index (*batch, *tokens), int64. `away` (*batch, *event): what the encoder gave,
-    before; `rows`: the same as value with a gradient to a codebook that learns by one, where there is such.
+    before; `rows`: the same as value with a gradient to a codebook that learns by one, where there is such; `odds`
+    (*batch, *tokens, D): of a token of D bits, log q(1)/q(0) of each, had it been drawn.
     """
 
-    def __init__(self, value: Tensor, index: Tensor, away: Tensor, event_dims: int, rows: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        value: Tensor,
+        index: Tensor,
+        away: Tensor,
+        event_dims: int,
+        rows: Tensor | None = None,
+        odds: Tensor | None = None,
+    ) -> None:
         super().__init__(value, event_dims)
-        self.index, self.away, self.rows = index, away, rows
+        self.index, self.away, self.rows, self.odds = index, away, rows, odds
 
     def log_prob(self, value: Tensor) -> Tensor:
         """0 nats: the probability of what was chosen."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from legato.arguments import checked
+from legato.codebooks import Codebook
 from legato.conditional import Conditional
 from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.reparameterised import reparameterised
@@ -18,7 +19,7 @@ from legato.latents.latent import Latent
 from legato.priors import Prior, drawn
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
-from legato.types import Precision
+from legato.types import Precision, Temperature
 
 
 class Flat(Latent):
@@ -38,6 +39,7 @@ class Flat(Latent):
         self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
         self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
         self.has_product = posterior.family.has_product
+        self.books = posterior.family.books_of(self.event) if isinstance(posterior.family, Codebook) else 0
         # of both: terms that charge a distance measure from one to the other
         self.has_moments = posterior.family.has_moments and prior.has_moments
 
@@ -67,10 +69,16 @@ class Flat(Latent):
         return p
 
     def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: Temperature = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
     ) -> NDArray[Any]:
         """n codes from the prior, (n, *event)."""
-        return self.p.draw(n, rng, temperature, dtype, self.known(given))
+        (one,) = self.temperatures(temperature)
+        return self.p.draw(n, rng, one, dtype, self.known(given))
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, *event)."""

@@ -22,7 +22,7 @@ from legato.priors import Prior, drawn
 from legato.ranks import drawn as shared
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
-from legato.types import Precision
+from legato.types import Precision, Temperature
 
 LONGEST = 0.5  # of a leapfrog step: at longer ones the energy of a unit Gaussian is no longer nearly kept
 
@@ -124,10 +124,16 @@ class Hamiltonian(Latent):
         return p
 
     def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: Temperature = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
     ) -> NDArray[Any]:
         """n codes from the prior, (n, *event)."""
-        return self.p.draw(n, rng, temperature, dtype, self.known(given))
+        (one,) = self.temperatures(temperature)
+        return self.p.draw(n, rng, one, dtype, self.known(given))
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, *event)."""

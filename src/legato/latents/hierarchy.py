@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Size, Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import avg_pool2d, interpolate, silu
@@ -22,12 +21,12 @@ from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
 from legato.families import FINITE
-from legato.latents.latent import Latent
-from legato.nets.layers import Conv2d
+from legato.latents.latent import Levelled
+from legato.nets.layers import Conv2d, ConvTranspose2d
 from legato.ranks import unshared
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
-from legato.types import Precision, Shape
+from legato.types import Shape
 
 LEAST = 4  # places on a side of the top, or the next odd number above
 Choose = Callable[[int, Tensor, Tensor, Tensor], Tensor]  # level, h, μ and σ of its prior -> z, (n, k, height, width)
@@ -39,6 +38,12 @@ def sides(shape: Shape) -> list[tuple[int, int]]:
     while all(side % 2 == 0 and side > LEAST for side in found[0]):
         found.insert(0, (found[0][0] // 2, found[0][1] // 2))
     return found
+
+
+def latent_sides(shape: Shape) -> list[tuple[int, int]]:
+    """Those of levels: all but the image's own where there is a smaller one, for a latent of each pixel would be the image."""
+    every = sides(shape)
+    return every[:-1] or every
 
 
 class Residual(nn.Module):
@@ -57,17 +62,19 @@ class Residual(nn.Module):
 
 
 class BottomUp(nn.Module):
-    """What is seen of an image at each size: x (n, C, H, W) -> (n, width, h, w) for each of `sides`, the top first."""
+    """What is seen of an image at each size with latents: x (n, C, H, W) -> (n, width, h, w), the top first."""
 
     def __init__(self, shape: Shape, width: int, blocks: int) -> None:
         super().__init__()
-        self.sides = sides(shape)
-        self.first = Conv2d(shape[0], width, 3, padding=1)
+        self.sides = latent_sides(shape)
+        # 4 × 4 of stride 2, as `strided` begins: nothing runs at full size, where a block would cost as much as all others
+        how = (4, 2) if len(sides(shape)) > 1 else (3, 1)
+        self.first = Conv2d(shape[0], width, *how, padding=1)
         self.blocks = nn.ModuleList(nn.Sequential(*(Residual(width) for _ in range(blocks))) for _ in self.sides)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """From the image's size upwards."""
-        h: Tensor = self.first(x)
+        """From the lowest level upwards."""
+        h: Tensor = self.first(x.contiguous(memory_format=torch.channels_last))
         seen: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             h = block(avg_pool2d(h, 2) if number else h)
@@ -104,28 +111,26 @@ class Level(nn.Module):
 
 
 class TopDown(nn.Module):
-    """From a start that is learnt down to the image's size: `blocks` levels of k latents a place at each size but that."""
+    """From a start that is learnt down to half of the image's size: `blocks` levels of k latents a place at each size."""
 
     def __init__(self, shape: Shape, width: int, k: int, blocks: int) -> None:
         super().__init__()
-        every = sides(shape)
-        # not at full size where there is a smaller one: a latent for each pixel would be the image again
-        self.full, latent = every[-1], every[:-1] or every
+        latent = latent_sides(shape)
         self.of = [number for number in range(len(latent)) for _ in range(blocks)]
         self.places = [latent[number] for number in self.of]
         self.k = k
-        self.start = nn.Parameter(torch.zeros(1, width, *every[0]))
+        self.start = nn.Parameter(torch.zeros(1, width, *latent[0]))
         self.levels = nn.ModuleList(Level(width, k) for _ in self.of)
         self.sizes = [k * height * across for height, across in self.places]
 
     def run(self, n: int, choose: Choose) -> Tensor:
-        """h at the image's size, (n, width, H, W), each level's z chosen by `choose`."""
-        h = self.start.expand(n, -1, -1, -1)
+        """h at the lowest level's size, (n, width, h, w), each level's z chosen by `choose`."""
+        h = self.start.expand(n, -1, -1, -1).contiguous(memory_format=torch.channels_last)
         for number, level in enumerate(self._levels()):
             h = _grown(h, self.places[number])
             mu, sigma, more = level.of_prior(h)
             h = level.drawn(h, more, choose(number, h, mu, sigma))
-        return _grown(h, self.full)
+        return h
 
     def split(self, code: Tensor) -> list[Tensor]:
         """A code (n, d) -> each level's z, (n, k, h, w)."""
@@ -141,8 +146,9 @@ class Drawing(nn.Module):
 
     def __init__(self, down: TopDown, width: int, out: Shape) -> None:
         super().__init__()
-        self.down, self.out = down, out
-        self.last = Conv2d(width, Size(out[:-2]).numel(), 3, padding=1)
+        self.down, self.out, planes = down, out, Size(out[:-2]).numel()
+        doubles = down.places[-1] != tuple(out[-2:])
+        self.last = ConvTranspose2d(width, planes, 4, 2, 1) if doubles else Conv2d(width, planes, 3, padding=1)
 
     def forward(self, code: Tensor) -> Tensor:
         """(n, d) -> (n, *out)."""
@@ -151,7 +157,7 @@ class Drawing(nn.Module):
         return found.view(-1, *self.out)
 
 
-class Hierarchy(Latent):
+class Hierarchy(Levelled):
     """p(z) = Π p(z_l|z_{<l}), q(z|x) = Π q(z_l|z_{<l}, x), by levels from a few places to many; the code is all in a row.
 
     Gaussians throughout, the top's prior learnt as the others are. Child 2021 (VDVAE), https://arxiv.org/abs/2011.10650; Vahdat
@@ -171,6 +177,7 @@ class Hierarchy(Latent):
         self.up = up
         self._down = [down]  # in a list: it is the decoder's, and is stored once
         self.event = (sum(down.sizes),)
+        self.levels = tuple(f"{down.k} × {height} × {across}" for height, across in down.places)
 
     @property
     def down(self) -> TopDown:
@@ -224,14 +231,11 @@ class Hierarchy(Latent):
         """p(z) of the whole code."""
         return FromTheTop(self.down, Size(self.event))
 
-    def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
-    ) -> NDArray[Any]:
-        """n codes, (n, d); `temperature` scales every level's deviations from its mean."""
-        device = self.down.start.device
-        with torch.no_grad(), drawing(device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
-            code = drawn_down(self.down, n, [temperature] * len(self.down.sizes))
-        return np.asarray(code.cpu().numpy(), dtype)
+    def _drawn_below(
+        self, code: Tensor, keep: int, rng: np.random.Generator, temperatures: Sequence[float], given: Given
+    ) -> Tensor:
+        with drawing(code.device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
+            return drawn_down(self.down, len(code), temperatures, code, keep)
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, d)."""
@@ -239,8 +243,7 @@ class Hierarchy(Latent):
 
     def told(self) -> list[Line]:
         """The levels from the top."""
-        levels = " → ".join(f"{self.down.k} × {height} × {across}" for height, across in self.down.places)
-        return [("levels", levels, ""), ("p(z)", "Gaussians, each given what lies above", "")]
+        return [("levels", " → ".join(self.levels), ""), ("p(z)", "Gaussians, each given what lies above", "")]
 
 
 class FromTheTop(Distribution):

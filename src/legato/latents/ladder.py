@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -22,14 +20,13 @@ from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.joint import Joint
 from legato.distributions.reparameterised import reparameterised
 from legato.errors import Mistake
-from legato.latents.latent import Latent
+from legato.latents.latent import Levelled
 from legato.priors import Prior, drawn
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
-from legato.types import Precision
 
 
-class Ladder(Latent):
+class Ladder(Levelled):
     """p(z) = p(z_L) Π p(z_l|z_{>l}), q(z|x) = q(z_L|h) Π q(z_l|z_{>l}, h), h = `features`(x); the code is (z_L, …, z_1).
 
     `top`: p(z_L). `below`: for each lower rung p(z_l|z_{>l}), which reads all codes above it in a row. `posteriors`: for each
@@ -54,6 +51,7 @@ class Ladder(Latent):
         self.posteriors, self.below, self.top = nn.ModuleList(posteriors), nn.ModuleList(below), top
         self.widths = [posterior.event[0] for posterior in posteriors]
         self.event = (sum(self.widths),)
+        self.levels = tuple(f"z{len(self.widths) - i} ({width})" for i, width in enumerate(self.widths)) if below else ()
         self.standard_prior = top.standard and not below  # with rungs below, the whole code is not N(0, I)
         self._refuse_misfits()
 
@@ -110,16 +108,20 @@ class Ladder(Latent):
         """p(z) of the whole code."""
         return Joint(self.top(self.known(given)), [partial(each, given=given) for each in self._below()])
 
-    def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
-    ) -> NDArray[Any]:
-        """n codes, (n, d), from the top down. `temperature` is the top's: what lies below follows it as the prior says."""
-        device = next(self.parameters()).device
-        above = torch.as_tensor(self.top.draw(n, rng, temperature, given=self.known(given)), device=device)
-        with torch.no_grad(), drawing(device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
-            for p in self._below():
-                above = torch.cat([above, p(above, given).sample()], -1)
-        return np.asarray(above.cpu().numpy(), dtype)
+    def _drawn_below(
+        self, code: Tensor, keep: int, rng: np.random.Generator, temperatures: Sequence[float], given: Given
+    ) -> Tensor:
+        above = code[:, : sum(self.widths[:keep])]
+        if not keep:
+            top = self.top.draw(len(code), rng, temperatures[0], given=self.known(given))
+            above, keep = torch.as_tensor(top, device=code.device), 1
+        with drawing(code.device, int(rng.integers(2**63))):  # torch's draws follow NumPy's: `rng` alone fixes them
+            for p, temperature in zip(self._below()[keep - 1 :], temperatures[keep:], strict=True):
+                of = p(above, given)
+                z = of.sample()
+                # what is drawn at 1 stays as it is, bit for bit
+                above = torch.cat([above, z if temperature == 1 else of.mean + temperature * (z - of.mean)], -1)
+        return above
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, d)."""
@@ -127,7 +129,7 @@ class Ladder(Latent):
 
     def told(self) -> list[Line]:
         """The rungs from the top, and what lies above them."""
-        return [("rungs", " → ".join(f"z{len(self.widths) - i} ({width})" for i, width in enumerate(self.widths)), ""),
+        return [("rungs", " → ".join(self.levels or (f"z1 ({self.widths[0]})",)), ""),
                 ("p(top)", type(self.top).__name__, "")]  # fmt: skip
 
     def _pair(

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from legato.errors import Mistake
 from legato.moments import whole
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
-from legato.types import Precision, Shape
+from legato.types import Precision, Shape, Temperature
 
 
 class Latent(nn.Module):
@@ -35,6 +38,8 @@ class Latent(nn.Module):
     has_choice: bool  # whether a code is one of finitely many: only then is there anything to commit to
     has_product: bool  # whether q is a product over the dimensions of one group, made of known parameters
     standard_prior: bool  # whether p(z) is N(0, I): only then do rings, and a KL of μ and σ alone, mean what they seem to
+    books = 0  # codebooks that a code's indices, in a row, are of in equal parts
+    levels: tuple[str, ...] = ()  # groups above each other, the top first, by what is said of each; none of one group
 
     @abstractmethod
     def encode(self, x: Tensor, given: Given = NOTHING) -> Any:
@@ -72,9 +77,42 @@ class Latent(nn.Module):
 
     @abstractmethod
     def draw_prior(
-        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: Temperature = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
     ) -> NDArray[Any]:
         """n codes from the prior by NumPy's generator, (n, *event); deviations from its mean times `temperature`."""
+
+    def temperatures(self, said: Temperature) -> tuple[float, ...]:
+        """The temperature of each level, the top's first; of one group one. Raises `Mistake` for what is none."""
+        try:
+            found = [float(one) for one in (said.split(",") if isinstance(said, str) else np.atleast_1d(np.asarray(said)))]
+        except (TypeError, ValueError):
+            found = [math.nan]
+        if not all(0 <= one < math.inf for one in found):
+            raise Mistake(f"`temperature` must be a number, 0 or more, or one for each level; got {said}")
+        count = len(self.levels) or 1
+        if len(found) not in (1, count):
+            have = f"{count} levels, and" if self.levels else "one group of latents and no levels:"
+            raise Mistake(f"this model has {have} {len(found)} temperatures were given: give one{' for each' * (count > 1)}")
+        return tuple(found * count if len(found) == 1 else found)
+
+    def continued(
+        self, code: Tensor, keep: int, rng: np.random.Generator, temperatures: Sequence[float], given: Given = NOTHING
+    ) -> Tensor:
+        """Codes (n, d) whose first `keep` levels are those of `code` (n, d), the others drawn from p(z_l|z_{<l}).
+
+        Raises `Mistake` where there are no levels, or not so many.
+        """
+        if not isinstance(self, Levelled) or not self.levels:
+            raise Mistake("this model has one group of latents, no levels to keep: `ladder_vae` and `hierarchy_vae` have some")
+        if not 0 <= keep <= len(self.levels):
+            raise Mistake(f"there are {len(self.levels)} levels, of which 0 to {len(self.levels)} may be kept; got {keep}")
+        with torch.no_grad():
+            return self._drawn_below(code, keep, rng, temperatures, given)
 
     @abstractmethod
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
@@ -83,3 +121,27 @@ class Latent(nn.Module):
     @abstractmethod
     def told(self) -> list[Line]:
         """The sentence in its parts, for people."""
+
+
+class Levelled(Latent):
+    """A latent of groups above each other, each drawn given those above it; the code is all in a row, the top first."""
+
+    @abstractmethod
+    def _drawn_below(
+        self, code: Tensor, keep: int, rng: np.random.Generator, temperatures: Sequence[float], given: Given
+    ) -> Tensor:
+        """`continued`, without a gradient."""
+
+    def draw_prior(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: Temperature = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
+    ) -> NDArray[Any]:
+        """n codes, (n, d), from the top down; each level's deviations from its mean times its temperature."""
+        nothing = torch.zeros(n, *self.event, device=next(self.parameters()).device)
+        with torch.no_grad():
+            found = self._drawn_below(nothing, 0, rng, self.temperatures(temperature), given)
+        return np.asarray(found.cpu().numpy(), dtype)

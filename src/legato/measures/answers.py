@@ -7,7 +7,10 @@ from typing import Any
 from legato import shown
 from legato.measures.estimate import Estimate
 
-LISTED = ("kl_per_dimension",)  # a figure for each dimension: a table of them would push the rest off the screen
+LISTED = (
+    "kl_per_dimension",
+    "rate_per_level",
+)  # a figure for each dimension: a table of them would push the rest off the screen
 
 
 def estimate_of(figure: dict[str, Any]) -> Estimate:

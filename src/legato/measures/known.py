@@ -85,6 +85,10 @@ _LIKELIHOOD = (
             "How many dimensions of the code move with the example."),
     Measure("kl_per_dimension", "cost of each dimension", "KL", "nats", PLAIN, NEITHER, ("noise", *_PRIOR),
             "The rate, dimension by dimension: 0 where one carries nothing."),
+    Measure("rate_per_level", "cost of each level", "KL", "nats", PLAIN, NEITHER, ("noise",),
+            "The rate, level by level from the top: their sum is the rate."),
+    Measure("codebook_perplexity", "codes that are in use", "exp H", "codes", PLAIN, HIGHER, (),
+            "How many codes, used alike, would be as varied as those that are chosen: 1 where one is, all where none is rare."),
 )  # fmt: skip
 _WIDTHS = (
     Measure("sigma", "width of the clouds", "σ", "latent units", LOG, NEITHER, _NOISE,

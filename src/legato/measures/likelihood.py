@@ -38,14 +38,17 @@ class Scores:
 
     distortion (n,): −E_q log p(x|z) over the draws; mu (n, d): posterior means, (n, 0) of codes of more than 4,096 dimensions;
     rate (n,): KL(q(z|x) ‖ p(z)); kl (n, d): the same per dimension where it has a closed form, (n, C) per channel of large
-    codes; log_px (n,): log (1/k)Σ w; ess: (Σw)²/Σw², between 1 and k; k_hat (n,): Pareto k̂ of the weights, above 0.7 log_px
-    is not to be trusted, None below 21 draws; draws (n,): behind log_px, 0 where it is annealed, None where all are equal.
+    codes; levels (n, L): of each level; index (n, m): what a codebook's posterior chose; log_px (n,): log (1/k)Σ w; ess:
+    (Σw)²/Σw², between 1 and k; k_hat (n,): Pareto k̂ of the weights, above 0.7 log_px is not to be trusted, None below 21
+    draws; draws (n,): behind log_px, 0 where it is annealed, None where all are equal.
     """
 
     distortion: Doubles
     mu: Doubles
     rate: Doubles | None = None
     kl: Doubles | None = None
+    levels: Doubles | None = None
+    index: Doubles | None = None
     log_px: Doubles | None = None
     ess: Doubles | None = None
     k_hat: Doubles | None = None
@@ -84,26 +87,29 @@ def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int | N
         trace = model(x, 1, batch.given)  # every draw of a point mass is the same
         return {"distortion": -trace.log_px[0], "mu": _means(trace)}
     log_w, total = [], torch.zeros(len(x), dtype=widest(x.device), device=x.device)
-    costs: list[tuple[int, Tensor, Tensor | None]] = []
+    costs: list[tuple[int, dict[str, Tensor]]] = []
     for trace in model.chunks(x, k, chunk, batch.given):
         # in double precision: a sum of some thousand terms of some hundred nats
         total += trace.log_px.sum(0, dtype=total.dtype)
         log_w.append(trace.log_w)
-        kl = trace.kl_per_dimension
-        costs.append((len(trace.code), trace.kl, None if kl is None else model.latent.parts(kl)))
+        costs.append((len(trace.code), _costs(trace, model)))
     # (k, B), in double precision: log p(x) is a small difference of large logarithms of k weights
     weights = doubled(torch.cat(log_w))
     log_sum = torch.logsumexp(weights, 0)
+    index = trace.rungs[0].index
     # a closed form gives each chunk the same rate, and the last is as good as any; a drawn one is a mean over all
-    rate, kl = _mean_cost(costs) if trace.rate_varies else costs[-1][1:]
-    return ({} if kl is None else {"kl": kl}) | {
-        "distortion": -total / k,
-        "mu": _means(trace),
-        "rate": rate,
-        "log_px": log_sum - math.log(k),
-        "ess": effective_sample_size(weights),
-        **_tails(weights),
-    }
+    found = _mean_cost(costs) if trace.rate_varies else costs[-1][1]
+    return (
+        found
+        | ({} if index is None else {"index": index.flatten(1)})
+        | {
+            "distortion": -total / k,
+            "mu": _means(trace),
+            "log_px": log_sum - math.log(k),
+            "ess": effective_sample_size(weights),
+            **_tails(weights),
+        }
+    )
 
 
 def _means(trace: Trace) -> Tensor:
@@ -113,13 +119,19 @@ def _means(trace: Trace) -> Tensor:
     return mu if whole(mu.shape[1]) else mu[:, :0]
 
 
-def _mean_cost(costs: Sequence[tuple[int, Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    """The rate (B,) and its parts (B, d), means over all draws: each entry says of how many it is the mean."""
-    count = sum(draws for draws, *_ in costs)
-    parts = [draws * kl for draws, _, kl in costs if kl is not None]
-    # only where every chunk has parts: a mean over some of the draws would not fit the rate beside it
-    total = sum(parts[1:], start=parts[0]) / count if len(parts) == len(costs) else None
-    return torch.stack([draws * doubled(rate) for draws, rate, _ in costs]).sum(0) / count, total
+def _costs(trace: Trace, model: LatentVariableModel) -> dict[str, Tensor]:
+    """The rate (B,), its parts by dimension (B, d) where they have a closed form, and by level (B, L) where there are some."""
+    kl, found = trace.kl_per_dimension, {"rate": trace.kl}
+    found |= {} if kl is None else {"kl": model.latent.parts(kl)}
+    return found | ({"levels": torch.stack([rung.kl for rung in trace.rungs], 1)} if model.latent.levels else {})
+
+
+def _mean_cost(costs: Sequence[tuple[int, dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """Means over all draws: each entry says of how many it is the mean."""
+    count = sum(draws for draws, _ in costs)
+    # only what every chunk has: a mean over some of the draws would not fit the rate beside it
+    names = [name for name in costs[0][1] if all(name in cost for _, cost in costs)]
+    return {name: torch.stack([draws * doubled(cost[name]) for draws, cost in costs]).sum(0) / count for name in names}
 
 
 def _tails(log_w: Tensor) -> dict[str, Tensor]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,3 +38,30 @@ def kl_per_dimension(kl: NDArray[np.float64] | None, channels: bool = False) -> 
         return absent("the KL has no closed form per dimension", "nats")
     of = "closed-form KL(q || p) of a channel, summed over its places" if channels else "closed-form KL(q_j || p_j)"
     return [mean_over(column, "nats", of) for column in kl.T]
+
+
+def rate_per_level(levels: NDArray[np.float64] | None, names: Sequence[str]) -> list[Estimate] | Estimate:
+    """The mean rate of each level, the top first: levels (n, L), nats, which add up to the rate. Absent of one group."""
+    if levels is None:
+        return absent("the latents are one group and have no levels", "nats")
+    return [mean_over(column, "nats", f"KL(q || p) of the level {name}") for column, name in zip(levels.T, names, strict=True)]
+
+
+def codebook_perplexity(index: NDArray[np.float64] | None, books: int) -> Estimate:
+    """exp H of the codes that are chosen, of several codebooks exp of their mean H: from 1, one code alone, to all alike.
+
+    index (n, m): what was chosen for each token, those of each book in a row. H = −Σ p log p, p the shares of all n·m/books
+    tokens: too low where tokens are few beside codes. The interval is that of a mean over examples of −log p.
+    """
+    if index is None:
+        return absent("nothing is chosen from a codebook", "codes")
+    surprise = np.mean([_surprise(part) for part in np.split(index, books, 1)], 0)
+    of = mean_over(surprise, "nats", f"exp H of the shares of {index.shape[1] // books:,} tokens an example")
+    value, low, high = (None if end is None else math.exp(end) for end in (of.value, of.low, of.high))
+    return Estimate(value, low, high, of.n, "codes", of.method)
+
+
+def _surprise(index: NDArray[np.float64]) -> NDArray[np.float64]:
+    """−log of the share of what each example's tokens chose, their mean, (n,), nats."""
+    _, which, counts = np.unique(index, return_inverse=True, return_counts=True)
+    return np.asarray(-np.log(counts / index.size)[which.reshape(index.shape)].mean(1))

@@ -26,7 +26,7 @@ from legato.measures.as_needed import LADDER, score_as_needed
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
-from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
+from legato.measures.rate import THRESHOLDS, active_units, codebook_perplexity, kl_per_dimension, rate_per_level
 from legato.measures.tails import trust, untrusted_share
 from legato.moments import whole
 from legato.progress import progress
@@ -49,7 +49,8 @@ def evaluate(
     limit: int | None = None,
     seed: Seed = 0,
 ) -> Scorecard:
-    """elbo, rate, distortion, nll, bits_per_dim, ess, untrusted_share, trust, active_units, kl_per_dimension, data, run.
+    """elbo, rate, distortion, nll, bits_per_dim, ess, untrusted_share, trust, active_units, kl_per_dimension,
+    rate_per_level, codebook_perplexity, data, run.
 
     `run`: a trained model, or where its RUN lies. JSON-ready, and shown as a table. On the `split` of the run's data (default:
     test), or of another `source` prepared alike (default: all); nll with exactly k importance draws per example, or, with
@@ -102,10 +103,12 @@ def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
     distortion = _mean("distortion", found.distortion, f"-log p(x|z), {draws if space.has_density else 'at the code'}")
     if found.rate is None or found.log_px is None:
         none = absent(NO_POSTERIOR).to_json()
-        names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "untrusted_share", "kl_per_dimension")
+        names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "untrusted_share", "kl_per_dimension", "rate_per_level")
         active = {f"{threshold:g}": none for threshold in THRESHOLDS}
         # Every key is there for every model: who reads the JSON need not know which model has which.
-        return dict.fromkeys(names, none) | {"trust": NO_POSTERIOR, "distortion": distortion.to_json(), "active_units": active}
+        chosen = codebook_perplexity(None, 0).to_json()
+        told = {"trust": NO_POSTERIOR, "distortion": distortion.to_json(), "active_units": active}
+        return dict.fromkeys(names, none) | told | {"codebook_perplexity": chosen}
     elbo = _mean("elbo", -(found.distortion + found.rate), f"beta = 1, {draws}, KL in closed form")
     nll = _mean("nll", -found.log_px, how_bounded(found, k))
     kl = kl_per_dimension(found.kl, channels=not whole(space.latent_dim))
@@ -119,8 +122,14 @@ def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
         "untrusted_share": untrusted_share(found.k_hat).to_json(),
         "trust": trust(found.k_hat),
         "active_units": {f"{t:g}": active_units(found.mu, t).to_json() for t in THRESHOLDS},
-        "kl_per_dimension": [one.to_json() for one in kl] if isinstance(kl, list) else kl.to_json(),
+        "kl_per_dimension": _each(kl),
+        "rate_per_level": _each(rate_per_level(found.levels, space.model.latent.levels)),
+        "codebook_perplexity": codebook_perplexity(found.index, space.model.latent.books).to_json(),
     }
+
+
+def _each(found: list[Estimate] | Estimate) -> Any:
+    return [one.to_json() for one in found] if isinstance(found, list) else found.to_json()
 
 
 def _mean(key: str, values: NDArray[Any], method: str) -> Estimate:
@@ -200,7 +209,8 @@ def _likelihood(space: LatentSpace) -> dict[str, Any]:
 
 
 def _told(space: LatentSpace) -> dict[str, Any]:
-    """The class that a class-conditional model was told: its log p(x) is log p(x|class)."""
+    """The class that a class-conditional model was told, whose log p(x) is log p(x|class); levels, where there are some."""
+    levels = {"levels": list(space.model.latent.levels)} if space.model.latent.levels else {}
     if not space.classes:
-        return {}
-    return {"label": "each row's own" if space.one is None else space.classes[space.one]}
+        return levels
+    return levels | {"label": "each row's own" if space.one is None else space.classes[space.one]}

@@ -8,7 +8,7 @@ from legato.objectives.adversaries import (
     TotalCorrelation,
     critic,
 )
-from legato.objectives.aggregate import Covariance, Discrepancy, SlicedWasserstein
+from legato.objectives.aggregate import Covariance, Discrepancy, IndexEntropy, SlicedWasserstein
 from legato.objectives.bounds import (
     Commitment,
     Distortion,
@@ -42,6 +42,7 @@ __all__ = [
     "ImageAdversary",
     "ImageCritic",
     "ImportanceWeighted",
+    "IndexEntropy",
     "IndexInformation",
     "LogCosh",
     "Loss",

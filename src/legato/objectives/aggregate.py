@@ -1,8 +1,8 @@
 """Terms of the codes of all examples together: how far their population lies from the prior's, or from independence.
 
-Covered: maximum mean discrepancy, sliced Wasserstein distance, the covariance that DIP charges for. None is per example: each
-is one number of the whole batch (of all ranks), the same for every example. Not covered: the parts of the rate
-(decomposition.py), what a critic learns (adversaries.py).
+Covered: maximum mean discrepancy, sliced Wasserstein distance, the covariance that DIP charges for, words' entropy. None is
+per example: each is one number of the whole batch (of all ranks), the same for every example. Not covered: the parts of the
+rate (decomposition.py), what a critic learns (adversaries.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid, softplus
 
 from legato import ranks
 from legato.arguments import checked
@@ -20,6 +21,7 @@ from legato.objectives.term import Term
 from legato.trace import Trace
 
 Kernel = Callable[[Tensor, Tensor | float], Tensor]
+TOGETHER = 8  # bits whose 2^8 outcomes are counted at once
 WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of a kernel, as multiples of the prior's own mean squared distance
 # squared distances and a squared width -> likeness, 1 for equals: one with tails that feel what is far, one that does not
 KERNELS: dict[str, Kernel] = {
@@ -155,6 +157,46 @@ class Covariance(Term):
         mu, variance = q.mean.flatten(1), q.variance.flatten(1)
         within = ranks.gathered(variance).mean(0) if self.drawn else torch.zeros_like(mu[0])
         return excess_covariance(ranks.gathered(mu), within, self.diagonal).expand(len(trace.x))
+
+
+class IndexEntropy(Term):
+    """E H(q(c|x)) − H(E q(c|x)) of words c of D independent bits, summed over an example's tokens: (B,), nats.
+
+    Low where each word is sure and all are used alike: from −n D log 2 of n tokens to 0. E q is the mean over all tokens of all
+    examples, of at most 8 bits at once: with more, H is the sum of its parts', the whole only where these are independent.
+    Yu et al. 2023, https://arxiv.org/abs/2310.05737, section 3.1; Jansen et al. 2020, https://arxiv.org/abs/1911.05894. Raises
+    `Mistake` where what is chosen has no bits.
+    """
+
+    name = "index entropy"
+    needs_choice = True
+    aggregate = True
+
+    def forward(self, trace: Trace) -> Tensor:
+        """(B,)."""
+        odds = trace.rungs[0].odds
+        if odds is None:
+            raise Mistake("`IndexEntropy` is of words made of bits, and this codebook's are none: use `lfq_vae`")
+        odds = odds.flatten(1, -2)  # (B, n, D)
+        sure = binary_entropy(odds).flatten(1).sum(1)
+        everyone = ranks.gathered(odds).flatten(0, 1)
+        varied = torch.stack([entropy_of_mean(part) for part in everyone.split(TOGETHER, 1)]).sum()
+        return sure - odds.shape[1] * varied
+
+
+def binary_entropy(odds: Tensor) -> Tensor:
+    """H of coins with these log odds, nats: log(1 + e^o) − o e^o/(1 + e^o)."""
+    return softplus(odds) - odds * torch.sigmoid(odds)
+
+
+def entropy_of_mean(odds: Tensor) -> Tensor:
+    """H of the mean over N tokens of a product of D coins, by all 2^D outcomes: log odds (N, D) -> (), nats."""
+    log_chances = odds.new_zeros(len(odds), 1)
+    for coin in odds.unbind(1):  # (N, 2^j) -> (N, 2^(j + 1))
+        both = torch.stack([logsigmoid(-coin), logsigmoid(coin)], 1)
+        log_chances = (log_chances[:, :, None] + both[:, None, :]).flatten(1)
+    mean = log_chances.exp().mean(0)
+    return -torch.special.xlogy(mean, mean).sum()
 
 
 def _everyone(code: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from legato.recipes.basic import (
     warmup_vae,
 )
 from legato.recipes.bounds import ciwae, dreg_iwae, iwae, landing_vae, miwae, piwae
-from legato.recipes.codebooks import fsq_vae, gradient_vq_vae, residual_vq_vae, sequence_vq_vae, vq_vae
+from legato.recipes.codebooks import fsq_vae, gradient_vq_vae, lfq_vae, residual_vq_vae, sequence_vq_vae, vq_vae
 from legato.recipes.constraints import capacity_vae, geco_vae
 from legato.recipes.flows import flow_prior_vae, flow_vae, iaf_vae
 from legato.recipes.labels import conditional_vae
@@ -68,6 +68,7 @@ __all__ = [
     "ladder_vae",
     "landing_vae",
     "laplace_vae",
+    "lfq_vae",
     "log_cosh_vae",
     "mean_only_vae",
     "miwae",

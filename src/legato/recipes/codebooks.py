@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from legato.codebooks import FiniteScalars, Indexed, ResidualQuantised, VectorQuantised
+from legato.codebooks import FiniteScalars, Indexed, LookupFree, ResidualQuantised, VectorQuantised
 from legato.errors import Mistake
-from legato.objectives import Commitment, Distortion, Rate, Rows
-from legato.recipe import Recipe, recipe
+from legato.objectives import Commitment, Distortion, IndexEntropy, Rate, Rows
+from legato.recipe import Recipe, lies_in_a_grid, recipe
 from legato.sequences import Sequential
 from legato.setting import DataSpec
-from legato.vocabulary import code_of, frame
+from legato.vocabulary import code_of, frame, words_of
 
 
 @recipe
@@ -24,6 +24,7 @@ def fsq_vae(data: DataSpec, latent_dim: int = 32, levels: int = 8, learnt: bool 
 
 
 @recipe
+@lies_in_a_grid
 def vq_vae(
     data: DataSpec,
     latent_dim: int = 16,
@@ -36,9 +37,9 @@ def vq_vae(
 
     van den Oord, Vinyals & Kavukcuoglu 2017, https://arxiv.org/abs/1711.00937, with moving averages (appendix A.1). The rate is
     latent_dim · log(codebook_size) nats where the prior is uniform; `learnt`: a prior over the words, learnt with the model.
-    --latent-shape 8,4,4 lays the words out: 4 × 4 of them, of 8 numbers each.
+    --latent-shape 8,4,4 lays the words out: 4 × 4 of them, of 8 numbers each; pictures above 1,024 values have a grid at once.
     """
-    code = data.words.latent_shape or (latent_dim, token_dim)
+    code = words_of(data, latent_dim, token_dim)
     family = VectorQuantised(code, codebook_size)
     # rows follow by averages; this alone draws the encoder to them
     objective = Distortion() + Rate() + commitment * Commitment()
@@ -47,6 +48,7 @@ def vq_vae(
 
 
 @recipe
+@lies_in_a_grid
 def gradient_vq_vae(
     data: DataSpec,
     latent_dim: int = 16,
@@ -59,13 +61,14 @@ def gradient_vq_vae(
 
     van den Oord, Vinyals & Kavukcuoglu 2017, https://arxiv.org/abs/1711.00937, eq. 3.
     """
-    code = data.words.latent_shape or (latent_dim, token_dim)
+    code = words_of(data, latent_dim, token_dim)
     family = VectorQuantised(code, codebook_size, gradient=True)
     objective = Distortion() + Rate() + 1.0 * Rows() + commitment * Commitment()
     return Recipe(frame(data, code, family, Indexed(family, code, learnt)), objective)
 
 
 @recipe
+@lies_in_a_grid
 def sequence_vq_vae(
     data: DataSpec,
     latent_dim: int = 16,
@@ -78,10 +81,30 @@ def sequence_vq_vae(
 
     van den Oord, Vinyals & Kavukcuoglu 2017, https://arxiv.org/abs/1711.00937, section 3.3.
     """
-    code = data.words.latent_shape or (latent_dim, token_dim)
+    code = words_of(data, latent_dim, token_dim)
     family = VectorQuantised(code, codebook_size)
     objective = Distortion() + Rate() + commitment * Commitment()
     return Recipe(frame(data, code, family, Sequential(family, code, prior_width)), objective)
+
+
+@recipe
+@lies_in_a_grid
+def lfq_vae(
+    data: DataSpec,
+    latent_dim: int = 16,
+    token_dim: int = 8,
+    entropy: float = 1.0,
+    commitment: float = 0.25,
+    learnt: bool = False,
+) -> Recipe:
+    """A code of `latent_dim` words of `token_dim` bits: every number becomes its sign, and no codebook is looked up.
+
+    Yu et al. 2023, https://arxiv.org/abs/2310.05737. `entropy`: the price of words that are unsure, or not used alike.
+    """
+    code = words_of(data, latent_dim, token_dim)
+    family = LookupFree(code)
+    objective = Distortion() + Rate() + commitment * Commitment() + entropy * IndexEntropy()
+    return Recipe(frame(data, code, family, Indexed(family, code, learnt)), objective)
 
 
 @recipe

@@ -40,6 +40,7 @@ RecipeName = Literal[
     "ladder_vae",
     "landing_vae",
     "laplace_vae",
+    "lfq_vae",
     "log_cosh_vae",
     "mean_only_vae",
     "miwae",
@@ -89,6 +90,7 @@ class OfRecipes(TypedDict, total=False):
     transforms: int
     top: float
     levels: int
+    entropy: float
     learnt: bool
     token_dim: int
     codebook_size: int

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from legato.codes import name_of
-from legato.measures.estimate import Estimate
+from legato.measures.estimate import Estimate, absent
 from legato.measures.interval import bracketed
 from legato.measures.known import called, measure_of
 from legato.report.forest import EstimateRow, estimates_plot
@@ -60,7 +60,17 @@ def _by_name(found: Sequence[Found]) -> dict[str, list[Estimate]]:
     active = measure_of("active_units").titled
     for threshold in found[0]["active_units"]:
         rows[f"{active} > {threshold}"] = [estimate_of(one["active_units"][threshold]) for one in found]
+    if any(one["codebook_perplexity"]["value"] is not None for one in found):
+        rows[called("codebook_perplexity")] = [estimate_of(one["codebook_perplexity"]) for one in found]
+    for level in range(max(len(one["run"].get("levels", ())) for one in found)):
+        rows[f"{called('rate_per_level')}, level {level + 1} from the top"] = [_of_level(one, level) for one in found]
     return rows
+
+
+def _of_level(found: Found, level: int) -> Estimate:
+    if level < len(found["run"].get("levels", ())):
+        return estimate_of(found["rate_per_level"][level])
+    return absent("not all of these models have so many levels")
 
 
 def _flagged(one: Found) -> bool:
