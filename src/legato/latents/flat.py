@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,10 @@ class Flat(Latent):
         """q(z|x), batch shape (B,)."""
         q: Distribution = self.q(x, given)
         return q
+
+    def usage(self, rungs: Sequence[Rung]) -> Tensor | None:
+        """That of the posterior's family."""
+        return self.q.family.usage(rungs[0].q)
 
     def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z)."""

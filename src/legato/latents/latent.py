@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +62,10 @@ class Latent(nn.Module):
     def known(self, given: Given) -> Given:
         """What is given, with x ↦ q(z|x) for a prior that is made of posteriors."""
         return replace(given, infer=self.infer)
+
+    def usage(self, rungs: Sequence[Rung]) -> Tensor | None:
+        """How often a pass chose each of finitely many values, (groups, K), where codes are made of such."""
+        return None
 
     def infer(self, x: Tensor) -> Distribution | None:
         """The posterior that a prior made of posteriors is a mixture of: q(z|x), of a ladder that of its top."""

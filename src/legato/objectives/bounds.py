@@ -143,6 +143,7 @@ class ImportanceWeighted(Term):
     needs_density = True
     reads_prior = True
     is_likelihood = True
+    weighs = True
 
     @checked
     def __init__(self, k: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from statistics import median
@@ -61,6 +62,14 @@ class Guard:
             history.extend(norms)
         self.outcomes.extend(state["outcomes"])
         self.skipped = state["skipped"]
+
+
+def finite_json(figures: Any, step: int) -> str:
+    """Figures of `step` as JSON, which has no NaN. Raises `Diverged` where one is not finite: it must not pass in silence."""
+    try:
+        return json.dumps(figures, allow_nan=False)
+    except ValueError as error:
+        raise Diverged(f"step {step:,} gave a figure that is not finite: lower --learning-rate") from error
 
 
 def _remembered(norm: float, history: deque[float]) -> bool:
