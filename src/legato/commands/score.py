@@ -20,7 +20,7 @@ from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
 from legato.latent_space import LatentSpace
 from legato.measures.likelihood import score as scores_of
-from legato.measures.tails import trust
+from legato.measures.tails import dominated, trust
 
 app = application("score")
 BATCH, NAMED = 100, 5  # examples at a time, with k draws of each in memory; the oddest are named, as many as fit on a line
@@ -61,6 +61,7 @@ def score(
 
     # Kept beside the file: trust and the oddest are told of all rows, which the file's blocks do not hold.
     k_hat: list[np.ndarray] = []
+    ess: list[np.ndarray] = []
     likely: list[np.ndarray] = []
 
     def some(rows: np.ndarray) -> dict[str, Column]:
@@ -78,6 +79,7 @@ def score(
         # Only rows beyond single precision: anything else that is not finite is the model's fault, and must not pass as odd.
         lost = beyond(prepared) & ~np.isfinite(found.log_px)
         likely.append(np.where(lost, -np.inf, found.log_px).astype(np.float32))
+        ess.extend([] if found.ess is None else [found.ess])
         columns = {**labels_of(opened, rows), "log_px": likely[-1]}
         if found.k_hat is None:
             return columns
@@ -86,7 +88,8 @@ def score(
 
     write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "scoring")
     say(f"wrote {path}: {len(numbers):,} rows, {'log_px' if scored else 'distortion'} in nats")
-    say(space.recipe.no_likelihood or trust(np.concatenate(k_hat) if k_hat else None))
+    trusted = trust(np.concatenate(k_hat) if k_hat else None) + dominated(np.concatenate(ess) if ess else None, k)
+    say(space.recipe.no_likelihood or trusted)
     if oddest:
         _show_oddest(space, opened, Odd.among(numbers, np.concatenate(likely), oddest), path if out is not None else None)
 

@@ -28,7 +28,7 @@ from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
 from legato.measures.rate import THRESHOLDS, active_units, kl_per_dimension
-from legato.measures.tails import trust, untrusted_share
+from legato.measures.tails import dominated, trust, untrusted_share
 from legato.moments import whole
 from legato.progress import progress
 from legato.types import Rows
@@ -136,7 +136,7 @@ def _of_likelihood(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any
         "bits_per_dim": _bits_per_dim(space, nll).to_json(),
         "ess": _effective(found, k).to_json(),
         "untrusted_share": untrusted_share(found.k_hat).to_json(),
-        "trust": trust(found.k_hat),
+        "trust": trust(found.k_hat) + ("" if k == AUTO else dominated(found.ess, k)),
     }
 
 

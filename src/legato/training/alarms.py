@@ -12,14 +12,13 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from legato.alarm import Alarm
+from legato.alarm import ALONE, Alarm
 from legato.training.learner import Learner
 
 EARLIEST, SHARE = 200, 0.25  # steps, and share of the run, before which nothing is judged: much is collapsed at the start
 IDLE = 0.01  # nats of KL, or variance of posterior means, below which a dimension is unused (Burda et al. 2016, appendix C)
 UNUSED = 0.5  # share of a codebook that is never chosen, above what even use would leave by chance
 WON, LINES = 0.02, 10  # of a critic's blind loss, in so many lines of metrics in a row: a twentieth of a run
-ALONE = 1.25  # effective number of weighted draws, of however many: below, the largest weight is nine tenths of all
 
 
 class Alarms:

@@ -106,6 +106,7 @@ def fit(task: Task) -> Fitted:
             engine.step(step)
             bar(step + 1)
         engine.look()  # a run that has diverged says so
+        task.learner.guard.refuse_idle(total)
         return Fitted(*_space(task, total))
 
 

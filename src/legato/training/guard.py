@@ -50,6 +50,14 @@ class Guard:
                 f"(over {INSANE:g} times the running median): lower --learning-rate"
             )
 
+    def refuse_idle(self, steps: int) -> None:
+        """Raises `Diverged` where all of a run's `steps` were skipped: it would end with the weights that it began with."""
+        if self.skipped >= steps:
+            raise Diverged(
+                f"no step of {steps:,} could be taken, since every gradient was not finite or insane: lower --learning-rate, "
+                "and look for rows that lie far out (`legato data SOURCE`)"
+            )
+
     def state(self) -> dict[str, Any]:
         """A checkpoint's part; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""
         norms, *others = map(list, self.histories)

@@ -98,6 +98,8 @@ class Loop:
                 self._snapshot()
             if self._due:
                 self.save()
+        if self.done == self.plan.total:
+            self.learner.guard.refuse_idle(self.done)
         self.save()
 
     def _stops(self, stop: Stop) -> bool:

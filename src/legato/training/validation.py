@@ -15,6 +15,7 @@ from legato.batch import Batch
 from legato.devices import doubled, drawing
 from legato.model import LatentVariableModel
 from legato.moments import whole as whole_moments
+from legato.objectives.bounds import effective_sample_size
 from legato.ranks import sharing, total, whole
 from legato.trace import Trace
 
@@ -127,8 +128,7 @@ def effective_draws(model: LatentVariableModel, batches: Iterable[Batch], k: int
     """The effective number (Σw)²/Σw² of k importance weights, from 1 to k: a mean over the examples of the first batch."""
     with drawing(_device(model), SEED), sharing(len(some := next(iter(batches)))) as share:
         mine = some[share.part]
-        log_w = doubled(model(mine.x, k, mine.given).log_w)
-        found = whole(torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0)))
+        found = whole(effective_sample_size(model(mine.x, k, mine.given).log_w))
     return float(f"{found.mean().item():.6g}")
 
 
