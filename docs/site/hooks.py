@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import api_pages
+import cannot_pages
 import measure_pages
 import recipe_pages
 from mkdocs.config.defaults import MkDocsConfig
@@ -36,13 +37,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
             grouped: list[Any] = [
                 {file: [f"recipes/{name}.md" for name in names]} for file, names in recipe_pages.files().items()
             ]
-            entry["Recipes"] = ["recipes/index.md", *grouped]
+            entry["Recipes"] = ["recipes/index.md", "recipes/cannot.md", *grouped]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made of the code, and MathJax."""
-    made = {**recipe_pages.pages(), "measures.md": measure_pages.page(), "api.md": api_pages.page()}
+    cannot = {"recipes/cannot.md": cannot_pages.page()}
+    made = {**recipe_pages.pages(), **cannot, "measures.md": measure_pages.page(), "api.md": api_pages.page()}
     for place, text in made.items():
         files.append(File.generated(config, place, content=text))
     script = Path(str(importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(MATHJAX)))

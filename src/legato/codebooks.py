@@ -162,7 +162,8 @@ class VectorQuantised(Codebook):
         with exact(code.device):  # bfloat16 would take a neighbour for the nearest
             # Without the square of the code itself, which is the same for all rows.
             rows = self.rows.detach()
-            distances = rows.square().sum(1) - 2 * code.movedim(self._across, -1) @ rows.T
+            # in the rows' precision: a code that a person gives may come in another
+            distances = rows.square().sum(1) - 2 * code.to(rows.dtype).movedim(self._across, -1) @ rows.T
         return distances.argmin(-1)
 
     def values(self, index: Tensor) -> Tensor:

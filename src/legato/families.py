@@ -42,6 +42,7 @@ class Family(nn.Module):
     # said wherever they are shown: of some families they are those of a few draws
     how = "mean and standard deviation of q(z|x)"
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
+    portable_width = True  # whether σ is made by operators that ONNX Runtime has
     levels: int | None = None  # how many values x can have where they are counted: log p(x|z) is then a probability's
 
     def moments(self, of: Distribution) -> tuple[Tensor, Tensor | None]:

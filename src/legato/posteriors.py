@@ -144,6 +144,7 @@ class Direction(Family):
     """
 
     how = "middle of q(z|x) on the sphere, and each coordinate's standard deviation"
+    portable_width = False  # by an arc cosine in double precision
 
     @checked
     def __init__(self, kind: Literal["mises", "power"] = "mises") -> None:

@@ -37,6 +37,7 @@ class Flat(Latent):
         self.p: Prior = prior
         self.event = posterior.event
         self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
+        self.portable_width = posterior.family.portable_width
         self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
         self.has_product = posterior.family.has_product
         # of both: terms that charge a distance measure from one to the other

@@ -37,6 +37,8 @@ class Latent(nn.Module):
     has_product: bool  # whether q is a product over the dimensions of one group, made of known parameters
     standard_prior: bool  # whether p(z) is N(0, I): only then do rings, and a KL of μ and σ alone, mean what they seem to
 
+    portable_width = True  # whether σ is made by operators that ONNX Runtime has
+
     @abstractmethod
     def encode(self, x: Tensor, given: Given = NOTHING) -> Any:
         """x (B, *data) -> whatever `draw` and `summary` need; what does not depend on the draw."""
