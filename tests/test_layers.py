@@ -50,6 +50,7 @@ LAYERS = {
     "legato.distributions": 0,
     "legato.nets": 0,
     "legato.player": 0,
+    "legato.alarm": 0,
     "legato.families": 1,
     "legato.posteriors": 1,
     "legato.likelihoods": 1,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import api_pages
+import cannot_pages
 import library_pages
 import measure_pages
 import recipe_pages
@@ -38,7 +39,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
             grouped: list[Any] = [
                 {file: [f"recipes/{name}.md" for name in names]} for file, names in recipe_pages.files().items()
             ]
-            entry["Recipes"] = ["recipes/index.md", *grouped]
+            entry["Recipes"] = ["recipes/index.md", "recipes/cannot.md", *grouped]
     return config
 
 
@@ -46,6 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages that are made of the code, and MathJax."""
     made = {
         **recipe_pages.pages(),
+        "recipes/cannot.md": cannot_pages.page(),
         "measures.md": measure_pages.page(),
         "api.md": api_pages.page(),
         "libraries.md": library_pages.page(),

@@ -35,7 +35,8 @@ def overview() -> str:
 
 A recipe is a sentence: a model and what it is trained for. `legato train NAME --data SOURCE --out RUN` trains one, and so does
 `legato.train("NAME", …)`; one of your own takes [a few lines](../grammar.md#a-sentence-of-your-own). Each page below is made of
-the recipe's own function, its docstring, and the tests that name it.
+the recipe's own function, its docstring, and the tests that name it. What single recipes cannot stands in
+[one table](cannot.md).
 
 {tables}
 

@@ -50,6 +50,17 @@ class Codebook(Family):
     def values(self, index: Tensor) -> Tensor:
         """(*lead, *tokens) -> (*lead, *event)."""
 
+    def groups(self, index: Tensor) -> Tensor:
+        """(B, *tokens) -> (B, groups, n): indices that choose among the same values share a group; all do, for most."""
+        return index.flatten(1)[:, None]
+
+    def usage(self, of: Distribution) -> Tensor:
+        """How often each value was chosen, (groups, K)."""
+        assert isinstance(of, Chosen)
+        chosen = self.groups(of.index).transpose(0, 1).flatten(1)
+        hits = torch.zeros(len(chosen), self.size, device=chosen.device)
+        return hits.scatter_add_(1, chosen, torch.ones_like(chosen, dtype=hits.dtype))
+
 
 class FiniteScalars(Codebook):
     """Finite scalar quantisation (FSQ): each number is squashed by tanh and rounded to one of L values from −1 to 1.
@@ -96,6 +107,10 @@ class FiniteScalars(Codebook):
     def values(self, index: Tensor) -> Tensor:
         """Numbers from −1 to 1."""
         return self.grid[index]
+
+    def groups(self, index: Tensor) -> Tensor:
+        """A group for each number of a vector, for each channel of a grid."""
+        return index.flatten(2) if index.ndim > 2 else index[..., None]
 
 
 class OfVectors(Codebook):
@@ -205,7 +220,8 @@ class VectorQuantised(OfVectors):
         with exact(code.device):  # bfloat16 would take a neighbour for the nearest
             # Without the square of the code itself, which is the same for all rows.
             rows = self.rows.detach()
-            distances = rows.square().sum(1) - 2 * code.movedim(self._across, -1) @ rows.T
+            # in the rows' precision: a code that a person gives may come in another
+            distances = rows.square().sum(1) - 2 * code.to(rows.dtype).movedim(self._across, -1) @ rows.T
         return distances.argmin(-1)
 
     def values(self, index: Tensor) -> Tensor:
@@ -299,6 +315,10 @@ class ResidualQuantised(Codebook):
         """Rows, (*lead, *event)."""
         parts = zip(self._books(), index.chunk(len(self.books), self._along), strict=True)
         return torch.cat([book.values(part) for book, part in parts], -2)
+
+    def groups(self, index: Tensor) -> Tensor:
+        """A group for each book."""
+        return index.reshape(len(index), len(self.books), -1)
 
     @property
     def _along(self) -> int:

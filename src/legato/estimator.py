@@ -32,7 +32,7 @@ from legato.data.unstored import as_given, more, unstored
 from legato.devices import choose
 from legato.errors import Mistake, unknown
 from legato.latent_space import LatentSpace
-from legato.recipe import Sentence
+from legato.recipe import Recipe, Sentence
 from legato.schema import Within
 from legato.setting import Words
 from legato.training import fitting, packed
@@ -239,7 +239,8 @@ class _Estimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         dataset = unstored(array, self._taken(DataOptions, DATA))
         place, threads = self._device(), self._threads()
         task = fitting.begin(self.recipe, dataset, self._options(), said | own, place, threads, endless)
-        if self._needs_density and not task.learner.model.latent.has_density:
+        learner = task.learner
+        if self._needs_density and Recipe(learner.model, learner.objective).no_likelihood:
             name = task.definition.name
             raise Mistake(f"`{name}` has no log p(x), which a VAE is scored by: use legato.Autoencoder(recipe='{name}')")
         return task

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from legato.alarm import Alarm
 from legato.arguments import checked
 from legato.devices import doubled
 from legato.distributions import ContinuousBernoulli as ContinuousBernoulliDistribution
@@ -41,6 +42,7 @@ class Family(nn.Module):
     # said wherever they are shown: of some families they are those of a few draws
     how = "mean and standard deviation of q(z|x)"
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
+    portable_width = True  # whether σ is made by operators that ONNX Runtime has
     levels: int | None = None  # how many values x can have where they are counted: log p(x|z) is then a probability's
 
     def moments(self, of: Distribution) -> tuple[Tensor, Tensor | None]:
@@ -52,6 +54,14 @@ class Family(nn.Module):
 
         `pairs()`: x (B, *event) and the mean of p(x|z) at one draw z, batch by batch.
         """
+
+    def alarms(self) -> list[Alarm]:
+        """What has gone wrong with what it learnt, as it is now: nothing, for most."""
+        return []
+
+    def usage(self, of: Distribution) -> Tensor | None:
+        """How often one of its distributions chose each of finitely many values, (groups, K); None where it chooses none."""
+        return None
 
     def information(self, theta: Tensor, event: Shape) -> Quadratic:
         """t ↦ tᵀWt, (B,), W the Fisher information at theta (B, *shape): ½ of it is the KL that a step t makes, nats."""
@@ -210,6 +220,10 @@ class Homoscedastic(Family):
         """σ, in units of the prepared data, at least 10⁻⁴."""
         return self.log_scale.exp().clamp(min=MIN_SCALE)
 
+    def alarms(self) -> list[Alarm]:
+        """Where a scale that is no given number lies at its floor."""
+        return [] if self.how == "fixed" else at_floor(self.scale)
+
     def finish(self, pairs: Callable[[], Iterable[tuple[Tensor, Tensor]]]) -> None:
         """Freezes a solved scale at σ² = the mean of (x − mean)² over training data, of σ's shape.
 
@@ -226,6 +240,21 @@ class Homoscedastic(Family):
         """Freezes a solved scale at σ² = `square`, of σ's shape."""
         if self.how == "solved":
             self.log_scale.copy_(0.5 * square.clamp(min=MIN_SCALE**2).log())
+
+
+def at_floor(scale: Tensor) -> list[Alarm]:
+    """An alarm where scales σ of a likelihood, (D,) of a table's columns or () of an image, lie at their floor."""
+    low = (scale.detach() <= MIN_SCALE * (1 + 1e-3)).flatten()
+    if not low.any():
+        return []
+    floor = f"its floor, {MIN_SCALE:g} of a prepared unit"
+    if not scale.ndim:
+        says = f"the likelihood's scale is at {floor}: all images are alike or learnt by heart; more data, or --likelihood "
+        return [Alarm("scale at its floor", f"{says}fixed-gaussian --scale 0.1")]
+    which = low.nonzero().flatten().tolist()
+    some = ", ".join(str(i + 1) for i in which[:5]) + (", …" if len(which) > 5 else "")
+    says = f"{len(which)} of {len(low)} columns (number {some}) are given back to within {floor}: constant or learnt by heart; "
+    return [Alarm("scale at its floor", f"{says}leave them out, or --likelihood fixed-gaussian --scale 0.1")]
 
 
 def _independent(base: Distribution, event: Shape) -> Distribution:

@@ -122,7 +122,7 @@ class Exact(Distribution):
         """(*batch), nats; of its own last draws as it was found when they were made."""
         if self._last is not None and self._last[0] is value:
             return self._last[1]
-        # the networks' own precision, whatever the codes are asked in
+        # in the flow's precision: a code that a person gives may come in another
         return self._exactly(lambda: torch.as_tensor(self.of.log_prob(value.to(self._dtype)))).to(value.dtype)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:

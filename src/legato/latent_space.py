@@ -324,10 +324,10 @@ class LatentSpace:
     def score(
         self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None, *, k: int = 100, seed: Seed = 0
     ) -> Floats:
-        """log p(x) by importance weighting with exactly k draws, (N,), nats; log p(x|y) where the model reads labels.
-        -inf for a row so far from the training data that single precision has no number for it. Raises `Mistake` for an
-        autoencoder. Whether it can be trusted is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws.
-        """
+        """log p(x) by importance weighting with exactly k draws, (N,), nats; log p(x|y) where the model reads labels. -inf for
+        a row too far out for single precision. Raises `Mistake` where there is none (`Recipe.no_likelihood`). Whether to trust
+        it is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws."""
+        self.recipe.refuse_unlikely()
         prepared = self.prepare(x, rows)
         found = self._over(lambda x, given: self.model.log_likelihood(x, k, given=given), prepared, seed, 100, label)
         return np.where(beyond(prepared) & ~np.isfinite(found), np.float32(-np.inf), found)

@@ -15,11 +15,12 @@ from torch.distributions import Categorical as Choice
 from torch.distributions import Distribution, Independent, MixtureSameFamily, StudentT
 from torch.nn.functional import softplus
 
+from legato.alarm import Alarm
 from legato.arguments import checked
 from legato.distributions import BIN, DiscretizedLogistic
 from legato.distributions.fisher import Quadratic, diagonal
 from legato.errors import Mistake
-from legato.families import MIN_SCALE, SHARPEST, Family
+from legato.families import MIN_SCALE, SHARPEST, Family, at_floor
 from legato.types import Shape
 
 LEVELS = 256
@@ -120,6 +121,10 @@ class Heavy(Family):
     def scale(self) -> Tensor:
         """σ, in units of the prepared data, at least 10⁻⁴."""
         return self.log_scale.exp().clamp(min=MIN_SCALE)
+
+    def alarms(self) -> list[Alarm]:
+        """Where σ lies at its floor."""
+        return at_floor(self.scale)
 
     @property
     def nu(self) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from legato.alarm import Alarm
 from legato.arguments import checked
 from legato.conditional import Conditional
 from legato.devices import together
@@ -82,6 +83,10 @@ class LatentVariableModel(nn.Module):
         """All that training moves: the weights, and buffers that are learnt without a gradient, as a codebook is."""
         parts = [part for part in self.modules() if isinstance(part, Family | Bounded)]
         return [*self.parameters(), *(part.get_buffer(name) for part in parts for name in part.learnt)]
+
+    def alarms(self) -> list[Alarm]:
+        """What has gone wrong with what its parts learnt, as they are now."""
+        return [one for part in self.modules() if isinstance(part, Family) for one in part.alarms()]
 
     def decode(self, code: Tensor, given: Given = NOTHING) -> Tensor:
         """The mean of p(x|z), (*lead, *data), in units of the prepared data."""

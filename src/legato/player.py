@@ -17,7 +17,7 @@ class Player:
     `loss`: what it sees of a pass -> nats per example, (B,). In each step all players' gradients are taken at the weights that
     all had before it, each by its own weights alone, and each is cut to the plan's norm for itself. What `loss` draws it takes
     from `seen.stream`, random numbers of the player's own. `pace`: its learning rate as a multiple of the model's. `betas`:
-    AdamW's.
+    AdamW's. `blind`: its loss where it can tell nothing, nats, by which one that has won is known.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Player:
     loss: Callable[[Seen], Tensor]
     betas: tuple[float, float] = (0.9, 0.99)
     pace: float = 1.0
+    blind: float | None = None
 
     @property
     def weights(self) -> list[nn.Parameter]:

@@ -15,6 +15,7 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import normalize, softplus
 
 from legato import ranks
+from legato.alarm import Alarm
 from legato.arguments import checked
 from legato.distributions import PointMass
 from legato.distributions.clouds import FullNormal, Laplacian, Logistic
@@ -143,6 +144,7 @@ class Direction(Family):
     """
 
     how = "middle of q(z|x) on the sphere, and each coordinate's standard deviation"
+    portable_width = False  # by an arc cosine in double precision
 
     @checked
     def __init__(self, kind: Literal["mises", "power"] = "mises") -> None:
@@ -217,6 +219,16 @@ class Sparse(Family):
     def dead(self) -> int:
         """The number of units that are on for hardly any example."""
         return int((self.fired < DEAD * self.k / len(self.fired)).sum())
+
+    def alarms(self) -> list[Alarm]:
+        """Where more than half of the units are dead."""
+        dead, d = self.dead, len(self.fired)
+        if 2 * dead <= d:
+            return []
+        says = (
+            f"{dead} of {d} units are on for hardly any example: --latent-dim {max(d - dead, self.k)} would do, or a larger --k"
+        )
+        return [Alarm("dead units", says)]
 
     def shape(self, event: Shape) -> Shape:
         """The event's own."""

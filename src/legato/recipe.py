@@ -23,6 +23,10 @@ from legato.objectives.term import weighed
 from legato.setting import DataSpec
 
 Sentence = Callable[..., "Recipe"]
+NO_LIKELIHOOD = (
+    "this objective's fidelity is no log p(x|z), so the decoder was never trained to give one and its nats are no likelihood "
+    "of x: use an objective with `Distortion` (as `sigma_vae` does)"
+)
 RECIPES: dict[str, Sentence] = {}
 
 
@@ -51,6 +55,18 @@ class Recipe:
                 "nothing in this objective would teach the likelihood its scale, since its fidelity is no log p(x|z): "
                 "use optimal-gaussian, which solves it"
             )
+
+    @property
+    def no_likelihood(self) -> str | None:
+        """The reason why there is no log p(x) to estimate, in a sentence; None where there is one."""
+        if not self.model.latent.has_density:
+            return NO_DENSITY
+        return None if self.objective.is_likelihood else NO_LIKELIHOOD
+
+    def refuse_unlikely(self) -> None:
+        """Raises `Mistake` where there is no log p(x)."""
+        if self.no_likelihood:
+            raise Mistake(self.no_likelihood)
 
     def __repr__(self) -> str:
         return shown.text("Recipe", self._told_of())

@@ -119,6 +119,15 @@ class Clock(TypedDict):
     seconds: NotRequired[float]
 
 
+class Usage(TypedDict):
+    """The use of a codebook: exp of the entropy, the share of values that were not chosen, their number, that of tokens."""
+
+    perplexity: float
+    unused: Annotated[float, Within(0, 1)]
+    size: Annotated[int, Within(2, COUNT.most)]
+    tokens: float
+
+
 class Validation(TypedDict):
     """The figures of a validation."""
 
@@ -128,6 +137,8 @@ class Validation(TypedDict):
     std_mu: list[float]
     sigma: Figures
     kl: Figures
+    usage: NotRequired[Usage]
+    effective_draws: NotRequired[float]  # of as many draws as the objective weighs
 
 
 class MetricsLine(TypedDict):
@@ -142,6 +153,7 @@ class MetricsLine(TypedDict):
     learning_rate: NotRequired[float]
     skipped: NotRequired[Count]
     validation: NotRequired[Validation]
+    alarms: NotRequired[dict[str, str]]  # what sounded first at this line, and what it said
 
 
 Norms = Annotated[list[Annotated[float, Within(0, 1e308)]], Within(0, 41)]  # no more than the guard remembers

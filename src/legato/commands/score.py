@@ -20,7 +20,7 @@ from legato.data.preparation import beyond
 from legato.data.prepared import Prepared
 from legato.latent_space import LatentSpace
 from legato.measures.likelihood import score as scores_of
-from legato.measures.tails import trust
+from legato.measures.tails import dominated, trust
 
 app = application("score")
 BATCH, NAMED = 100, 5  # examples at a time, with k draws of each in memory; the oddest are named, as many as fit on a line
@@ -50,20 +50,23 @@ def score(
 
     The oddest are named, and drawn on a sheet where they are pictures.
 
-    An autoencoder has no p(x): it gets a column `distortion` instead, -log p(x|z) at its code.
+    Where there is no log p(x) (an autoencoder; a model trained for a likeness) there is a column `distortion` instead,
+    -log p(x|z) at its code.
     """
     space = place.load(run, label=label)
     opened = space.data(data)
     numbers = opened.split(split or opened.default_split).all()
     path = out or space.run.path / "scores.csv"
+    scored = space.recipe.no_likelihood is None
 
     # Kept beside the file: trust and the oddest are told of all rows, which the file's blocks do not hold.
     k_hat: list[np.ndarray] = []
+    ess: list[np.ndarray] = []
     likely: list[np.ndarray] = []
 
     def some(rows: np.ndarray) -> dict[str, Column]:
         stored = opened.dataset.take(rows)
-        if not space.has_density:
+        if not scored:
             likely.append(-space.distortion(stored, rows, space.labels(opened, rows)))
             return {**labels_of(opened, rows), "distortion": -likely[-1]}
         # A seed of its own for each block of rows, so that the draws of one block do not repeat in the next.
@@ -76,6 +79,7 @@ def score(
         # Only rows beyond single precision: anything else that is not finite is the model's fault, and must not pass as odd.
         lost = beyond(prepared) & ~np.isfinite(found.log_px)
         likely.append(np.where(lost, -np.inf, found.log_px).astype(np.float32))
+        ess.extend([] if found.ess is None else [found.ess])
         columns = {**labels_of(opened, rows), "log_px": likely[-1]}
         if found.k_hat is None:
             return columns
@@ -83,9 +87,9 @@ def score(
         return columns | {"k_hat": k_hat[-1].astype(np.float32)}
 
     write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "scoring")
-    say(f"wrote {path}: {len(numbers):,} rows, {'log_px' if space.has_density else 'distortion'} in nats")
-    if space.has_density:
-        say(trust(np.concatenate(k_hat) if k_hat else None))
+    say(f"wrote {path}: {len(numbers):,} rows, {'log_px' if scored else 'distortion'} in nats")
+    trusted = trust(np.concatenate(k_hat) if k_hat else None) + dominated(np.concatenate(ess) if ess else None, k)
+    say(space.recipe.no_likelihood or trusted)
     if oddest:
         _show_oddest(space, opened, Odd.among(numbers, np.concatenate(likely), oddest), path if out is not None else None)
 
@@ -106,8 +110,8 @@ class Odd:
 
 def _show_oddest(space: LatentSpace, opened: Prepared, odd: Odd, beside: Path | None) -> None:
     """Names them; draws pictures beside what the model makes of them."""
-    what = "log p(x)" if space.has_density else "distortion"
-    values = [f"{what} {value if space.has_density else -value:,.1f}".replace("-", "−") for value in odd.likely]
+    scored = space.recipe.no_likelihood is None
+    values = [f"{'log p(x)' if scored else 'distortion'} {v if scored else -v:,.1f}".replace("-", "−") for v in odd.likely]
     names = [opened.dataset.ids[int(row)] for row in odd.rows]
     say("the oddest: " + ", ".join(f"{name} ({value})" for name, value in zip(names[:NAMED], values, strict=False)))
     if len(space.shape) == 1:

@@ -22,15 +22,22 @@ from legato.latent_space import LatentSpace
 from legato.model import LatentVariableModel
 
 
+def sigma_missing(model: LatentVariableModel) -> str | None:
+    """The reason why an encoder's file has no σ; None where it has one."""
+    if not model.latent.has_width:
+        return "a code of this model is no cloud: it has no σ"
+    return None if model.latent.portable_width else "no operators of ONNX Runtime's make the σ of this posterior"
+
+
 class Encoder(nn.Module):
-    """x -> μ, σ; or μ alone, where σ is 0 by definition."""
+    """x -> μ, σ; or μ alone, where σ is 0 by definition or no operators of ONNX Runtime's make it."""
 
     given: str = "x"
 
     def __init__(self, model: LatentVariableModel) -> None:
         super().__init__()
         self.model = model
-        self.found: tuple[str, ...] = ("mu", "sigma") if model.latent.has_width else ("mu",)
+        self.found: tuple[str, ...] = ("mu", "sigma") if sigma_missing(model) is None else ("mu",)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, *shape) -> (B, latent_dim) each."""

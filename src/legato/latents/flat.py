@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Flat(Latent):
         self.p: Prior = prior
         self.event = posterior.event
         self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
+        self.portable_width = posterior.family.portable_width
         self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
         self.has_product = posterior.family.has_product
         self.books = posterior.family.books_of(self.event) if isinstance(posterior.family, Codebook) else 0
@@ -62,6 +64,10 @@ class Flat(Latent):
         """q(z|x), batch shape (B,)."""
         q: Distribution = self.q(x, given)
         return q
+
+    def usage(self, rungs: Sequence[Rung]) -> Tensor | None:
+        """That of the posterior's family."""
+        return self.q.family.usage(rungs[0].q)
 
     def prior(self, given: Given = NOTHING) -> Distribution:
         """p(z)."""

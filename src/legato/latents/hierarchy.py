@@ -153,7 +153,7 @@ class Drawing(nn.Module):
     def forward(self, code: Tensor) -> Tensor:
         """(n, d) -> (n, *out)."""
         parts = self.down.split(code)
-        found: Tensor = self.last(silu(self.down.run(len(code), lambda level, *_: parts[level])))
+        found: Tensor = self.last(silu(self.down.run(code.shape[0], lambda level, *_: parts[level])))
         return found.view(-1, *self.out)
 
 
@@ -209,7 +209,7 @@ class Hierarchy(Levelled):
         seen = encoded[self.down.of[level]]
         every = seen.expand(draws, *seen.shape).flatten(0, 1)
         part = self.down._levels()[level]
-        lead = (draws, len(seen))
+        lead = (draws, seen.shape[0])
         return _normal(*part.of_posterior(h, every), lead), _normal(mu, sigma, lead)
 
     def summary(self, encoded: list[Tensor], given: Given = NOTHING) -> Summary:
@@ -223,7 +223,8 @@ class Hierarchy(Levelled):
             found.append((q.mean[0], q.stddev[0], kl[0]))
             return q.mean[0].reshape(mu.shape)
 
-        self.down.run(len(encoded[0]), choose)
+        # not `len`, which an export would take for a constant
+        self.down.run(encoded[0].shape[0], choose)
         mu, sigma, kl = (torch.cat(each, -1) for each in zip(*found, strict=True))
         return Summary(mu, sigma, kl, "each level's mean and standard deviation where those above lie at their means")
 

@@ -41,6 +41,8 @@ class Latent(nn.Module):
     books = 0  # codebooks that a code's indices, in a row, are of in equal parts
     levels: tuple[str, ...] = ()  # groups above each other, the top first, by what is said of each; none of one group
 
+    portable_width = True  # whether σ is made by operators that ONNX Runtime has
+
     @abstractmethod
     def encode(self, x: Tensor, given: Given = NOTHING) -> Any:
         """x (B, *data) -> whatever `draw` and `summary` need; what does not depend on the draw."""
@@ -66,6 +68,10 @@ class Latent(nn.Module):
     def known(self, given: Given) -> Given:
         """What is given, with x ↦ q(z|x) for a prior that is made of posteriors."""
         return replace(given, infer=self.infer)
+
+    def usage(self, rungs: Sequence[Rung]) -> Tensor | None:
+        """How often a pass chose each of finitely many values, (groups, K), where codes are made of such."""
+        return None
 
     def infer(self, x: Tensor) -> Distribution | None:
         """The posterior that a prior made of posteriors is a mixture of: q(z|x), of a ladder that of its top."""

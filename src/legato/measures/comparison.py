@@ -24,7 +24,7 @@ from legato.measures.answers import Comparison
 from legato.measures.estimate import absent, mean_over, paired_difference
 from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
-from legato.measures.scorecard import AUTO, NO_POSTERIOR, Draws, batches, describe, how_bounded, rows_of
+from legato.measures.scorecard import AUTO, NO_POSTERIOR, Draws, batches, describe, how_bounded, likely, rows_of
 from legato.measures.tails import untrusted_share
 from legato.types import Doubles
 
@@ -73,7 +73,7 @@ def compare(
     # Scored one after another with one seed: all models get the same images, bits and noise, so that only they differ.
     for space in spaces:
         if _identity(space) not in known:
-            known[_identity(space)] = score(space.model, batches(space, data, numbers), k, seed)
+            known[_identity(space)] = likely(space, score(space.model, batches(space, data, numbers), k, seed))
     found = [known[_identity(space)] for space in spaces]
     return Comparison(
         data=describe(data, split, numbers),
@@ -112,8 +112,10 @@ def _budgets(spaces: Sequence[LatentSpace]) -> str | None:
 
 def per_example(scores: Scores) -> dict[str, Doubles]:
     """ELBO at β = 1, distortion, rate and nll of each example, (n,), nats: those that the model has."""
-    if scores.rate is None or scores.log_px is None:
+    if scores.rate is None:
         return {"distortion": scores.distortion}
+    if scores.log_px is None:
+        return {"distortion": scores.distortion, "rate": scores.rate}
     # At β = 1 whatever a run was trained with: under another weight it would be no bound on log p(x).
     elbo = -(scores.distortion + scores.rate)
     return {"elbo": elbo, "distortion": scores.distortion, "rate": scores.rate, "nll": -scores.log_px}
@@ -167,12 +169,13 @@ def _of_mass(space: LatentSpace) -> bool:
 
 def _run(space: LatentSpace, found: Scores, reference: dict[str, Doubles], k: int) -> dict[str, Any]:
     values, methods = per_example(found), _methods(space, found, k)
-    share = untrusted_share(found.k_hat) if space.has_density else absent(NO_POSTERIOR)
+    why = (space.recipe.no_likelihood if space.has_density else None) or NO_POSTERIOR
+    share = untrusted_share(found.k_hat) if space.recipe.no_likelihood is None else absent(why)
     return {
         "path": str(space.run.path),
         **space.definition.to_json(),
         "budget": budget(space),
-        "figures": {name: _figure(name, values.get(name), methods[name]) for name in FIGURES},
+        "figures": {name: _figure(name, values.get(name), methods[name], why) for name in FIGURES},
         "untrusted_share": share.to_json(),
         "differences": {name: _difference(name, values.get(name), reference.get(name), methods[name]) for name in FIGURES},
     }
@@ -188,9 +191,9 @@ def _methods(space: LatentSpace, found: Scores, k: int) -> dict[str, str]:
     }
 
 
-def _figure(name: str, values: Doubles | None, method: str) -> dict[str, Any]:
+def _figure(name: str, values: Doubles | None, method: str, why: str) -> dict[str, Any]:
     unit = measure_of(name).unit
-    return (absent(NO_POSTERIOR, unit) if values is None else mean_over(values, unit, method)).to_json()
+    return (absent(why, unit) if values is None else mean_over(values, unit, method)).to_json()
 
 
 def _difference(name: str, values: Doubles | None, reference: Doubles | None, method: str) -> dict[str, Any]:

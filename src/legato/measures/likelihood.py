@@ -23,6 +23,7 @@ from legato.measures.posterior import still
 from legato.measures.tails import FEWEST, pareto_k, tail_length
 from legato.model import LatentVariableModel
 from legato.moments import whole
+from legato.objectives.bounds import effective_sample_size
 from legato.ranks import sharing
 from legato.ranks import whole as whole_of
 from legato.trace import Trace
@@ -206,10 +207,3 @@ def bounds(log_w: Tensor, ks: Sequence[int]) -> Tensor:
 def _bound(log_w: Tensor, k: int) -> Tensor:
     groups = log_w[: len(log_w) // k * k].reshape(-1, k, log_w.shape[1])
     return torch.logsumexp(groups, 1).mean(0) - math.log(k)
-
-
-def effective_sample_size(log_w: Tensor) -> Tensor:
-    """(Σw)²/Σw² over the draws, log_w (k, n) -> (n,), between 1 and k. Kong 1992."""
-    # In logarithms: w itself is e to the power of some hundred nats, and its square overflows first.
-    log_w = doubled(log_w)
-    return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ from legato.measures.estimate import Estimate, absent, mean_over
 from legato.measures.known import measure_of
 from legato.measures.likelihood import Scores, score
 from legato.measures.rate import THRESHOLDS, active_units, codebook_perplexity, kl_per_dimension, rate_per_level
-from legato.measures.tails import trust, untrusted_share
+from legato.measures.tails import dominated, trust, untrusted_share
 from legato.moments import whole
 from legato.progress import progress
 from legato.types import Rows
@@ -35,6 +36,7 @@ from legato.types import Rows
 BATCH = 100  # examples at a time: with the chunks of draws that a batch is cut into, memory is bounded at any k
 AUTO: Literal["auto"] = "auto"
 Draws = int | Literal["auto"]
+OF_LIKELIHOOD = ("elbo", "nll", "bits_per_dim", "ess", "untrusted_share")  # what only a model with a log p(x) has
 NO_POSTERIOR = "a point mass has no density: an autoencoder has a distortion, and neither rate nor likelihood"
 
 
@@ -65,16 +67,21 @@ def evaluate(
     split = split or data.default_split
     numbers = rows_of(data, split, limit)
     rows = batches(space, data, numbers)
-    if k == AUTO and space.has_density:
+    if k == AUTO and space.recipe.no_likelihood is None:
         found = score_as_needed(space.model, rows, seed)
     else:
-        found = score(space.model, rows, 1 if k == AUTO else k, seed)  # every draw of a point mass is the same
+        found = likely(space, score(space.model, rows, 1 if k == AUTO else k, seed))  # all draws of a point mass are the same
     _blame(data, numbers, found)
     return Scorecard(
         _figures(space, found, k),
         data=describe(data, split, numbers),
         run={"path": str(space.run.path), **_said(space), "k": k, "seed": seed, **_likelihood(space), **_told(space)},
     )
+
+
+def likely(space: LatentSpace, found: Scores) -> Scores:
+    """The scores without what would pass for a log p(x), where the model has none."""
+    return found if space.recipe.no_likelihood is None else replace(found, log_px=None, ess=None, k_hat=None)
 
 
 def _said(space: LatentSpace) -> dict[str, Any]:
@@ -101,30 +108,41 @@ def _blame(data: Prepared, numbers: NDArray[np.int64], found: Scores) -> None:
 def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
     draws = f"mean of {LADDER if k == AUTO else k} draws of z per example"
     distortion = _mean("distortion", found.distortion, f"-log p(x|z), {draws if space.has_density else 'at the code'}")
-    if found.rate is None or found.log_px is None:
+    # Every key is there for every model: who reads the JSON need not know which model has which.
+    if found.rate is None:
         none = absent(NO_POSTERIOR).to_json()
-        names = ("elbo", "rate", "nll", "bits_per_dim", "ess", "untrusted_share", "kl_per_dimension", "rate_per_level")
         active = {f"{threshold:g}": none for threshold in THRESHOLDS}
-        # Every key is there for every model: who reads the JSON need not know which model has which.
+        found_none = dict.fromkeys((*OF_LIKELIHOOD, "rate", "kl_per_dimension", "rate_per_level"), none) | {
+            "trust": NO_POSTERIOR
+        }
         chosen = codebook_perplexity(None, 0).to_json()
-        told = {"trust": NO_POSTERIOR, "distortion": distortion.to_json(), "active_units": active}
-        return dict.fromkeys(names, none) | told | {"codebook_perplexity": chosen}
-    elbo = _mean("elbo", -(found.distortion + found.rate), f"beta = 1, {draws}, KL in closed form")
-    nll = _mean("nll", -found.log_px, how_bounded(found, k))
+        return found_none | {"distortion": distortion.to_json(), "active_units": active, "codebook_perplexity": chosen}
     kl = kl_per_dimension(found.kl, channels=not whole(space.latent_dim))
-    return {
-        "elbo": elbo.to_json(),
+    return _of_likelihood(space, found, k) | {
         "rate": _mean("rate", found.rate, "KL(q(z|x) || p(z))").to_json(),
         "distortion": distortion.to_json(),
-        "nll": nll.to_json(),
-        "bits_per_dim": _bits_per_dim(space, nll).to_json(),
-        "ess": _effective(found, k).to_json(),
-        "untrusted_share": untrusted_share(found.k_hat).to_json(),
-        "trust": trust(found.k_hat),
         "active_units": {f"{t:g}": active_units(found.mu, t).to_json() for t in THRESHOLDS},
         "kl_per_dimension": _each(kl),
         "rate_per_level": _each(rate_per_level(found.levels, space.model.latent.levels)),
         "codebook_perplexity": codebook_perplexity(found.index, space.model.latent.books).to_json(),
+    }
+
+
+def _of_likelihood(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
+    """Bounds on log p(x), and whether they can be trusted."""
+    draws = f"mean of {LADDER if k == AUTO else k} draws of z per example"
+    if found.rate is None or found.log_px is None:
+        why = space.recipe.no_likelihood or NO_POSTERIOR
+        return dict.fromkeys(OF_LIKELIHOOD, absent(why).to_json()) | {"trust": why}
+    elbo = _mean("elbo", -(found.distortion + found.rate), f"beta = 1, {draws}, KL in closed form")
+    nll = _mean("nll", -found.log_px, how_bounded(found, k))
+    return {
+        "elbo": elbo.to_json(),
+        "nll": nll.to_json(),
+        "bits_per_dim": _bits_per_dim(space, nll).to_json(),
+        "ess": _effective(found, k).to_json(),
+        "untrusted_share": untrusted_share(found.k_hat).to_json(),
+        "trust": trust(found.k_hat) + ("" if k == AUTO else dominated(found.ess, k)),
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from legato.alarm import ALONE
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, mean_over
 from legato.types import Doubles
@@ -101,6 +102,17 @@ def untrusted_share(k_hat: Doubles | None) -> Estimate:
     if without := int(np.isnan(k_hat).sum()):
         method += f"; {without:,} annealed examples, of which k-hat says nothing, count as 0"
     return mean_over((k_hat > UNTRUSTED).astype(np.float64), unit, method)
+
+
+def dominated(ess: Doubles | None, k: int) -> str:
+    """Words to add where the largest of an example's k weights is nearly all, by their effective numbers (n,); else none."""
+    few = 0 if ess is None or k < 2 else int((ess < ALONE).sum())
+    if not few or ess is None:
+        return ""
+    return (
+        f"; in {few:,} of {len(ess):,} examples one of {k:,} draws carries nearly all the weight (effective number below "
+        f"{ALONE:g}), so that the bound is that draw's: more draws, or a model of fewer latents"
+    )
 
 
 def trust(k_hat: Doubles | None) -> str:

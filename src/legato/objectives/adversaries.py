@@ -6,6 +6,7 @@ decoded ones. Not covered: the step in which both learn (training/learner.py).
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import torch
@@ -60,6 +61,7 @@ class TotalCorrelation(Term):
     """
 
     name = "total correlation"
+    least_batch = 2  # of one, each dimension's values can be dealt in one way alone
 
     @checked
     def __init__(self, critic: nn.Module) -> None:
@@ -83,7 +85,7 @@ class TotalCorrelation(Term):
     @property
     def player(self) -> Player:
         """The critic, with the decays of Adam that Kim and Mnih give it."""
-        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9))
+        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9), blind=math.log(2))
 
 
 class Adversary(Term):
@@ -114,7 +116,7 @@ class Adversary(Term):
     @property
     def player(self) -> Player:
         """The critic."""
-        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9))
+        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9), blind=math.log(2))
 
 
 class ImageCritic(nn.Module):
@@ -182,7 +184,7 @@ class ImageAdversary(Term):
     @property
     def player(self) -> Player:
         """The critic."""
-        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9))
+        return Player("critic", self.critic, self.mistaken, betas=(0.5, 0.9), blind=math.log(2))
 
 
 def _logit(critic: nn.Module, code: Tensor) -> Tensor:

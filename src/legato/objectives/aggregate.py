@@ -92,6 +92,7 @@ class Discrepancy(Term):
     name = "discrepancy"
     reads_prior = True
     aggregate = True
+    least_batch = 2
 
     @checked
     def __init__(self, kernel: str = "imq") -> None:
@@ -116,6 +117,7 @@ class SlicedWasserstein(Term):
     name = "sliced Wasserstein distance"
     reads_prior = True
     aggregate = True
+    least_batch = 2
 
     @checked
     def __init__(self, directions: int = 50) -> None:
@@ -143,6 +145,7 @@ class Covariance(Term):
     name = "covariance"
     needs_moments = True
     aggregate = True
+    least_batch = 2
 
     @checked
     def __init__(self, drawn: bool = False, diagonal: float = 10.0) -> None:

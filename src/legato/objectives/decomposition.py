@@ -56,6 +56,7 @@ class _Part(Term):
     needs_density = True
     needs_product = True
     aggregate = True
+    least_batch = 2
 
     @checked
     def __init__(self, count: int, weighted: bool = False) -> None:

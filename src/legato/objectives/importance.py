@@ -43,6 +43,7 @@ class MultiplyWeighted(Term):
     needs_density = True
     reads_prior = True
     is_likelihood = True
+    weighs = True
 
     @checked
     def __init__(self, m: int, k: int) -> None:
@@ -65,6 +66,7 @@ class _Steered(Term):
     needs_product = True
     reads_prior = True
     is_likelihood = True
+    weighs = True
 
     def steered(self, trace: Trace, decoder: Tensor, encoder: Tensor) -> Tensor:
         """A number, 0, (B,), with gradients Σᵢ decoderᵢ ∂log wᵢ/∂θ and Σᵢ encoderᵢ ∂log wᵢ/∂zᵢ ∂zᵢ/∂φ; weights (k, B)."""

@@ -101,8 +101,10 @@ class Term(nn.Module):
     needs_product = False  # True: refused with a posterior that is no product over the latents of one group
     reads_prior = False  # True: it draws q towards the prior, so that draws from the prior mean something to the decoder
     is_likelihood = False  # True: its nats are of log p(x|z), or of a bound that holds it
+    weighs = False  # True: it weighs its draws by importance, so that one of them may carry all
     needs_image = False  # True: refused where an example is no image
     aggregate = False  # True: a number of the whole batch, by design; all others are per example
+    least_batch = 1  # examples without which it says nothing: a population has 2 or more
     name: str
 
     @property
@@ -186,10 +188,22 @@ class Objective(nn.Module):
         """True where a term compares images."""
         return any(term.needs_image for term in self._terms())
 
+    def refuse_batch(self, size: int) -> None:
+        """Raises `Mistake` where a term asks for more examples than a batch of `size` has."""
+        for term in self._terms():
+            if size < term.least_batch:
+                had = f"a batch of {size} example{'s' * (size > 1)}"
+                raise Mistake(f"`{term.name}` is of a population, and {had} is none: --batch-size {term.least_batch} or more")
+
     @property
     def is_likelihood(self) -> bool:
         """True where fidelity is charged in nats of log p(x|z): else the decoder was trained for a likeness of another kind."""
         return any(term.is_likelihood for term in self._terms())
+
+    @property
+    def weighs(self) -> bool:
+        """True where several draws of an example are weighed by importance."""
+        return self.draws > 1 and any(term.weighs for term in self._terms())
 
     @property
     def charges_rate(self) -> bool:
@@ -246,6 +260,10 @@ class Objective(nn.Module):
         """Moves the weights that follow the loss, after a step whose `parts` were found."""
         for weight, term in self._parts():
             weight.follow(parts[term.name], pace)
+
+    def settled(self, total: int) -> int:
+        """The number of steps, of `total`, after which every schedule rests."""
+        return max(weight.steps(total) for weight, _ in self._parts())
 
     def endless(self) -> None:
         """For a training whose end nobody knows: weights that follow a share of it rest, others go on as they are."""

@@ -18,6 +18,8 @@ from legato.survey.evaluation import Evaluation
 from legato.survey.material import Material
 from legato.survey.subject import Subject
 
+OWN_PRIOR = "the prior is not N(0, I)"
+
 __all__ = ["FULL", "QUICK", "Effort", "Material", "Subject", "Survey", "survey"]
 
 
@@ -85,4 +87,4 @@ def survey(
 def _of_own_prior(figures: dict[str, Estimate]) -> dict[str, Estimate]:
     """The figures without what compares with N(0, I) by formula: the model's prior is another, known by its draws alone."""
     measured = [name for name, one in figures.items() if one.value is not None and "standard prior" in measure_of(name).needs]
-    return figures | dict.fromkeys(measured, absent("the prior is not N(0, I)"))
+    return figures | dict.fromkeys(measured, absent(OWN_PRIOR))

@@ -34,6 +34,8 @@ def bounds(evaluation: Evaluation) -> Found:
     if found.rate is None:
         return figures | dict.fromkeys(("rate", "elbo"), absent(POINT, "nats")), {}
     figures["rate"] = mean_over(found.rate, "nats", "KL(q(z|x) || p(z))")
+    if why := space.recipe.no_likelihood:
+        return figures | {"elbo": absent(why, "nats")}, {}
     figures["elbo"] = mean_over(-(found.distortion + found.rate), "nats", f"ELBO at beta = 1, {DRAWS} draws of z")
     return figures, {}
 
@@ -59,8 +61,8 @@ def weighted(evaluation: Evaluation) -> Found:
     """log p(x) by importance weighting over k, whether its weights can be trusted, and the ELBO of the very same rows."""
     space, x = evaluation.subject.space, evaluation.shared.test.x[: evaluation.effort.weighted]
     assert space is not None
-    if not len(x):
-        return dict.fromkeys(WEIGHTED.measures, absent(LEFT_OUT, "nats")), {}
+    if why := space.recipe.no_likelihood if len(x) else LEFT_OUT:
+        return dict.fromkeys(WEIGHTED.measures, absent(why, "nats")), {}
     # The largest asked for is always there: the figure is the bound at that k.
     ks = [k for k in KS if k <= evaluation.effort.draws] + [evaluation.effort.draws]
     batches = (torch.from_numpy(x[i : i + FEW]).to(space.device) for i in range(0, len(x), FEW))
@@ -80,8 +82,8 @@ def annealed(evaluation: Evaluation) -> Found:
     """log p(x) from below by annealing from q(z|x), on real images; and the gap of both bounds on the model's own."""
     space, n = evaluation.subject.space, evaluation.effort.annealed
     assert space is not None
-    if not n:
-        return dict.fromkeys(ANNEALED.measures, absent(LEFT_OUT, "nats")), {}
+    if why := space.recipe.no_likelihood if n else LEFT_OUT:
+        return dict.fromkeys(ANNEALED.measures, absent(why, "nats")), {}
     x = torch.from_numpy(evaluation.shared.test.x[:n]).to(space.device)
     figures = {
         "annealed bound": annealed_likelihood(space.model, x, seed=evaluation.seed).estimate(),

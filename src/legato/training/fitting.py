@@ -19,12 +19,15 @@ from legato.data.preparation import Preparation
 from legato.data.prepared import Prepared
 from legato.definition import Definition, module_of
 from legato.devices import generators_kept, suited_precision, using_threads
+from legato.errors import tell
 from legato.latent_space import LatentSpace
 from legato.progress import progress
 from legato.recipe import Recipe, Sentence
 from legato.streams import random_stream
+from legato.training.alarms import Alarms
 from legato.training.codes import OF_ALL, enough, summarise
 from legato.training.engine import chosen as chosen_engine
+from legato.training.guard import finite_json
 from legato.training.learner import Learner
 from legato.training.length import EPOCHS
 from legato.training.options import LEAST_STEPS, Plan, TrainingOptions, check, plan, suited
@@ -103,6 +106,7 @@ def fit(task: Task) -> Fitted:
             engine.step(step)
             bar(step + 1)
         engine.look()  # a run that has diverged says so
+        task.learner.guard.refuse_idle(total)
         return Fitted(*_space(task, total))
 
 
@@ -112,7 +116,9 @@ def go_on(task: Task, step: int) -> Fitted:
     rng = random_stream(task.plan.seed, "partial fit", str(step))  # a stream for each pass, else all would come in one order
     with using_threads(task.plan.threads), generators_kept():
         # Equal sizes: a last batch of a row or two would move the weights as far as a full one.
-        for some in np.array_split(rng.permutation(rows), math.ceil(len(rows) / task.plan.batch_size)):
+        parts = np.array_split(rng.permutation(rows), math.ceil(len(rows) / task.plan.batch_size))
+        task.learner.objective.refuse_batch(len(parts[-1]))  # the shortest; before any weight has moved
+        for some in parts:
             x = task.data.preparation.training(task.data.dataset.take(some), rng)
             task.learner.step(Batch(torch.from_numpy(x), rows=torch.from_numpy(some)).to(task.learner.device), step)
             step += 1
@@ -145,7 +151,13 @@ def _space(task: Task, step: int) -> tuple[LatentSpace, Unsaved]:
         "data": task.data.to_json(),
         "training": {**task.plan.to_json(), "total": step},
     }
-    seen = {"step": step, "weights": task.learner.weights(step - 1), "validation": validate(model, task.some("train", IMAGES))}
+    found = validate(model, task.some("train", IMAGES))
+    finite_json(found, step)  # nothing that is not finite passes for a fit
+    seen = {"step": step, "weights": task.learner.weights(step - 1), "validation": found}
+    if alarms := Alarms(task.learner).of(seen):
+        seen["alarms"] = alarms
+        for says in alarms.values():
+            tell(says)
     codes = {name: value.cpu() for name, value in summarise(model, task.some("train", enough(model, OF_ALL))).items()}
     kept = Unsaved(files, [seen], codes)
     return space_of(Recipe(model, task.learner.objective), task.data.preparation, kept), kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from statistics import median
@@ -49,6 +50,14 @@ class Guard:
                 f"(over {INSANE:g} times the running median): lower --learning-rate"
             )
 
+    def refuse_idle(self, steps: int) -> None:
+        """Raises `Diverged` where all of a run's `steps` were skipped: it would end with the weights that it began with."""
+        if self.skipped >= steps:
+            raise Diverged(
+                f"no step of {steps:,} could be taken, since every gradient was not finite or insane: lower --learning-rate, "
+                "and look for rows that lie far out (`legato data SOURCE`)"
+            )
+
     def state(self) -> dict[str, Any]:
         """A checkpoint's part; floats survive JSON exactly. `norms` are the model's, `others` the other players'."""
         norms, *others = map(list, self.histories)
@@ -61,6 +70,14 @@ class Guard:
             history.extend(norms)
         self.outcomes.extend(state["outcomes"])
         self.skipped = state["skipped"]
+
+
+def finite_json(figures: Any, step: int) -> str:
+    """Figures of `step` as JSON, which has no NaN. Raises `Diverged` where one is not finite: it must not pass in silence."""
+    try:
+        return json.dumps(figures, allow_nan=False)
+    except ValueError as error:
+        raise Diverged(f"step {step:,} gave a figure that is not finite: lower --learning-rate") from error
 
 
 def _remembered(norm: float, history: deque[float]) -> bool:

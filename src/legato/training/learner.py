@@ -50,6 +50,7 @@ class Learner:
         # lists made once: no walk through the modules at each step
         self._averaged, self._moving = self._moved(self.average), self._moved(self.model)
         self.objective.at(0, plan.total)  # a schedule that outlives the run is refused now, not at its end
+        self.objective.refuse_batch(plan.batch_size)
 
     collective = False  # True: its tensors are of several processes, which have to ask for them at once
 

@@ -5,7 +5,6 @@ Covered: steps, metrics, validation, snapshots, checkpoints, signals. Not covere
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -20,14 +19,15 @@ from legato import checkpoint
 from legato.checkpoint import Checkpoint
 from legato.definition import module_of
 from legato.devices import release_memory
-from legato.errors import Mistake, Stopped, quoted
+from legato.errors import Mistake, Stopped, quoted, tell
 from legato.files import disk_errors, synchronise
 from legato.progress import Bar, progress
 from legato.ranks import lost, now, speak
 from legato.tensors import write_tensors
+from legato.training.alarms import Alarms
 from legato.training.best import score
 from legato.training.codes import OF_ALL, OF_CLASS, enough, summarise
-from legato.training.guard import Diverged
+from legato.training.guard import Diverged, finite_json
 from legato.training.setup import Job
 from legato.training.slowdown import Slowdown
 from legato.training.stop import Stop
@@ -52,6 +52,7 @@ class Loop:
         on_cpu = self.learner.device.type == "cpu"
         self.slowdown = Slowdown(self.plan.threads, self._resumption()) if on_cpu else nullcontext()
         self.note = ""
+        self.alarms = Alarms(self.learner)
         self._rewind_metrics(int(job.state.get("metrics_bytes", 0)))
 
     def run(self) -> None:
@@ -97,6 +98,8 @@ class Loop:
                 self._snapshot()
             if self._due:
                 self.save()
+        if self.done == self.plan.total:
+            self.learner.guard.refuse_idle(self.done)
         self.save()
 
     def _stops(self, stop: Stop) -> bool:
@@ -189,16 +192,21 @@ class Loop:
             "step": self.done,
             "epoch": round(self.done / self.per_epoch, 6),
             **found,
+            **self._alarmed(found),
             "clock": {"seconds": round(self._seconds(), 3)},
         }
-        try:
-            text = json.dumps(line, allow_nan=False)  # JSON has no NaN, and a figure that is none must not pass in silence
-        except ValueError as error:
-            raise Diverged(f"step {self.done:,} gave a figure that is not finite: lower --learning-rate") from error
+        text = finite_json(line, self.done)
         self._refuse_removed()
         with disk_errors(self.job.run.metrics):
             self.metrics.write(text.encode() + b"\n")
             self.metrics.flush()  # a killed process has then lost no line, and readers see whole ones
+
+    def _alarmed(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Tells what sounds for the first time, and keeps it in the line."""
+        alarms = self.alarms.of({"step": self.done, **found})
+        for says in alarms.values():
+            tell(says)
+        return {"alarms": alarms} if alarms else {}
 
     def _refuse_removed(self) -> None:
         """A folder that was removed is not made again: half a run under its name would be of no use."""
@@ -222,6 +230,7 @@ class Loop:
             synchronise(path.parent)  # lost power may undo the file's name, and take all lines with it
             self.metrics = open(path, "r+b")  # noqa: SIM115  (closed when `run` ends)
         self.metrics.truncate(size)
+        self.alarms.recall(self.job.run.read_metrics())
         self.metrics.seek(size)
 
     def _resumption(self) -> str:

@@ -29,7 +29,7 @@ from legato.training.options import Plan
 from legato.training.replayed import replayed
 from legato.training.resident import supply
 from legato.training.shared import SharedLearner
-from legato.training.validation import IMAGES, solve_scale, validate
+from legato.training.validation import IMAGES, WEIGHED, effective_draws, solve_scale, validate
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,12 @@ class Task:
     def validate(self) -> dict[str, Any]:
         """The averaged model on the validation images, its solved scale first solved on training images."""
         self.solve_scale()
-        return validate(self.learner.average, self.some("validation", IMAGES))
+        model, objective = self.learner.average, self.learner.objective
+        found = validate(model, self.some("validation", IMAGES))
+        if not objective.weighs:
+            return found
+        few = self.some("validation", max(WEIGHED // objective.draws, 1))
+        return {**found, "effective_draws": effective_draws(model, few, objective.draws)}
 
 
 def defined(recipe: str | Sentence, dataset: Dataset, chosen: dict[str, Any]) -> tuple[Definition, Prepared]:

@@ -15,11 +15,13 @@ from legato.batch import Batch
 from legato.devices import doubled, drawing
 from legato.model import LatentVariableModel
 from legato.moments import whole as whole_moments
+from legato.objectives.bounds import effective_sample_size
 from legato.ranks import sharing, total, whole
 from legato.trace import Trace
 
 SEED = 20131220  # one for all runs, so that their curves can be compared
 SCALE_SEED = SEED + 1  # training images are drawn with a noise of their own
+WEIGHED = 1000  # draws in all, whose importance weights are looked at: images shrink as draws for each grow
 IMAGES = 1000  # of the validation split: ±0.8 nats on MNIST, and some hundredths of a second
 
 
@@ -33,11 +35,12 @@ def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, 
     # The same noise at every validation: the curve then shows the weights alone.
     with drawing(_device(model), SEED):
         seen = [_passed(model, some) for some in batches]
-    distortion, mu, sigma, rate, kl = (_joined(column) for column in zip(*seen, strict=True))
+    distortion, mu, sigma, rate, kl, usage = (_joined(column) for column in zip(*seen, strict=True))
     assert distortion is not None
     assert mu is not None
     spread = mu.std(0, unbiased=False) if mu.ndim == 2 else _spread(mu.sum(0) / len(distortion), model)
-    found = {"distortion": distortion.mean().item(), "std_mu": _list(spread)}
+    found: dict[str, Any] = {"distortion": distortion.mean().item(), "std_mu": _list(spread)}
+    found |= {} if usage is None else {"usage": _usage(usage.sum(0))}
     if rate is None:
         return {**found, "rate": None, "elbo": None, "sigma": None, "kl": None}
     return {
@@ -66,10 +69,12 @@ def solve_scale(model: LatentVariableModel, batches: Iterable[Batch]) -> None:
 
 
 def _passed(model: LatentVariableModel, some: Batch) -> tuple[Tensor | None, ...]:
-    """`_read` of a batch, of which each rank computes its part."""
+    """`_read` of a batch, of which each rank computes its part; then how often each value of a codebook was chosen."""
     with sharing(len(some)) as share:
         mine = some[share.part]
-        return _read(model(mine.x, 1, mine.given), model)
+        trace = model(mine.x, 1, mine.given)
+        usage = model.latent.usage(trace.rungs)
+        return *_read(trace, model), None if usage is None else total(usage)[None]
 
 
 def _read(trace: Trace, model: LatentVariableModel) -> tuple[Tensor | None, ...]:
@@ -101,6 +106,30 @@ def _spread(moments: Tensor, model: LatentVariableModel) -> Tensor:
 def _mean_of_channels(values: Tensor, model: LatentVariableModel) -> Tensor:
     sums = model.latent.parts(values)
     return sums * (sums.shape[1] / values.shape[1])
+
+
+def _usage(counts: Tensor) -> dict[str, float]:
+    """Perplexity and the share of values that no token chose, of counts (groups, K); `tokens` of each group.
+
+    Perplexity is exp of the entropy of usage, from 1 to K: a mean over groups.
+    """
+    shares = doubled(counts) / counts.sum(1, keepdim=True)
+    entropy = -torch.special.xlogy(shares, shares).sum(1)
+    return {
+        "perplexity": float(f"{entropy.exp().mean().item():.6g}"),
+        "unused": (counts == 0).double().mean().item(),
+        "size": counts.shape[1],
+        "tokens": counts[0].sum().item(),
+    }
+
+
+@torch.no_grad()
+def effective_draws(model: LatentVariableModel, batches: Iterable[Batch], k: int) -> float:
+    """The effective number (Σw)²/Σw² of k importance weights, from 1 to k: a mean over the examples of the first batch."""
+    with drawing(_device(model), SEED), sharing(len(some := next(iter(batches)))) as share:
+        mine = some[share.part]
+        found = whole(effective_sample_size(model(mine.x, k, mine.given).log_w))
+    return float(f"{found.mean().item():.6g}")
 
 
 def _joined(column: tuple[Tensor | None, ...]) -> Tensor | None:
