@@ -352,7 +352,7 @@ class LatentSpace:
                 x = x[:, None]
             else:
                 raise Mistake(f"`x` must have shape (N, {', '.join(map(str, self.shape))}), got {x.shape}")
-        ready = self.preparation.kind != "reals" and np.issubdtype(x.dtype, np.floating)
+        ready = self.preparation.kind not in ("reals", "counts") and np.issubdtype(x.dtype, np.floating)
         self.preparation.check(x, ready)
         if ready:
             return np.asarray(x, np.float32)

@@ -19,6 +19,11 @@ WHY = {
     ("bytes", "discretized-logistic"): "values are the whole numbers 0 to 255, so a likelihood that gives each of the "
     "256 a probability fits, and bits per dimension can be told",
     ("reals", "gaussian"): "values are real numbers, so a density is needed: a Gaussian whose scale is learned",
+    (
+        "counts",
+        "negative-binomial",
+    ): "values are counts, which as a rule differ more than a Poisson's would: a negative binomial "
+    "learns by how much in each column, and is a Poisson where they do not",
 }
 
 
