@@ -9,6 +9,7 @@ rows: log μ = log m + t. At t = 0, near which a net begins, every column has it
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -25,6 +26,7 @@ from legato.types import Shape
 STEEP = 10.0  # above e¹⁰ column means a mean grows by t and no longer by e^t: there a step of a net would be one of any size
 LEAST = 1e-6  # of a column's mean: one that is 0 in all training rows has a logarithm all the same
 SELDOM = -3.0  # logit of a zero of which nothing was counted, where a net begins: 1 in 20
+PACE = 10.0  # of log r, in units of what is learnt
 CERTAIN = 18.0  # of log r: beyond it a negative binomial is a Poisson for all that doubles hold
 
 
@@ -85,25 +87,27 @@ class Poisson(Counted):
 
 
 class NegativeBinomial(Counted):
-    """Counts whose variance is μ + μ²/r, r learnt for each column: more spread out than a Poisson's, as counts of most things are.
+    """Counts whose variance is μ + μ²/r, r learnt for each column: more spread out than a Poisson's, as most counts are.
 
-    A count pulls at log μ by r (x − μ)/(r + μ), where a Poisson's pulls by x − μ: a column of millions does not outweigh others.
+    A count pulls at log μ by r (x − μ)/(r + μ), where a Poisson's pulls by x − μ: a column of millions outweighs no other.
     Of counted genes Lopez et al. 2018, https://doi.org/10.1038/s41592-018-0229-2; there a cell's total is a latent of its own,
-    here the code tells it with the rest. `of`: the shape of r.
+    here the code tells it with the rest. At the start r is 0.3⁻², noise of 0.3 of a mean, as a Gaussian's is of a deviation:
+    were it wider, it would explain what the code is to tell. `of`: the shape of r.
     """
 
     def __init__(self, means: Sequence[float] = (1.0,), of: Shape = ()) -> None:
         super().__init__(means)
-        self.log_r = nn.Parameter(torch.zeros(of))
+        # a step of AdamW moves every weight by about as much, and log r has further to go than a net's have
+        self.unhurried = nn.Parameter(torch.full(of, -2 * math.log(0.3) / PACE))
 
     @property
-    def r(self) -> Tensor:
-        """The inverse dispersion, e^{−18} to e^{18}."""
-        return self.log_r.clamp(-CERTAIN, CERTAIN).exp()
+    def log_r(self) -> Tensor:
+        """The logarithm of the inverse dispersion, −18 to 18."""
+        return (PACE * self.unhurried).clamp(-CERTAIN, CERTAIN)
 
     def each(self, log_mean: Tensor) -> counts.NegativeBinomial:
         """Of mean μ and inverse dispersion r."""
-        return counts.NegativeBinomial(log_mean, self.log_r.clamp(-CERTAIN, CERTAIN))
+        return counts.NegativeBinomial(log_mean, self.log_r)
 
 
 class ZeroInflated(Family):
@@ -132,6 +136,7 @@ class Multinomial(Family):
     https://arxiv.org/abs/1802.05814, eq. 2, who leave the coefficient n!/∏ x! out.
     """
 
+    takes_total = True
     start: Tensor
     total: Tensor
 

@@ -26,8 +26,8 @@ from legato.types import Shape
 
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
 GREY, ANY, COUNTS = ("binary", "bytes"), ("binary", "bytes", "reals"), ("counts",)
-WHOLE = "it gives probabilities to whole numbers from 0 on: say --values counts where these count something"
-BETWEEN = "it is a density between whole numbers, too: say --values reals to have them as real numbers"
+WHOLE = "it is of whole numbers from 0 on, which --values counts says they are"
+BETWEEN = "it is a density of real numbers, which --values reals says they are"
 
 # name -> (the family, for which kinds of values, why not for others: whoever chose it is told)
 LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]] = {

@@ -52,8 +52,8 @@ class DataOptions:
     """Arrays with four axes: whether channels come last (NHWC) or second (NCHW)."""
 
     values: Values = "auto"
-    """What numbers are: binary (0 and 1), bytes (grey levels 0 to 255), reals, counts (a table's whole numbers from 0 on); auto:
-    whole numbers are grey levels in pictures and reals in tables, and what is only 0 and 1 is binary."""
+    """What numbers are: binary (0 and 1), bytes (grey levels 0 to 255), reals, counts (a table's whole numbers from 0 on);
+    auto: whole numbers are grey levels in pictures and reals in tables, and what is only 0 and 1 is binary."""
 
     group: str | None = None
     """A regular expression on the id: rows with the same match (group 1 if it has one) stay in one split."""

@@ -1,10 +1,10 @@
 """Distributions of counts: whole numbers from 0 on, of which some have a million.
 
-Covered: Poisson, negative binomial, either with zeros beside it, multinomial; each by logarithms of its means. Not covered: what
-a net's numbers mean (the families of `legato.counts`).
+Covered: Poisson, negative binomial, either with zeros beside it, multinomial; each by logarithms of its means. Not covered:
+what a net's numbers mean (the families of `legato.counts`).
 
-log P is computed in double precision where the device has it: its parts are as large as x log x, 10⁷ at a count of 10⁶, and what
-is left of them is a few nats.
+log P is computed in double precision where the device has it: its parts are as large as x log x, 10⁷ at a count of 10⁶, and
+what is left of them is a few nats.
 """
 
 from __future__ import annotations
