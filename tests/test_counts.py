@@ -99,7 +99,9 @@ def test_the_multinomial_is_scipys_with_its_coefficient(dtype):
     logits = torch.tensor([[0.0, 1.0, -2.0, 0.5], [0.3, 0.3, -30.0, 1.0], [3.0, -9.0, -14.0, 1.6], [0.0, 0.0, 0.0, -13.0]])
     logits = logits.to(dtype)
     chances = torch.softmax(logits.double(), -1).numpy()
-    expected = [stats.multinomial.logpmf(x, int(x.sum()), p) for x, p in zip(rows.numpy().astype(int), chances, strict=True)]
+    expected = [
+        float(stats.multinomial.logpmf(x, int(x.sum()), p)) for x, p in zip(rows.numpy().astype(int), chances, strict=True)
+    ]
     found = counts.Multinomial(logits, torch.tensor(1.0)).log_prob(rows)
     assert found[0] == 0  # nothing counted is certain where the total is 0
     assert found.double().numpy() == pytest.approx(expected, rel=1e-5)
@@ -110,11 +112,11 @@ def test_zeros_beside_counts_are_the_mixture_of_both(dtype):
     log_rate, x = log_of(RATES, dtype), torch.tensor(X, dtype=dtype)
     logit = torch.linspace(-4, 4, len(X), dtype=dtype)
     chance, rate = torch.sigmoid(logit.double()).numpy(), exactly(log_rate)
-    expected = np.log((np.array(X) == 0) * chance + (1 - chance) * stats.poisson.pmf(X, rate))
-    there = np.isfinite(expected)  # where the plain formula has a number
+    plain = (np.array(X) == 0) * chance + (1 - chance) * stats.poisson.pmf(X, rate)
+    there = plain > 0  # where the plain formula has a number
     found = counts.ZeroInflated(counts.Poisson(log_rate), logit).log_prob(x).double().numpy()
     assert there.sum() >= 10
-    assert found[there] == pytest.approx(expected[there], rel=1e-5)
+    assert found[there] == pytest.approx(np.log(plain[there]), rel=1e-5)
     assert np.isfinite(found).all()
 
 
@@ -350,7 +352,7 @@ def test_a_linear_model_of_one_latent_meets_its_evidence_by_quadrature():
     z = torch.linspace(-9, 9, 20_001, dtype=torch.float64)[:, None, None]
     terms = likelihood(z).log_prob(x) - 0.5 * z[..., 0].square() - 0.5 * math.log(2 * math.pi)
     exact = torch.logsumexp(terms, 0) + math.log(18 / 20_000)
-    assert model.log_likelihood(x, 20_000).numpy() == pytest.approx(exact.numpy(), abs=0.05)
+    assert model.log_likelihood(x, 20_000).numpy() == pytest.approx(exact.detach().numpy(), abs=0.05)
 
 
 # ------------------------------------------------------------------------------------------------------ from a file to a sample
@@ -449,15 +451,14 @@ def test_training_on_counts_of_millions_takes_every_step(tmp_path):
 
 
 def test_a_linear_poisson_finds_the_planted_rates_that_a_gaussian_does_not():
-    """Counts of small rates, log linear in one factor: of the rates a Gaussian's means are further off than a Poisson's."""
+    """Rates that are log linear in one factor: a linear decoder's logarithms can be theirs, its means cannot."""
     rng = np.random.default_rng(3)
-    z, w = rng.standard_normal((600, 1)), np.array([[1.0, -1.0, 0.8, -0.8, 0.6, 1.2]])
-    rates = np.exp(z @ w)
+    rates = 4 * np.exp(rng.standard_normal((600, 1)) @ np.array([[1.0, -1.0, 0.8, -0.8, 0.6, 1.2]]))
     rows = rng.poisson(rates)
-    shared = {"latent_dim": 1, "net": "mlp", "width": 32, "steps": 250, "learning_rate": 1e-2, "batch_size": 128}
+    shared = {"latent_dim": 1, "net": "mlp", "width": 8, "depth": 0, "steps": 150, "learning_rate": 2e-2, "batch_size": 128}
     off = {}
     for values, word in (("counts", "poisson"), ("reals", "gaussian")):
         found = legato.VAE(values=values, likelihood=word, **shared).fit(rows)
         back = np.asarray(found.inverse_transform(found.transform(rows)))
         off[word] = np.abs(np.log(np.maximum(back, 1e-2)) - np.log(rates)).mean()
-    assert off["poisson"] < 0.75 * off["gaussian"]
+    assert off["poisson"] < 0.6 * off["gaussian"]

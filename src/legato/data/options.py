@@ -81,7 +81,7 @@ class DataOptions:
         if self.layout not in get_args(Layout):
             raise Mistake(f"`layout` is {self.layout!r}: give auto, NHWC or NCHW")
         if self.values not in get_args(Values):
-            raise Mistake(f"`values` is {self.values!r}: give auto, binary, bytes, reals or counts")
+            raise Mistake(f"`values` is {self.values!r}: give auto, binary, bytes, counts or reals")
         if self.window is not None:  # now, for a mistake should not wait until all pictures are looked at
             window_of(self.window)
         if self.background != "white":
