@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 from itertools import product
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy import stats
@@ -16,11 +19,13 @@ import legato
 from legato import nets
 from legato.conditional import Conditional
 from legato.counts import STEEP, Multinomial, NegativeBinomial, Poisson, ZeroInflated, slope, tamed
+from legato.data.description import describe
 from legato.data.options import DataOptions
 from legato.data.sources import open_source
 from legato.definition import define, find
 from legato.distributions import counts
 from legato.errors import Mistake
+from legato.measures.comparison import check_same_units
 from legato.priors import StandardNormal
 from legato.recipe import RECIPES
 from legato.setting import DataSpec
@@ -328,6 +333,23 @@ def test_counts_likelihoods_are_of_counts_alone_and_a_refusal_is_one_line(word, 
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("word", WORDS)
+def test_a_step_compiles_whole_and_is_the_eager_one(word):
+    torch._dynamo.reset()
+    made, x = define("vae", DATA, **TINY, likelihood=word).build(DATA), torch.from_numpy(table(8)).float()
+
+    def loss() -> torch.Tensor:
+        return made.objective(made.model(x), made.objective.at(0, 1)).total
+
+    found = []
+    for run in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+        torch.manual_seed(3)
+        total = run()
+        found.append([total.detach(), *torch.autograd.grad(total, [*made.model.parameters()])])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+    torch._dynamo.reset()
+
+
 def test_the_encoder_reads_logarithms_and_the_likelihood_counts():
     made = define("vae", DATA, **TINY).build(DATA)
     x = torch.from_numpy(table(5)).float()
@@ -358,16 +380,30 @@ def test_a_linear_model_of_one_latent_meets_its_evidence_by_quadrature():
 # ------------------------------------------------------------------------------------------------------ from a file to a sample
 
 
+def places(rows: np.ndarray, folder: Path) -> dict[str, object]:
+    """The same rows as an array, a frame, and files."""
+    frame = pa.table({f"column {i}": column for i, column in enumerate(rows.T)})
+    np.save(folder / "a.npy", rows)
+    (folder / "a.csv").write_text(csv(rows))
+    pq.write_table(frame, folder / "a.parquet")
+    return {
+        "array": rows,
+        "floats": rows.astype(float),
+        "frame": frame,
+        **{s: folder / f"a.{s}" for s in ("npy", "csv", "parquet")},
+    }
+
+
 def test_auto_reads_whole_numbers_as_before_and_counts_only_where_that_is_said(tmp_path):
     rows = table()
-    np.save(tmp_path / "a.npy", rows)
-    plain = open_source(tmp_path / "a.npy", DataOptions())
-    told = open_source(tmp_path / "a.npy", DataOptions(values="counts"))
-    assert (plain.kind, plain.likelihood) == ("reals", "gaussian")
-    assert (told.kind, told.likelihood) == ("counts", "negative-binomial")
-    assert plain.fingerprint != told.fingerprint
-    assert np.array_equal(told.rows, rows)
-    assert told.rows.dtype == rows.dtype
+    for source in places(rows, tmp_path).values():
+        plain, told = open_source(source, DataOptions()), open_source(source, DataOptions(values="counts"))
+        assert (plain.kind, plain.likelihood) == ("reals", "gaussian")
+        assert (told.kind, told.likelihood) == ("counts", "negative-binomial")
+        assert plain.fingerprint != told.fingerprint
+        assert np.array_equal(told.rows, rows)
+        assert ("--values counts" in str(describe(plain)["why"])) == (plain.rows.dtype.kind == "i")
+        assert "--values" not in str(describe(told)["why"])
 
 
 WRONG = {
@@ -439,15 +475,28 @@ def test_another_table_is_read_as_counts_or_refused(run, tmp_path):
         space.data(tmp_path / "c.csv")
 
 
-def test_training_on_counts_of_millions_takes_every_step(tmp_path):
-    """Columns of scale 10⁶ beside columns of zeros, under each likelihood, at a learning rate of 10⁻²."""
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of each likelihood on columns of scale 10⁶ beside columns of zeros, at a learning rate of 10⁻²."""
+    folder = tmp_path_factory.mktemp("words")
     for word in WORDS:
-        trained = legato.train(
-            "vae", data=table(), out=tmp_path / word, values="counts", likelihood=word, steps=15, learning_rate=1e-2, **TINY
-        )
-        last = [line for line in trained.run.read_metrics() if "validation" in line][-1]
-        assert math.isfinite(last["validation"]["elbo"])
-        assert not any(line.get("skipped") for line in trained.run.read_metrics())
+        shared = {"values": "counts", "likelihood": word, "steps": 15, "learning_rate": 1e-2, **TINY}
+        legato.train("vae", data=table(), out=folder / word, **shared)
+    return folder
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_training_on_counts_of_millions_takes_every_step(runs, word):
+    lines = legato.load(runs / word).run.read_metrics()
+    assert math.isfinite(next(line for line in reversed(lines) if "validation" in line)["validation"]["elbo"])
+    assert not any(line.get("skipped") for line in lines)
+
+
+def test_nats_of_a_row_whose_total_is_given_are_compared_with_no_others(runs):
+    spaces = {word: legato.load(runs / word) for word in WORDS}
+    check_same_units([spaces["poisson"], spaces["negative-binomial"], spaces["zero-inflated-poisson"]])
+    with pytest.raises(Mistake, match="one takes each row's total as given"):
+        check_same_units([spaces["poisson"], spaces["multinomial"]])
 
 
 def test_a_linear_poisson_finds_the_planted_rates_that_a_gaussian_does_not():
