@@ -54,6 +54,7 @@ LAYERS = {
     "legato.families": 1,
     "legato.posteriors": 1,
     "legato.likelihoods": 1,
+    "legato.counts": 1,
     "legato.flows": 2,
     "legato.vamp": 2,
     "legato.sequences": 2,
@@ -104,8 +105,8 @@ MODEL_SIDE = ("legato.model", "legato.latents", "legato.conditional", "legato.pr
 
 # Words of the grammar that only the grammar imports: what stands above it asks a model what it can, never what it is.
 WORDS = (
-    *("legato.families", "legato.posteriors", "legato.likelihoods", "legato.priors", "legato.vamp", "legato.flows"),
-    *("legato.codebooks", "legato.sequences", "legato.latents", "legato.objectives"),
+    *("legato.families", "legato.posteriors", "legato.likelihoods", "legato.counts", "legato.priors", "legato.vamp"),
+    *("legato.flows", "legato.codebooks", "legato.sequences", "legato.latents", "legato.objectives"),
 )
 GRAMMAR = (*WORDS, "legato.conditional", "legato.model", "legato.vocabulary", "legato.recipe", "legato.recipes")
 

@@ -112,7 +112,7 @@ def test_flat_pictures_are_a_table_and_can_be_said_to_be_bytes(tmp_path: Path) -
         (ANSWERS - 2, "bytes", ["-1", "--values reals"]),
         (ANSWERS / 2, "bytes", ["not all whole"]),
         (ANSWERS, "binary", ["5", "0 and 1"]),
-        (ANSWERS, "grey", ["`values`", "binary, bytes, reals"]),
+        (ANSWERS, "grey", ["`values`", "binary, bytes, counts, reals"]),
     ],
 )
 def test_values_that_cannot_be_are_refused(array: np.ndarray, values: str, words: list[str]) -> None:

@@ -43,6 +43,7 @@ class Family(nn.Module):
     how = "mean and standard deviation of q(z|x)"
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
     portable_width = True  # whether σ is made by operators that ONNX Runtime has
+    takes_total = False  # whether log p(x|z) is of an x whose sum is known: it is not to be compared with that of any x
     levels: int | None = None  # how many values x can have where they are counted: log p(x|z) is then a probability's
 
     def moments(self, of: Distribution) -> tuple[Tensor, Tensor | None]:

@@ -195,8 +195,7 @@ class LatentSpace:
         """One draw x ~ p(x|z) for each z, (N, *shape), as the model sees data: with the likelihood's own noise."""
 
         def draw(batch: Tensor, given: Given) -> Tensor:
-            likelihood = self.model.likelihood(batch.reshape(-1, *self.model.latent.event), given)
-            return torch.as_tensor(likelihood.sample())
+            return torch.as_tensor(self.model.likelihood(batch.reshape(-1, *self.model.latent.event), given).sample())
 
         return self._over(draw, np.asarray(z, np.float32), seed)
 
@@ -266,8 +265,9 @@ class LatentSpace:
 
     @checked
     def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: Temperature = 1.0) -> Units:
-        """Decoded means of n drawn codes, (n, *shape)."""
-        return self.decode(self.draw(n, seed=seed, origin=origin, temperature=temperature))
+        """Decoded means of n drawn codes, (n, *shape); of counts draws x ~ p(x|z), for a mean is no count."""
+        z = self.draw(n, seed=seed, origin=origin, temperature=temperature)
+        return self.preparation.restore(self.draw_prepared(z, seed)) if self.preparation.kind == "counts" else self.decode(z)
 
     @checked
     def interpolate(self, stops: NDArray[Any], *, steps: int = 9, spherical: bool = False) -> Floats:
@@ -352,7 +352,7 @@ class LatentSpace:
                 x = x[:, None]
             else:
                 raise Mistake(f"`x` must have shape (N, {', '.join(map(str, self.shape))}), got {x.shape}")
-        ready = self.preparation.kind != "reals" and np.issubdtype(x.dtype, np.floating)
+        ready = self.preparation.kind not in ("reals", "counts") and np.issubdtype(x.dtype, np.floating)
         self.preparation.check(x, ready)
         if ready:
             return np.asarray(x, np.float32)

@@ -53,7 +53,7 @@ class Recipe:
         if not self.objective.is_likelihood and [*model.likelihood.family.parameters()]:
             raise Mistake(
                 "nothing in this objective would teach the likelihood its scale, since its fidelity is no log p(x|z): "
-                "use optimal-gaussian, which solves it"
+                "use optimal-gaussian, which solves it, and of counts poisson, which has none"
             )
 
     @property

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from legato.errors import Mistake
 from legato.types import Shape
 
-# values in {0, 1} | 8-bit 0 … 255 | real numbers: by this a likelihood fits or does not
-Kind = Literal["binary", "bytes", "reals"]
+# values in {0, 1} | 8-bit 0 … 255 | real numbers | whole numbers from 0 on: by this a likelihood fits or does not
+Kind = Literal["binary", "bytes", "reals", "counts"]
 NetName = Literal["auto", "mlp", "residual", "conv", "strided"]
 Condition = Literal["nothing", "nets", "prior", "both"]
 LikelihoodName = Literal[
@@ -28,6 +28,11 @@ LikelihoodName = Literal[
     "mixed-logistics",
     "each-value",
     "student-t",
+    "negative-binomial",
+    "poisson",
+    "zero-inflated-negative-binomial",
+    "zero-inflated-poisson",
+    "multinomial",
 ]
 
 
@@ -83,3 +88,4 @@ class DataSpec:
     count: int = 0
     classes: tuple[str, ...] = ()
     unlabelled: int = 0  # rows without a label where others have one: a class-conditional model refuses them
+    means: tuple[float, ...] = ()  # of counts: each column's mean over the training rows, at which their families begin

@@ -52,6 +52,7 @@ class StoredPreparation(TypedDict):
     scale: Annotated[list[Annotated[float, Within(5e-324, 1e308)]], Within(1, SIDE.most)]  # above 0: values are divided by it
     evaluation_seed: NotRequired[int | None]
     range: NotRequired[Annotated[list[float], Within(2, 2)] | None]
+    means: NotRequired[Annotated[list[Annotated[float, Within(0, 1e9)]], Within(1, SIDE.most)]]
 
 
 class Splits(TypedDict):
@@ -203,6 +204,8 @@ def check_data(content: dict[str, Any]) -> str | None:
         return str(mistake)
     if preparation["kind"] != content["kind"]:
         return f"its values are {content['kind']}, its preparation is of {preparation['kind']}"
-    lengths = {len(preparation["shift"]), len(preparation["scale"])}
+    if (preparation["kind"] == "counts") != ("means" in preparation):
+        return "its preparation has means, which counts alone have"
+    lengths = {len(preparation["shift"]), len(preparation["scale"]), len(preparation.get("means", "1"))}
     # one for all values, or one for each column
     return None if lengths <= {1, shape[0]} else f"`preparation` is of {max(lengths)} columns, the shape of {shape[0]}"

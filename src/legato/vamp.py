@@ -21,8 +21,8 @@ class Vamp(Prior):
     """p(z) = (1/K) Σ_k q(z|u_k): a mixture of the posteriors of K pseudo-inputs u, which are learnt as weights are.
 
     The best prior for a bound is the mean of all examples' posteriors; K learnt ones stand for it. u lies where data lie: of
-    `binary` and `bytes` it is σ(w), of `reals` w. Draws take a component at random, each as likely. Tomczak & Welling 2018,
-    https://arxiv.org/abs/1705.07120, eq. 11. Raises `Mistake` for no pseudo-inputs.
+    `binary` and `bytes` it is σ(w), of `reals` w, of `counts` e^w. Draws take a component at random, each as likely. Tomczak &
+    Welling 2018, https://arxiv.org/abs/1705.07120, eq. 11. Raises `Mistake` for no pseudo-inputs.
     """
 
     has_moments = False
@@ -33,14 +33,16 @@ class Vamp(Prior):
         super().__init__()
         if components < 1:
             raise Mistake(f"`components` is a number of pseudo-inputs, 1 or more; got {components}")
-        self.event, self._squashed = event, kind != "reals"
+        self.event, self._kind = event, kind
         # apart from each other: equal ones would stay equal
         self.inputs = nn.Parameter(torch.randn(components, *data))
 
     @property
     def examples(self) -> Tensor:
         """u, (K, *data), in units of the prepared data."""
-        return self.inputs.sigmoid() if self._squashed else self.inputs
+        if self._kind == "counts":
+            return self.inputs.exp()
+        return self.inputs if self._kind == "reals" else self.inputs.sigmoid()
 
     def forward(self, given: Given) -> Distribution:
         """The same for everything given but `infer`, x ↦ q(z|x)."""

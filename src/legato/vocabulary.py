@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from legato import nets
 from legato.conditional import Conditional, Net
+from legato.counts import Logarithm, Multinomial, NegativeBinomial, Poisson, ZeroInflated
 from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.families import Bernoulli, ContinuousBernoulli, Discretized, Family, Gaussian, Homoscedastic
@@ -25,7 +26,9 @@ from legato.types import Shape
 
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
 GRID, HALVINGS = 8, 3  # words on the shorter side of a picture that is halved so often or less: 8 × 8 of 32 × 32 and of 64 × 64
-GREY, ANY = ("binary", "bytes"), ("binary", "bytes", "reals")
+GREY, ANY, COUNTS = ("binary", "bytes"), ("binary", "bytes", "reals"), ("counts",)
+WHOLE = "it is of whole numbers from 0 on, which --values counts says they are"
+BETWEEN = "it is a density of real numbers, which --values reals says they are"
 SCALED = ("fixed-gaussian", "squashed-gaussian")  # likelihoods whose σ is said
 
 # name -> (the family, for which kinds of values, why not for others: whoever chose it is told)
@@ -33,13 +36,18 @@ LIKELIHOODS: dict[str, tuple[Callable[[DataSpec], Family], tuple[str, ...], str]
     "bernoulli": (lambda data: Bernoulli(), GREY, "a coin has two sides: use `gaussian` for real numbers"),
     "continuous-bernoulli": (lambda data: ContinuousBernoulli(), ("bytes",), "it is a density on [0, 1] for 8-bit images"),
     "discretized-logistic": (lambda data: Discretized(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
-    "gaussian": (lambda data: Homoscedastic("learned", _scales(data)), ANY, ""),
-    "optimal-gaussian": (lambda data: Homoscedastic("solved", _scales(data)), ANY, ""),
-    "fixed-gaussian": (lambda data: Homoscedastic(_fixed(data.words)), ANY, ""),
+    "gaussian": (lambda data: Homoscedastic("learned", _scales(data)), ANY, BETWEEN),
+    "optimal-gaussian": (lambda data: Homoscedastic("solved", _scales(data)), ANY, BETWEEN),
+    "fixed-gaussian": (lambda data: Homoscedastic(_fixed(data.words)), ANY, BETWEEN),
     "squashed-gaussian": (lambda data: Homoscedastic(_fixed(data.words), squashed=True), GREY, "its mean lies between 0 and 1"),
     "mixed-logistics": (lambda data: MixedLogistics(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
     "each-value": (lambda data: EachValue(), ("bytes",), "it gives probabilities to the 256 values of a byte"),
-    "student-t": (lambda data: Heavy(_scales(data)), ANY, ""),
+    "student-t": (lambda data: Heavy(_scales(data)), ANY, BETWEEN),
+    "negative-binomial": (lambda data: _dispersed(data), COUNTS, WHOLE),
+    "poisson": (lambda data: Poisson(_means(data)), COUNTS, WHOLE),
+    "zero-inflated-negative-binomial": (lambda data: ZeroInflated(_dispersed(data)), COUNTS, WHOLE),
+    "zero-inflated-poisson": (lambda data: ZeroInflated(Poisson(_means(data))), COUNTS, WHOLE),
+    "multinomial": (lambda data: Multinomial(_means(data)), COUNTS, WHOLE),
 }
 
 
@@ -91,9 +99,14 @@ def frame(
     words, (classes, prior) = resolve(data), conditioned(data, prior, classes)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
     return LatentVariableModel(
-        Flat(Conditional(net, posterior, data.shape, code, classes), prior),
+        Flat(Conditional(reading(data, net), posterior, data.shape, code, classes), prior),
         Conditional(net, likelihood(replace(data, words=words)), code, data.shape, classes, read),
     )
+
+
+def reading(data: DataSpec, net: Net) -> Net:
+    """The net where it reads x: of counts, which span decades, their logarithms; the likelihood has x itself."""
+    return net if data.kind != "counts" else lambda given, out: nn.Sequential(Logarithm(), net(given, out))
 
 
 def conditioned(data: DataSpec, prior: Prior, classes: int = 0) -> tuple[int, Prior]:
@@ -151,7 +164,7 @@ def ladder(data: DataSpec, widths: Sequence[int], top: Prior | None = None) -> L
     rungs = list(zip(above, widths, strict=True))
     return LatentVariableModel(
         Ladder(
-            net(data.shape, (FEATURES,)),
+            reading(data, net)(data.shape, (FEATURES,)),
             [Conditional(inner, Gaussian(), (higher + FEATURES,), (width,), classes) for higher, width in rungs],
             first,
             [Conditional(inner, Gaussian(), (higher,), (width,), classes) for higher, width in rungs[1:]],
@@ -216,7 +229,9 @@ def likelihood(data: DataSpec) -> Family:
         raise unknown("likelihood", name, LIKELIHOODS)
     family, kinds, why = LIKELIHOODS[name]
     if data.kind not in kinds:
-        raise Mistake(f"`{name}` is no likelihood of {_KIND[data.kind]}: {why}; `{data.likelihood}` fits")
+        # not the one that a recipe is about, where that is the very one that does not fit
+        fits = data.likelihood if data.kind in LIKELIHOODS[data.likelihood][1] else next(iter(_fitting(data)))
+        raise Mistake(f"`{name}` is no likelihood of {_KIND[data.kind]}: {why}; `{fits}` fits")
     if data.words.scale is not None and name not in SCALED:
         raise Mistake(
             f"`scale` belongs to `{'` and `'.join(SCALED)}`, and the likelihood is `{name}`: leave one of the two out"
@@ -242,12 +257,24 @@ def resolve(data: DataSpec, preferred: str | None = None) -> Words:
     )
 
 
-_KIND = {"binary": "binary values", "bytes": "8-bit values", "reals": "real numbers"}
+_KIND = {"binary": "binary values", "bytes": "8-bit values", "reals": "real numbers", "counts": "counts"}
 
 
 def _scales(data: DataSpec) -> tuple[int, ...]:
     """A table's columns have scales of their own; an image's pixels share one."""
     return data.shape if len(data.shape) == 1 else ()
+
+
+def _fitting(data: DataSpec) -> list[str]:
+    return [name for name, (_, kinds, _) in LIKELIHOODS.items() if data.kind in kinds]
+
+
+def _means(data: DataSpec) -> tuple[float, ...]:
+    return data.means or (1.0,)
+
+
+def _dispersed(data: DataSpec) -> NegativeBinomial:
+    return NegativeBinomial(_means(data), data.shape)
 
 
 def _fixed(words: Words) -> float:

@@ -35,7 +35,7 @@ def sample(
     label: Label = None,
     place: Where = HERE,
 ) -> None:
-    """Decoded means of draws from the prior, as one picture (a table's rows as .npy)."""
+    """Decoded means of draws from the prior, as one picture (a table's rows as .parquet, of counts as whole numbers)."""
     space = place.load(run, label=label)
     drawn = space.sample(n, seed=seed, origin=origin, temperature=temperature)
     # Said before the picture is written: a person looks at the line where samples are bad.

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from legato.data import memo, store
-from legato.data.dataset import Content, Kind
+from legato.data.dataset import Content
 from legato.data.fingerprint import fingerprint
 from legato.data.options import DataOptions, Layout, Values
 from legato.data.picture_rows import check_sides
@@ -21,10 +21,12 @@ from legato.data.rows import RowNumbers, blocks
 from legato.data.writer import Writer
 from legato.errors import Mistake
 from legato.progress import progress
+from legato.setting import Kind
 from legato.types import Shape
 
 SURVEY = "survey-2"  # the edition of the rule below, so that no memo of an older one is believed
-MOST = {"binary": 1, "bytes": 255}
+MOST = {"binary": 1, "bytes": 255, "counts": 10**9}  # of counts: below, doubles hold log P to 10⁻⁵ nats
+TAKES = {"binary": "0 and 1", "bytes": "whole numbers from 0 to 255", "counts": "whole numbers from 0 to a thousand million"}
 EXACT = 2**24  # whole numbers up to here are float32 without loss
 FEW = 4  # an axis of so few is the channels', whatever the others are: no picture is so narrow
 SHAPES = "(N, D) vectors, (N, H, W) grey pictures, (N, H, W, C) or (N, C, H, W) pictures"
@@ -80,10 +82,12 @@ def survey(parts: Sequence[np.ndarray], name: str, values: Values = "auto") -> t
     low, high, whole = _range(parts, name)
     dtype = np.result_type(*parts)
     kind = _kind(parts[0].ndim, dtype, (low, high), whole) if values == "auto" else values
-    if values in ("binary", "bytes") and not (whole and low >= 0 and high <= MOST[kind]):
+    if values == "counts" and parts[0].ndim > 2:
+        raise Mistake(f"`{name}` holds pictures, and --values counts takes the rows of a table, (N, D): leave it out")
+    if values in MOST and not (whole and low >= 0 and high <= MOST[values]):
         raise Mistake(
             f"`{name}` holds values from {low:g} to {high:g}{'' if whole else ', not all whole'}: --values {values} takes "
-            f"{'0 and 1' if values == 'binary' else 'whole numbers from 0 to 255'}; leave it out, or give --values reals"
+            f"{TAKES[values]}; leave it out, or give --values reals"
         )
     return kind, _kept(kind, dtype, parts[0].ndim, max(-low, high))
 
@@ -104,7 +108,7 @@ def _kept(kind: Kind, dtype: np.dtype, ndim: int, largest: float) -> np.dtype:
             # Wider floats differ from machine to machine: stored rows must not.
             np.dtype(np.uint8) if kind == "bytes" else np.dtype(np.float64) if dtype.itemsize > 8 else dtype.newbyteorder("=")
         )
-    if kind != "reals":
+    if kind in ("binary", "bytes"):
         return np.dtype(np.uint8)
     return np.dtype(np.float32) if ndim > 2 and largest <= EXACT else dtype.newbyteorder("=")  # torch knows no other order
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from legato.data import arrays, store
-from legato.data.dataset import Dataset, Kind
+from legato.data.dataset import Dataset
 from legato.data.fingerprint import fingerprint
 from legato.data.options import LARGEST, SMALLEST, Channels, Layout, RunOptions
 from legato.data.pictures import SUFFIXES, PictureForm, Unreadable, decode
@@ -25,11 +25,17 @@ from legato.data.shards import is_shard
 from legato.data.sources import START, open_source
 from legato.data.writer import Writer
 from legato.errors import Mistake
+from legato.setting import Kind
 from legato.types import RowArray, Shape
 
 CHANNELS: dict[int, Channels] = {1: 1, 3: 3, 4: 4}
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
-RANGES: dict[Kind, str] = {"binary": "0 and 1 alone", "bytes": "whole numbers from 0 to 255", "reals": "real numbers"}
+RANGES: dict[Kind, str] = {
+    "binary": "0 and 1 alone",
+    "bytes": "whole numbers from 0 to 255",
+    "reals": "real numbers",
+    "counts": "whole numbers from 0 on",
+}
 SOME = 100  # rows by which units are told: all of a large source would take a pass
 UNIT, FAR = 1.5, 20  # mean + deviation of what lies in [0, 1] or [-1, 1]; deviations beyond which nothing of it lies
 
@@ -151,12 +157,12 @@ def _of_kind(dataset: Dataset, form: Form) -> Dataset:
     if kind == "reals" or (dataset.kind in (kind, "binary") and (kind != "bytes" or dataset.rows.dtype == np.uint8)):
         return replace(dataset, kind=kind)
     low, high, whole = _range(dataset.rows)
-    if not whole or low < 0 or high > (1 if kind == "binary" else 255):
+    if not whole or low < 0 or high > arrays.MOST[kind]:
         raise Mistake(
             f"the run was trained on {kind} ({RANGES[kind]}), `{dataset.source}` holds {dataset.kind} from "
             f"{low:g} to {high:g}{'' if whole else ', not all whole'}: give values of the same kind"
         )
-    return replace(dataset, rows=_as_bytes(dataset), kind=kind)
+    return replace(dataset, rows=dataset.rows if kind == "counts" else _as_bytes(dataset), kind=kind)
 
 
 def _refuse_grey_levels(dataset: Dataset, preparation: Preparation) -> None:

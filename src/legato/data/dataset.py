@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -19,11 +18,15 @@ from legato.data.roles import Roles
 from legato.data.rows import find, taken
 from legato.data.splits import Split
 from legato.errors import Mistake
+from legato.setting import Kind
 from legato.types import RowArray, Rows, Shape
 
-# values in {0, 1} | 8-bit 0..255 | real numbers: by this a likelihood fits or does not
-Kind = Literal["binary", "bytes", "reals"]
-LIKELIHOOD: dict[Kind, str] = {"binary": "bernoulli", "bytes": "discretized-logistic", "reals": "gaussian"}
+LIKELIHOOD: dict[Kind, str] = {
+    "binary": "bernoulli",
+    "bytes": "discretized-logistic",
+    "reals": "gaussian",
+    "counts": "negative-binomial",
+}
 
 
 @dataclass(frozen=True)

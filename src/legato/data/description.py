@@ -19,7 +19,13 @@ WHY = {
     ("bytes", "discretized-logistic"): "values are the whole numbers 0 to 255, so a likelihood that gives each of the "
     "256 a probability fits, and bits per dimension can be told",
     ("reals", "gaussian"): "values are real numbers, so a density is needed: a Gaussian whose scale is learned",
+    (
+        "counts",
+        "negative-binomial",
+    ): "values are counts, which as a rule differ more than a Poisson's would: a negative binomial "
+    "learns by how much in each column, and is a Poisson where they do not",
 }
+MAYBE = "; where these whole numbers say how often something was seen, --values counts"
 
 
 def describe(dataset: Dataset) -> dict[str, object]:
@@ -43,10 +49,15 @@ def describe(dataset: Dataset) -> dict[str, object]:
         "problems": [{"id": problem.id, "reason": problem.reason} for problem in dataset.problems],
         "notes": list(dataset.notes),
         "likelihood": dataset.likelihood,
-        "why": WHY[dataset.kind, dataset.likelihood],
+        "why": WHY[dataset.kind, dataset.likelihood] + (MAYBE if _may_count(dataset, low) else ""),
         "fingerprint": dataset.fingerprint,
         "store": None if dataset.store is None else {"path": str(dataset.store), "bytes": size(dataset.store)},
     }
+
+
+def _may_count(dataset: Dataset, low: float) -> bool:
+    """True for a table of whole numbers from 0 on that are read as real ones: told by their type, without another pass."""
+    return dataset.kind == "reals" and len(dataset.shape) == 1 and dataset.rows.dtype.kind in "iu" and low >= 0
 
 
 def _range(rows: RowArray) -> tuple[float, float]:

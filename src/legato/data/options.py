@@ -15,7 +15,7 @@ from legato.errors import Mistake
 
 Channels = Literal["auto", 1, 3, 4]
 Layout = Literal["auto", "NHWC", "NCHW"]
-Values = Literal["auto", "binary", "bytes", "reals"]
+Values = Literal["auto", "binary", "bytes", "reals", "counts"]
 
 WHOLE = "0,65535"  # the window of 16 bits, in which runs were made before windows were found
 SMALLEST, LARGEST = 8, 256  # what the networks take, height and width
@@ -52,8 +52,8 @@ class DataOptions:
     """Arrays with four axes: whether channels come last (NHWC) or second (NCHW)."""
 
     values: Values = "auto"
-    """What numbers are: binary (0 and 1), bytes (grey levels 0 to 255), reals; auto: whole numbers are grey levels in pictures
-    and reals in tables, and what is only 0 and 1 is binary."""
+    """What numbers are: binary (0 and 1), bytes (grey levels 0 to 255), reals, counts (a table's whole numbers from 0 on);
+    auto: whole numbers are grey levels in pictures and reals in tables, and what is only 0 and 1 is binary."""
 
     group: str | None = None
     """A regular expression on the id: rows with the same match (group 1 if it has one) stay in one split."""
@@ -81,7 +81,7 @@ class DataOptions:
         if self.layout not in get_args(Layout):
             raise Mistake(f"`layout` is {self.layout!r}: give auto, NHWC or NCHW")
         if self.values not in get_args(Values):
-            raise Mistake(f"`values` is {self.values!r}: give auto, binary, bytes or reals")
+            raise Mistake(f"`values` is {self.values!r}: give auto, binary, bytes, counts or reals")
         if self.window is not None:  # now, for a mistake should not wait until all pictures are looked at
             window_of(self.window)
         if self.background != "white":

@@ -1,7 +1,8 @@
 """Preparation: how stored rows become what a model sees, and back to what a person sees.
 
-Covered: scaling 8-bit values to [0, 1], binarising by drawing, standardising real numbers. A run stores its preparation in
-`data.json`, and every later command applies the same. Not covered: reading and cutting rows (dataset, batches).
+Covered: scaling 8-bit values to [0, 1], binarising by drawing, standardising real numbers, leaving counts as they are. A run
+stores its preparation in `data.json`, and every later command applies the same. Not covered: reading and cutting rows (dataset,
+batches).
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Preparation:
     scale: tuple[float, ...] = (1.0,)
     range: tuple[float, float] | None = None
     """The range of pictures of real numbers: the smallest and largest value of training, shown as black and white."""
+    means: tuple[float, ...] = ()
+    """Of counts, each column's mean over the training rows, at which a likelihood begins; they are not scaled by it."""
 
     def training(
         self, rows: NDArray[Any], rng: np.random.Generator, among: tuple[int, NDArray[np.int64]] | None = None
@@ -76,6 +79,10 @@ class Preparation:
             raise Mistake("`x` holds NaN or infinite values: fill them in, or leave those examples out")
         if self.kind == "reals":
             return
+        if self.kind == "counts":
+            if low < 0 or (np.trunc(x) != x).any():
+                raise Mistake(f"`x` ({x.dtype}) lies between {low:g} and {high:g}: expected counts, whole numbers from 0 on")
+            return
         two = self.kind == "binary" or (self.binarise and prepared)
         most = 1 if prepared or self.kind == "binary" else 255
         if low < 0 or high > most or (two and ((x != 0) & (x != 1)).any()):
@@ -107,7 +114,7 @@ class Preparation:
         if self.kind == "bytes":
             return np.asarray(rows / np.float32(255), np.float32)
         exact = rows.dtype.kind == "f" or np.can_cast(rows.dtype, np.float32)
-        return np.asarray(rows, np.float64 if self.kind == "reals" and (self.offset or not exact) else np.float32)
+        return np.asarray(rows, np.float64 if self.kind in ("reals", "counts") and (self.offset or not exact) else np.float32)
 
     @property
     def screen(self) -> tuple[float, float]:
@@ -130,21 +137,27 @@ class Preparation:
 
     def to_json(self) -> dict[str, Any]:
         """The preparation as `data.json` keeps it."""
-        return {**asdict(self), "evaluation_seed": EVALUATION_SEED if self.binarise else None}
+        said = {**asdict(self), "evaluation_seed": EVALUATION_SEED if self.binarise else None}
+        return said if self.means else {name: value for name, value in said.items() if name != "means"}
 
     @staticmethod
     def from_json(stored: dict[str, Any]) -> Preparation:
         """The inverse of `to_json`."""
         seen = stored.get("range")  # runs made before it was kept show real numbers as they did: from 0 to 1
         return Preparation(
-            stored["kind"], stored["binarise"], tuple(stored["shift"]), tuple(stored["scale"]), seen and (seen[0], seen[1])
+            stored["kind"],
+            stored["binarise"],
+            tuple(stored["shift"]),
+            tuple(stored["scale"]),
+            seen and (seen[0], seen[1]),
+            tuple(stored.get("means", ())),
         )
 
     def _scaled(self, rows: NDArray[Any]) -> Singles:
         if self.kind == "bytes":
             # one product, straight into float32, with no copy between
             return np.asarray(np.multiply(rows, np.float32(1 / 255), dtype=np.float32))
-        if self.kind == "binary":
+        if self.kind in ("binary", "counts"):
             return np.asarray(rows, np.float32)
         shift, scale = (np.asarray(v) for v in (self.shift, self.scale))
         with np.errstate(over="ignore"):  # such a row is far `beyond`, and named where its figures are none
@@ -158,8 +171,10 @@ def beyond(prepared: NDArray[Any]) -> NDArray[np.bool_]:
 
 def prepare(kind: Kind, likelihood: str, rows: RowArray, training: NDArray[np.int64]) -> Preparation:
     """The preparation that a likelihood needs. Real numbers are standardised by the training rows: per column in a table,
-    by one shift and scale in images, whose pixels share a unit.
+    by one shift and scale in images, whose pixels share a unit. Counts are what their likelihoods read.
     """
+    if kind == "counts":
+        return Preparation(kind, means=tuple(map(float, _moments(rows, training)[0])))
     if kind != "reals":  # scaled by what a byte can hold, not by what it does: runs on other pictures see the same units
         return Preparation(kind, binarise=kind == "bytes" and likelihood == "bernoulli")
     with np.errstate(over="ignore", invalid="ignore"):  # of what is refused in the next line

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from legato.data.arrays import as_rows, channels_last, check_shape, survey
 from legato.data.as_trained import RANGES, Form
-from legato.data.dataset import LIKELIHOOD, Dataset, Kind
+from legato.data.dataset import LIKELIHOOD, Dataset
 from legato.data.options import DataOptions
 from legato.data.rows import RowNumbers
 from legato.data.splits import NAMES, Split
 from legato.errors import Mistake
+from legato.setting import Kind
 from legato.types import Shape
 
 NAME = "X"

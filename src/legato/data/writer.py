@@ -21,11 +21,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from legato.data.dataset import Kind, Problem
+from legato.data.dataset import Problem
 from legato.data.journal import FOLDER, Journal, Mark, checksum_of, crc_of
 from legato.data.rows import RowNumbers
 from legato.errors import Mistake
 from legato.files import synchronise
+from legato.setting import Kind
 from legato.types import Shape
 
 ROWS, IDS, META = "rows.bin", "ids.txt", "meta.json"

@@ -103,6 +103,8 @@ def units(preparation: Preparation) -> dict[str, str]:
     """The way from a stored row to the encoder's x, and from the decoder's mean to what a person sees, in words."""
     if preparation.kind == "reals":
         return {"x": "x = (value - shift) / scale", "z": "as mu", "x_mean": "value = x_mean * scale + shift"}
+    if preparation.kind == "counts":
+        return {"x": "x is a count", "z": "as mu", "x_mean": "a count, as a mean"}
     if preparation.binarise:
         given = "x is 0 or 1: one coin per pixel that shows 1 with probability byte / 255"
     else:

@@ -150,7 +150,7 @@ def _drawn_by(stored: dict[str, Any]) -> DataOptions:
 
 def check_same_units(spaces: Sequence[LatentSpace]) -> None:
     """Raises `Mistake` where the nats of two runs have another zero: drawn bits or grey levels, probability or density, told
-    the class or not.
+    the class or a row's total, or not.
     """
     first, *others = spaces
     for other in others:
@@ -159,12 +159,18 @@ def check_same_units(spaces: Sequence[LatentSpace]) -> None:
             raise Mistake(f"{pair} see the data differently (drawn bits, or another scale): their nats do not compare")
         if _of_mass(first) != _of_mass(other):
             raise Mistake(f"of {pair} one gives a probability, the other a density: their nats do not compare")
+        if _takes_total(first) != _takes_total(other):
+            raise Mistake(f"of {pair} one takes each row's total as given (`multinomial`): their nats do not compare")
         if first.classes != other.classes:
             raise Mistake(f"{pair} are not told the same classes: log p(x), or log p(x|class) of others, does not compare")
 
 
 def _of_mass(space: LatentSpace) -> bool:
     return space.model.likelihood.family.levels is not None
+
+
+def _takes_total(space: LatentSpace) -> bool:
+    return space.model.likelihood.family.takes_total
 
 
 def _run(space: LatentSpace, found: Scores, reference: dict[str, Doubles], k: int) -> dict[str, Any]:

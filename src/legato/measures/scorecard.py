@@ -184,6 +184,8 @@ def _bits_per_dim(space: LatentSpace, nll: Estimate) -> Estimate:
         return nll.scaled(1 / (math.prod(space.shape) * math.log(2)), unit, f"nll / (D log 2); {nll.method}")
     if space.preparation.binarise or space.preparation.kind == "binary":
         return absent("the model is of binary values, not of 8-bit ones: its nll is in nats", unit)
+    if space.preparation.kind == "counts":
+        return absent("the model is of counts, not of 8-bit values: its nll is in nats", unit)
     return absent("the likelihood is a density, not a probability of 8-bit values: use discretized-logistic", unit)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 from legato import nets
@@ -19,7 +20,7 @@ from legato.objectives import (
 )
 from legato.recipe import Recipe, prefers, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import code_of, flat, resolve
+from legato.vocabulary import code_of, flat, reading, resolve
 
 
 @recipe
@@ -72,6 +73,7 @@ def vae_gan(data: DataSpec, latent_dim: int = 32, features: int = 64, weight: fl
     `weight`: of being taken for real, which teaches the decoder alone.
     """
     model, words = flat(data, latent_dim), resolve(data)
-    seeing = nets.build(words.net, data.shape, (features,), width=words.width, depth=words.depth)
+    net = partial(nets.build, words.net, width=words.width, depth=words.depth)
+    seeing = reading(data, net)(data.shape, (features,))
     judge = ImageCritic(seeing, features)
     return Recipe(model, FeatureDistortion(judge) + Rate() + weight * ImageAdversary(judge))

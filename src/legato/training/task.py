@@ -109,7 +109,10 @@ def defined(recipe: str | Sentence, dataset: Dataset, chosen: dict[str, Any]) ->
     # by the likelihood that fits the data: the recipe's own is known only when it is built
     data = Prepared(dataset, prepare(dataset.kind, dataset.likelihood, rows, training))
     definition = define(recipe, data.spec, **chosen)
-    if dataset.kind != "reals":  # these are standardised alike for every likelihood, and once is enough to read them all
+    if dataset.kind not in (
+        "reals",
+        "counts",
+    ):  # these are prepared alike for every likelihood: once is enough to read them all
         data = Prepared(dataset, prepare(dataset.kind, definition.words.likelihood, rows, training))
     return definition, data
 
