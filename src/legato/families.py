@@ -53,6 +53,9 @@ class Family(nn.Module):
         `pairs()`: x (B, *event) and the mean of p(x|z) at one draw z, batch by batch.
         """
 
+    def weigh(self, made: Distribution, counts: Tensor) -> None:
+        """Has its rows count unequally, counts (B,) of mean 1, where a scale is solved from them: nothing, for most."""
+
     def information(self, theta: Tensor, event: Shape) -> Quadratic:
         """t ↦ tᵀWt, (B,), W the Fisher information at theta (B, *shape): ½ of it is the KL that a step t makes, nats."""
         raise Mistake(f"the Fisher information of `{type(self).__name__}` is not known: its `information` would give it")
@@ -201,6 +204,11 @@ class Homoscedastic(Family):
         if self.how == "solved" and self.training:
             return _independent(SolvedNormal(theta, per_column=self.log_scale.ndim == 1), event)
         return _independent(Normal(theta, self.scale.expand_as(theta), validate_args=False), event)
+
+    def weigh(self, made: Distribution, counts: Tensor) -> None:
+        """Of a scale that is solved from a batch, the mean square error with these weights."""
+        if isinstance(made, Independent) and isinstance(made.base_dist, SolvedNormal):
+            made.base_dist.counts = counts
 
     @property
     def scale(self) -> Tensor:

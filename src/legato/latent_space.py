@@ -19,7 +19,7 @@ from legato import shown
 from legato.arguments import Seed, checked, numbers, one_for_each
 from legato.classes import check_labels, number_of, unlabelled
 from legato.codes import dimensions, path
-from legato.data.preparation import Preparation, Units, beyond
+from legato.data.preparation import Preparation, Units, beyond, refuse_beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
 from legato.definition import Definition
@@ -32,12 +32,13 @@ from legato.moments import moments as moments_of
 from legato.pictures import grid, png_of
 from legato.population import Mixture, check_draw, check_size, fitted
 from legato.progress import progress
+from legato.ranked import by_spread, by_validation
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.streams import random_stream
 from legato.trace import NOTHING, Given
 from legato.types import Doubles, Floats, Integers, Precision, Rows, Shape
-from legato.unsaved import Kept
+from legato.unsaved import Kept, told_by
 
 BATCH = 500  # examples at a time on the CPU: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
@@ -124,11 +125,20 @@ class LatentSpace:
         return one
 
     def labels(self, data: Prepared, rows: Rows) -> Integers | None:
-        """The class of each of these rows, (n,), where the model reads it."""
+        """The class of each of these rows, (n,), where the model reads it; the likeliest where it infers it."""
+        if self.model.infers_class:
+            return np.asarray(self.classify(data.dataset.take(rows), rows).argmax(1))
         return data.labels(rows) if self.model.classes else None
 
-    def _refuse_unlabelled(self) -> None:
-        if self.model.needs_label:
+    @checked
+    def classify(self, x: NDArray[Any], rows: Rows | None = None) -> Floats:
+        """q(y|x), (N, classes), in the order of `classes`. Raises `Mistake` for a model that infers no class."""
+        if (of := self.model.classifier) is None:
+            raise Mistake(f"`{self.kept}` (`{self.definition.name}`) infers no classes: `m2_vae` does")
+        return self._over(lambda batch, given: of(batch).exp(), self.prepare(x, rows))
+
+    def _refuse_unlabelled(self, needed: bool) -> None:
+        if needed:
             raise unlabelled(str(self.kept), self.classes)
 
     def data(self, source: Any = None) -> Prepared:
@@ -146,15 +156,11 @@ class LatentSpace:
 
         `rows`: the examples' row numbers, which fix their one evaluation draw where pixels are binarised (default 0, 1, …).
         `label`: the class of each, (N,), for a model that reads it (`space.data().labels(rows)`; its names are `classes`).
+        One that infers it needs none, and takes −1 for what is not known.
         """
         prepared = self.prepare(x, rows)
         mu, sigma = self.posterior(prepared, label)
-        if len(lost := np.flatnonzero(~np.isfinite(mu + sigma).all(1) & beyond(prepared))):
-            row = lost[0] if rows is None else rows[lost[0]]
-            raise Mistake(
-                f"row {row} lies {np.abs(prepared[lost[0]]).max():.0e} standard deviations from the training data, too far for "
-                "a code in single precision: leave it out (`score` gives it -inf)"
-            )
+        refuse_beyond(prepared, mu + sigma, rows)
         return mu, sigma
 
     def posterior(self, prepared: Floats, label: Integers | None = None) -> tuple[Floats, Floats]:
@@ -187,7 +193,8 @@ class LatentSpace:
         z = numbers(z, "z").astype(np.float32, copy=False)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise Mistake(f"`z` must have shape (N, {self.latent_dim}), got {z.shape}")
-        return self._over(self.decoder, z, label=label)
+        self._refuse_unlabelled(self.model.needs_class and label is None)
+        return self._over(self.decoder, z, label=None if label is None else check_labels(label, len(z), self.model.classes))
 
     def draw_prepared(self, z: NDArray[Any], seed: int = 0) -> Floats:
         """One draw x ~ p(x|z) for each z, (N, *shape), as the model sees data: with the likelihood's own noise."""
@@ -205,6 +212,9 @@ class LatentSpace:
     @checked
     def reconstruct(self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None) -> Units:
         """The decoded mean of the posterior's mean, (N, *shape)."""
+        if self.model.infers_class:
+            found = self.classify(x, rows).argmax(1)
+            label = found if label is None else np.where(label < 0, found, label)
         return self.decode(self.encode(x, rows, label)[0], label)
 
     @checked
@@ -214,7 +224,7 @@ class LatentSpace:
         auto: the prior where the objective charged for leaving it, else the fitted Gaussian. Deviations from the mean (of a
         mixture: from each component's) are multiplied by `temperature`. The first draw from the mixture fits it (`mixture`).
         """
-        self._refuse_unlabelled()
+        self._refuse_unlabelled(self.model.needs_label)
         check_draw(n, temperature)
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
             # No stream of its own: a seed's draws stay what they always were.
@@ -257,8 +267,9 @@ class LatentSpace:
 
     @checked
     def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: float = 1.0) -> Units:
-        """Decoded means of n drawn codes, (n, *shape)."""
-        return self.decode(self.draw(n, seed=seed, origin=origin, temperature=temperature))
+        """Decoded means of n drawn codes, (n, *shape); of classes y ~ p(y) where the model infers them."""
+        codes, of = self.draw(n, seed=seed, origin=origin, temperature=temperature), self.model.classifier
+        return self.decode(codes, of.draw(n, random_stream(seed, "classes")) if of and self.model.infers_class else None)
 
     @checked
     def interpolate(self, stops: NDArray[Any], *, steps: int = 9, spherical: bool = False) -> Floats:
@@ -303,16 +314,8 @@ class LatentSpace:
         return shown.page(*self._told_of(), png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None)
 
     def _told_of(self) -> tuple[str, list[shown.Line]]:
-        """A few lines on what it is: the sentence, the data, the training; what the files no longer say is left out."""
-        title, sentence = f"LatentSpace of {self.kept}", ("recipe", self.definition.sentence(), "")
-        try:
-            data, training = self.kept.stored("data"), self.kept.stored("training")
-        except Mistake as gone:
-            return title, [sentence, ("files", str(gone), "")]
-        shape = " × ".join(map(str, self.shape))
-        trained = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
-        rows = f"{data['source']}: {data['count']:,} rows of shape {shape}"
-        return title, [sentence, ("data", rows, ""), ("training", trained, "")]
+        """A few lines on what it is: the sentence, the data, the training."""
+        return f"LatentSpace of {self.kept}", [("recipe", self.definition.sentence(), ""), *told_by(self.kept, self.shape)]
 
     def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""
@@ -324,7 +327,8 @@ class LatentSpace:
     def score(
         self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None, *, k: int = 100, seed: Seed = 0
     ) -> Floats:
-        """log p(x) by importance weighting with exactly k draws, (N,), nats; log p(x|y) where the model reads labels.
+        """log p(x) by importance weighting with exactly k draws, (N,), nats; log p(x|y) where the model reads labels, and
+        log p(x, y) where it infers them and they are given.
         -inf for a row so far from the training data that single precision has no number for it. Raises `Mistake` for an
         autoencoder. Whether it can be trusted is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws.
         """
@@ -337,6 +341,7 @@ class LatentSpace:
         """−log p(x|z) at the posterior's mean, (N,), nats: what an autoencoder has instead of a likelihood of x."""
 
         def at_mean(batch: Tensor, given: Given) -> Tensor:
+            given = self.model.settled(batch, given)
             log_px: Tensor = self.model.likelihood(self.model.summary(batch, given).mu, given).log_prob(batch)
             return -log_px
 
@@ -375,23 +380,17 @@ class LatentSpace:
         Of more than 4,096 the validation tells channels alone: by Std μ of the training codes.
         """
         if not whole(self.latent_dim):
-            known = self.moments()
-            return [int(i) for i in np.argsort(known.noise - known.variances, kind="stable")]  # the means' variance alone
-        last = next((m["validation"] for m in reversed(self.kept.read_metrics()) if "validation" in m), None)
-        if last is None:
-            return list(range(self.latent_dim))
-        # A rate that nobody paid for tells how far σ shrank, not what a dimension knows.
-        by = np.asarray(last["std_mu"] if last["kl"] is None or not self.prior_was_trained else last["kl"])
-        return [int(i) for i in np.argsort(-by, kind="stable")]  # stable: equals keep their order on any machine
+            return by_spread(self.moments())
+        return by_validation(self.kept.read_metrics(), self.latent_dim, self.prior_was_trained)
 
     @torch.no_grad()
     def _over(self, function: Function, x: Floats, seed: int = 0, size: int = 0, label: Integers | None = None) -> Floats:
         """`function` over x in batches of `size`, by default the device's, in order; the global generator is left as it was."""
         if not len(x):
             raise Mistake(f"there are no examples: expected (N, {', '.join(map(str, x.shape[1:]))}) with N of 1 or more")
-        if label is None:
-            self._refuse_unlabelled()
-        known = None if label is None else torch.from_numpy(check_labels(label, len(x), self.model.classes)).to(self.device)
+        self._refuse_unlabelled(self.model.needs_label and label is None)
+        held = check_labels(label, len(x), self.model.classes, self.model.infers_class) if label is not None else None
+        known = None if held is None else torch.from_numpy(held).to(self.device)
         size = size or self.model.together(BATCH)
         blocks = [slice(at, at + size) for at in range(0, len(x), size)]
         givens = [NOTHING if known is None else Given(known[b]) for b in blocks]

@@ -81,4 +81,10 @@ class DataSpec:
     words: Words = field(default_factory=Words)
     count: int = 0
     classes: tuple[str, ...] = ()
-    unlabelled: int = 0  # rows without a label where others have one: a class-conditional model refuses them
+    unlabelled: int = 0  # rows without a label where others have one: a class-conditional model refuses them, or infers theirs
+    rows: int = 0  # of all splits; 0: not known
+
+    @property
+    def labelled(self) -> float:
+        """The share of all rows that have a label, 0 … 1."""
+        return 1 - self.unlabelled / self.rows if self.rows else 1.0

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from legato.errors import Mistake
 from legato.run import Run
+from legato.shown import Line
+from legato.types import Shape
 
 What = Literal["recipe", "data", "training"]
 
@@ -35,6 +37,17 @@ class Kept(Protocol):
 
     def saved(self) -> Run:
         """The RUN on a disk. Raises `Mistake` where there is none."""
+
+
+def told_by(kept: Kept, shape: Shape) -> list[Line]:
+    """The data and the training in a line each; what the files no longer say is left out."""
+    try:
+        data, training = kept.stored("data"), kept.stored("training")
+    except Mistake as gone:
+        return [("files", str(gone), "")]
+    rows = f"{data['source']}: {data['count']:,} rows of shape {' × '.join(map(str, shape))}"
+    trained = f"{training['total']:,} steps of {training['batch_size']:,} examples, seed {training['seed']}"
+    return [("data", rows, ""), ("training", trained, "")]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def reconstruct(
     stored = opened.dataset.take(rows)
     labels = space.labels(opened, rows)
     mu, _ = space.encode(stored, rows, labels)
-    shown = [("reconstruction", space.decode(mu, labels if space.model.needs_label else None))]
+    shown = [("reconstruction", space.decode(mu, labels if space.model.needs_class else None))]
     # What the model saw is drawn bits: beside the grey image alone its reconstruction would look unjustly coarse.
     if opened.preparation.binarise:
         shown.insert(0, ("its pixels\ndrawn 0 or 1", opened.rows(rows)))

@@ -156,6 +156,7 @@ def spec_of(said: Mapping[str, Any]) -> DataSpec:
         count=said["splits"]["train"],
         classes=tuple(said.get("classes", ())),
         unlabelled=said.get("unlabelled", 0),
+        rows=said["count"],
     )
 
 

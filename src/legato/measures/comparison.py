@@ -157,8 +157,13 @@ def check_same_units(spaces: Sequence[LatentSpace]) -> None:
             raise Mistake(f"{pair} see the data differently (drawn bits, or another scale): their nats do not compare")
         if _of_mass(first) != _of_mass(other):
             raise Mistake(f"of {pair} one gives a probability, the other a density: their nats do not compare")
-        if first.classes != other.classes:
+        if _told(first) != _told(other):
             raise Mistake(f"{pair} are not told the same classes: log p(x), or log p(x|class) of others, does not compare")
+
+
+def _told(space: LatentSpace) -> tuple[str, ...]:
+    """The classes that a model is told; one that infers them is told none."""
+    return () if space.model.infers_class else space.classes
 
 
 def _of_mass(space: LatentSpace) -> bool:

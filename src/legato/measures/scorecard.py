@@ -200,7 +200,9 @@ def _likelihood(space: LatentSpace) -> dict[str, Any]:
 
 
 def _told(space: LatentSpace) -> dict[str, Any]:
-    """The class that a class-conditional model was told: its log p(x) is log p(x|class)."""
+    """The class that a class-conditional model was told: its log p(x) is log p(x|class). Or the number it was summed over."""
+    if space.model.infers_class:
+        return {"classes": len(space.classes)}
     if not space.classes:
         return {}
     return {"label": "each row's own" if space.one is None else space.classes[space.one]}

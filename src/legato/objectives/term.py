@@ -102,6 +102,7 @@ class Term(nn.Module):
     reads_prior = False  # True: it draws q towards the prior, so that draws from the prior mean something to the decoder
     is_likelihood = False  # True: its nats are of log p(x|z), or of a bound that holds it
     needs_image = False  # True: refused where an example is no image
+    needs_classifier = False  # True: refused where the model infers no class
     aggregate = False  # True: a number of the whole batch, by design; all others are per example
     name: str
 
@@ -185,6 +186,11 @@ class Objective(nn.Module):
     def needs_image(self) -> bool:
         """True where a term compares images."""
         return any(term.needs_image for term in self._terms())
+
+    @property
+    def needs_classifier(self) -> bool:
+        """True where a term reads what the model infers of an example's class."""
+        return any(term.needs_classifier for term in self._terms())
 
     @property
     def is_likelihood(self) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from legato.families import Gaussian
-from legato.objectives import Distortion, Rate
+from legato.objectives import Classification, Distortion, Rate
 from legato.priors import GaussianOfEachClass, StandardNormal
 from legato.recipe import Recipe, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import classes_of, code_of, frame
+from legato.vocabulary import classes_of, code_of, frame, inferring
 
 
 @recipe
@@ -22,3 +22,13 @@ def conditional_vae(data: DataSpec, latent_dim: int = 32, beta: float = 1.0, lea
     # one for all: the code then need not tell the class again
     prior = GaussianOfEachClass(code, classes) if learnt else StandardNormal(code)
     return Recipe(frame(data, code, Gaussian(), prior, classes), Distortion() + beta * Rate())
+
+
+@recipe
+def m2_vae(data: DataSpec, latent_dim: int = 32, alpha: float = 0.1) -> Recipe:
+    """A VAE that is told some images' class and infers that of the others, over which it sums: q(y|x), q(z|x, y), p(x|z, y).
+
+    Kingma, Rezende, Mohamed & Welling 2014, https://arxiv.org/abs/1406.5298, model M2. `alpha` weighs −log q(y|x) of a labelled
+    row as there, times the rows that it stands for. A step passes every row as of each class.
+    """
+    return Recipe(inferring(data, latent_dim), Distortion() + Rate() + alpha / data.labelled * Classification())

@@ -41,6 +41,7 @@ RecipeName = Literal[
     "landing_vae",
     "laplace_vae",
     "log_cosh_vae",
+    "m2_vae",
     "mean_only_vae",
     "miwae",
     "mixture_vae",

@@ -73,7 +73,9 @@ class Task:
     def batches(self) -> TrainingBatches:
         """The training split, in the order of the plan's seed."""
         # of all rows: `chosen` are numbers in the source, not in the split
-        labels = self.data.labels(self.data.split("all").all()) if self.learner.model.classes else None
+        everyone, model = self.data.split("all").all(), self.learner.model
+        known = self.data.numbered if model.infers_class else self.data.labels
+        labels = known(everyone) if model.classes else None
         chosen = self.data.split("train").all()
         plan, data = self.plan, self.data
         return TrainingBatches(data.dataset.rows, chosen, data.preparation, plan.batch_size, plan.seed, labels)
@@ -85,8 +87,9 @@ class Task:
         """
         data = self.data if one is None else self.data.of_class(one)
         rows, size = data.split(split).draw(most, "training looks at"), self.learner.model.together(self.plan.batch_size)
+        labelled = self.learner.model.needs_label or one is not None
         for at in range(0, len(rows), size):
-            yield data.batch(rows[at : at + size], self.learner.model.needs_label).to(self.learner.device)
+            yield data.batch(rows[at : at + size], labelled).to(self.learner.device)
 
     def solve_scale(self) -> None:
         """Settles on training rows what the averaged model's likelihood solves."""
