@@ -40,7 +40,7 @@ VECTORS = (
     "hierarchy_vae",
 )  # whose codes are vectors by what they are
 # A row of tokens is (n, D) and a grid (D, h, w); a class is told to a vector as so many numbers, to an image as so many planes.
-OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "conditional_vae")
+OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "conditional_vae", "m2_vae")
 TINY = {"width": 8, "depth": 1}
 
 
