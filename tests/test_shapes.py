@@ -144,6 +144,7 @@ def test_every_recipe_takes_a_shape_or_says_why_not(name):
             "vq_vae",
             "gradient_vq_vae",
             "sequence_vq_vae",
+            "m2_vae",
         )
         and made.model.latent.has_density
     ):
