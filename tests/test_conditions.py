@@ -13,7 +13,7 @@ from legato.setting import DataSpec
 from legato.trace import Given
 
 find("vae")  # fills RECIPES
-DATA = DataSpec((1, 8, 8), "bytes", "discretized-logistic", count=100, classes=("no", "yes"))
+DATA = DataSpec((1, 8, 8), "bytes", "discretized-logistic", count=100, classes=("no", "yes"), factors=True)
 TINY = {"latent_dim": 3, "width": 8, "depth": 1, "net": "mlp"}
 MIXED = ("vamp_vae", "hierarchical_vamp_vae")  # whose prior is made of posteriors
 TOLD = [

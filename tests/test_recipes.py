@@ -27,9 +27,9 @@ from legato.vocabulary import LIKELIHOODS
 find("vae")  # fills RECIPES
 
 DATA = {
-    "binary": DataSpec((1, 8, 8), "binary", "bernoulli", classes=("no", "yes")),
-    "bytes": DataSpec((3, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes")),
-    "reals": DataSpec((6,), "reals", "gaussian", classes=("no", "yes")),
+    "binary": DataSpec((1, 8, 8), "binary", "bernoulli", classes=("no", "yes"), factors=True),
+    "bytes": DataSpec((3, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes"), factors=True),
+    "reals": DataSpec((6,), "reals", "gaussian", classes=("no", "yes"), factors=True),
 }
 OF_IMAGES = ("ssim_vae", "hierarchy_vae")
 PAIRS = [(name, kind) for name in RECIPES for kind in DATA if name not in OF_IMAGES or kind != "reals"]

@@ -40,6 +40,7 @@ class Family(nn.Module):
     has_product = False  # whether its distributions are products over dimensions, and made of known parameters
     # said wherever they are shown: of some families they are those of a few draws
     how = "mean and standard deviation of q(z|x)"
+    pairs = 0  # by how many factors the two of a pair may differ, where training rows are to come in pairs; 0: they are single
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
     levels: int | None = None  # how many values x can have where they are counted: log p(x|z) is then a probability's
 

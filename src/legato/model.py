@@ -68,6 +68,11 @@ class LatentVariableModel(nn.Module):
         """True where it tells the class of an example from x, and holds none for all."""
         return self.classifier is not None and self.classifier.held is None
 
+    @property
+    def pairs(self) -> int:
+        """By how many factors the two of a pair may differ, where training rows are to come in pairs; 0: they are single."""
+        return max((part.pairs for part in self.modules() if isinstance(part, Family)), default=0)
+
     def of_class(self, number: int) -> LatentVariableModel:
         """The model of one class, p(x, z|y), with the same weights: examples without a label of their own count as of it.
 

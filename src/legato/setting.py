@@ -83,6 +83,7 @@ class DataSpec:
     classes: tuple[str, ...] = ()
     unlabelled: int = 0  # rows without a label where others have one: a class-conditional model refuses them, or infers theirs
     rows: int = 0  # of all splits; 0: not known
+    factors: bool = False  # whether the factors of each picture are known, so that pairs which share some can be had
 
     @property
     def labelled(self) -> float:

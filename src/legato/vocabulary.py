@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from legato.latents.hierarchy import BottomUp, Drawing, TopDown
 from legato.likelihoods import EachValue, Heavy, MixedLogistics
 from legato.model import LatentVariableModel
 from legato.nets import is_image
+from legato.posteriors import PairedGaussian
 from legato.priors import GaussianOfEachClass, Prior, StandardNormal
 from legato.setting import Condition, DataSpec, LikelihoodName, NetName, Words
 from legato.types import Shape
@@ -108,6 +109,15 @@ def inferring(data: DataSpec, latent_dim: int) -> LatentVariableModel:
     told = frame(data, code, Gaussian(), StandardNormal(code), classes)
     net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
     return LatentVariableModel(told.latent, told.likelihood, Classifier(net, data.shape, classes))
+
+
+def paired(data: DataSpec, latent_dim: int, shared: Literal["mean", "product"], differ: int) -> LatentVariableModel:
+    """`flat` with a `PairedGaussian` for q(z|x). Raises `Mistake` for data whose factors are not known."""
+    if not data.factors:
+        raise Mistake(
+            "this recipe learns from pairs of images that share factors, and only `factors` knows any: --data factors"
+        )
+    return flat(data, latent_dim, posterior=PairedGaussian(shared, differ))
 
 
 def classes_of(data: DataSpec, inferred: bool = False) -> int:

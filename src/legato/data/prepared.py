@@ -157,6 +157,7 @@ def spec_of(said: Mapping[str, Any]) -> DataSpec:
         classes=tuple(said.get("classes", ())),
         unlabelled=said.get("unlabelled", 0),
         rows=said["count"],
+        factors=said["source"] == FACTORS,
     )
 
 
