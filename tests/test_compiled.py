@@ -41,7 +41,7 @@ def compiler() -> None:
 
 def learner(name: str, precision: str = "float32", net: str = "mlp", **chosen) -> Learner:
     """A tiny recipe under training."""
-    spec = DataSpec((1, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes"))
+    spec = DataSpec((1, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes"), factors=True)
     chosen = {"latent_dim": 3, "width": 16, "depth": 1, "net": net, **OPTIONS.get(name, {}), **chosen}
     with drawing(CPU, 1):
         options = TrainingOptions(batch_size=16, precision=precision, clip=5.0)

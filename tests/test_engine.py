@@ -187,7 +187,7 @@ def on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Task, "engine", lambda task, sums=(), counted=0: graphed(task, sums=sums, counted=counted))
 
 
-@pytest.mark.parametrize("name", ["vae", "factor_vae", "geco_vae", "grid", "conditional_vae"])
+@pytest.mark.parametrize("name", ["vae", "factor_vae", "geco_vae", "grid", "conditional_vae", "m2_vae"])
 @pytest.mark.usefixtures("on_a_card")
 def test_a_graphed_run_that_was_stopped_is_the_one_that_was_not(name: str, sources: dict[str, Path], tmp_path: Path) -> None:
     train(name, sources, tmp_path / "whole")

@@ -60,6 +60,7 @@ from legato.loading import load
 from legato.model import LatentVariableModel
 from legato.objectives import (
     Adversary,
+    Classification,
     Commitment,
     Covariance,
     DecoderSlope,
@@ -122,6 +123,7 @@ EAGER = (
     *("flow_vae", "iaf_vae", "flow_prior_vae", "dreg_iwae", "piwae", "rae_gp", "rae_sn", "hamiltonian_vae"),
     *("vq_vae", "gradient_vq_vae", "residual_vq_vae", "sequence_vq_vae", "topk_autoencoder"),
 )
+OF_PAIRS = ("ada_gvae", "ml_vae")  # of whose runs tests/test_pairs.py has the laws
 OF_VECTORS = [name for name in RECIPES if name not in ("ssim_vae", "hierarchy_vae")]  # which are of images
 few = partial(settings, deadline=None, derandomize=True)
 
@@ -139,7 +141,7 @@ def _alone():
 def build(name: str = "vae", shape: tuple[int, ...] = (6,), kind: str = "reals", **chosen) -> Recipe:
     """A tiny recipe in float64."""
     torch.manual_seed(1)
-    data = DataSpec(shape, kind, FITS[kind], classes=("no", "yes"))
+    data = DataSpec(shape, kind, FITS[kind], classes=("no", "yes"), factors=True)
     made = define(name, data, **{"latent_dim": 3, "width": 8, "depth": 1, **chosen}).build(data)
     made.model.double()
     made.objective.double()
@@ -741,8 +743,9 @@ PER_EXAMPLE = {
     Adversary: lambda: Adversary(critic(3).double()),
 }
 # terms that need the batch by design, and those that draw, or look at images alone: tests/test_objectives.py has their laws
+# (tests/test_semi_supervised.py that of a classifier)
 AGGREGATE = {Covariance, DecoderWeights, Dependence, DimensionwiseRate, Discrepancy, IndexInformation, SlicedWasserstein}
-APART = {DecoderSlope, Dissimilarity, FeatureDistortion, ImageAdversary}
+APART = {Classification, DecoderSlope, Dissimilarity, FeatureDistortion, ImageAdversary}
 
 
 def takes(model: LatentVariableModel, term: Term) -> bool:

@@ -38,6 +38,7 @@ LAYERS = {
     "legato.classes": 0,
     "legato.batch": 0,
     "legato.label": 1,
+    "legato.ranked": 0,
     "legato.arguments": 0,
     "legato.devices": 0,
     "legato.ranks": 0,
@@ -60,6 +61,7 @@ LAYERS = {
     "legato.sequences": 2,
     "legato.objectives.term": 1,
     "legato.conditional": 2,
+    "legato.classifier": 3,
     "legato.priors": 2,
     "legato.objectives": 2,
     "legato.codebooks": 2,
@@ -101,14 +103,30 @@ LAYERS = {
 # Imports that stand in a function because they close a circle, each with the reason why the circle cannot be opened.
 CLOSING: dict[tuple[str, str], str] = {}
 
-MODEL_SIDE = ("legato.model", "legato.latents", "legato.conditional", "legato.priors", "legato.families", "legato.posteriors")
+MODEL_SIDE = (
+    "legato.model",
+    "legato.latents",
+    "legato.conditional",
+    "legato.classifier",
+    "legato.priors",
+    "legato.families",
+    "legato.posteriors",
+)
 
 # Words of the grammar that only the grammar imports: what stands above it asks a model what it can, never what it is.
 WORDS = (
     *("legato.families", "legato.posteriors", "legato.likelihoods", "legato.counts", "legato.priors", "legato.vamp"),
     *("legato.flows", "legato.codebooks", "legato.sequences", "legato.latents", "legato.objectives"),
 )
-GRAMMAR = (*WORDS, "legato.conditional", "legato.model", "legato.vocabulary", "legato.recipe", "legato.recipes")
+GRAMMAR = (
+    *WORDS,
+    "legato.conditional",
+    "legato.classifier",
+    "legato.model",
+    "legato.vocabulary",
+    "legato.recipe",
+    "legato.recipes",
+)
 
 
 def imports(module: str) -> set[str]:

@@ -38,6 +38,7 @@ SHARED = {
     "flow_vae": {"transforms": 1},
     "ladder_vae": {},
     "conditional_vae": {"learnt": True},
+    "m2_vae": {"batch_size": 33},  # rows of each class in turn, and of each rank
     "fixed_noise_autoencoder": {},  # some weights have no gradient
     "sigma_vae": {},  # σ is solved from training data
     "shaped": {"steps": 12},

@@ -44,9 +44,9 @@ from stopped_runs import assert_same, resume, stopping_after
 find("vae")  # fills RECIPES
 
 DATA = {
-    "binary": DataSpec((1, 8, 8), "binary", "bernoulli", classes=("no", "yes")),
-    "bytes": DataSpec((3, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes")),
-    "reals": DataSpec((6,), "reals", "gaussian", classes=("no", "yes")),
+    "binary": DataSpec((1, 8, 8), "binary", "bernoulli", classes=("no", "yes"), factors=True),
+    "bytes": DataSpec((3, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes"), factors=True),
+    "reals": DataSpec((6,), "reals", "gaussian", classes=("no", "yes"), factors=True),
 }
 # The one place for exceptions: what a recipe refuses, in its own words; and what it is given beside the words of all.
 REFUSED = {

@@ -23,7 +23,7 @@ from made_runs import blobs, small
 from stopped_runs import all_of
 from test_recipes import of_a_class, traced
 
-PICTURES = DataSpec((3, 16, 16), "bytes", "discretized-logistic", classes=("no", "yes"))
+PICTURES = DataSpec((3, 16, 16), "bytes", "discretized-logistic", classes=("no", "yes"), factors=True)
 VECTORS = (
     "flow_vae",
     "ladder_vae",
@@ -40,7 +40,7 @@ VECTORS = (
     "hierarchy_vae",
 )  # whose codes are vectors by what they are
 # A row of tokens is (n, D) and a grid (D, h, w); a class is told to a vector as so many numbers, to an image as so many planes.
-OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "lfq_vae", "conditional_vae")
+OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "lfq_vae", "conditional_vae", "m2_vae")
 TINY = {"width": 8, "depth": 1}
 
 
@@ -129,8 +129,8 @@ def test_every_recipe_takes_a_shape_or_says_why_not(name):
     assert definition.words.net == "strided"
     made = again.build(PICTURES)
     assert made.model.latent.event == (4, 8, 8)
-    trace = traced(made, torch.rand(5, *PICTURES.shape))
-    assert trace.code.shape[1:] == (5, 4, 8, 8)
+    trace = traced(made, torch.rand(6, *PICTURES.shape))
+    assert trace.code.shape[1:] == (6, 4, 8, 8)
     made.objective(trace, made.objective.at(0, 10)).total.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in made.model.parameters())
     if (
@@ -145,10 +145,11 @@ def test_every_recipe_takes_a_shape_or_says_why_not(name):
             "gradient_vq_vae",
             "sequence_vq_vae",
             "lfq_vae",
+            "m2_vae",
         )
         and made.model.latent.has_density
     ):
-        assert trace.rungs[0].kl_per_dimension.shape[1:] == (5, 4, 8, 8)
+        assert trace.rungs[0].kl_per_dimension.shape[1:] == (6, 4, 8, 8)
     model = of_a_class(made.model)
     assert model.sample(2).shape == (2, 3, 16, 16)
     assert model.latent.draw_prior(3, np.random.default_rng(0)).shape == (3, 4, 8, 8)

@@ -41,11 +41,15 @@ def listed(classes: Sequence[str]) -> str:
     return f"{', '.join(classes[:NAMED])}{more}"
 
 
-def check_labels(label: NDArray[Any], count: int, classes: int) -> Integers:
-    """The class numbers of `count` examples. Raises `Mistake` where they are none of a model with so many classes."""
+def check_labels(label: NDArray[Any], count: int, classes: int, inferred: bool = False) -> Integers:
+    """The class numbers of `count` examples; −1 is one too where what is not known is `inferred`.
+
+    Raises `Mistake` where they are none of a model with so many classes.
+    """
     if not classes:
         raise Mistake("the model reads no labels: leave `label` out")
     found = one_for_each(label, count, "label", "class number")
-    if count and not (found.min() >= 0 and found.max() < classes):
-        raise Mistake(f"`label` holds {found.min()} … {found.max()}: the model's classes are 0 … {classes - 1}")
+    if count and not (found.min() >= (-1 if inferred else 0) and found.max() < classes):
+        unknown = ", and −1 is a class not known" if inferred else ""
+        raise Mistake(f"`label` holds {found.min()} … {found.max()}: the model's classes are 0 … {classes - 1}{unknown}")
     return np.asarray(found, np.int64)

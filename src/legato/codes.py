@@ -60,11 +60,34 @@ def number_of(name: str) -> int:
     return int(found[1])
 
 
+def stops_of(stops: NDArray[Any], steps: int, count: int) -> NDArray[np.float64]:
+    """The stops of a path, codes (n, count), exactly. Raises `Mistake` for another shape, and for less than 2 of any."""
+    codes = numbers(stops, "stops").astype(np.float64)  # so that float32 ends come back exactly
+    if codes.ndim != 2 or codes.shape[1] != count:
+        raise Mistake(f"`stops` must be codes (n, {count}), got the shape {codes.shape}: encode(x)[0] gives them")
+    if len(codes) < 2 or steps < 2:
+        raise Mistake(f"a path needs 2 stops and 2 steps or more, got {len(codes)} stops and {steps} steps")
+    return codes
+
+
 def path(stops: NDArray[Any], steps: int, spherical: bool) -> NDArray[np.float64]:
     """Codes from stop to stop (n, d), each leg in `steps` codes that share its ends: ((n − 1)(steps − 1) + 1, d)."""
     between = slerp if spherical else lerp
     legs = [np.stack([between(a, b, alpha) for alpha in np.linspace(0, 1, steps)]) for a, b in pairwise(stops)]
     return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])  # each stop once, though two legs share it
+
+
+def swept(start: NDArray[Any], dims: Sequence[int], mean: NDArray[Any], moves: NDArray[Any]) -> NDArray[Any]:
+    """Codes (len(dims), steps, d) that lie at `start` but for one dimension each, at mean + moves (steps, d).
+
+    Raises `Mistake` for a start that is no code.
+    """
+    if start.shape != mean.shape:
+        raise Mistake(f"`anchor` must be a code of {len(mean)} numbers, got the shape {start.shape}: see encode(x)[0]")
+    codes = np.tile(start, (len(dims), len(moves), 1))
+    for row, dim in enumerate(dims):
+        codes[row, :, dim] = mean[dim] + moves[:, dim]
+    return codes.astype(np.float32)
 
 
 def lerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:

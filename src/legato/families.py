@@ -41,6 +41,7 @@ class Family(nn.Module):
     has_product = False  # whether its distributions are products over dimensions, and made of known parameters
     # said wherever they are shown: of some families they are those of a few draws
     how = "mean and standard deviation of q(z|x)"
+    pairs = 0  # by how many factors the two of a pair may differ, where training rows are to come in pairs; 0: they are single
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
     portable_width = True  # whether σ is made by operators that ONNX Runtime has
     takes_total = False  # whether log p(x|z) is of an x whose sum is known: it is not to be compared with that of any x
@@ -63,6 +64,9 @@ class Family(nn.Module):
     def usage(self, of: Distribution) -> Tensor | None:
         """How often one of its distributions chose each of finitely many values, (groups, K); None where it chooses none."""
         return None
+
+    def weigh(self, made: Distribution, counts: Tensor) -> None:
+        """Has its rows count unequally, counts (B,) of mean 1, where a scale is solved from them: nothing, for most."""
 
     def information(self, theta: Tensor, event: Shape) -> Quadratic:
         """t ↦ tᵀWt, (B,), W the Fisher information at theta (B, *shape): ½ of it is the KL that a step t makes, nats."""
@@ -215,6 +219,11 @@ class Homoscedastic(Family):
         if self.how == "solved" and self.training:
             return _independent(SolvedNormal(theta, per_column=self.log_scale.ndim == 1), event)
         return _independent(Normal(theta, self.scale.expand_as(theta), validate_args=False), event)
+
+    def weigh(self, made: Distribution, counts: Tensor) -> None:
+        """Of a scale that is solved from a batch, the mean square error with these weights."""
+        if isinstance(made, Independent) and isinstance(made.base_dist, SolvedNormal):
+            made.base_dist.counts = counts
 
     @property
     def scale(self) -> Tensor:

@@ -18,8 +18,8 @@ from torch import Tensor
 from legato import shown
 from legato.arguments import Seed, checked, numbers, one_for_each
 from legato.classes import check_labels, number_of, unlabelled
-from legato.codes import dimensions, path
-from legato.data.preparation import Preparation, Units, beyond
+from legato.codes import dimensions, path, stops_of, swept
+from legato.data.preparation import Preparation, Units, beyond, refuse_beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
 from legato.definition import Definition
@@ -31,6 +31,7 @@ from legato.moments import Moments, shapes, whole
 from legato.moments import moments as moments_of
 from legato.pictures import grid, png_of
 from legato.population import Mixture, check_draw, check_size, drawn_codes, fitted
+from legato.ranked import by_spread, by_validation
 from legato.recipe import Recipe
 from legato.run import Run
 from legato.streams import random_stream
@@ -123,11 +124,20 @@ class LatentSpace:
         return one
 
     def labels(self, data: Prepared, rows: Rows) -> Integers | None:
-        """The class of each of these rows, (n,), where the model reads it."""
+        """The class of each of these rows, (n,), where the model reads it; the likeliest where it infers it."""
+        if self.model.infers_class:
+            return np.asarray(self.classify(data.dataset.take(rows), rows).argmax(1))
         return data.labels(rows) if self.model.classes else None
 
-    def _refuse_unlabelled(self) -> None:
-        if self.model.needs_label:
+    @checked
+    def classify(self, x: NDArray[Any], rows: Rows | None = None) -> Floats:
+        """q(y|x), (N, classes), in the order of `classes`. Raises `Mistake` for a model that infers no class."""
+        if (of := self.model.classifier) is None:
+            raise Mistake(f"`{self.kept}` (`{self.definition.name}`) infers no classes: `m2_vae` does")
+        return self._over(lambda batch, given: of(batch).exp(), self.prepare(x, rows))
+
+    def _refuse_unlabelled(self, needed: bool) -> None:
+        if needed:
             raise unlabelled(str(self.kept), self.classes)
 
     def data(self, source: Any = None) -> Prepared:
@@ -145,15 +155,11 @@ class LatentSpace:
 
         `rows`: the examples' row numbers, which fix their one evaluation draw where pixels are binarised (default 0, 1, …).
         `label`: the class of each, (N,), for a model that reads it (`space.data().labels(rows)`; its names are `classes`).
+        One that infers it needs none, and takes −1 for what is not known.
         """
         prepared = self.prepare(x, rows)
         mu, sigma = self.posterior(prepared, label)
-        if len(lost := np.flatnonzero(~np.isfinite(mu + sigma).all(1) & beyond(prepared))):
-            row = lost[0] if rows is None else rows[lost[0]]
-            raise Mistake(
-                f"row {row} lies {np.abs(prepared[lost[0]]).max():.0e} standard deviations from the training data, too far for "
-                "a code in single precision: leave it out (`score` gives it -inf)"
-            )
+        refuse_beyond(prepared, mu + sigma, rows)
         return mu, sigma
 
     def posterior(self, prepared: Floats, label: Integers | None = None) -> tuple[Floats, Floats]:
@@ -183,7 +189,9 @@ class LatentSpace:
 
     def decode_prepared(self, z: NDArray[Any], label: Integers | None = None) -> Floats:
         """The mean of p(x|z), (N, *shape), in units of the prepared data: what `posterior` takes."""
-        return self._over(self.decoder, self._codes(z), label=label)
+        z = self._codes(z)
+        self._refuse_unlabelled(self.model.needs_class and label is None)
+        return self._over(self.decoder, z, label=None if label is None else check_labels(label, len(z), self.model.classes))
 
     def _codes(self, z: NDArray[Any]) -> Floats:
         z = numbers(z, "z").astype(np.float32, copy=False)
@@ -191,13 +199,13 @@ class LatentSpace:
             raise Mistake(f"`z` must have shape (N, {self.latent_dim}), got {z.shape}")
         return z
 
-    def draw_prepared(self, z: NDArray[Any], seed: int = 0) -> Floats:
+    def draw_prepared(self, z: NDArray[Any], seed: int = 0, label: Integers | None = None) -> Floats:
         """One draw x ~ p(x|z) for each z, (N, *shape), as the model sees data: with the likelihood's own noise."""
 
         def draw(batch: Tensor, given: Given) -> Tensor:
             return torch.as_tensor(self.model.likelihood(batch.reshape(-1, *self.model.latent.event), given).sample())
 
-        return self._over(draw, np.asarray(z, np.float32), seed)
+        return self._over(draw, np.asarray(z, np.float32), seed, label=label)
 
     def decoder(self, z: Tensor, given: Given = NOTHING) -> Tensor:
         """The same as a function of tensors, (N, latent_dim) -> (N, *shape): it may be differentiated."""
@@ -206,6 +214,9 @@ class LatentSpace:
     @checked
     def reconstruct(self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None) -> Units:
         """The decoded mean of the posterior's mean, (N, *shape)."""
+        if self.model.infers_class:
+            found = self.classify(x, rows).argmax(1)
+            label = found if label is None else np.where(label < 0, found, label)
         return self.decode(self.encode(x, rows, label)[0], label)
 
     @checked
@@ -225,7 +236,7 @@ class LatentSpace:
         mixture: from each component's) are multiplied by `temperature`; of a prior with levels, each by its own where there is
         one for each, the top's first. The first draw from the mixture fits it (`mixture`).
         """
-        self._refuse_unlabelled()
+        self._refuse_unlabelled(self.model.needs_label)
         each = self.model.latent.temperatures(temperature)
         check_draw(n, each[0])
         if origin == "prior" or (origin == "auto" and self.prior_was_trained):
@@ -265,20 +276,19 @@ class LatentSpace:
 
     @checked
     def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: Temperature = 1.0) -> Units:
-        """Decoded means of n drawn codes, (n, *shape); of counts draws x ~ p(x|z), for a mean is no count."""
-        z = self.draw(n, seed=seed, origin=origin, temperature=temperature)
-        return self.preparation.restore(self.draw_prepared(z, seed)) if self.preparation.kind == "counts" else self.decode(z)
+        """Decoded means of n drawn codes, (n, *shape), of classes y ~ p(y) where the model infers them; of counts draws
+        x ~ p(x|z), for a mean is no count.
+        """
+        z, of = self.draw(n, seed=seed, origin=origin, temperature=temperature), self.model.classifier
+        label = of.draw(n, random_stream(seed, "classes")) if of and self.model.infers_class else None
+        if self.preparation.kind == "counts":
+            return self.preparation.restore(self.draw_prepared(z, seed, label))
+        return self.decode(z, label)
 
     @checked
     def interpolate(self, stops: NDArray[Any], *, steps: int = 9, spherical: bool = False) -> Floats:
         """Codes from stop to stop, ((len(stops) − 1)·(steps − 1) + 1, latent_dim): linear, or along the great circle."""
-        stops = numbers(stops, "stops").astype(np.float64)  # so that float32 ends come back exactly
-        if stops.ndim != 2 or stops.shape[1] != self.latent_dim:
-            shape = f"(n, {self.latent_dim})"
-            raise Mistake(f"`stops` must be codes {shape}, got the shape {stops.shape}: encode(x)[0] gives them")
-        if len(stops) < 2 or steps < 2:
-            raise Mistake(f"a path needs 2 stops and 2 steps or more, got {len(stops)} stops and {steps} steps")
-        return path(stops, steps, spherical).astype(np.float32)
+        return path(stops_of(stops, steps, self.latent_dim), steps, spherical).astype(np.float32)
 
     @checked
     def traverse(
@@ -295,14 +305,7 @@ class LatentSpace:
         mean, deviations = known.mean, np.sqrt(known.variances)
         chosen = self.ranking()[:TRAVERSED] if dims is None else dimensions(dims, self.latent_dim)
         start = mean if anchor is None else numbers(anchor, "anchor").astype(np.float64)
-        if start.shape != mean.shape:
-            raise Mistake(
-                f"`anchor` must be a code of {self.latent_dim} numbers, got the shape {start.shape}: see encode(x)[0]"
-            )
-        codes = np.tile(start, (len(chosen), steps, 1))
-        for row, dim in enumerate(chosen):
-            codes[row, :, dim] = mean[dim] + np.linspace(-span, span, steps) * deviations[dim]
-        return chosen, codes.astype(np.float32)
+        return chosen, swept(start, chosen, mean, np.linspace(-span, span, steps)[:, None] * deviations)
 
     def __repr__(self) -> str:
         return shown.text(*told_of(self.kept, self.definition.sentence(), self.shape))
@@ -324,9 +327,10 @@ class LatentSpace:
     def score(
         self, x: NDArray[Any], rows: Rows | None = None, label: Integers | None = None, *, k: int = 100, seed: Seed = 0
     ) -> Floats:
-        """log p(x) by importance weighting with exactly k draws, (N,), nats; log p(x|y) where the model reads labels. -inf for
-        a row too far out for single precision. Raises `Mistake` where there is none (`Recipe.no_likelihood`). Whether to trust
-        it is said by `k_hat` of `legato.measures.likelihood.score`, of the same draws."""
+        """log p(x) by importance weighting with exactly k draws, (N,), nats; of a label that is read log p(x|y), of one that is
+        inferred, and given, log p(x, y). -inf for a row too far out for single precision. Raises `Mistake` where there is none
+        (`Recipe.no_likelihood`). Whether to trust it is said by `k_hat` of `legato.measures.likelihood.score`.
+        """
         self.recipe.refuse_unlikely()
         prepared = self.prepare(x, rows)
         found = self._over(lambda x, given: self.model.log_likelihood(x, k, given=given), prepared, seed, 100, label)
@@ -337,6 +341,7 @@ class LatentSpace:
         """−log p(x|z) at the posterior's mean, (N,), nats: what an autoencoder has instead of a likelihood of x."""
 
         def at_mean(batch: Tensor, given: Given) -> Tensor:
+            given = self.model.settled(batch, given)
             log_px: Tensor = self.model.likelihood(self.model.summary(batch, given).mu, given).log_prob(batch)
             return -log_px
 
@@ -375,23 +380,17 @@ class LatentSpace:
         Of more than 4,096 the validation tells channels alone: by Std μ of the training codes.
         """
         if not whole(self.latent_dim):
-            known = self.moments()
-            return [int(i) for i in np.argsort(known.noise - known.variances, kind="stable")]  # the means' variance alone
-        last = next((m["validation"] for m in reversed(self.kept.read_metrics()) if "validation" in m), None)
-        if last is None:
-            return list(range(self.latent_dim))
-        # A rate that nobody paid for tells how far σ shrank, not what a dimension knows.
-        by = np.asarray(last["std_mu"] if last["kl"] is None or not self.prior_was_trained else last["kl"])
-        return [int(i) for i in np.argsort(-by, kind="stable")]  # stable: equals keep their order on any machine
+            return by_spread(self.moments())
+        return by_validation(self.kept.read_metrics(), self.latent_dim, self.prior_was_trained)
 
     @torch.no_grad()
     def _over(self, function: Function, x: Floats, seed: int = 0, size: int = 0, label: Integers | None = None) -> Floats:
         """`function` over x in batches of `size`, by default the device's, in order; the global generator is left as it was."""
         if not len(x):
             raise Mistake(f"there are no examples: expected (N, {', '.join(map(str, x.shape[1:]))}) with N of 1 or more")
-        if label is None:
-            self._refuse_unlabelled()
-        known = None if label is None else torch.from_numpy(check_labels(label, len(x), self.model.classes)).to(self.device)
+        self._refuse_unlabelled(self.model.needs_label and label is None)
+        held = check_labels(label, len(x), self.model.classes, self.model.infers_class) if label is not None else None
+        known = None if held is None else torch.from_numpy(held).to(self.device)
         size = size or self.model.together(BATCH)
         blocks = [slice(at, at + size) for at in range(0, len(x), size)]
         givens = [NOTHING if known is None else Given(known[b]) for b in blocks]

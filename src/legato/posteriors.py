@@ -1,4 +1,4 @@
-"""Families of codes beyond the Gaussian with independent dimensions: other clouds, directions, points of a curved space.
+"""Families of codes beyond the Gaussian with independent dimensions of a row: other clouds, directions, curved spaces, pairs.
 
 Covered: what a net's numbers mean for each. Not covered: the distributions themselves (distributions/), flows (flows.py),
 codebooks (codebooks.py).
@@ -19,11 +19,12 @@ from legato.alarm import Alarm
 from legato.arguments import checked
 from legato.distributions import PointMass
 from legato.distributions.clouds import FullNormal, Laplacian, Logistic
+from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.hyperbolic import WrappedNormal, from_origin
 from legato.distributions.simplex import Beside, LogConcrete
 from legato.distributions.sphere import Directional
 from legato.errors import Mistake
-from legato.families import FINITE, Family
+from legato.families import FINITE, Family, Gaussian
 from legato.types import Shape
 
 DEAD = 0.01  # of an even share of the examples: a unit that is on for fewer learns nothing
@@ -43,6 +44,69 @@ class Laplace(Family):
         """theta (*lead, 2, *event) -> independent Laplace distributions."""
         mu, log_scale = theta.unbind(-1 - len(event))
         return _independent(Laplacian(mu, log_scale.clamp(-FINITE, FINITE).exp(), validate_args=False), event)
+
+
+class PairedGaussian(Family):
+    """N(μ, diag σ²), θ = (μ, log σ), of which two rows in a row, a pair, have latents in common while training.
+
+    δ_j = KL(q_j(z|x₁) ‖ q_j(z|x₂)); latents with δ_j < ½ (max δ + min δ) are shared, and both rows get one posterior of them:
+    `mean`, of the mean of both μ and of both σ² (Locatello et al. 2020, https://arxiv.org/abs/2002.02886, eq. 4 to 6), or
+    `product`, of the product of both densities (Bouchacourt et al. 2018, https://arxiv.org/abs/1705.08841). The others are each
+    row's own, and in evaluation all are. No gradient flows through which are shared. `pairs`: by how many factors the two of a
+    pair may differ. Raises `Mistake` for an odd number of rows.
+    """
+
+    has_product = True
+
+    @checked
+    def __init__(self, shared: Literal["mean", "product"], pairs: int) -> None:
+        super().__init__()
+        if pairs < 1:
+            raise Mistake(f"the two of a pair differ in 1 factor or more; got {pairs}")
+        self.shared, self.pairs, self.single = shared, pairs, Gaussian()
+
+    def shape(self, event: Shape) -> Shape:
+        """(2, *event): μ and log σ."""
+        return self.single.shape(event)
+
+    def forward(self, theta: Tensor, event: Shape) -> Distribution:
+        """theta (B, 2, *event) -> independent Gaussians."""
+        if not self.training:
+            return self._single(theta, event)
+        if len(theta) % 2:
+            raise Mistake(f"this model learns from pairs and needs an even number of rows; got {len(theta)}")
+        mu, log_sigma = theta.reshape(-1, 2, *theta.shape[1:]).unbind(2)
+        log_sigma = log_sigma.clamp(-FINITE, FINITE)  # (pairs, 2, *event), as μ
+        together = shared_latents(mu.detach(), log_sigma.detach())
+        both = {"mean": mean_of_two, "product": product_of_two}[self.shared](mu, log_sigma)
+        mu, log_sigma = (torch.where(together, one, own) for one, own in zip(both, (mu, log_sigma), strict=True))
+        return self._single(torch.stack([mu, log_sigma], 2).reshape(theta.shape), event)
+
+    def _single(self, theta: Tensor, event: Shape) -> Distribution:
+        found: Distribution = self.single(theta, event)
+        return found
+
+
+def shared_latents(mu: Tensor, log_sigma: Tensor) -> Tensor:
+    """True at latents by which two Gaussians, (P, 2, *event), differ less than half of most and least, (P, 1, *event)."""
+    first, second = (Normal(mu[:, i], log_sigma[:, i].exp(), validate_args=False) for i in (0, 1))
+    cost = kl_per_dimension(*(Independent(one, mu.ndim - 2, validate_args=False) for one in (first, second)))
+    assert cost is not None
+    flat = cost.flatten(1)
+    threshold = 0.5 * (flat.amax(1) + flat.amin(1))
+    return (flat < threshold[:, None]).view(len(mu), 1, *mu.shape[2:])
+
+
+def mean_of_two(mu: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """μ and log σ, (P, 1, *event) each, of the mean μ and the mean σ² of two Gaussians, (P, 2, *event)."""
+    return mu.mean(1, keepdim=True), 0.5 * (torch.logsumexp(2 * log_sigma, 1, keepdim=True) - math.log(2))
+
+
+def product_of_two(mu: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """μ and log σ, (P, 1, *event) each, of the product of two Gaussian densities, (P, 2, *event): precisions add up."""
+    precision = -2 * log_sigma
+    weight = torch.softmax(precision, 1)  # in logarithms: σ² of a far row is beyond what float32 holds
+    return (weight * mu).sum(1, keepdim=True), -0.5 * torch.logsumexp(precision, 1, keepdim=True)
 
 
 class FullGaussian(Family):

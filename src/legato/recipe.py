@@ -50,6 +50,10 @@ class Recipe:
             raise Mistake("this objective reads q(z|x) dimension by dimension, and the posterior is no product: use a Gaussian")
         if self.objective.needs_image and len(model.likelihood.event) != 3:
             raise Mistake(f"this objective compares images, and one example has shape {model.likelihood.event}: use `vae`")
+        if self.objective.needs_classifier and model.classifier is None:
+            raise Mistake("this objective teaches a classifier, and the model has none: build it by `inferring` (`m2_vae`)")
+        if model.classifier is not None and (self.objective.needs_product or self.objective.needs_moments):
+            raise Mistake("this objective reads one q(z|x), and the model has one for each class: charge Distortion() + Rate()")
         if not self.objective.is_likelihood and [*model.likelihood.family.parameters()]:
             raise Mistake(
                 "nothing in this objective would teach the likelihood its scale, since its fidelity is no log p(x|z): "

@@ -87,5 +87,12 @@ class DataSpec:
     words: Words = field(default_factory=Words)
     count: int = 0
     classes: tuple[str, ...] = ()
-    unlabelled: int = 0  # rows without a label where others have one: a class-conditional model refuses them
+    unlabelled: int = 0  # rows without a label where others have one: a class-conditional model refuses them, or infers theirs
     means: tuple[float, ...] = ()  # of counts: each column's mean over the training rows, at which their families begin
+    rows: int = 0  # of all splits; 0: not known
+    factors: bool = False  # whether the factors of each picture are known, so that pairs which share some can be had
+
+    @property
+    def labelled(self) -> float:
+        """The share of all rows that have a label, 0 … 1."""
+        return 1 - self.unlabelled / self.rows if self.rows else 1.0

@@ -51,8 +51,9 @@ class Summary:
 class Given:
     """The facts known of the examples beside x, for nets, priors and terms. All may be None.
 
-    label (B,), int64: each one's class, or () where all have one. mask (B, *data): which values are there. rows (B,): the
-    number of the row that each is, for what keeps something of each. infer: x ↦ q(z|x) (a mixture of posteriors needs it).
+    label (B,), int64: each one's class, or () where all have one; −1 where it is not known, of a model that infers it. mask
+    (B, *data): which values are there. rows (B,): the number of the row that each is, for what keeps something of each. infer:
+    x ↦ q(z|x) (a mixture of posteriors needs it).
     """
 
     label: Tensor | None = None
@@ -145,6 +146,55 @@ class Rung:
         return kl_of_all(self.q, self.p)
 
 
+class EachClass:
+    """The passes of an example as of each class, and their sums over the classes: exact, since there are few.
+
+    each: the pass of B·K rows, the K classes of an example in a row; log_q (B, K): log q(y|x); log_p (K,): log p(y);
+    label (B,): each example's own class, which then counts alone, or −1.
+    """
+
+    def __init__(self, each: Trace, log_q: Tensor, log_p: Tensor, label: Tensor) -> None:
+        self.each, self.log_q, self.log_p, self.label = each, log_q, log_p, label
+
+    @lazy
+    def own(self) -> Tensor:
+        """True at each example's own class, (B, K)."""
+        return self.label[:, None] == torch.arange(len(self.log_p), device=self.label.device)
+
+    @lazy
+    def known(self) -> Tensor:
+        """True of examples whose class is known, (B,)."""
+        return self.label >= 0
+
+    @lazy
+    def share(self) -> Tensor:
+        """What each class counts, (B, K): 1 of an example's own, else q(y|x)."""
+        return torch.where(self.known[:, None], self.own.to(self.log_q.dtype), self.log_q.exp())
+
+    @lazy
+    def rate(self) -> Tensor:
+        """What the class costs, (B,), nats: −log p(y) of a known one, KL(q(y|x) ‖ p(y)) of one that is inferred."""
+        inferred = (self.log_q.exp() * (self.log_q - self.log_p)).sum(1)
+        return torch.where(self.known, torch.where(self.own, -self.log_p, 0.0).sum(1), inferred)
+
+    @lazy
+    def log_own(self) -> Tensor:
+        """log q(y|x) of the class that is known, (B,), nats; 0 where none is."""
+        return torch.where(self.own, self.log_q, 0.0).sum(1)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Σ_y share(y) · values(y): (*lead, B·K) -> (*lead, B)."""
+        parts = values.reshape(*values.shape[:-1], *self.share.shape)
+        # Twice a choice: 0 · ∞ is no number, and neither is the slope that it leaves behind.
+        counted = self.share > 0
+        return torch.where(counted, self.share * torch.where(counted, parts, 0.0), 0.0).sum(-1)
+
+    def total(self, log_w: Tensor) -> Tensor:
+        """log Σ_y p(y) w(y), of a known class log p(y) w(y) of that one: (S, B·K) -> (S, B), nats."""
+        weight = torch.where(self.own | ~self.known[:, None], self.log_p, -torch.inf)
+        return torch.logsumexp(log_w.reshape(-1, *self.share.shape) + weight, -1)
+
+
 class Seen:
     """The view of a pass that a player other than the model has: values, through which no gradient reaches the model.
 
@@ -178,23 +228,30 @@ class Seen:
 class Trace:
     """x, p(x|z), the code and the rungs of one pass with S draws of B examples.
 
-    x (B, *data); code (S, B, *code); likelihood: a distribution of batch shape (S, B) and event shape `data`; given: what was
-    known of the examples beside x; parts: what made it, for terms that ask for more than the pass.
+    x (B, *data); code (S, B, *code); likelihood: a distribution of batch shape (S, B) and event shape `data`, or what makes it;
+    given: what was known of the examples beside x; parts: what made it, for terms that ask for more than the pass; classes:
+    the passes of each class where the class is inferred: its nats are then sums over them, and it has no rungs of its own.
     """
 
     def __init__(
         self,
         x: Tensor,
-        likelihood: Distribution,
+        likelihood: Distribution | Callable[[], Distribution],
         code: Tensor,
         rungs: tuple[Rung, ...],
         summarise: Callable[[], Summary] | None = None,
         given: Given = NOTHING,
         parts: Parts | None = None,
+        classes: EachClass | None = None,
     ) -> None:
-        self.x, self.likelihood, self.code, self.rungs, self._summarise = x, likelihood, code, rungs, summarise
-        self.given, self._parts = given, parts
+        self.x, self._likelihood, self.code, self.rungs, self._summarise = x, likelihood, code, rungs, summarise
+        self.given, self._parts, self.classes = given, parts, classes
         self._kept: dict[str, Any] = {}
+
+    @lazy
+    def likelihood(self) -> Distribution:
+        """p(x|z), of batch shape (S, B)."""
+        return self._likelihood if isinstance(self._likelihood, Distribution) else self._likelihood()
 
     @lazy
     def summary(self) -> Summary:
@@ -231,16 +288,18 @@ class Trace:
 
     @lazy
     def log_px(self) -> Tensor:
-        """log p(x|z), (S, B), nats per example: summed over the example's dimensions."""
-        return self.likelihood.log_prob(self.x)
+        """log p(x|z), (S, B), nats per example: summed over the example's dimensions. Of inferred classes their mean."""
+        return self.likelihood.log_prob(self.x) if self.classes is None else self.classes.mean(self.classes.each.log_px)
 
     @lazy
     def log_w(self) -> Tensor:
         """log p(x, z) − log q(z|x), (S, B), nats: its mean is the ELBO, its log-mean-exp the importance-weighted bound.
 
         In double precision where the device has it: log p(z) and log q(z|x) may be thousands of nats, and what matters is a
-        difference of some.
+        difference of some. Of inferred classes log Σ_y p(y) p(x, z_y|y)/q(z_y|x, y), whose mean lies between ELBO and log p(x).
         """
+        if self.classes is not None:
+            return self.classes.total(self.classes.each.log_w)
         log_w = self.log_px.to(widest(self.log_px.device))
         for rung in self.rungs:
             log_w = log_w + rung.log_p - rung.log_q
@@ -248,13 +307,18 @@ class Trace:
 
     @lazy
     def kl(self) -> Tensor:
-        """The rate: Σ over rungs of KL(q ‖ p), (B,), nats."""
+        """The rate: Σ over rungs of KL(q ‖ p), (B,), nats; with what an inferred class costs."""
+        if self.classes is not None:
+            return self.classes.mean(self.classes.each.kl) + self.classes.rate
         # not from 0: a flat model's rate is its rung's KL itself
         return sum((rung.kl for rung in self.rungs[1:]), start=self.rungs[0].kl)
 
     @lazy
     def kl_per_dimension(self) -> Tensor | None:
         """Each dimension's part of the rate, all rungs in a row, (B, d), nats; None where a rung has no closed form."""
+        if self.classes is not None:
+            found = self.classes.each.kl_per_dimension
+            return None if found is None else self.classes.mean(found.T).T
         parts = [rung.kl_per_dimension for rung in self.rungs]
         known = [part.flatten(2).mean(0) for part in parts if part is not None]
         return torch.cat(known, 1) if len(known) == len(parts) else None
@@ -266,6 +330,8 @@ class Trace:
     @property
     def rate_varies(self) -> bool:
         """True where the rate is another one at other draws: it has no closed form, or that of a lower rung."""
+        if self.classes is not None:
+            return self.classes.each.rate_varies
         sampled = (rung.kl_per_dimension is None and rung.kl_of_all is None for rung in self.rungs)
         return any(sampled) or any(len(rung.q.batch_shape) > 1 for rung in self.rungs)
 

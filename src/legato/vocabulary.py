@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
 from legato import nets
+from legato.classifier import Classifier
 from legato.conditional import Conditional, Net
 from legato.counts import Logarithm, Multinomial, NegativeBinomial, Poisson, ZeroInflated
 from legato.defaults import NETS
@@ -20,6 +21,7 @@ from legato.latents.hierarchy import BottomUp, Drawing, TopDown
 from legato.likelihoods import EachValue, Heavy, MixedLogistics
 from legato.model import LatentVariableModel
 from legato.nets import is_image
+from legato.posteriors import PairedGaussian
 from legato.priors import GaussianOfEachClass, Prior, StandardNormal
 from legato.setting import Condition, DataSpec, LikelihoodName, NetName, Words
 from legato.types import Shape
@@ -129,14 +131,42 @@ def conditioned(data: DataSpec, prior: Prior, classes: int = 0) -> tuple[int, Pr
     return (classes if word == "prior" else found), prior
 
 
-def classes_of(data: DataSpec) -> int:
-    """The number of the data's classes. Raises `Mistake` where rows come without a label: none is left out in silence."""
+def inferring(data: DataSpec, latent_dim: int) -> LatentVariableModel:
+    """One group of latents whose nets read a class, and a net of the same kind that infers it for rows without a label.
+
+    Raises `Mistake` for data without any label, and for the word `condition`.
+    """
+    if data.words.condition != "nothing":
+        raise Mistake("this recipe tells its nets the class, or infers it: leave `condition` out")
+    code, classes, words = code_of(data, latent_dim), classes_of(data, inferred=True), resolve(data)
+    told = frame(data, code, Gaussian(), StandardNormal(code), classes)
+    net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
+    return LatentVariableModel(told.latent, told.likelihood, Classifier(net, data.shape, classes))
+
+
+def paired(data: DataSpec, latent_dim: int, shared: Literal["mean", "product"], differ: int) -> LatentVariableModel:
+    """`flat` with a `PairedGaussian` for q(z|x). Raises `Mistake` for data whose factors are not known."""
+    if not data.factors:
+        raise Mistake(
+            "this recipe learns from pairs of images that share factors, and only `factors` knows any: --data factors"
+        )
+    return flat(data, latent_dim, posterior=PairedGaussian(shared, differ))
+
+
+def classes_of(data: DataSpec, inferred: bool = False) -> int:
+    """The number of the data's classes. Raises `Mistake` where rows come without a label: none is left out in silence.
+
+    `inferred`: the class of rows without one is inferred, and some rows with one are enough.
+    """
     how = "put images in a folder for each class, or name their labels with --labels"
-    if not data.classes:
-        raise Mistake(f"a class-conditional model needs a label for every row, and these data have none: {how}")
-    if data.unlabelled:
+    if not data.classes or not data.labelled:
+        every = "some rows" if inferred else "every row"
+        raise Mistake(f"a class-conditional model needs a label for {every}, and these data have none: {how}")
+    if data.unlabelled and not inferred:
         rows = f"{data.unlabelled:,} row{'s have' if data.unlabelled > 1 else ' has'} none"
-        raise Mistake(f"a class-conditional model needs a label for every row, and {rows}: label them, or take them out")
+        raise Mistake(
+            f"a class-conditional model needs a label for every row, and {rows}: label them, take them out, or use `m2_vae`"
+        )
     return len(data.classes)
 
 

@@ -14,6 +14,7 @@ from legato.commands.options import HERE, Label, Rows, RunPath, Source, Where
 from legato.commands.output import say
 from legato.commands.tables import Column, labels_of, write_table
 from legato.devices import choose
+from legato.latent_space import LatentSpace
 from legato.ranks import joined, shard
 
 app = application("encode")
@@ -29,7 +30,10 @@ def encode(
     label: Label = None,
     place: Where = HERE,
 ) -> None:
-    """id, label, mu and sigma of every image, in order. An autoencoder's sigma is 0: a point has no spread."""
+    """id, label, mu and sigma of every image, in order. An autoencoder's sigma is 0: a point has no spread.
+
+    Of a model that infers classes (m2_vae) also the likeliest class and q_y, the probability of each.
+    """
     with joined(choose(place.device, place.threads)) as ranks:
         space = place.load(run, label=label)
         with ranks.in_turn():
@@ -40,9 +44,18 @@ def encode(
 
         # Block by block: codes of a source that is larger than memory are written as they are made.
         def some(rows: np.ndarray) -> dict[str, Column]:
-            mu, sigma = space.encode(opened.dataset.take(rows), rows, space.labels(opened, rows))
-            return {**labels_of(opened, rows), "mu": mu, "sigma": sigma}
+            stored = opened.dataset.take(rows)
+            mu, sigma = space.encode(stored, rows, space.labels(opened, rows))
+            return {**labels_of(opened, rows), **_inferred(space, stored, rows), "mu": mu, "sigma": sigma}
 
         write_table(path, numbers, some, (".parquet", ".csv", ".npz"), "encoding", space.latent_dim)
         others = f", and as many files as there are processes ({ranks.world}) beside it" if ranks.world > 1 else ""
         say(f"wrote {path}: {len(numbers):,} codes of {told(space.model.latent.event)}{others}")
+
+
+def _inferred(space: LatentSpace, stored: np.ndarray, rows: np.ndarray) -> dict[str, Column]:
+    """class and q_y (n, classes) of a model that infers classes; nothing of others."""
+    if space.model.classifier is None:
+        return {}
+    found = space.classify(stored, rows)
+    return {"class": [space.classes[number] for number in found.argmax(1)], "q_y": found}

@@ -66,6 +66,8 @@ def _show(found: dict[str, Any]) -> None:
         say(f"pixels drawn once from Bernoulli(x/255), seed {about['binarisation']}, checksum {about['checksum']}")
     if "label" in run:
         say(f"the model is told the class ({run['label']}): every log p(x) is log p(x|class)")
+    if "classes" in run:
+        say(f"the model infers the class: log p(x) is the sum over all {run['classes']}, and no label is read")
     if run["likelihood_scale"] is not None:
         # Part of every figure: nats of two scales do not compare.
         say(f"scale of the Gaussian likelihood: {run['likelihood_scale']}")

@@ -56,7 +56,7 @@ def chosen_rows(data: Prepared, names: Sequence[str], split: str | None, n: int,
 
 def of_one(space: LatentSpace, labels: Integers | None) -> LatentSpace:
     """The model of the class that all of these are of, where one is needed to decode. Raises `Mistake` where they differ."""
-    if labels is None or not space.model.needs_label:
+    if labels is None or not space.model.needs_class:
         return space
     names = [space.classes[number] for number in np.unique(labels)]
     if len(names) > 1:

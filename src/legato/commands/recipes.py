@@ -21,7 +21,7 @@ from legato.recipe import RECIPES, Sentence, options_of
 from legato.setting import DataSpec
 
 app = application("recipes")
-DIGITS = DataSpec((1, 28, 28), "bytes", "bernoulli", count=55_000, classes=tuple("0123456789"))
+DIGITS = DataSpec((1, 28, 28), "bytes", "bernoulli", count=55_000, classes=tuple("0123456789"), factors=True)
 SHARED = "Every recipe also takes --net, --width, --depth, --latent-shape, --likelihood, --scale and --condition"
 
 

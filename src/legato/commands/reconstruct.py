@@ -43,7 +43,7 @@ def reconstruct(
     if keep is not None:
         mu = space.redrawn(mu, keep, labels, temperature=temperature, seed=seed)
     title = "reconstruction" if keep is None else f"of {keep} of {len(space.model.latent.levels)}\nlevels"
-    shown = [(title, space.decode(mu, labels if space.model.needs_label else None))]
+    shown = [(title, space.decode(mu, labels if space.model.needs_class else None))]
     # What the model saw is drawn bits: beside the grey image alone its reconstruction would look unjustly coarse.
     if opened.preparation.binarise:
         shown.insert(0, ("its pixels\ndrawn 0 or 1", opened.rows(rows)))

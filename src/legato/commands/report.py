@@ -56,7 +56,7 @@ def _of_one_class(spaces: list[LatentSpace]) -> list[LatentSpace]:
     """The same; a report looks at one class at a time. Raises `Mistake` where a class must be known and is not."""
     # Refused here: every figure below decodes, and would need a class of its own.
     for space in spaces:
-        if space.model.needs_label:
+        if space.model.needs_class:
             raise unlabelled(str(space.kept), space.classes)
     return spaces
 

@@ -70,7 +70,9 @@ def score(
             likely.append(-space.distortion(stored, rows, space.labels(opened, rows)))
             return {**labels_of(opened, rows), "distortion": -likely[-1]}
         # A seed of its own for each block of rows, so that the draws of one block do not repeat in the next.
-        prepared, labels = space.prepare(stored, rows), space.labels(opened, rows)
+        prepared = space.prepare(stored, rows)
+        # Not where a class is inferred: log p(x) is a sum over them.
+        labels = space.labels(opened, rows) if space.model.needs_label else None
         some = Batch(torch.from_numpy(prepared), None if labels is None else torch.from_numpy(labels)).to(space.device)
         batches = [some[at : at + BATCH] for at in range(0, len(some), BATCH)]
         found = scores_of(space.model, batches, k, seed + int(rows[0]))

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from legato.batch import Batch
+from legato.data.partners import Partners
 from legato.data.preparation import Preparation
 from legato.data.rows import plain
 from legato.data.streamed import StreamedRows
@@ -38,7 +39,8 @@ class Batches(Protocol):
 class TrainingBatches:
     """Shuffled afresh each epoch; the last, smaller batch of an epoch is left out (other rows each time).
 
-    `labels`: the class of each row of the source, (N,), where they are known.
+    `labels`: the class of each row of the source, (N,), where they are known. `partners`: among the `chosen`, where rows come
+    in pairs, the two side by side.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class TrainingBatches:
         batch_size: int,
         seed: int,
         labels: Integers | None = None,
+        partners: Partners | None = None,
     ) -> None:
         self.rows, self.chosen, self.preparation, self.seed = plain(rows), chosen, preparation, seed
-        self.labels = labels
+        self.labels, self.partners = labels, partners
         self.batch_size = min(batch_size, len(chosen))
         self.per_epoch = len(chosen) // self.batch_size
         example = prod(self.rows.shape[1:]) * np.dtype(np.float32).itemsize
@@ -81,6 +84,8 @@ class TrainingBatches:
     def order(self, epoch: int) -> Rows:
         """The order of one pass, as places in `chosen`: of its number alone, so that a resumed run makes the same one again."""
         rng = _generator(self.seed, ORDER, epoch)
+        if self.partners is not None:
+            return self.partners.order(rng)
         return self.rows.order(rng, self.chosen) if isinstance(self.rows, StreamedRows) else rng.permutation(len(self.chosen))
 
     @property

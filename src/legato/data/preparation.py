@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from legato.errors import Mistake
 from legato.setting import Kind
-from legato.types import RowArray, Shape, Singles
+from legato.types import Floats, RowArray, Rows, Shape, Singles
 
 Units = NDArray[np.floating[Any]]  # float32, or float64 where values in their own units need it
 EVALUATION_SEED = 13126114  # published: the one draw of every evaluation picture (arXiv 1312.6114)
@@ -167,6 +167,16 @@ class Preparation:
 def beyond(prepared: NDArray[Any]) -> NDArray[np.bool_]:
     """True for examples (n, *data) so far from the training data that it is no wonder if float32 has no number for them."""
     return np.asarray(np.abs(prepared.reshape(len(prepared), -1)).max(1, initial=0) > BEYOND)
+
+
+def refuse_beyond(prepared: Floats, codes: Floats, rows: Rows | None = None) -> None:
+    """Raises `Mistake` where a row has no finite code, (N, d), because it lies too far out; `rows`: their numbers."""
+    if len(far := np.flatnonzero(~np.isfinite(codes).all(1) & beyond(prepared))):
+        row = far[0] if rows is None else rows[far[0]]
+        raise Mistake(
+            f"row {row} lies {np.abs(prepared[far[0]]).max():.0e} standard deviations from the training data, too far for a "
+            "code in single precision: leave it out (`score` gives it -inf)"
+        )
 
 
 def prepare(kind: Kind, likelihood: str, rows: RowArray, training: NDArray[np.int64]) -> Preparation:

@@ -157,6 +157,8 @@ def spec_of(said: Mapping[str, Any]) -> DataSpec:
         classes=tuple(said.get("classes", ())),
         unlabelled=said.get("unlabelled", 0),
         means=tuple(said["preparation"].get("means", ())),
+        rows=said["count"],
+        factors=said["source"] == FACTORS,
     )
 
 

@@ -161,8 +161,13 @@ def check_same_units(spaces: Sequence[LatentSpace]) -> None:
             raise Mistake(f"of {pair} one gives a probability, the other a density: their nats do not compare")
         if _takes_total(first) != _takes_total(other):
             raise Mistake(f"of {pair} one takes each row's total as given (`multinomial`): their nats do not compare")
-        if first.classes != other.classes:
+        if _told(first) != _told(other):
             raise Mistake(f"{pair} are not told the same classes: log p(x), or log p(x|class) of others, does not compare")
+
+
+def _told(space: LatentSpace) -> tuple[str, ...]:
+    """The classes that a model is told; one that infers them is told none."""
+    return () if space.model.infers_class else space.classes
 
 
 def _of_mass(space: LatentSpace) -> bool:

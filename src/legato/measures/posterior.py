@@ -49,8 +49,8 @@ def gaussian_posterior(model: LatentVariableModel, x: Tensor, given: Given = NOT
 
 
 def is_gaussian(model: LatentVariableModel, x: Tensor, given: Given = NOTHING) -> bool:
-    """True where q(z|x) is such a Gaussian."""
-    return _diagonal(model.latent.posterior(x, given)) is not None
+    """True where q(z|x) is such a Gaussian; not where it is a sum over classes."""
+    return not model.infers_class and _diagonal(model.latent.posterior(x, given)) is not None
 
 
 # The whole type and not only a mean and a scale: other families have these and another density.

@@ -229,8 +229,12 @@ def _likelihood(space: LatentSpace) -> dict[str, Any]:
 
 
 def _told(space: LatentSpace) -> dict[str, Any]:
-    """The class that a class-conditional model was told, whose log p(x) is log p(x|class); levels, where there are some."""
+    """The class that a class-conditional model was told, whose log p(x) is log p(x|class), or the number it was summed over;
+    levels, where there are some.
+    """
     levels = {"levels": list(space.model.latent.levels)} if space.model.latent.levels else {}
+    if space.model.infers_class:
+        return levels | {"classes": len(space.classes)}
     if not space.classes:
         return levels
     return levels | {"label": "each row's own" if space.one is None else space.classes[space.one]}

@@ -22,6 +22,7 @@ from legato.objectives.bounds import (
 from legato.objectives.constraints import Capacity, Multiplier
 from legato.objectives.decomposition import Dependence, DimensionwiseRate, IndexInformation
 from legato.objectives.importance import MultiplyWeighted, PartiallyWeighted, Reparameterised, miwae_bound
+from legato.objectives.labels import Classification
 from legato.objectives.likenesses import Dissimilarity, LogCosh
 from legato.objectives.penalties import DecoderSlope, DecoderWeights
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
@@ -29,6 +30,7 @@ from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 __all__ = [
     "Adversary",
     "Capacity",
+    "Classification",
     "Commitment",
     "Covariance",
     "DecoderSlope",

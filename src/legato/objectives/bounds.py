@@ -51,6 +51,8 @@ class Rate(Term):
         """(B,)."""
         if not self.free_bits:  # not the sum below: a KL from draws has no parts
             return trace.kl
+        if not trace.rungs:
+            raise Mistake("free bits need one q(z|x) for each example, and this model has one for each class: leave them out")
         return torch.stack([self._charged(rung.kl_per_dimension) for rung in trace.rungs]).sum(0)
 
     def _charged(self, kl: Tensor | None) -> Tensor:

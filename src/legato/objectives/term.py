@@ -103,6 +103,7 @@ class Term(nn.Module):
     is_likelihood = False  # True: its nats are of log p(x|z), or of a bound that holds it
     weighs = False  # True: it weighs its draws by importance, so that one of them may carry all
     needs_image = False  # True: refused where an example is no image
+    needs_classifier = False  # True: refused where the model infers no class
     aggregate = False  # True: a number of the whole batch, by design; all others are per example
     least_batch = 1  # examples without which it says nothing: a population has 2 or more
     name: str
@@ -194,6 +195,11 @@ class Objective(nn.Module):
             if size < term.least_batch:
                 had = f"a batch of {size} example{'s' * (size > 1)}"
                 raise Mistake(f"`{term.name}` is of a population, and {had} is none: --batch-size {term.least_batch} or more")
+
+    @property
+    def needs_classifier(self) -> bool:
+        """True where a term reads what the model infers of an example's class."""
+        return any(term.needs_classifier for term in self._terms())
 
     @property
     def is_likelihood(self) -> bool:

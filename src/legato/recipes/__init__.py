@@ -21,7 +21,7 @@ from legato.recipes.bounds import ciwae, dreg_iwae, iwae, landing_vae, miwae, pi
 from legato.recipes.codebooks import fsq_vae, gradient_vq_vae, lfq_vae, residual_vq_vae, sequence_vq_vae, vq_vae
 from legato.recipes.constraints import capacity_vae, geco_vae
 from legato.recipes.flows import flow_prior_vae, flow_vae, iaf_vae
-from legato.recipes.labels import conditional_vae
+from legato.recipes.labels import ada_gvae, conditional_vae, m2_vae, ml_vae
 from legato.recipes.ladders import hierarchy_vae, ladder_vae
 from legato.recipes.likenesses import log_cosh_vae, ssim_vae
 from legato.recipes.penalties import rae_gp, rae_l2, rae_sn
@@ -40,6 +40,7 @@ from legato.recipes.priors import hierarchical_vamp_vae, mixture_vae, vamp_vae
 
 __all__ = [
     "Recipe",
+    "ada_gvae",
     "adversarial_autoencoder",
     "autoencoder",
     "beta_tc_vae",
@@ -70,9 +71,11 @@ __all__ = [
     "laplace_vae",
     "lfq_vae",
     "log_cosh_vae",
+    "m2_vae",
     "mean_only_vae",
     "miwae",
     "mixture_vae",
+    "ml_vae",
     "noisy_autoencoder",
     "piwae",
     "poincare_vae",

@@ -12,6 +12,7 @@ from legato.setting import Condition, LikelihoodName, NetName
 from legato.types import Shape
 
 RecipeName = Literal[
+    "ada_gvae",
     "adversarial_autoencoder",
     "autoencoder",
     "beta_tc_vae",
@@ -42,9 +43,11 @@ RecipeName = Literal[
     "laplace_vae",
     "lfq_vae",
     "log_cosh_vae",
+    "m2_vae",
     "mean_only_vae",
     "miwae",
     "mixture_vae",
+    "ml_vae",
     "noisy_autoencoder",
     "piwae",
     "poincare_vae",
@@ -120,6 +123,7 @@ class OfRecipes(TypedDict, total=False):
     books: int
     choices: int
     leaps: int
+    differ: int
     prior_width: int
 
 

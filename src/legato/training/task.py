@@ -14,6 +14,8 @@ import torch
 from legato.batch import Batch
 from legato.data.batches import TrainingBatches
 from legato.data.dataset import Dataset
+from legato.data.factors import factors_of
+from legato.data.partners import Partners
 from legato.data.preparation import prepare
 from legato.data.prepared import Prepared
 from legato.definition import Definition, define
@@ -30,6 +32,7 @@ from legato.training.replayed import replayed
 from legato.training.resident import supply
 from legato.training.shared import SharedLearner
 from legato.training.validation import IMAGES, WEIGHED, effective_draws, solve_scale, validate
+from legato.types import Rows
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Task:
     data: Prepared
     learner: Learner
     lowered: Lowered | None = None  # where the step is a compiled one, or a replay of the plain one
+
+    def __post_init__(self) -> None:
+        if self.learner.model.pairs:
+            self._partners(self.data.split("train").all())  # what has none, or would be cut in two, is refused at once
 
     def engine(self, sums: Sequence[float] = (), counted: int = 0) -> Engine:
         """The plan's engine on the training split; `sums` of `counted` steps' figures have been made already."""
@@ -73,10 +80,20 @@ class Task:
     def batches(self) -> TrainingBatches:
         """The training split, in the order of the plan's seed."""
         # of all rows: `chosen` are numbers in the source, not in the split
-        labels = self.data.labels(self.data.split("all").all()) if self.learner.model.classes else None
+        everyone, model = self.data.split("all").all(), self.learner.model
+        known = self.data.numbered if model.infers_class else self.data.labels
+        labels = known(everyone) if model.classes else None
         chosen = self.data.split("train").all()
         plan, data = self.plan, self.data
-        return TrainingBatches(data.dataset.rows, chosen, data.preparation, plan.batch_size, plan.seed, labels)
+        partners = self._partners(chosen) if model.pairs else None
+        return TrainingBatches(data.dataset.rows, chosen, data.preparation, plan.batch_size, plan.seed, labels, partners)
+
+    def _partners(self, chosen: Rows) -> Partners:
+        """Pairs among the training rows. Raises `Mistake` for batches that would cut one in two."""
+        if self.plan.batch_size % (whole := 2 * now().world):
+            raise Mistake(f"rows come in pairs: `batch_size` must be a multiple of {whole}, got {self.plan.batch_size}")
+        ids = self.data.dataset.ids
+        return Partners(factors_of([ids[int(row)] for row in chosen]), self.learner.model.pairs)
 
     def some(self, split: str, most: int, one: int | None = None) -> Iterator[Batch]:
         """Up to `most` evaluation rows of a split, drawn once and for all whatever the run's seed, on the device.
@@ -85,8 +102,9 @@ class Task:
         """
         data = self.data if one is None else self.data.of_class(one)
         rows, size = data.split(split).draw(most, "training looks at"), self.learner.model.together(self.plan.batch_size)
+        labelled = self.learner.model.needs_label or one is not None
         for at in range(0, len(rows), size):
-            yield data.batch(rows[at : at + size], self.learner.model.needs_label).to(self.learner.device)
+            yield data.batch(rows[at : at + size], labelled).to(self.learner.device)
 
     def solve_scale(self) -> None:
         """Settles on training rows what the averaged model's likelihood solves."""
