@@ -175,7 +175,7 @@ def trained(request, files, tmp_path_factory) -> Cell:
     return Cell(name, files[kind], out, space, np.asarray(space.data().dataset.rows)[:12])
 
 
-def test_train(trained):
+def test_two_steps_are_trained_and_told_and_move_every_weight(trained):
     """Both steps are taken and told of, no figure is left out, and every weight that is learnt has moved between them."""
     lines = [line for line in metrics(trained.run) if "train" in line]
     objective = trained.space.recipe.objective
@@ -198,7 +198,7 @@ def test_resume_is_bit_for_bit_the_run_that_was_never_stopped(trained, tmp_path,
     assert_same(tmp_path / "r", trained.run)
 
 
-def test_sample(trained):
+def test_samples_are_as_many_as_were_asked_for_and_the_same_for_a_seed(trained):
     """As many as were asked for, of the data's shape and, but for a Gaussian's mean, range; the same for a seed."""
     space = trained.space
     first, again, other = (space.sample(5, seed=seed) for seed in (1, 1, 2))
@@ -210,7 +210,7 @@ def test_sample(trained):
     assert not np.array_equal(first, other)
 
 
-def test_encode(trained):
+def test_codes_are_deterministic_complete_in_order_and_without_a_graph(trained):
     """Deterministic, every row, in their order, whatever is beside it, and without a graph."""
     space, x = trained.space, trained.x
     graphs: list[bool] = []
@@ -232,7 +232,7 @@ def test_encode(trained):
     assert set(graphs) == {False} or trained.name in LED
 
 
-def test_save(trained):
+def test_what_is_saved_is_the_moving_average_to_the_bit(trained):
     """What lies on the disk is the moving average of the last step to the bit, and the sentence that builds it again."""
     run, newest = Run(trained.run), checkpoint.existing(trained.run / "checkpoint")[-1]
     tensors = checkpoint.read(newest).tensors
@@ -244,12 +244,12 @@ def test_save(trained):
     assert Definition.from_json(run.stored("recipe")) == trained.space.definition
 
 
-def test_load(trained):
+def test_what_is_loaded_gives_what_training_left(trained):
     """What is loaded gives, in every use, what the model gave that training left in memory."""
     assert_equal(asked(trained.load(), trained.x), trained.asked)
 
 
-def test_deep_copy(trained):
+def test_a_deep_copy_gives_the_same_and_is_another(trained):
     """A copy gives the same, and is another: what is done to its weights is not done to the first."""
     loaded = copy.deepcopy(trained.space)
     assert_equal(asked(loaded, trained.x), trained.asked)
@@ -263,9 +263,9 @@ def test_deep_copy(trained):
     assert_equal(asked(loaded, trained.x), trained.asked)
 
 
-def test_evaluate(trained):
+def test_evaluation_is_at_beta_one_with_every_figure_or_why_there_is_none(trained):
     """Every figure or why there is none; the ELBO at β = 1, and what validation told while training."""
-    found = evaluate(trained.space, split="validation", k=2)
+    found = evaluate(trained.run, split="validation", k=2)
     told = [line["validation"] for line in metrics(trained.run) if "validation" in line][-1]
     for figure in ("elbo", "rate", "distortion", "nll", "bits_per_dim"):
         assert (found[figure]["value"] is None) == ("why" in found[figure])
@@ -276,6 +276,8 @@ def test_evaluate(trained):
         return
     elbo, rate, distortion = (found[key]["value"] for key in ("elbo", "rate", "distortion"))
     assert elbo == pytest.approx(-(rate + distortion))
+    if not trained.space.model(torch.from_numpy(trained.space.prepare(trained.x))).rate_varies:
+        assert rate == pytest.approx(told["rate"], rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "kind"), REFUSED)
