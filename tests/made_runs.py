@@ -31,6 +31,12 @@ KINDS = ("grey", "binary", "colour", "table")
 find("vae")  # fills the registry
 RECIPES = tuple(name for name in NAMED if name != "conditional_vae")  # which is told a class: OF_CLASSES
 
+# Recipes that refuse vectors, each in its own words: for every table of all recipes.
+OF_IMAGES = {
+    "ssim_vae": "compares images, and one example has shape",
+    "hierarchy_vae": "places of an image, and one example has shape",
+}
+
 # name -> recipe, source, and what differs from SMALL
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     **{name: (name, "grey", {}) for name in RECIPES},

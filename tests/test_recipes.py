@@ -38,7 +38,7 @@ from legato.setting import DataSpec, LikelihoodName, NetName, Words
 from legato.tensors import read_tensors
 from legato.trace import Given, Trace
 from legato.vocabulary import LIKELIHOODS
-from made_runs import metrics
+from made_runs import OF_IMAGES, metrics
 from stopped_runs import assert_same, resume, stopping_after
 
 find("vae")  # fills RECIPES
@@ -49,10 +49,7 @@ DATA = {
     "reals": DataSpec((6,), "reals", "gaussian", classes=("no", "yes")),
 }
 # The one place for exceptions: what a recipe refuses, in its own words; and what it is given beside the words of all.
-REFUSED = {
-    ("ssim_vae", "reals"): r"compares images, and one example has shape \(6,\)",
-    ("hierarchy_vae", "reals"): r"places of an image, and one example has shape \(6,\)",
-}
+REFUSED = {(name, "reals"): rf"{said} \(6,\)" for name, said in OF_IMAGES.items()}
 GIVEN: dict[str, dict[str, Any]] = {"hierarchy_vae": {"latent_dim": 1}}
 LED = ("hamiltonian_vae",)  # whose draws follow a slope, within whatever is asked
 FROM_ZERO = ("hierarchy_vae",)  # whose blocks add nothing at the start: what lies within them has no gradient in the first step
