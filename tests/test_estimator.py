@@ -30,7 +30,7 @@ from legato.definition import find
 from legato.estimator import DEFAULTS
 from legato.recipe import RECIPES, options_of
 from legato.training.chosen import OfRecipes
-from made_runs import blobs
+from made_runs import OF_IMAGES, OF_PAIRS, blobs
 
 find("vae")  # fills RECIPES
 SIZE: dict[str, Any] = {
@@ -356,11 +356,11 @@ def test_every_recipe_fits_encodes_and_samples_or_says_why_it_cannot(recipe):
         with pytest.raises(legato.Mistake, match="label"):
             legato.VAE(recipe, **own).fit(X)
         return
-    if recipe in ("ada_gvae", "ml_vae"):
+    if recipe in OF_PAIRS:
         with pytest.raises(legato.Mistake, match="pairs of images that share factors"):
             legato.VAE(recipe, **own).fit(X)
         return
-    if recipe in ("ssim_vae", "hierarchy_vae"):
+    if recipe in OF_IMAGES:
         with pytest.raises(legato.Mistake, match=r"has shape \(4,\)"):
             legato.VAE(recipe, **own).fit(X)
         return

@@ -123,8 +123,7 @@ EAGER = (
     *("flow_vae", "iaf_vae", "flow_prior_vae", "dreg_iwae", "piwae", "rae_gp", "rae_sn", "hamiltonian_vae"),
     *("vq_vae", "gradient_vq_vae", "residual_vq_vae", "sequence_vq_vae", "topk_autoencoder"),
 )
-OF_PAIRS = ("ada_gvae", "ml_vae")  # of whose runs tests/test_pairs.py has the laws
-OF_VECTORS = [name for name in RECIPES if name not in ("ssim_vae", "hierarchy_vae")]  # which are of images
+OF_VECTORS = [name for name in RECIPES if name not in made_runs.OF_IMAGES]
 few = partial(settings, deadline=None, derandomize=True)
 
 

@@ -150,7 +150,9 @@ def test_a_recipe_has_its_page_made_of_what_it_is(made, name):
 def test_laws_are_found_where_they_are():
     """A test of one word, one of all recipes, and a word that no test says."""
     assert "two linear gaussian rungs meet their exact evidence" in [law.says for law in laws.naming("", "Ladder")]
-    assert "test_recipes.py" in {law.file for law in laws.of_all()}
+    every = {(law.file, law.says) for law in laws.of_all()}
+    assert ("test_compiled.py", "a captured step is the plain one bit for bit") in every
+    assert ("test_recipes.py", "resume is bit for bit the run that was never stopped") in every  # by its fixture
     assert laws.naming("a word that " + "no test says") == []
 
 

@@ -1,7 +1,8 @@
 """The tests that name a word: the laws of a recipe and of its words, found in the tests' own text.
 
 A test names a word that stands in it as a string or as an identifier, and reaches those of what it uses of its file. It is a
-law of every recipe where it is parametrised by `RECIPES`. Covered: finding and grouping. Not covered: whether they hold.
+law of every recipe where it, or a fixture that it asks for, is parametrised by all. Covered: finding and grouping. Not covered:
+whether they hold.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[2] / "tests"
 DOCS = ("test_site.py", "test_readme.py", "test_docs.py")  # of pages, not of models
-EVERY = "RECIPES"  # the table that a law of all recipes is parametrised by
+EVERY = {"RECIPES", "PAIRS", "TABLE"}  # tables that a law of all recipes is parametrised by
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def _of(path: Path) -> Iterator[Law]:
     said = {name: _words(node) for name, node in functions.items()}
     for name, node in functions.items():
         if name.startswith("test_"):
-            over = any(EVERY in _words(decorator) for decorator in node.decorator_list)
+            asked = [node, *(functions[one.arg] for one in node.args.args if one.arg in functions)]
+            over = any(EVERY & _words(decorator) for one in asked for decorator in one.decorator_list)
             yield Law(path.name, about, name, frozenset(said[name]), frozenset(_reached(name, said)), over)
 
 
