@@ -39,7 +39,17 @@ ROWS: list[Row] = [
             MULTI: "of several modalities alone",
         },
     ),
-    ("β-VAE", ("beta_vae",), {PYTHAE: "`BetaVAE`", ANTIXK: "`BetaVAE` (`H`)", DISENT: "`BetaVae`"}),
+    (
+        "β-VAE",
+        ("beta_vae",),
+        {
+            PYTHAE: "`BetaVAE`",
+            ANTIXK: "`BetaVAE` (`H`)",
+            DISENT: "`BetaVae`",
+            SCVI: "`max_kl_weight`",
+            MULTI: "`beta` of `CVAE` and others",
+        },
+    ),
     ("β-VAE, capacity annealed", ("capacity_vae",), {PYTHAE: "`DisentangledBetaVAE`", ANTIXK: "`BetaVAE` (`B`)"}),
     (
         "warm-up of the rate",
@@ -47,7 +57,7 @@ ROWS: list[Row] = [
         {
             PYTHAE: "`VAMP` alone",
             DISENT: "schedules of any weight",
-            SCVI: "`n_epochs_kl_warmup` of all",
+            SCVI: "`n_epochs_kl_warmup`",
             MULTI: "`MVAE`, `Nexus` and others",
         },
     ),
@@ -133,7 +143,7 @@ those of its mathematics the two that fewest other recipes share. All of them st
 ## What was seen in them
 
 Each of these is a line of that library's own source, and a law here (the laws at the end of a recipe's page). Pythae's stand in
-[its own page](pythae.md).
+[its own page](pythae.md). scvi-tools and MultiVae were read for what they have, not for whether it is right.
 
 | library | where | what it does | the law here |
 |---|---|---|---|

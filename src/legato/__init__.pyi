@@ -24,6 +24,7 @@ from legato.objectives import Term as Term
 from legato.objectives import anneal as anneal
 from legato.priors import Prior as Prior
 from legato.priors import StandardNormal as StandardNormal
+from legato.pythae import from_pythae as from_pythae
 from legato.recipes import Recipe as Recipe
 from legato.recipes import recipe as recipe
 from legato.trace import Given as Given
