@@ -42,7 +42,7 @@ def reconstruct(
         raise Mistake("--temperature is of levels that are drawn anew: say with --keep how many are not")
     if keep is not None:
         mu = space.redrawn(mu, keep, labels, temperature=temperature, seed=seed)
-    title = "reconstruction" if keep is None else f"of {keep} of {len(space.model.latent.levels)}\nlevels"
+    title = "reconstruction" if keep is None else f"own top {keep}\nof {len(space.model.latent.levels)} levels"
     shown = [(title, space.decode(mu, labels if space.model.needs_class else None))]
     # What the model saw is drawn bits: beside the grey image alone its reconstruction would look unjustly coarse.
     if opened.preparation.binarise:
