@@ -14,6 +14,7 @@ from legato.data import DataOptions
 from legato.data.sources import open_source
 from legato.definition import find
 from legato.errors import Mistake
+from legato.exported.pair import encoder_bytes
 from legato.exported.parts import parts
 from legato.latent_space import LatentSpace
 from legato.measures.comparison import per_example
@@ -65,10 +66,12 @@ def refused(ask) -> str | None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_table_says_what_the_commands_say(name, table):
     space = untrained(name)
-    likelihood, rate, temperature, forces, beside, sigma, *_ = table.values()
+    likelihood, rate, temperature, forces, beside, led, sigma, *_ = table.values()
     assert refused(lambda: space.score(GREY[:2], k=2)) == likelihood.get(name)
     assert refused(lambda: space.draw(2, origin="prior", temperature=0.5)) == temperature.get(name)
 
+    assert space.model.latent.portable or refused(lambda: encoder_bytes(space)) == led.get(name)
+    assert (name in led) == (not space.model.latent.portable)
     assert (parts(space)[0].found == ("mu",)) == (name in sigma)
 
     x = torch.from_numpy(space.prepare(GREY[:4]))

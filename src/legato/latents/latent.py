@@ -37,6 +37,7 @@ class Latent(nn.Module):
     has_product: bool  # whether q is a product over the dimensions of one group, made of known parameters
     standard_prior: bool  # whether p(z) is N(0, I): only then do rings, and a KL of μ and σ alone, mean what they seem to
 
+    portable = True  # whether what `summary` says is made by operators that ONNX has
     portable_width = True  # whether σ is made by operators that ONNX Runtime has
 
     @abstractmethod
