@@ -112,6 +112,16 @@ def test_who_is_in_the_table_is_who_has_such_a_part(table):
     assert all(f"[`{name}`]({name}.md)" in page for found in table.values() for name in found)
 
 
+def test_a_validation_tells_an_elbo_where_there_is_a_likelihood():
+    """`sigma_vae` has the same likelihood as `log_cosh_vae`, and is trained for it."""
+    vectors = np.random.default_rng(0).standard_normal((40, 4))
+    for name, kind, known in (("sigma_vae", legato.VAE, True), ("log_cosh_vae", legato.Autoencoder, False)):
+        fitted = kind(name, latent_dim=2, steps=2, threads=1, random_state=0, **TINY).fit(vectors)
+        (line,) = fitted.space_.kept.read_metrics()
+        assert (line["validation"]["elbo"] is not None) == known
+        assert line["validation"]["rate"] is not None
+
+
 @pytest.mark.parametrize("name", sorted(LIKENESSES))
 def test_a_likeness_is_reported_as_no_likelihood(name):
     """Its rate and its distortion are; no bound on log p(x), in no place that gives one."""
