@@ -48,9 +48,8 @@ def validate(model: LatentVariableModel, batches: Iterable[Batch], likelihood: b
     return {
         **found,
         "rate": rate.mean().item(),
-        "elbo": -(distortion + rate).mean().item()
-        if likelihood
-        else None,  # at β = 1 whatever was trained: so all runs can be compared
+        # at β = 1 whatever was trained: so all runs can be compared
+        "elbo": -(distortion + rate).mean().item() if likelihood else None,
         "sigma": None if sigma is None else _list(sigma.log().mean(0).exp()),
         "kl": None if kl is None else _list(kl.mean(0)),
     }
