@@ -14,6 +14,7 @@ from legato.data import DataOptions
 from legato.data.sources import open_source
 from legato.definition import find
 from legato.errors import Mistake
+from legato.exported.pair import encoder_bytes
 from legato.exported.parts import parts
 from legato.latent_space import LatentSpace
 from legato.measures.comparison import per_example
@@ -65,10 +66,12 @@ def refused(ask) -> str | None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_table_says_what_the_commands_say(name, table):
     space = untrained(name)
-    likelihood, rate, temperature, forces, beside, sigma, *_ = table.values()
+    likelihood, rate, temperature, forces, beside, led, sigma, *_ = table.values()
     assert refused(lambda: space.score(GREY[:2], k=2)) == likelihood.get(name)
     assert refused(lambda: space.draw(2, origin="prior", temperature=0.5)) == temperature.get(name)
 
+    assert space.model.latent.portable or refused(lambda: encoder_bytes(space)) == led.get(name)
+    assert (name in led) == (not space.model.latent.portable)
     assert (parts(space)[0].found == ("mu",)) == (name in sigma)
 
     x = torch.from_numpy(space.prepare(GREY[:4]))
@@ -107,6 +110,16 @@ def test_who_is_in_the_table_is_who_has_such_a_part(table):
     assert all("\n" not in why for found in table.values() for why in found.values())
     page = cannot_pages.page()
     assert all(f"[`{name}`]({name}.md)" in page for found in table.values() for name in found)
+
+
+def test_a_validation_tells_an_elbo_where_there_is_a_likelihood():
+    """`sigma_vae` has the same likelihood as `log_cosh_vae`, and is trained for it."""
+    vectors = np.random.default_rng(0).standard_normal((40, 4))
+    for name, kind, known in (("sigma_vae", legato.VAE, True), ("log_cosh_vae", legato.Autoencoder, False)):
+        fitted = kind(name, latent_dim=2, steps=2, threads=1, random_state=0, **TINY).fit(vectors)
+        (line,) = fitted.space_.kept.read_metrics()
+        assert (line["validation"]["elbo"] is not None) == known
+        assert line["validation"]["rate"] is not None
 
 
 @pytest.mark.parametrize("name", sorted(LIKENESSES))

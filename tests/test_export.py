@@ -106,6 +106,19 @@ def test_other_data_and_other_posteriors(name, made, onnx):
     assert answers(decoder_bytes(space, half=False), mu)["x_mean"] == pytest.approx(space.decode_prepared(mu), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["hierarchy_vae", "vmf_vae"])
+def test_a_hierarchy_and_directions_are_written_too(name, made, onnx):
+    """A hierarchy for any number of rows; directions without σ, which no operators of the runtime's make."""
+    space = made(name)
+    encoder, decoder = encoder_bytes(space), decoder_bytes(space, half=False)
+    for n in (1, 7):
+        x = seen(space, n)
+        told, (mu, _) = answers(encoder, x), space.posterior(x)
+        assert list(told) == (["mu"] if name == "vmf_vae" else ["mu", "sigma"])
+        assert told["mu"] == pytest.approx(mu, abs=1e-5)
+        assert answers(decoder, mu)["x_mean"] == pytest.approx(space.decode_prepared(mu), abs=1e-5)
+
+
 @pytest.mark.parametrize("net", ["mlp", "residual", "conv", "strided"])
 def test_half_precision_halves_the_file_and_stays_within_a_grey_level(net, made, onnx):
     space = made("vae", net=net, width=48, likelihood="bernoulli")

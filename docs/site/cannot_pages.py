@@ -13,7 +13,7 @@ import torch
 from legato.definition import define
 from legato.devices import drawing
 from legato.errors import Mistake
-from legato.exported.parts import sigma_missing
+from legato.exported.parts import NOT_PORTABLE, sigma_missing
 from legato.measures.posterior import gaussian_posterior
 from legato.measures.scorecard import NO_POSTERIOR
 from legato.model import LatentVariableModel
@@ -53,6 +53,12 @@ def compared(name: str) -> None:
         raise Mistake(OWN_PRIOR)
 
 
+def written(name: str) -> None:
+    """Raises `Mistake` where no ONNX file holds the encoder."""
+    if not built(name).model.latent.portable:
+        raise Mistake(NOT_PORTABLE)
+
+
 def exported(name: str) -> None:
     """Raises `Mistake` where an encoder's file has no σ."""
     if why := sigma_missing(built(name).model):
@@ -80,6 +86,7 @@ QUESTIONS: dict[str, Callable[[str], None]] = {
     "`sample --of prior --temperature 0.5`": tempered,
     "annealing, and forces on the codes: `measure`, `claims`, `evaluate --k auto`": forced,
     "figures beside N(0, I): `measure`, `claims`": compared,
+    "an encoder for other programs: `export`": written,
     "σ in `encoder.onnx`: `export`": exported,
     "rows of a table": said(TABLE),
     "rows without labels": said(replace(PICTURES, classes=())),

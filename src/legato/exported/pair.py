@@ -13,9 +13,10 @@ import torch
 
 from legato import __version__
 from legato.data.preparation import Preparation
+from legato.errors import Mistake
 from legato.exported.check import EXACT, HALF, Agreement, checked, rows_to_ask
 from legato.exported.graph import EXAMPLE, OPSET, graph_of, halved
-from legato.exported.parts import Part, parts
+from legato.exported.parts import NOT_PORTABLE, Part, parts
 from legato.files import whole_file, write_json
 from legato.latent_space import LatentSpace
 from legato.types import Floats
@@ -44,6 +45,7 @@ class Exported:
 
 def encoder_bytes(space: LatentSpace, *, half: bool = False) -> bytes:
     """encoder.onnx, checked: x (batch, *shape), prepared -> mu, sigma, (batch, latent_dim); of an autoencoder mu alone."""
+    _refuse_led(space)
     return _exported(parts(space)[0], rows_to_ask(space)[0], half).content
 
 
@@ -61,6 +63,7 @@ def write_onnx(space: LatentSpace, folder: str | Path, *, half: bool = False) ->
     Raises `Mistake` where ONNX is not installed, has no word for a part of the model, or disagrees with it: by more than
     10⁻⁵ (`half`: 1/255), in units of the output's largest absolute value where that is above 1. Then nothing is written.
     """
+    _refuse_led(space)
     (encoder, decoder), (x, z), folder = parts(space), rows_to_ask(space), Path(folder)
     # Both are made and checked before either is written: half a pair is of no use to anyone.
     pair = {"encoder": _exported(encoder, x, half), "decoder": _exported(decoder, z, half)}
@@ -69,6 +72,11 @@ def write_onnx(space: LatentSpace, folder: str | Path, *, half: bool = False) ->
             file.write(one.content)
     write_json(folder / "export.json", _said(space, pair, half))  # last: whoever finds it finds both files whole
     return pair
+
+
+def _refuse_led(space: LatentSpace) -> None:
+    if not space.model.latent.portable:
+        raise Mistake(NOT_PORTABLE)
 
 
 def _exported(part: Part, given: Floats, half: bool) -> Exported:

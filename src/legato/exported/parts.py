@@ -21,6 +21,8 @@ from legato.distributions.continuous_bernoulli import SMALL
 from legato.latent_space import LatentSpace
 from legato.model import LatentVariableModel
 
+NOT_PORTABLE = "codes of this model are led by a gradient, for which ONNX has no operator: `legato encode` writes them"
+
 
 def sigma_missing(model: LatentVariableModel) -> str | None:
     """The reason why an encoder's file has no σ; None where it has one."""

@@ -66,6 +66,8 @@ class Hamiltonian(Latent):
         self.length = nn.Parameter(torch.full(self.event, -1.4))  # ε = ½ σ(length), a tenth at first
         self.warmth = nn.Parameter(torch.tensor(1.0))  # √β_0 = σ(warmth)
 
+    portable = False  # what leads a code is a gradient
+
     def encode(self, x: Tensor, given: Given = NOTHING) -> tuple[Distribution, Tensor]:
         """q(z_0|x), and x itself, which leads."""
         found: Distribution = self.q(x, given)

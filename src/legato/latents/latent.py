@@ -41,6 +41,7 @@ class Latent(nn.Module):
     books = 0  # codebooks that a code's indices, in a row, are of in equal parts
     levels: tuple[str, ...] = ()  # groups above each other, the top first, by what is said of each; none of one group
 
+    portable = True  # whether what `summary` says is made by operators that ONNX has
     portable_width = True  # whether σ is made by operators that ONNX Runtime has
 
     @abstractmethod

@@ -151,7 +151,7 @@ def _space(task: Task, step: int) -> tuple[LatentSpace, Unsaved]:
         "data": task.data.to_json(),
         "training": {**task.plan.to_json(), "total": step},
     }
-    found = validate(model, task.some("train", IMAGES))
+    found = validate(model, task.some("train", IMAGES), task.learner.objective.is_likelihood)
     finite_json(found, step)  # nothing that is not finite passes for a fit
     seen = {"step": step, "weights": task.learner.weights(step - 1), "validation": found}
     if alarms := Alarms(task.learner).of(seen):

@@ -114,7 +114,7 @@ class Task:
         """The averaged model on the validation images, its solved scale first solved on training images."""
         self.solve_scale()
         model, objective = self.learner.average, self.learner.objective
-        found = validate(model, self.some("validation", IMAGES))
+        found = validate(model, self.some("validation", IMAGES), objective.is_likelihood)
         if not objective.weighs:
             return found
         few = self.some("validation", max(WEIGHED // objective.draws, 1))

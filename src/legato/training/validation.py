@@ -26,8 +26,10 @@ IMAGES = 1000  # of the validation split: ±0.8 nats on MNIST, and some hundredt
 
 
 @torch.no_grad()
-def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, Any]:
+def validate(model: LatentVariableModel, batches: Iterable[Batch], likelihood: bool = True) -> dict[str, Any]:
     """distortion, rate, elbo (nats per image); per latent dimension: σ, Std μ, KL. None where a point mass has none.
+
+    `likelihood`: whether the decoder was trained to give log p(x|z); else a sum of its nats and the rate is no ELBO.
 
     σ is the geometric mean over images, as everywhere: the one average that is the same of widths and of precisions. Of codes
     of more than 4,096 dimensions they are told per channel: σ's geometric and Std μ's quadratic mean over places, KL's sum.
@@ -46,7 +48,8 @@ def validate(model: LatentVariableModel, batches: Iterable[Batch]) -> dict[str, 
     return {
         **found,
         "rate": rate.mean().item(),
-        "elbo": -(distortion + rate).mean().item(),  # at β = 1 whatever was trained: so all runs can be compared
+        # at β = 1 whatever was trained: so all runs can be compared
+        "elbo": -(distortion + rate).mean().item() if likelihood else None,
         "sigma": None if sigma is None else _list(sigma.log().mean(0).exp()),
         "kl": None if kl is None else _list(kl.mean(0)),
     }
