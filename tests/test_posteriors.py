@@ -223,6 +223,14 @@ def test_a_wrapped_draw_lies_as_far_from_its_middle_as_its_tangent_is_long():
         Hyperbolic(0.0)
 
 
+@pytest.mark.parametrize("sigma", [2.0, 30.0])
+def test_a_wide_cloud_in_the_ball_gains_nothing_by_draws_that_are_drawn_back_from_the_edge(sigma):
+    """About one middle p(z)/q(z) = σᵈ exp(−½ r² (1 − σ⁻²)): never above σᵈ, however far away the draw was meant to lie."""
+    q, p = (WrappedNormal(torch.zeros(5), torch.full((5,), width)) for width in (sigma, 1.0))
+    z = q.rsample((10_000,))
+    assert (p.log_prob(z) - q.log_prob(z)).max().item() <= 5 * math.log(sigma) + 1e-3
+
+
 # ---------------------------------------------------------------------------------------------- relaxed coins
 
 

@@ -85,8 +85,12 @@ class WrappedNormal(Distribution):
         """(*sample_shape, *batch, d)."""
         v = self.scale * noise_of(self, sample_shape)
         r = self.c**0.5 * v.norm(dim=-1, keepdim=True).clamp(min=TINY)
-        z = within(added(self.loc.expand_as(v), v * (0.5 * r).tanh() / r, self.c), self.c)
-        self._last = z, v
+        meant = added(self.loc.expand_as(v), v * (0.5 * r).tanh() / r, self.c)
+        z = within(meant, self.c)
+        # Where z was drawn back from the edge its density is that of where it lies: p(z) is taken there, too, and by the v
+        # that was meant log q falls without end as σ grows, so that a training widens its clouds for ever.
+        back = meant.norm(dim=-1, keepdim=True) > EDGE * self.c**-0.5
+        self._last = z, torch.where(back, self.tangent(z), v)
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
