@@ -221,7 +221,7 @@ def test_every_critic_says_what_its_loss_is_where_it_is_blind():
     from legato.definition import define
     from legato.setting import DataSpec
 
-    spec = DataSpec((1, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes"))
+    spec = DataSpec((1, 8, 8), "bytes", "discretized-logistic", classes=("no", "yes"), factors=True)
     for name in RECIPES:
         built = define(name, spec, width=8, depth=1).build(spec)
         for player in built.objective.players:

@@ -21,7 +21,7 @@ from legato.recipe import RECIPES, Recipe
 from legato.setting import DataSpec
 from legato.survey import OWN_PRIOR
 
-PICTURES = DataSpec((1, 28, 28), "bytes", "discretized-logistic", count=60_000, classes=("no", "yes"))
+PICTURES = DataSpec((1, 28, 28), "bytes", "discretized-logistic", count=60_000, classes=("no", "yes"), factors=True)
 TABLE = replace(PICTURES, shape=(6,), kind="reals", likelihood="gaussian")
 SMALL: dict[str, Any] = {"width": 8, "depth": 1}
 

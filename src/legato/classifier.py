@@ -22,7 +22,7 @@ class Classifier(ReadsLabel):
 
     p(y) is uniform and not the labelled examples' frequencies: which examples are labelled is chosen by people, often as many
     of each class, and says little of how many there are of it. Kingma, Rezende, Mohamed & Welling 2014,
-    https://arxiv.org/abs/1406.5298, eq. 4.
+    https://arxiv.org/abs/1406.5298, model M2.
     """
 
     log_p: Tensor

@@ -50,7 +50,7 @@ class PairedGaussian(Family):
     """N(μ, diag σ²), θ = (μ, log σ), of which two rows in a row, a pair, have latents in common while training.
 
     δ_j = KL(q_j(z|x₁) ‖ q_j(z|x₂)); latents with δ_j < ½ (max δ + min δ) are shared, and both rows get one posterior of them:
-    `mean`, of the mean of both μ and of both σ² (Locatello et al. 2020, https://arxiv.org/abs/2002.02886, eq. 4 to 6), or
+    `mean`, of the mean of both μ and of both σ² (Locatello et al. 2020, https://arxiv.org/abs/2002.02886), or
     `product`, of the product of both densities (Bouchacourt et al. 2018, https://arxiv.org/abs/1705.08841). The others are each
     row's own, and in evaluation all are. No gradient flows through which are shared. `pairs`: by how many factors the two of a
     pair may differ. Raises `Mistake` for an odd number of rows.
