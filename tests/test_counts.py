@@ -17,20 +17,27 @@ from torch.distributions import Independent
 
 import legato
 from legato import nets
+from legato.batch import Batch
 from legato.conditional import Conditional
 from legato.counts import STEEP, Multinomial, NegativeBinomial, Poisson, ZeroInflated, slope, tamed
 from legato.data.description import describe
 from legato.data.options import DataOptions
 from legato.data.sources import open_source
 from legato.definition import define, find
+from legato.devices import drawing
 from legato.distributions import counts
-from legato.errors import Mistake
+from legato.errors import Mistake, Stopped
 from legato.measures.comparison import check_same_units
 from legato.priors import StandardNormal
 from legato.recipe import RECIPES
 from legato.setting import DataSpec
 from legato.trace import Given
+from legato.training.compiled import CompiledStep, Lowered, captured
+from legato.training.learner import Learner
+from legato.training.options import TrainingOptions, plan
+from legato.training.replayed import replayed
 from legato.vocabulary import LIKELIHOODS
+from stopped_runs import assert_same, resume, stopping_after
 
 find("vae")  # fills RECIPES
 
@@ -333,21 +340,29 @@ def test_counts_likelihoods_are_of_counts_alone_and_a_refusal_is_one_line(word, 
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("word", WORDS)
-def test_a_step_compiles_whole_and_is_the_eager_one(word):
-    torch._dynamo.reset()
-    made, x = define("vae", DATA, **TINY, likelihood=word).build(DATA), torch.from_numpy(table(8)).float()
+def learner(word: str, precision: str) -> Learner:
+    """A tiny model of counts under training, at weights of one seed."""
+    with drawing(torch.device("cpu"), 1):
+        options = TrainingOptions(batch_size=16, precision=precision, clip=5.0)
+        made = define("vae", DATA, **TINY, likelihood=word).build(DATA)
+        return Learner(made, plan(options, 100, 16), torch.device("cpu"))
 
-    def loss() -> torch.Tensor:
-        return made.objective(made.model(x), made.objective.at(0, 1)).total
 
-    found = []
-    for run in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
-        torch.manual_seed(3)
-        total = run()
-        found.append([total.detach(), *torch.autograd.grad(total, [*made.model.parameters()])])
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
-    torch._dynamo.reset()
+# the first holds the operations of the other independent ones; all pairs were run once
+@pytest.mark.parametrize(("word", "precision"), [("zero-inflated-negative-binomial", "float32"), ("multinomial", "bfloat16")])
+def test_a_replayed_step_and_a_captured_one_are_the_plain_one_bit_for_bit(word, precision):
+    x = torch.from_numpy(table(64)).float().view(4, 16, 6)
+    plain, rehearsed = learner(word, precision), learner(word, precision)
+    replay, (graph, _) = replayed(rehearsed, Batch(x[0])), captured(rehearsed, Batch(x[0]))
+    assert replay is not None
+    expected = [plain.step(Batch(some), step) for step, some in enumerate(x)]
+    assert all(one is not None for one in expected)  # no step is left out
+    for found in (replay, Lowered(graph)):
+        other = learner(word, precision)
+        make = CompiledStep(other, found)
+        assert all(torch.equal(make(Batch(some), step), one) for (step, some), one in zip(enumerate(x), expected, strict=True))
+        for (key, value), twin in zip(plain.tensors().items(), other.tensors().values(), strict=True):
+            assert torch.equal(value, twin), key
 
 
 def test_the_encoder_reads_logarithms_and_the_likelihood_counts():
@@ -490,6 +505,16 @@ def test_training_on_counts_of_millions_takes_every_step(runs, word):
     lines = legato.load(runs / word).run.read_metrics()
     assert math.isfinite(next(line for line in reversed(lines) if "validation" in line)["validation"]["elbo"])
     assert not any(line.get("skipped") for line in lines)
+
+
+def test_a_run_that_was_stopped_and_resumed_is_the_one_that_was_not(runs, tmp_path):
+    shared = {"values": "counts", "likelihood": "negative-binomial", "steps": 15, "learning_rate": 1e-2, **TINY}
+    np.save(tmp_path / "a.npy", table())
+    legato.train("vae", data=tmp_path / "a.npy", out=tmp_path / "whole", **shared)
+    with stopping_after(6), pytest.raises(Stopped):
+        legato.train("vae", data=tmp_path / "a.npy", out=tmp_path / "cut", **shared)
+    assert resume(tmp_path / "cut") == 0
+    assert_same(tmp_path / "cut", tmp_path / "whole")
 
 
 def test_nats_of_a_row_whose_total_is_given_are_compared_with_no_others(runs):

@@ -49,7 +49,8 @@ class Words:
     latent_shape: Shape | None = None
     """A code of channels, height and width, 4,8,8 (or of a vector's length), in the place of --latent-dim."""
     likelihood: LikelihoodName = "auto"
-    """p(x|z): gaussian learns its scale, optimal-gaussian solves it in closed form. auto: what fits the data."""
+    """p(x|z): gaussian learns its scale, optimal-gaussian solves it in closed form; negative-binomial and what follows are of
+    counts (--values counts). auto: what fits the data."""
     scale: float | None = None
     """Standard deviation of fixed-gaussian and squashed-gaussian, in units of the prepared data (pixels lie in 0 … 1)."""
     condition: Condition = "nothing"

@@ -205,7 +205,7 @@ def check_data(content: dict[str, Any]) -> str | None:
     if preparation["kind"] != content["kind"]:
         return f"its values are {content['kind']}, its preparation is of {preparation['kind']}"
     if (preparation["kind"] == "counts") != ("means" in preparation):
-        return "its preparation has means, which counts alone have"
+        return "a preparation has means where its values are counts, and nowhere else"
     lengths = {len(preparation["shift"]), len(preparation["scale"]), len(preparation.get("means", "1"))}
     # one for all values, or one for each column
     return None if lengths <= {1, shape[0]} else f"`preparation` is of {max(lengths)} columns, the shape of {shape[0]}"

@@ -260,7 +260,8 @@ def likelihood(data: DataSpec) -> Family:
     family, kinds, why = LIKELIHOODS[name]
     if data.kind not in kinds:
         # not the one that a recipe is about, where that is the very one that does not fit
-        fits = data.likelihood if data.kind in LIKELIHOODS[data.likelihood][1] else next(iter(_fitting(data)))
+        fitting = [name for name, (_, kinds, _) in LIKELIHOODS.items() if data.kind in kinds]
+        fits = data.likelihood if data.likelihood in fitting else fitting[0]
         raise Mistake(f"`{name}` is no likelihood of {_KIND[data.kind]}: {why}; `{fits}` fits")
     if data.words.scale is not None and name not in SCALED:
         raise Mistake(
@@ -293,10 +294,6 @@ _KIND = {"binary": "binary values", "bytes": "8-bit values", "reals": "real numb
 def _scales(data: DataSpec) -> tuple[int, ...]:
     """A table's columns have scales of their own; an image's pixels share one."""
     return data.shape if len(data.shape) == 1 else ()
-
-
-def _fitting(data: DataSpec) -> list[str]:
-    return [name for name, (_, kinds, _) in LIKELIHOODS.items() if data.kind in kinds]
 
 
 def _means(data: DataSpec) -> tuple[float, ...]:
