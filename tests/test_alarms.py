@@ -13,6 +13,7 @@ import torch
 import legato
 from legato.alarm import Alarm
 from legato.codebooks import FiniteScalars, ResidualQuantised, VectorQuantised
+from legato.errors import Stopped
 from legato.families import MIN_SCALE, Homoscedastic
 from legato.likelihoods import Heavy
 from legato.measures.likelihood import effective_sample_size
@@ -22,6 +23,7 @@ from legato.posteriors import Sparse
 from legato.recipe import RECIPES
 from legato.training.alarms import EARLIEST, LINES, Alarms, alone, collapsed, dead, won
 from legato.training.validation import effective_draws
+from stopped_runs import assert_same, resume, stopping_after
 
 LOG_2 = math.log(2)
 
@@ -286,3 +288,18 @@ def test_a_fit_in_memory_is_told_too(capsys):
     assert "all 4 latents have collapsed" in capsys.readouterr().err
     (line,) = fitted.space_.kept.read_metrics()
     assert list(line["alarms"]) == ["collapsed"]
+
+
+def test_a_run_that_is_stopped_after_its_alarm_is_not_told_again_and_ends_as_one_that_never_was(tmp_path, capsys):
+    asked = {"latent_dim": 4, "beta": 100.0, **SHORT, "learning_rate": 1e-2, "device": "cpu"}
+    np.save(tmp_path / "x.npy", rows(kind="noise"))  # rows in memory could not be opened again
+    legato.train("vae", data=str(tmp_path / "x.npy"), out=tmp_path / "whole", **asked)
+    assert capsys.readouterr().err.count("have collapsed") == 1
+    for steps in (100, 240):
+        out = tmp_path / f"stopped {steps}"
+        with stopping_after(steps), pytest.raises(Stopped):
+            legato.train("vae", data=str(tmp_path / "x.npy"), out=out, **asked)
+        assert capsys.readouterr().err.count("have collapsed") == (steps > EARLIEST)
+        assert resume(out) == 0
+        assert capsys.readouterr().err.count("have collapsed") == (steps < EARLIEST)
+        assert_same(out, tmp_path / "whole")

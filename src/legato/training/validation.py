@@ -120,7 +120,7 @@ def _usage(counts: Tensor) -> dict[str, float]:
     entropy = -torch.special.xlogy(shares, shares).sum(1)
     return {
         "perplexity": float(f"{entropy.exp().mean().item():.6g}"),
-        "unused": (counts == 0).double().mean().item(),
+        "unused": (counts == 0).float().mean().item(),
         "size": counts.shape[1],
         "tokens": counts[0].sum().item(),
     }
