@@ -135,6 +135,12 @@ MUTATIONS = (
         "test_objectives.py::test_the_image_adversary_teaches_the_decoder_to_be_taken_for_real_and_the_encoder_nothing",
     ),
     Mutation(
+        "trace.py",
+        "of.x, of.code.detach(), of",
+        "of.x, of.code, of",
+        "test_players.py::test_no_gradient_reaches_the_model_through_what_a_critic_sees",
+    ),
+    Mutation(
         "vamp.py",
         "even = torch.zeros(len(self.inputs)",
         "even = torch.arange(len(self.inputs)",

@@ -159,10 +159,9 @@ def files(tmp_path_factory) -> dict[str, str]:
     folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
     for kind, shape in SIZES.items():
         values = rng.normal(size=(ROWS, 2)) @ rng.normal(size=(2, math.prod(shape)))
-        if kind != "reals":
-            values = (values > 0) if kind == "binary" else (40 * values + 128).clip(0, 255)
-        images = values.astype(float if kind == "reals" else np.uint8).reshape(ROWS, *shape)
-        np.savez(folder / f"{kind}.npz", **{"x" if kind == "reals" else "images": images, "labels": np.arange(ROWS) % 2})
+        pixels = (40 * values + 128).clip(0, 255).astype(np.uint8)
+        rows = {"reals": values, "binary": (values > 0).astype(np.uint8), "bytes": pixels}[kind].reshape(ROWS, *shape)
+        np.savez(folder / f"{kind}.npz", **{"x" if len(shape) == 1 else "images": rows, "labels": np.arange(ROWS) % 2})
     return {"factors": "factors", **{kind: str(folder / f"{kind}.npz") for kind in SIZES}}
 
 
