@@ -34,7 +34,7 @@ RECIPES = (
     *("adversarial_autoencoder", "wae_gan", "vae_gan", "rae_l2", "rae_gp", "rae_sn", "log_cosh_vae", "ssim_vae"),
     *("full_gaussian_vae", "laplace_vae", "concrete_vae", "vmf_vae", "power_spherical_vae", "poincare_vae", "iaf_vae"),
     *("vamp_vae", "flow_prior_vae", "hierarchical_vamp_vae", "gradient_vq_vae", "residual_vq_vae", "sequence_vq_vae"),
-    *("topk_autoencoder", "joint_vae", "hamiltonian_vae", "hierarchy_vae"),
+    *("topk_autoencoder", "joint_vae", "hamiltonian_vae", "hierarchy_vae", "lfq_vae"),
 )
 
 # name -> recipe, source, and what differs from SMALL

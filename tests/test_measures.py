@@ -30,7 +30,7 @@ SINGLE = ("elbo", "rate", "distortion", "nll", "bits_per_dim", "ess", "untrusted
 KEYS = {*SINGLE, "trust", "active_units", "kl_per_dimension", "rate_per_level", "codebook_perplexity", "data", "run"}
 FIELDS = {"value", "low", "high", "n", "unit", "method"}
 POINTS = ("autoencoder", "pulled_autoencoder")
-CHOSEN = ("fsq_vae", "vq_vae", "grid")  # a codebook chooses, so that nothing is drawn
+CHOSEN = ("fsq_vae", "vq_vae", "grid", "lfq_vae")  # a codebook chooses, so that nothing is drawn
 SAMPLED = ("flow_vae", "mixture_vae")  # the rate has no closed form
 WITH_RATE = [name for name in RUNS if name not in POINTS]
 

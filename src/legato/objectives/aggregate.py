@@ -180,7 +180,7 @@ class IndexEntropy(Term):
         odds = odds.flatten(1, -2)  # (B, n, D)
         sure = binary_entropy(odds).flatten(1).sum(1)
         everyone = ranks.gathered(odds).flatten(0, 1)
-        varied = torch.stack([entropy_of_mean(part) for part in everyone.split(TOGETHER, 1)]).sum()
+        varied = torch.stack([entropy_of_mean(part) for part in torch.split(everyone, TOGETHER, 1)]).sum()
         return sure - odds.shape[1] * varied
 
 
@@ -196,7 +196,7 @@ def entropy_of_mean(odds: Tensor) -> Tensor:
         both = torch.stack([logsigmoid(-coin), logsigmoid(coin)], 1)
         log_chances = (log_chances[:, :, None] + both[:, None, :]).flatten(1)
     mean = log_chances.exp().mean(0)
-    return -torch.special.xlogy(mean, mean).sum()
+    return -torch.xlogy(mean, mean).sum()
 
 
 def _everyone(code: Tensor) -> Tensor:
