@@ -82,7 +82,8 @@ def _show(found: dict[str, Any]) -> None:
         levels = zip(found["rate_per_level"], run["levels"], strict=True)
         each = [f"{one['value']:.2f} ({name})" for one, name in levels]
         say(f"rate per level, the top first, nats: {', '.join(each)}")
-    if isinstance(found["kl_per_dimension"], list):
+    # of a large code there are sums of channels, and of levels in a row but one: the rate
+    if isinstance(found["kl_per_dimension"], list) and len(found["kl_per_dimension"]) > ("levels" in run):
         kl = sorted((one["value"] for one in found["kl_per_dimension"]), reverse=True)
         what = "dimension" if whole(run.get("latent_dim", 0)) else "channel"
         rest = f" … ({len(kl) - SHOWN:,} more, {sum(kl[SHOWN:]):.2f} in all)" if len(kl) > SHOWN else ""

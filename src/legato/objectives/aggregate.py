@@ -199,8 +199,7 @@ def entropy_of_mean(odds: Tensor) -> Tensor:
         both = torch.stack([logsigmoid(-coin), logsigmoid(coin)], 1)
         log_chances = (log_chances[:, :, None] + both[:, None, :]).flatten(1)
     mean = log_chances.exp().mean(0)
-    found: Tensor = -torch.special.xlogy(mean, mean).sum()
-    return found
+    return -torch.xlogy(mean, mean).sum()
 
 
 def _everyone(code: Tensor) -> Tensor:
