@@ -316,6 +316,7 @@ def test_a_codebook_follows_by_moving_averages_and_revives_what_is_dead():
     family = VectorQuantised((2, 3), size=4, decay=0.9)
     family.rows.copy_(torch.eye(4, 3) * 5)
     family.sums.copy_(family.rows)
+    family.counts.fill_(1)
     theta = torch.tensor([5.0, 0.1, 0.0]) + 0.1 * torch.randn(50, 2, 3)
     before = family.rows.clone()
     family(theta, (2, 3))

@@ -54,6 +54,17 @@ def test_a_row_is_its_own_nearest(event, gradient):
     assert torch.equal(book.indices(book.values(index)), index)
 
 
+def test_the_first_step_puts_every_row_where_tokens_are_and_one_that_is_skipped_none():
+    """Rows that lie apart from all tokens would leave every token to the one that is nearest to the middle."""
+    book, tokens = VectorQuantised((4, 3), 32), 0.01 * torch.randn(20, 4, 3) + 5
+    before = book.rows.clone()
+    book(torch.full((20, 4, 3), math.nan), (4, 3))
+    assert torch.equal(book.rows, before)
+    book(tokens, (4, 3))
+    assert (book.rows - 5).abs().max() < 0.1
+    assert len(book.indices(tokens).unique()) > 16
+
+
 @pytest.mark.parametrize("name", ["vq_vae", "gradient_vq_vae", "residual_vq_vae", "fsq_vae"])
 def test_what_a_codebook_costs_an_example_is_the_same_however_often_the_batch_is_repeated(name):
     """Sums over the batch beside means over it would weigh one term by the batch's size."""
@@ -185,6 +196,31 @@ def test_a_unit_that_is_never_on_is_favoured_until_it_is():
     assert plain < 0.05 < family.fired[5]
     assert family.dead == 0
     assert family.fired.sum().item() == pytest.approx(2, abs=0.01)
+
+
+def test_a_dead_unit_learns_straight_through_the_rectifier_and_no_other_does():
+    """A unit that is below 0 everywhere would stay so: a rectifier has no slope there."""
+    family, theta = Sparse((4,), 2), torch.tensor([[3.0, 2.0, -1.0, -1.0]], requires_grad=True)
+    family.fired.copy_(torch.tensor([0.9, 0.9, 0.0, 0.2]))  # the third is dead, the fourth only seldom on
+    code = family(theta, (4,)).mean
+    assert torch.equal(code, torch.tensor([[3.0, 2.0, 0.0, 0.0]]))
+    code.sum().backward()
+    assert torch.equal(theta.grad, torch.tensor([[1.0, 1.0, 1.0, 0.0]]))
+
+
+def test_a_sparse_code_whose_units_are_all_dead_comes_to_life():
+    layer, family = torch.nn.Linear(3, 6), Sparse((6,), 2, decay=0.9)
+    layer.bias.data.fill_(-5.0)
+    x, out = torch.randn(64, 3), torch.randn(6, 3)
+    optimiser = torch.optim.Adam([*layer.parameters()], lr=0.05)
+    for step in range(300):
+        code = family(layer(x), (6,)).mean
+        if not step:
+            assert (code == 0).all()
+        optimiser.zero_grad()
+        (code @ out - x).square().sum(1).mean().backward()
+        optimiser.step()
+    assert family.dead < 3
 
 
 # ------------------------------------------------------------------------------------------------ signs looked up nowhere

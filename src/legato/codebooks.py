@@ -179,10 +179,11 @@ class VectorQuantised(OfVectors):
     """The nearest row of a codebook of K vectors for each token (VQ), the codebook following the encoder by moving averages.
 
     In training, with decay γ: N_k ← γN_k + (1 − γ)n_k, m_k ← γm_k + (1 − γ)Σ e, row k = m_k/N_k, over the tokens that chose
-    k; a row that is hardly chosen is put where some token of the batch is. The gradient goes straight through. The encoder
-    pays for its distance from the rows by `Commitment`. `gradient`: the rows are weights in place of averages, which `Rows`
-    draws to the encoder's tokens. van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, eq. 3 and appendix A.1;
-    revival as in Dhariwal et al. 2020, https://arxiv.org/abs/2005.00341. Raises `Mistake` for codes of another shape.
+    k; a row that is hardly chosen is put where some token of the batch is, and in the first step all are. The gradient goes
+    straight through. The encoder pays for its distance from the rows by `Commitment`. `gradient`: the rows are weights in place
+    of averages, which `Rows` draws to the encoder's tokens. van den Oord et al. 2017, https://arxiv.org/abs/1711.00937, eq. 3
+    and appendix A.1; revival as in Dhariwal et al. 2020, https://arxiv.org/abs/2005.00341, and so is the start. Raises
+    `Mistake` for codes of another shape.
     """
 
     rows: Tensor
@@ -198,12 +199,13 @@ class VectorQuantised(OfVectors):
         start = torch.randn(size, event[self._across])
         self.gradient = gradient
         if gradient:
-            self.rows = nn.Parameter(start)
+            # close together, as tokens are at first: of rows far apart the one nearest to the middle would be all tokens'
+            self.rows = nn.Parameter(start / size)
             return
         self.learnt = ("rows", "counts", "sums")
         self.register_buffer("rows", start)
-        self.register_buffer("counts", torch.ones(size))  # as if each had been chosen: none is moved before it had a chance
-        self.register_buffer("sums", self.rows.clone())
+        self.register_buffer("counts", torch.zeros(size))  # so that the first step puts all rows where tokens are
+        self.register_buffer("sums", torch.zeros_like(start))
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, *event) -> the nearest rows."""
@@ -238,11 +240,12 @@ class VectorQuantised(OfVectors):
         flat = ranks.whole(flat)
         self.counts.lerp_(hits, 1 - self.decay)
         self.sums.lerp_(sums, 1 - self.decay)
-        dead = self.counts < ALIVE * len(flat) / self.size
+        dead = (self.counts < ALIVE * len(flat) / self.size) & (hits.sum() > 0)
         some = flat[torch.randint(len(flat), (self.size,), device=flat.device)]  # drawn always: a step's noise is the same
         self.counts.copy_(torch.where(dead, torch.ones_like(self.counts), self.counts))  # 1, since its sum is one token now
         self.sums.copy_(torch.where(dead[:, None], some, self.sums))
-        self.rows.copy_(self.sums / self.counts[:, None])
+        led = self.counts[:, None] > 0
+        self.rows.copy_(torch.where(led, self.sums / torch.where(led, self.counts[:, None], 1), self.rows))
 
     def _gathered(self, flat: Tensor, chosen: Tensor, sane: Tensor) -> tuple[Tensor, Tensor]:
         """The number (K,) and the sum (K, D) of the tokens that chose each row."""

@@ -260,8 +260,9 @@ class Sparse(Family):
 
     A unit that is hardly chosen learns nothing and stays so. So `fired`, the share of examples that each unit is on for (a
     moving average), favours those that are: in training units compete by a · e^{1 − fired/(k/d)}. `dead` counts those below a
-    hundredth of an even share. Makhzani & Frey 2014, https://arxiv.org/abs/1312.5663; the boost as in Ahmad & Scheinkman 2019,
-    https://arxiv.org/abs/1903.11257, eq. 3. Raises `Mistake` for no unit, or more than a code has.
+    hundredth of an even share, which learn through the rectifier as if they were on. Makhzani & Frey 2014,
+    https://arxiv.org/abs/1312.5663; the boost as in Ahmad & Scheinkman 2019, https://arxiv.org/abs/1903.11257, eq. 3. Raises
+    `Mistake` for no unit, or more than a code has.
     """
 
     has_density = False
@@ -282,7 +283,11 @@ class Sparse(Family):
     @property
     def dead(self) -> int:
         """The number of units that are on for hardly any example."""
-        return int((self.fired < DEAD * self.k / len(self.fired)).sum())
+        return int(self._gone.sum())
+
+    @property
+    def _gone(self) -> Tensor:
+        return self.fired < DEAD * self.k / len(self.fired)
 
     def alarms(self) -> list[Alarm]:
         """Where more than half of the units are dead."""
@@ -306,11 +311,14 @@ class Sparse(Family):
         if learning:
             strength = strength * torch.exp(1 - self.fired * len(self.fired) / self.k)
         on = torch.zeros_like(units).scatter(-1, strength.topk(self.k, -1).indices, 1.0)
+        sparse = units * on
         if learning:
-            share = ranks.mean(((units.detach() > 0) * on).flatten(0, -2))
-            # nothing of a step that is skipped for what is not finite
+            # what is rectified has no slope: a dead unit learns straight through, where it would be of use
+            sparse = sparse + (self._gone & (sparse == 0)) * (theta - theta.detach())
+            # 0 · θ: nothing is remembered of a step that is skipped for what is not finite
+            share = ranks.mean(((sparse.detach() > 0) + 0 * theta.detach()).flatten(0, -2))
             self.fired.lerp_(torch.where(share.isfinite(), share, self.fired), 1 - self.decay)
-        return PointMass(units * on, 1)
+        return PointMass(sparse, 1)
 
 
 def _length(event: Shape, least: int) -> int:

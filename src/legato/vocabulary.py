@@ -99,11 +99,16 @@ def frame(
     """
     _refuse_empty(code)
     words, (classes, prior) = resolve(data), conditioned(data, prior, classes)
-    net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
+    net = net_of(words)
     return LatentVariableModel(
         Flat(Conditional(reading(data, net), posterior, data.shape, code, classes), prior),
         Conditional(net, likelihood(replace(data, words=words)), code, data.shape, classes, read),
     )
+
+
+def net_of(words: Words) -> Net:
+    """The net that resolved words name: (shapes of what it reads and gives) -> a module."""
+    return partial(nets.build, words.net, width=words.width, depth=words.depth)
 
 
 def reading(data: DataSpec, net: Net) -> Net:
@@ -140,7 +145,7 @@ def inferring(data: DataSpec, latent_dim: int) -> LatentVariableModel:
         raise Mistake("this recipe tells its nets the class, or infers it: leave `condition` out")
     code, classes, words = code_of(data, latent_dim), classes_of(data, inferred=True), resolve(data)
     told = frame(data, code, Gaussian(), StandardNormal(code), classes)
-    net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
+    net = net_of(words)
     return LatentVariableModel(told.latent, told.likelihood, Classifier(net, data.shape, classes))
 
 
@@ -187,7 +192,7 @@ def ladder(data: DataSpec, widths: Sequence[int], top: Prior | None = None) -> L
         raise Mistake("a ladder's rungs are vectors and have no `latent_shape`: give `latent_dim`")
     _refuse_empty(tuple(widths))
     words = resolve(data)
-    net: Net = partial(nets.build, words.net, width=words.width, depth=words.depth)
+    net = net_of(words)
     inner: Net = partial(nets.mlp, width=INNER, depth=1)
     classes, first = conditioned(data, top or StandardNormal((widths[0],)))
     above = [sum(widths[:rung]) for rung in range(len(widths))]

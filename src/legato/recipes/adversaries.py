@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from math import prod
 
-from legato import nets
 from legato.errors import Mistake
 from legato.families import Point
 from legato.objectives import (
@@ -20,7 +18,7 @@ from legato.objectives import (
 )
 from legato.recipe import Recipe, prefers, recipe
 from legato.setting import DataSpec
-from legato.vocabulary import code_of, flat, reading, resolve
+from legato.vocabulary import code_of, flat, net_of, reading, resolve
 
 
 @recipe
@@ -72,8 +70,6 @@ def vae_gan(data: DataSpec, latent_dim: int = 32, features: int = 64, weight: fl
     Larsen et al. 2016, https://arxiv.org/abs/1512.09300. Fidelity is a distance between `features` of the critic, no log p(x);
     `weight`: of being taken for real, which teaches the decoder alone.
     """
-    model, words = flat(data, latent_dim), resolve(data)
-    net = partial(nets.build, words.net, width=words.width, depth=words.depth)
-    seeing = reading(data, net)(data.shape, (features,))
-    judge = ImageCritic(seeing, features)
+    model, net = flat(data, latent_dim), reading(data, net_of(resolve(data)))
+    judge = ImageCritic(net(data.shape, (features,)), features)
     return Recipe(model, FeatureDistortion(judge) + Rate() + weight * ImageAdversary(judge))

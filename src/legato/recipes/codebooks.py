@@ -124,6 +124,5 @@ def residual_vq_vae(
     if data.words.latent_shape:
         raise Mistake("codebooks in a row have tokens in a vector and take no `latent_shape`: give `latent_dim`, `token_dim`")
     family = ResidualQuantised((latent_dim, token_dim), codebook_size, books)
-    objective = Distortion() + Rate() + commitment * Commitment()
-    prior = Indexed(family, family.event, learnt)
-    return Recipe(frame(data, family.event, family, prior, read=family.summed), objective)
+    model = frame(data, family.event, family, Indexed(family, family.event, learnt), read=family.summed)
+    return Recipe(model, Distortion() + Rate() + commitment * Commitment())
