@@ -138,7 +138,9 @@ def law(name: str, sources: dict[str, Path], folder: Path) -> None:
         recipe, str(sources[kind]), out, **small(**{**own, "steps": 3, "device": NAME, "precision": "float32"})
     )
     assert space.device == HERE
-    if space.model.needs_label:  # asked of one class, as its commands ask
+    if space.model.infers_class:  # asked of all classes, too
+        assert np.isfinite(space.score(space.data().dataset.rows[:9], k=3)).all()
+    if space.model.needs_class:  # asked of one class, as its commands ask
         space = space.of_class(space.classes[0])
     x = space.data().dataset.rows[:70]
     mu, _ = space.encode(x)
