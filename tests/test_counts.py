@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -348,7 +349,7 @@ def learner(word: str, precision: str) -> Learner:
         return Learner(made, plan(options, 100, 16), torch.device("cpu"))
 
 
-# the first holds the operations of the other independent ones; all pairs were run once
+# the first holds the operations of the other independent ones
 @pytest.mark.parametrize(("word", "precision"), [("zero-inflated-negative-binomial", "float32"), ("multinomial", "bfloat16")])
 def test_a_replayed_step_and_a_captured_one_are_the_plain_one_bit_for_bit(word, precision):
     x = torch.from_numpy(table(64)).float().view(4, 16, 6)
@@ -479,6 +480,18 @@ def test_a_run_gives_counts_back_in_their_own_units(run):
 def test_a_run_refuses_what_is_no_count(run, x, expected):
     with pytest.raises(Mistake, match=expected):
         legato.load(run / "run").encode(np.full((2, 6), x, np.float64))
+
+
+def test_a_run_whose_means_are_gone_or_too_many_is_refused_in_a_line(run, tmp_path):
+    shutil.copytree(run / "run", tmp_path / "run")
+    for means, expected in ((None, "where its values are counts"), ([1.0, 2.0], "is of 2 columns, the shape of 6")):
+        stored = json.loads((run / "run" / "data.json").read_text())
+        stored["preparation"].pop("means")
+        stored["preparation"] |= {} if means is None else {"means": means}
+        (tmp_path / "run" / "data.json").write_text(json.dumps(stored))
+        with pytest.raises(Mistake, match=expected) as refusal:
+            legato.load(tmp_path / "run")
+        assert "\n" not in str(refusal.value)
 
 
 def test_another_table_is_read_as_counts_or_refused(run, tmp_path):
