@@ -70,7 +70,9 @@ def evaluate(
     if k == AUTO and space.recipe.no_likelihood is None:
         found = score_as_needed(space.model, rows, seed)
     else:
-        found = likely(space, score(space.model, rows, 1 if k == AUTO else k, seed))  # all draws of a point mass are the same
+        # where there are no weights to settle; all draws of a point mass are the same
+        drawn = k if k != AUTO else LADDER.first if space.has_density else 1
+        found = likely(space, score(space.model, rows, drawn, seed))
     _blame(data, numbers, found)
     return Scorecard(
         _figures(space, found, k),
@@ -106,7 +108,8 @@ def _blame(data: Prepared, numbers: NDArray[np.int64], found: Scores) -> None:
 
 
 def _figures(space: LatentSpace, found: Scores, k: Draws) -> dict[str, Any]:
-    draws = f"mean of {LADDER if k == AUTO else k} draws of z per example"
+    settled = LADDER.first if space.recipe.no_likelihood else LADDER
+    draws = f"mean of {settled if k == AUTO else k} draws of z per example"
     distortion = _mean("distortion", found.distortion, f"-log p(x|z), {draws if space.has_density else 'at the code'}")
     # Every key is there for every model: who reads the JSON need not know which model has which.
     if found.rate is None:
