@@ -125,7 +125,7 @@ class TopDown(nn.Module):
 
     def run(self, n: int, choose: Choose) -> Tensor:
         """h at the lowest level's size, (n, width, h, w), each level's z chosen by `choose`."""
-        h = self.start.expand(n, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+        h = self.start.expand(n, -1, -1, -1)
         for number, level in enumerate(self._levels()):
             h = _grown(h, self.places[number])
             mu, sigma, more = level.of_prior(h)
