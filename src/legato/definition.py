@@ -84,6 +84,8 @@ def define(name: str | Sentence, data: DataSpec, **chosen: Any) -> Definition:
         if option in own and isinstance(chosen[option], float) and not math.isfinite(chosen[option]):
             raise Mistake(f"`{option}` of `{_name(sentence)}` is {chosen[option]}: expected a finite number")
     words = Words(**{word: _word(word, value) for word, value in chosen.items() if word in shared})
+    if words.net == "auto":
+        words = replace(words, net=getattr(sentence, "net", "auto"))
     implied = _implied(words.latent_shape, own, chosen)
     options = {o: chosen.get(o, p.default) for o, p in own.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
     if words.latent_shape is None and getattr(sentence, "lies_in_a_grid", False) and "latent_dim" not in chosen:

@@ -20,7 +20,7 @@ from legato.errors import Mistake
 from legato.model import LatentVariableModel
 from legato.objectives import Objective, Term
 from legato.objectives.term import weighed
-from legato.setting import DataSpec
+from legato.setting import DataSpec, NetName
 
 Sentence = Callable[..., "Recipe"]
 NO_LIKELIHOOD = (
@@ -99,15 +99,16 @@ def recipe(sentence: Sentence) -> Sentence:
     return sentence
 
 
-def prefers(likelihood: str) -> Callable[[Sentence], Sentence]:
-    """Marks a recipe that is about one likelihood: `auto` means that one, an explicit word still wins."""
+def prefers(likelihood: str | None = None, net: NetName = "auto") -> Callable[[Sentence], Sentence]:
+    """Marks a recipe that is about one likelihood, or made of one net: `auto` means that one, an explicit word still wins."""
 
     def mark(sentence: Sentence) -> Sentence:
         @functools.wraps(sentence)  # keeps the recipe's signature, which is its configuration
         def told(data: DataSpec, *values: Any, **options: Any) -> Recipe:
-            return sentence(replace(data, likelihood=likelihood), *values, **options)
+            words = replace(data.words, net=net) if data.words.net == "auto" else data.words
+            return sentence(replace(data, likelihood=likelihood or data.likelihood, words=words), *values, **options)
 
-        told.prefers = likelihood  # type: ignore[attr-defined]  # a function's type knows no such attribute
+        told.prefers, told.net = likelihood, net  # type: ignore[attr-defined]  # a function's type knows no such attributes
         return told
 
     return mark

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from legato.objectives import Distortion, Rate
-from legato.recipe import Recipe, recipe
+from legato.recipe import Recipe, prefers, recipe
 from legato.setting import DataSpec
 from legato.vocabulary import hierarchy, ladder, rungs
 
@@ -18,6 +18,7 @@ def ladder_vae(data: DataSpec, latent_dim: int = 32, top: float = 0.25, beta: fl
 
 
 @recipe
+@prefers(net="strided")
 def hierarchy_vae(data: DataSpec, latent_dim: int = 4, beta: float = 1.0) -> Recipe:
     """A deep VAE of images: levels of `latent_dim` latents at each place, from a few places to a quarter of the image's.
 
