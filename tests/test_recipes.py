@@ -374,7 +374,7 @@ def test_every_recipe_takes_latent_dim_has_defaults_and_a_short_line_of_help(nam
     assert 20 < len(inspect.getdoc(RECIPES[name]).splitlines()[0]) < 120
     codes = define(name, DATA["bytes"], latent_dim=5).build(DATA["bytes"]).model.latent.event
     # of two books; of 4 × 4 places
-    assert codes[:1] == ({"residual_vq_vae": 10, "hierarchy_vae": 240}.get(name, 5),)
+    assert codes[:1] == ({"residual_vq_vae": 10, "hierarchy_vae": 80}.get(name, 5),)
 
 
 def test_by_default_no_likelihood_has_a_fixed_scale():
