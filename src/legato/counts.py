@@ -23,15 +23,15 @@ from legato.distributions.fisher import Quadratic, diagonal
 from legato.families import Family
 from legato.types import Shape
 
-STEEP = 10.0  # above e¹⁰ column means a mean grows by t and no longer by e^t: there a step of a net would be one of any size
+STEEP = 10.0  # above e¹⁰ column means a mean grows by t and no longer by e^t, else an outlier's would be infinite
 LEAST = 1e-6  # of a column's mean: one that is 0 in all training rows has a logarithm all the same
 SELDOM = -3.0  # logit of a zero of which nothing was counted, where a net begins: 1 in 20
 PACE = 10.0  # of log r, in units of what is learnt
-CERTAIN = 18.0  # of log r: beyond it a negative binomial is a Poisson for all that doubles hold
+CERTAIN = 18.0  # of |log r|: at 18 r is 66 million, and the variance a Poisson's for means of thousands
 
 
 def tamed(t: Tensor) -> Tensor:
-    """t up to `STEEP`, from there on its logarithm: the slope is one everywhere, and e to it is finite for any t."""
+    """t up to `STEEP` = c, c + log(1 + t − c) above: its slope has no step, and e to it is a float32 for any t."""
     return t.clamp(max=STEEP) + torch.log1p(relu(t - STEEP))
 
 
@@ -98,12 +98,12 @@ class NegativeBinomial(Counted):
     def __init__(self, means: Sequence[float] = (1.0,), of: Shape = ()) -> None:
         super().__init__(means)
         # a step of AdamW moves every weight by about as much, and log r has further to go than a net's have
-        self.unhurried = nn.Parameter(torch.full(of, -2 * math.log(0.3) / PACE))
+        self.scaled_log_r = nn.Parameter(torch.full(of, -2 * math.log(0.3) / PACE))
 
     @property
     def log_r(self) -> Tensor:
         """The logarithm of the inverse dispersion, −18 to 18."""
-        return (PACE * self.unhurried).clamp(-CERTAIN, CERTAIN)
+        return (PACE * self.scaled_log_r).clamp(-CERTAIN, CERTAIN)
 
     def each(self, log_mean: Tensor) -> counts.NegativeBinomial:
         """Of mean μ and inverse dispersion r."""
