@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from legato.devices import widest
+from legato.devices import doubled, widest
 from legato.distributions.divergence import kl_of_all, kl_per_dimension
 from legato.distributions.grid import Chosen
 from legato.distributions.reparameterised import log_density, reparameterised
@@ -258,6 +258,13 @@ class Trace:
         """True where the rate is another one at other draws: it has no closed form, or that of a lower rung."""
         sampled = (rung.kl_per_dimension is None and rung.kl_of_all is None for rung in self.rungs)
         return any(sampled) or any(len(rung.q.batch_shape) > 1 for rung in self.rungs)
+
+
+def effective_sample_size(log_w: Tensor) -> Tensor:
+    """(Σw)²/Σw² over the draws, log_w (k, B) -> (B,), between 1 and k, in double precision. Kong 1992."""
+    # In logarithms: w itself is e to the power of some hundred nats, and its square overflows first.
+    log_w = doubled(log_w)
+    return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))
 
 
 def _sampled(prior: Distribution, shape: Shape) -> Tensor:

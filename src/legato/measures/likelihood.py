@@ -23,10 +23,9 @@ from legato.measures.posterior import still
 from legato.measures.tails import FEWEST, pareto_k, tail_length
 from legato.model import LatentVariableModel
 from legato.moments import whole
-from legato.objectives.bounds import effective_sample_size
 from legato.ranks import sharing
 from legato.ranks import whole as whole_of
-from legato.trace import Trace
+from legato.trace import Trace, effective_sample_size
 from legato.types import Doubles
 
 KS = (1, 10, 100, 1000, 5000)  # on a scale of powers: a bound rises with log k, to the 5,000 of Burda et al. 2016

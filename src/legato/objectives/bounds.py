@@ -9,7 +9,6 @@ from torch import Tensor
 
 from legato import ranks
 from legato.arguments import checked
-from legato.devices import doubled
 from legato.errors import Mistake
 from legato.objectives.term import Term
 from legato.trace import Rung, Trace
@@ -128,13 +127,6 @@ class Rows(Term):
 def importance_weighted_bound(log_w: Tensor) -> Tensor:
     """log (1/k) Σᵢ wᵢ over the first axis: log_w (k, B) -> (B,), nats. k = 1 is the ELBO with a sampled KL."""
     return torch.logsumexp(log_w, 0) - math.log(len(log_w))  # the weights themselves, e to hundreds of nats, underflow
-
-
-def effective_sample_size(log_w: Tensor) -> Tensor:
-    """(Σw)²/Σw² over the draws, log_w (k, B) -> (B,), between 1 and k, in double precision. Kong 1992."""
-    # In logarithms: w itself is e to the power of some hundred nats, and its square overflows first.
-    log_w = doubled(log_w)
-    return torch.exp(2 * torch.logsumexp(log_w, 0) - torch.logsumexp(2 * log_w, 0))
 
 
 class ImportanceWeighted(Term):

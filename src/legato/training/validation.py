@@ -15,9 +15,8 @@ from legato.batch import Batch
 from legato.devices import doubled, drawing
 from legato.model import LatentVariableModel
 from legato.moments import whole as whole_moments
-from legato.objectives.bounds import effective_sample_size
 from legato.ranks import sharing, total, whole
-from legato.trace import Trace
+from legato.trace import Trace, effective_sample_size
 
 SEED = 20131220  # one for all runs, so that their curves can be compared
 SCALE_SEED = SEED + 1  # training images are drawn with a noise of their own
