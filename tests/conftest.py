@@ -45,6 +45,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
+def alone() -> Iterator[None]:
+    """One thread, since tensors are tiny and other processes want the cores; and one seed."""
+    import torch  # not above: most tests of data need none
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty `LEGATO_CACHE` for one test that counts or breaks what is in it."""
     folder = tmp_path / "fresh-cache"

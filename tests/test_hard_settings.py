@@ -65,14 +65,7 @@ NEEDS_TWO = {
 MAY_DIVERGE = ("learning rate 1",)  # no rate that a person would take: a run may end, by a sentence
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    """One thread: the tensors are tiny, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def begun(name: str, rows: Any, asked: dict[str, Any], steps: int = STEPS) -> Task:

@@ -127,14 +127,7 @@ OF_VECTORS = [name for name in RECIPES if name not in made_runs.OF_IMAGES]
 few = partial(settings, deadline=None, derandomize=True)
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    """One thread: the tensors are tiny, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def build(name: str = "vae", shape: tuple[int, ...] = (6,), kind: str = "reals", **chosen) -> Recipe:

@@ -16,14 +16,7 @@ from legato.errors import Mistake
 few = partial(settings, deadline=None, derandomize=True)
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    """One thread: the tensors are tiny, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 SIZES = [(8, 8), (28, 28), (31, 17), (64, 48), (256, 8)]

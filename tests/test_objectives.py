@@ -56,14 +56,7 @@ from legato.trace import Given, Parts, Rung, Trace
 FITS = {"binary": "bernoulli", "bytes": "discretized-logistic", "reals": "gaussian"}
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    """One thread: the tensors are tiny, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def build(name: str, shape: tuple[int, ...] = (6,), kind: str = "reals", count: int = 0, **chosen) -> Recipe:

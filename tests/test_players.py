@@ -39,10 +39,7 @@ PLAN = Plan(
 DATA = DataSpec((1, 8, 8), "bytes", "discretized-logistic")
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def learner(name: str = "factor_vae", made: Plan = PLAN, **chosen) -> Learner:

@@ -30,14 +30,7 @@ from legato.vamp import Vamp
 MANY = 10**6
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    """One thread: the tensors are tiny, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def normals(*shape: int, seed: int = 3) -> Tensor:

@@ -25,15 +25,7 @@ from legato.sequences import Sequential
 from legato.setting import DataSpec
 from legato.trace import Given
 
-
-@pytest.fixture(autouse=True)
-def _alone():
-    """One thread: the tensors are tiny, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def build(name: str, **chosen):

@@ -63,14 +63,7 @@ STEPS = 80
 TINY = {"latent_dim": 2, "width": 24, "depth": 1}
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    """One thread: the tensors are tiny, and other processes want the cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def examples(kind: str, n: int = 64) -> Tensor:

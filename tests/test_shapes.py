@@ -44,10 +44,7 @@ OTHERWISE = (*VECTORS, "vq_vae", "gradient_vq_vae", "sequence_vq_vae", "lfq_vae"
 TINY = {"width": 8, "depth": 1}
 
 
-@pytest.fixture(autouse=True)
-def _alone():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 # ------------------------------------------------------------------------------------------------ nets

@@ -23,7 +23,40 @@ from legato.trace import NOTHING, Given, Rung, Summary
 from legato.types import Precision, Temperature
 
 
-class Flat(Latent):
+class OneGroup(Latent):
+    """q(z|x) and p(z) about one group of latents. Raises `Mistake` where they are about codes of different shapes."""
+
+    def __init__(self, posterior: Conditional, prior: Prior) -> None:
+        super().__init__()
+        if posterior.event != prior.event:
+            raise Mistake(f"the posterior's codes have shape {posterior.event}, the prior's {prior.event}: give both the same")
+        self.q: Conditional = posterior
+        self.p: Prior = prior
+        self.event, self.standard_prior = posterior.event, prior.standard
+
+    def prior(self, given: Given = NOTHING) -> Distribution:
+        """p(z)."""
+        p: Distribution = self.p(self.known(given))
+        return p
+
+    def draw_prior(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        temperature: Temperature = 1.0,
+        dtype: Precision = np.float32,
+        given: Given = NOTHING,
+    ) -> NDArray[Any]:
+        """n codes from the prior, (n, *event)."""
+        (one,) = self.temperatures(temperature)
+        return self.p.draw(n, rng, one, dtype, self.known(given))
+
+    def sample(self, n: int, given: Given = NOTHING) -> Tensor:
+        """n codes from the prior, (n, *event)."""
+        return drawn(self.prior(given), n)
+
+
+class Flat(OneGroup):
     """z ~ q(z|x), z ~ p(z). Kingma & Welling 2013; with a point mass for q it is an autoencoder.
 
     Raises `Mistake` where posterior and prior are about codes of different shapes.
@@ -31,16 +64,10 @@ class Flat(Latent):
 
     @checked
     def __init__(self, posterior: Conditional, prior: Prior) -> None:
-        super().__init__()
-        if posterior.event != prior.event:
-            raise Mistake(f"the posterior's codes have shape {posterior.event}, the prior's {prior.event}: give both the same")
-        self.q: Conditional = posterior
-        self.p: Prior = prior
-        self.event = posterior.event
+        super().__init__(posterior, prior)
         self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
         self.portable_width = posterior.family.portable_width
-        self.has_choice, self.standard_prior = posterior.family.has_choice, prior.standard
-        self.has_product = posterior.family.has_product
+        self.has_choice, self.has_product = posterior.family.has_choice, posterior.family.has_product
         self.books = posterior.family.books_of(self.event) if isinstance(posterior.family, Codebook) else 0
         # of both: terms that charge a distance measure from one to the other
         self.has_moments = posterior.family.has_moments and prior.has_moments
@@ -68,27 +95,6 @@ class Flat(Latent):
     def usage(self, rungs: Sequence[Rung]) -> Tensor | None:
         """That of the posterior's family."""
         return self.q.family.usage(rungs[0].q)
-
-    def prior(self, given: Given = NOTHING) -> Distribution:
-        """p(z)."""
-        p: Distribution = self.p(self.known(given))
-        return p
-
-    def draw_prior(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: Temperature = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
-    ) -> NDArray[Any]:
-        """n codes from the prior, (n, *event)."""
-        (one,) = self.temperatures(temperature)
-        return self.p.draw(n, rng, one, dtype, self.known(given))
-
-    def sample(self, n: int, given: Given = NOTHING) -> Tensor:
-        """n codes from the prior, (n, *event)."""
-        return drawn(self.prior(given), n)
 
     def told(self) -> list[Line]:
         """q(z|x) and p(z) by their families."""

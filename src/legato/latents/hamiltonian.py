@@ -5,11 +5,7 @@ Covered: leapfrog steps with tempering, their exact density, a middle without mo
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -17,12 +13,11 @@ from legato.arguments import checked
 from legato.conditional import Conditional
 from legato.distributions.reparameterised import log_density, reparameterised
 from legato.errors import Mistake
-from legato.latents.latent import Latent
-from legato.priors import Prior, drawn
+from legato.latents.flat import OneGroup
+from legato.priors import Prior
 from legato.ranks import drawn as shared
 from legato.shown import Line
 from legato.trace import NOTHING, Given, Rung, Summary
-from legato.types import Precision, Temperature
 
 LONGEST = 0.5  # of a leapfrog step: at longer ones the energy of a unit Gaussian is no longer nearly kept
 
@@ -35,7 +30,7 @@ class Led(Rung):
         self.log_q, self.kl_per_dimension, self.kl_of_all = log_q, None, None
 
 
-class Hamiltonian(Latent):
+class Hamiltonian(OneGroup):
     """z_0 ~ q(z|x), ρ_0 ~ N(0, I/β_0), then K leapfrog steps by U(z) = −log p(x, z), the momentum cooled after each.
 
     ρ ← ρ − ½ε ∂U/∂z; z ← z + ε ρ; ρ ← ρ − ½ε ∂U/∂z; ρ ← ρ √(β_{k−1}/β_k), β_k from β_0 < 1 to 1. Leapfrog steps keep the
@@ -54,15 +49,11 @@ class Hamiltonian(Latent):
 
     @checked
     def __init__(self, posterior: Conditional, prior: Prior, likelihood: Conditional, steps: int = 3) -> None:
-        super().__init__()
-        if posterior.event != prior.event:
-            raise Mistake(f"the posterior's codes have shape {posterior.event}, the prior's {prior.event}: give both the same")
+        super().__init__(posterior, prior)
         if steps < 1:
             raise Mistake(f"`steps` is a number of leapfrog steps, 1 or more; got {steps}")
-        self.q: Conditional = posterior
-        self.p: Prior = prior
         self._likelihood = [likelihood]  # in a list: it is the model's, and is stored once
-        self.event, self.steps, self.standard_prior = posterior.event, steps, prior.standard
+        self.steps = steps
         self.length = nn.Parameter(torch.full(self.event, -1.4))  # ε = ½ σ(length), a tenth at first
         self.warmth = nn.Parameter(torch.tensor(1.0))  # √β_0 = σ(warmth)
 
@@ -119,27 +110,6 @@ class Hamiltonian(Latent):
     def posterior(self, x: Tensor, given: Given = NOTHING) -> Distribution | None:
         """None: what draws are led to has a density only with its momentum."""
         return None
-
-    def prior(self, given: Given = NOTHING) -> Distribution:
-        """p(z)."""
-        p: Distribution = self.p(self.known(given))
-        return p
-
-    def draw_prior(
-        self,
-        n: int,
-        rng: np.random.Generator,
-        temperature: Temperature = 1.0,
-        dtype: Precision = np.float32,
-        given: Given = NOTHING,
-    ) -> NDArray[Any]:
-        """n codes from the prior, (n, *event)."""
-        (one,) = self.temperatures(temperature)
-        return self.p.draw(n, rng, one, dtype, self.known(given))
-
-    def sample(self, n: int, given: Given = NOTHING) -> Tensor:
-        """n codes from the prior, (n, *event)."""
-        return drawn(self.prior(given), n)
 
     def told(self) -> list[Line]:
         """The first cloud, how it is led, and p(z)."""
