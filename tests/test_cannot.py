@@ -29,6 +29,7 @@ from legato.training.fitting import space_of
 from legato.training.options import TrainingOptions, plan
 from legato.training.task import defined, learner_of
 from legato.unsaved import Unsaved
+from made_runs import OF_PAIRS
 
 find("vae")  # fills RECIPES
 
@@ -45,7 +46,8 @@ def table() -> dict[str, dict[str, str]]:
 
 def untrained(name: str) -> LatentSpace:
     """The recipe at starting weights, for small grey pictures of two classes; of one that is told classes, the first's."""
-    dataset = open_source(GREY, DataOptions(), np.arange(len(GREY)) % 2)
+    in_pairs = name in OF_PAIRS
+    dataset = open_source(*(("factors", DataOptions(size=8)) if in_pairs else (GREY, DataOptions(), np.arange(len(GREY)) % 2)))
     definition, data = defined(name, dataset, TINY)
     made = plan(TrainingOptions(steps=2, batch_size=8), 2, 8)
     learner = learner_of(made, definition, data, torch.device("cpu"), None)

@@ -50,7 +50,7 @@ def test_a_paired_interval_is_that_of_the_differences():
 
 
 def test_the_elbo_of_an_example_is_minus_distortion_minus_rate_and_nll_minus_log_px():
-    scores = Scores(np.array([3.0, 4.0]), np.zeros((2, 1)), np.array([1.0, 0.5]), None, np.array([-3.5, -4.2]))
+    scores = Scores(np.array([3.0, 4.0]), np.zeros((2, 1)), np.array([1.0, 0.5]), log_px=np.array([-3.5, -4.2]))
     found = per_example(scores)
     assert list(found) == list(FIGURES)
     np.testing.assert_array_equal(found["elbo"], [-4.0, -4.5])

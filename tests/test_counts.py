@@ -43,7 +43,7 @@ from stopped_runs import assert_same, resume, stopping_after
 find("vae")  # fills RECIPES
 
 WORDS = [word for word, (_, kinds, _) in LIKELIHOODS.items() if kinds == ("counts",)]
-DATA = DataSpec((6,), "counts", "negative-binomial", classes=("no", "yes"), means=(0.0, 0.3, 2.0, 20.0, 5e3, 1e6))
+DATA = DataSpec((6,), "counts", "negative-binomial", classes=("no", "yes"), factors=True, means=(0.0, 0.3, 2.0, 20.0, 5e3, 1e6))
 TINY = {"latent_dim": 2, "width": 16, "depth": 1}
 PRECISIONS = [torch.float32, torch.float64]
 # counts of 0 and of a million beside rates from a millionth to a million, near and far off

@@ -73,6 +73,7 @@ from legato.objectives import (
     FeatureDistortion,
     ImageAdversary,
     ImportanceWeighted,
+    IndexEntropy,
     IndexInformation,
     LogCosh,
     MeanRate,
@@ -736,7 +737,16 @@ PER_EXAMPLE = {
 }
 # terms that need the batch by design, and those that draw, or look at images alone: tests/test_objectives.py has their laws
 # (tests/test_semi_supervised.py that of a classifier)
-AGGREGATE = {Covariance, DecoderWeights, Dependence, DimensionwiseRate, Discrepancy, IndexInformation, SlicedWasserstein}
+AGGREGATE = {
+    Covariance,
+    DecoderWeights,
+    Dependence,
+    DimensionwiseRate,
+    Discrepancy,
+    IndexEntropy,
+    IndexInformation,
+    SlicedWasserstein,
+}
 APART = {Classification, DecoderSlope, Dissimilarity, FeatureDistortion, ImageAdversary}
 
 

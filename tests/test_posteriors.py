@@ -224,6 +224,21 @@ def test_a_wide_cloud_in_the_ball_gains_nothing_by_draws_that_are_drawn_back_fro
     assert (p.log_prob(z) - q.log_prob(z)).max().item() <= 5 * math.log(sigma) + 1e-3
 
 
+def test_the_rate_of_no_cloud_in_the_ball_is_infinite_or_below_zero():
+    """Middles at the edge, widths of e⁻⁴⁰ beside e⁴⁰ and gradients: what an encoder may say at a start that is far off."""
+    log_sigma = 40 * torch.tensor([[-1.0], [1.0], [0.0]]) * torch.ones(3, 4)
+    log_sigma = torch.cat([log_sigma, torch.tensor([[-40.0, 40.0, -40.0, 40.0]])]).repeat(3, 1)
+    mu = torch.tensor([0.0, 3.0, 1e6]).repeat_interleave(4)[:, None] * torch.ones(12, 4)
+    theta = torch.stack([mu, log_sigma], 1).requires_grad_()
+    q, p = Hyperbolic()(theta, (4,)), WrappedNormal(torch.zeros(4), torch.ones(4))
+    z = q.rsample((2000,))
+    rate = (q.log_prob(z) - p.log_prob(z)).mean(0)
+    assert rate.isfinite().all()
+    assert (rate > -0.1).all()
+    rate.sum().backward()
+    assert theta.grad.isfinite().all()
+
+
 # ---------------------------------------------------------------------------------------------- relaxed coins
 
 

@@ -280,6 +280,16 @@ def test_of_many_bits_the_entropy_is_that_of_their_parts_and_exact_where_these_a
     assert entropy_of_mean(tied) < 2 * entropy_of_mean(few)  # of what depends on each other it is a bound
 
 
+def test_the_entropy_of_words_that_nobody_takes_has_a_finite_slope():
+    """Of bits that are sure most words have a chance that is 0 in single precision, where the slope of log has no end."""
+    odds = (1e4 * torch.randn(30, 5)).requires_grad_()
+    found = entropy_of_mean(odds)
+    found.backward()
+    words = (odds > 0).long() @ 2 ** torch.arange(5)
+    assert found.item() == pytest.approx(stats.entropy(np.unique(words.numpy(), return_counts=True)[1]), abs=1e-4)
+    assert odds.grad.isfinite().all()
+
+
 def test_the_entropy_of_words_has_the_gradient_of_finite_differences():
     model, x = build_bits(4).model.double(), torch.randn(5, 6, dtype=torch.double)
     weight = next(iter(model.latent.q.net.parameters()))

@@ -27,6 +27,7 @@ from legato.errors import Mistake
 from legato.families import FINITE, Family, Gaussian
 from legato.types import Shape
 
+ROOM = (-12.0, 1.0)  # log σ in the ball, whose ends lie 25 apart in float32: no narrower to be told, no wider to have room
 DEAD = 0.01  # of an even share of the examples: a unit that is on for fewer learns nothing
 LEAST = 1e-3  # of a concentration: a direction that nothing is known of, whose gradient is still a number
 
@@ -252,7 +253,7 @@ class Hyperbolic(Family):
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
         """theta (*lead, 2, d) -> a wrapped normal."""
         mu, log_sigma = theta.unbind(-2)
-        return WrappedNormal(from_origin(mu, self.c), log_sigma.clamp(-FINITE, FINITE).exp(), self.c)
+        return WrappedNormal(from_origin(mu, self.c), log_sigma.clamp(*ROOM).exp(), self.c)
 
 
 class Sparse(Family):

@@ -87,15 +87,19 @@ class WrappedNormal(Distribution):
         r = self.c**0.5 * v.norm(dim=-1, keepdim=True).clamp(min=TINY)
         meant = added(self.loc.expand_as(v), v * (0.5 * r).tanh() / r, self.c)
         z = within(meant, self.c)
-        # Where z was drawn back from the edge its density is that of where it lies: p(z) is taken there, too, and by the v
-        # that was meant log q falls without end as σ grows, so that a training widens its clouds for ever.
-        back = meant.norm(dim=-1, keepdim=True) > EDGE * self.c**-0.5
-        self._last = z, torch.where(back, self.tangent(z), v)
+        # Where z was drawn back from the edge its density is that of where it lies, if that is more: p(z) is taken there, too,
+        # and by the v that was meant log q falls without end as σ grows, so that a training widens its clouds for ever. Less
+        # it is for a narrow cloud at the edge, where z tells v to some rounding, which is many σ.
+        found = self.tangent(z)
+        back = (meant.norm(dim=-1) > EDGE * self.c**-0.5) & (self._density(found) > self._density(v))
+        self._last = z, torch.where(back[..., None], found, v)
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
         """(*lead, *batch), nats. Of its own last draws by the v they were made of: near the edge z no longer tells it."""
-        v = self._last[1] if self._last is not None and self._last[0] is value else self.tangent(value)
+        return self._density(self._last[1] if self._last is not None and self._last[0] is value else self.tangent(value))
+
+    def _density(self, v: Tensor) -> Tensor:
         r = self.c**0.5 * v.norm(dim=-1).clamp(min=TINY)
         flat = -0.5 * (v / self.scale).square() - self.scale.log() - HALF_LOG_2PI
         # log (r/sinh r): sinh itself overflows at 89

@@ -96,7 +96,7 @@ def score_batch(model: LatentVariableModel, batch: Batch, k: int, chunk: int | N
     # (k, B), in double precision: log p(x) is a small difference of large logarithms of k weights
     weights = doubled(torch.cat(log_w))
     log_sum = torch.logsumexp(weights, 0)
-    index = trace.rungs[0].index
+    index = trace.rungs[0].index if trace.rungs else None  # none where classes are summed over
     # a closed form gives each chunk the same rate, and the last is as good as any; a drawn one is a mean over all
     found = _mean_cost(costs) if trace.rate_varies else costs[-1][1]
     return (

@@ -199,7 +199,8 @@ def entropy_of_mean(odds: Tensor) -> Tensor:
         both = torch.stack([logsigmoid(-coin), logsigmoid(coin)], 1)
         log_chances = (log_chances[:, :, None] + both[:, None, :]).flatten(1)
     mean = log_chances.exp().mean(0)
-    return -torch.xlogy(mean, mean).sum()
+    # of a word that nobody takes log has no slope, and 0 · ∞ is no number
+    return -(mean * mean.clamp(min=torch.finfo(mean.dtype).tiny).log()).sum()
 
 
 def _everyone(code: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def _passed(model: LatentVariableModel, some: Batch) -> tuple[Tensor | None, ...
     with sharing(len(some)) as share:
         mine = some[share.part]
         trace = model(mine.x, 1, mine.given)
-        usage = model.latent.usage(trace.rungs)
+        usage = model.latent.usage(trace.rungs) if trace.rungs else None  # none where classes are summed over
         return *_read(trace, model), None if usage is None else total(usage)[None]
 
 
@@ -115,7 +115,8 @@ def _usage(counts: Tensor) -> dict[str, float]:
 
     Perplexity is exp of the entropy of usage, from 1 to K: a mean over groups.
     """
-    shares = doubled(counts) / counts.sum(1, keepdim=True)
+    counts = doubled(counts)
+    shares = counts / counts.sum(1, keepdim=True)
     entropy = -torch.special.xlogy(shares, shares).sum(1)
     return {
         "perplexity": float(f"{entropy.exp().mean().item():.6g}"),
