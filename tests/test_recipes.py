@@ -162,7 +162,7 @@ def files(tmp_path_factory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module", params=TABLE)
-def trained(request, files, tmp_path_factory) -> Cell:
+def cell(request, files, tmp_path_factory) -> Cell:
     """One cell of the table, trained once for all that is asked of it."""
     name, kind = request.param
     out = tmp_path_factory.mktemp("cell") / "run"
@@ -170,32 +170,32 @@ def trained(request, files, tmp_path_factory) -> Cell:
     return Cell(name, files[kind], out, space, np.asarray(space.data().dataset.rows)[:12])
 
 
-def test_two_steps_are_trained_and_told_and_move_every_weight(trained):
+def test_two_steps_are_trained_and_told_and_move_every_weight(cell):
     """Both steps are taken and told of, no figure is left out, and every weight that is learnt has moved between them."""
-    lines = [line for line in metrics(trained.run) if "train" in line]
-    objective = trained.space.recipe.objective
+    lines = [line for line in metrics(cell.run) if "train" in line]
+    objective = cell.space.recipe.objective
     assert [(line["step"], line["skipped"]) for line in lines] == [(1, 0), (2, 0)]
     for line in lines:
         assert list(line["train"]) == [term.name for term in objective.terms]
         assert list(line.get("players", {})) == [player.name for player in objective.players]
         assert all(math.isfinite(value) for value in (*line["train"].values(), *line.get("players", {}).values()))
-    first, second = map(read_tensors, Run(trained.run).kept_snapshots().values())
-    still = [name for name, _ in trained.space.model.named_parameters() if torch.equal(first[name], second[name])]
-    assert still == [] or trained.name in FROM_ZERO
+    first, second = map(read_tensors, Run(cell.run).kept_snapshots().values())
+    still = [name for name, _ in cell.space.model.named_parameters() if torch.equal(first[name], second[name])]
+    assert still == [] or cell.name in FROM_ZERO
 
 
-def test_resume_is_bit_for_bit_the_run_that_was_never_stopped(trained, tmp_path, capsys):
+def test_resume_is_bit_for_bit_the_run_that_was_never_stopped(cell, tmp_path, capsys):
     """Weights, averages, moments, critics, codebooks, multipliers, files and metrics: `stopped_runs.all_of`."""
     with stopping_after(1), pytest.raises(Stopped):
-        trained.train(tmp_path / "r")
+        cell.train(tmp_path / "r")
     assert resume(tmp_path / "r") == 0
     assert "at step 1 of 2" in capsys.readouterr().out
-    assert_same(tmp_path / "r", trained.run)
+    assert_same(tmp_path / "r", cell.run)
 
 
-def test_samples_are_as_many_as_were_asked_for_and_the_same_for_a_seed(trained):
+def test_samples_are_as_many_as_were_asked_for_and_the_same_for_a_seed(cell):
     """As many as were asked for, of the data's shape and, but for a Gaussian's mean, range; the same for a seed."""
-    space = trained.space
+    space = cell.space
     first, again, other = (space.sample(5, seed=seed) for seed in (1, 1, 2))
     assert first.shape == (5, *space.shape)
     assert np.isfinite(first).all()
@@ -205,9 +205,9 @@ def test_samples_are_as_many_as_were_asked_for_and_the_same_for_a_seed(trained):
     assert not np.array_equal(first, other)
 
 
-def test_codes_are_deterministic_complete_in_order_and_without_a_graph(trained):
+def test_codes_are_deterministic_complete_in_order_and_without_a_graph(cell):
     """Deterministic, every row, in their order, whatever is beside it, and without a graph."""
-    space, x = trained.space, trained.x
+    space, x = cell.space, cell.x
     graphs: list[bool] = []
     hooks = [
         part.register_forward_hook(lambda *_: graphs.append(torch.is_grad_enabled())) for part in space.model.latent.modules()
@@ -224,59 +224,59 @@ def test_codes_are_deterministic_complete_in_order_and_without_a_graph(trained):
     for found, expected in zip(space.encode(x[order]), (mu, sigma), strict=True):
         assert np.allclose(found, expected[order], rtol=1e-4, atol=1e-5)
     assert np.array_equal(space.reconstruct(x), space.decode(mu))
-    assert set(graphs) == {False} or trained.name in LED
+    assert set(graphs) == {False} or cell.name in LED
 
 
-def test_what_is_saved_is_the_moving_average_to_the_bit(trained):
+def test_what_is_saved_is_the_moving_average_to_the_bit(cell):
     """What lies on the disk is the moving average of the last step to the bit, and the sentence that builds it again."""
-    run, newest = Run(trained.run), checkpoint.existing(trained.run / "checkpoint")[-1]
+    run, newest = Run(cell.run), checkpoint.existing(cell.run / "checkpoint")[-1]
     tensors = checkpoint.read(newest).tensors
     average = {name.removeprefix("average."): tensor for name, tensor in tensors.items() if name.startswith("average.")}
     saved = read_tensors(run.model)
     assert newest.name == "step-000000002"
-    assert saved.keys() == average.keys() == trained.space.model.state_dict().keys()
+    assert saved.keys() == average.keys() == cell.space.model.state_dict().keys()
     assert all(torch.equal(saved[name], average[name]) for name in saved)
-    assert Definition.from_json(run.stored("recipe")) == trained.space.definition
+    assert Definition.from_json(run.stored("recipe")) == cell.space.definition
 
 
-def test_what_is_loaded_gives_what_training_left(trained):
+def test_what_is_loaded_gives_what_training_left(cell):
     """What is loaded gives, in every use, what the model gave that training left in memory."""
-    assert_equal(asked(trained.load(), trained.x), trained.asked)
+    assert_equal(asked(cell.load(), cell.x), cell.asked)
 
 
-def test_a_deep_copy_gives_the_same_and_is_another(trained):
+def test_a_deep_copy_gives_the_same_and_is_another(cell):
     """A copy gives the same, and is another: what is done to its weights is not done to the first."""
-    loaded = copy.deepcopy(trained.space)
-    assert_equal(asked(loaded, trained.x), trained.asked)
+    loaded = copy.deepcopy(cell.space)
+    assert_equal(asked(loaded, cell.x), cell.asked)
     loaded.model.requires_grad_(True)
-    loaded.model(torch.from_numpy(loaded.prepare(trained.x))).log_px.sum().backward()  # a graph that was used leaves no trace
+    loaded.model(torch.from_numpy(loaded.prepare(cell.x))).log_px.sum().backward()  # a graph that was used leaves no trace
     loaded.model.zero_grad()
     twin = copy.deepcopy(loaded.model).requires_grad_(False)
     for weight in loaded.model.parameters():
         weight.data.add_(1)
     loaded.model = twin
-    assert_equal(asked(loaded, trained.x), trained.asked)
+    assert_equal(asked(loaded, cell.x), cell.asked)
 
 
-def test_evaluation_is_at_beta_one_with_every_figure_or_why_there_is_none(trained):
+def test_evaluation_is_at_beta_one_with_every_figure_or_why_there_is_none(cell):
     """Every figure or why there is none; the ELBO at β = 1, and what validation told while training."""
-    found = evaluate(trained.run, split="validation", k=2)
-    told = [line["validation"] for line in metrics(trained.run) if "validation" in line][-1]
+    found = evaluate(cell.run, split="validation", k=2)
+    told = [line["validation"] for line in metrics(cell.run) if "validation" in line][-1]
     for figure in ("elbo", "rate", "distortion", "nll", "bits_per_dim"):
         assert (found[figure]["value"] is None) == ("why" in found[figure])
         assert found[figure]["value"] is None or math.isfinite(found[figure]["value"])
-    if not trained.space.has_density:
+    if not cell.space.has_density:
         assert found["distortion"]["value"] == pytest.approx(told["distortion"], rel=1e-5)
         assert told["elbo"] is found["elbo"]["value"] is None
         return
     elbo, rate, distortion = (found[key]["value"] for key in ("elbo", "rate", "distortion"))
-    if trained.space.recipe.no_likelihood:
+    if cell.space.recipe.no_likelihood:
         assert told["elbo"] is elbo is None
     else:
         assert elbo == pytest.approx(-(rate + distortion))
     if found["rate"]["n"] > IMAGES:  # a validation while training looks at fewer
         return
-    if not trained.space.model(torch.from_numpy(trained.space.prepare(trained.x))).rate_varies:
+    if not cell.space.model(torch.from_numpy(cell.space.prepare(cell.x))).rate_varies:
         assert rate == pytest.approx(told["rate"], rel=1e-4)
 
 
