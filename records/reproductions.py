@@ -124,7 +124,7 @@ RECORDS = (
     _pythae_table("pythae-hvae", "HVAE, 4 leapfrog steps, 784-300-64", 800,
                   Model("hamiltonian_vae", {"width": 300, "depth": 1, "latent_dim": 64, "leaps": 4}, "86.21",
                         why=OTHER_DENSITY), "fixed", digits=100),
-    Record("tc", "MIG of β-TC against β-VAE, β = 6", "Chen et al. 2018, https://arxiv.org/abs/1802.04942, figure 3", 2_000,
+    Record("tc", "MIG of β-TC against β-VAE, β = 6", "Chen et al. 2018, https://arxiv.org/abs/1802.04942, figure 3", 1_000,
            (Model("beta_vae", {**SHAPES, "beta": 6.0}, "lower at every β", "BetaVAE", {"beta": 6.0}),
             Model("beta_tc_vae", {**SHAPES, "beta": 6.0}, "higher at every β", "BetaTCVAE", {"beta": 6.0})),
            measure="mig", data="factors", seeds=(0, 1, 2)),
