@@ -148,8 +148,8 @@ MUTATIONS = (
     ),
     Mutation(
         "flows.py",
-        "self.flow(theta)",
-        "self.flow(0 * theta)",
+        "self.flow(context)",
+        "self.flow(0 * context)",
         "test_posteriors.py::test_a_flow_as_posterior_adds_up_to_one_and_is_another_for_every_x",
     ),
     Mutation(

@@ -264,11 +264,28 @@ def test_relaxed_coins_have_the_density_of_their_paper():
 # ------------------------------------------------------------------------------------------------------- flows
 
 
+def told(context: Tensor, d: int) -> Tensor:
+    """θ of a flow that begins at N(0, I)."""
+    return torch.cat([context, context.new_zeros(len(context), 2 * d)], 1)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_flow_that_changes_nothing_is_the_gaussian_that_it_begins_with(inverse):
+    pytest.importorskip("zuko")
+    family, theta = Flow((4,), inverse=inverse).double(), normals(3, 72)
+    for weight in family.flow.parameters():
+        weight.data.zero_()
+    q, mu, sigma = family(theta, (4,)), theta[:, 64:68], theta[:, 68:].exp()
+    z = normals(3, 4, seed=9)
+    assert_close(q.log_prob(z), Normal(mu, sigma).log_prob(z).sum(1))
+    assert_close(q.made_of(z), mu + sigma * z)
+
+
 @pytest.mark.parametrize("inverse", [False, True])
 def test_the_density_of_a_flow_is_the_same_by_memory_and_by_inverse(inverse):
     pytest.importorskip("zuko")
     family = Flow((4,), inverse=inverse).double()
-    q = family(normals(3, 64), (4,))
+    q = family(normals(3, 72), (4,))
     torch.set_default_dtype(torch.float64)
     try:
         z = q.rsample((5,))
@@ -284,7 +301,8 @@ def test_a_flow_as_posterior_adds_up_to_one_and_is_another_for_every_x(inverse):
     axis = torch.linspace(-12, 12, 241)
     with torch.no_grad():
         grid = torch.cartesian_prod(axis, axis)
-        of_two = torch.stack([family(theta, (2,)).log_prob(grid) for theta in normals(2, 64).float()])
+        # with one μ and σ for both, so that only the flow itself can tell them apart
+        of_two = torch.stack([family(theta, (2,)).log_prob(grid) for theta in told(normals(2, 64).float(), 2)])
     assert_close(of_two.exp().sum(1) * 0.1**2, torch.ones(2), atol=5e-3, rtol=0)
     assert (of_two[0] - of_two[1]).abs().max() > 0.01
 
@@ -292,11 +310,11 @@ def test_a_flow_as_posterior_adds_up_to_one_and_is_another_for_every_x(inverse):
 def test_each_number_of_an_inverse_flow_depends_on_all_before_it_and_on_x():
     pytest.importorskip("zuko")
     family = Flow((4,), transforms=1, inverse=True).double()
-    q = family(normals(1, 64), (4,))
+    q = family(told(normals(1, 64), 4), (4,))
     jacobian = torch.autograd.functional.jacobian(lambda e: q.made_of(e[None])[0], normals(4))
     assert (jacobian.triu(1).abs() < 1e-12).all() or (jacobian.tril(-1).abs() < 1e-12).all()
     assert (jacobian.abs() > 1e-12).sum() == 10
-    other = family(normals(1, 64, seed=8), (4,))
+    other = family(told(normals(1, 64, seed=8), 4), (4,))
     assert (q.made_of(normals(1, 4)) - other.made_of(normals(1, 4))).abs().min() > 1e-6
 
 

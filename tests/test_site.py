@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import api_pages
+import cannot_pages
 import cyclopts
 import laws
 import library_pages
@@ -56,6 +57,7 @@ def made() -> dict[str, str]:
         "measures.md": measure_pages.page(),
         "api.md": api_pages.page(),
         "libraries.md": library_pages.page(),
+        "recipes/cannot.md": cannot_pages.page(),
     }
 
 

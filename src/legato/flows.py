@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from legato.arguments import checked
 from legato.devices import exact
 from legato.errors import Mistake
-from legato.families import Family
+from legato.families import FINITE, Family
 from legato.priors import Prior
 from legato.ranks import drawn
 from legato.trace import Given
@@ -29,13 +29,14 @@ DRAWS, SEED = 64, 20150521  # draws, the same for every x, of which mean and dev
 
 
 class Flow(Family):
-    """z = f⁻¹(ε; h(x)), ε ~ N(0, I), f a masked autoregressive flow in coupling order: two passes either way.
+    """z = f⁻¹(u; h(x)), u ~ N(μ(x), σ²(x)), f a masked autoregressive flow in coupling order: two passes either way.
 
     `inverse`: in full order, turned round, so that a draw takes one pass and each number may depend on all before it; its
-    density at draws of its own is remembered, at others it takes a pass for each number. log q(z|x) = log N(f(z)) +
-    log |det ∂f/∂z|. Rezende & Mohamed 2015, https://arxiv.org/abs/1505.05770; Kingma et al. 2016,
-    https://arxiv.org/abs/1606.04934; Papamakarios et al. 2017, https://arxiv.org/abs/1705.07057. Its KL from a prior is taken
-    at the draws. Raises `Mistake` without zuko, and for codes that are no vector of 2 numbers or more.
+    density at draws of its own is remembered, at others it takes a pass for each number. log q(z|x) = log N(f(z); μ, σ²) +
+    log |det ∂f/∂z|: where f changes nothing, the Gaussian of a plain VAE. Rezende & Mohamed 2015,
+    https://arxiv.org/abs/1505.05770; Kingma et al. 2016, https://arxiv.org/abs/1606.04934; Papamakarios et al. 2017,
+    https://arxiv.org/abs/1705.07057. Its KL from a prior is taken at the draws. Raises `Mistake` without zuko, and for codes
+    that are no vector of 2 numbers or more.
     """
 
     has_moments = False
@@ -53,12 +54,16 @@ class Flow(Family):
         self.register_buffer("noise", noise, persistent=False)
 
     def shape(self, event: Shape) -> Shape:
-        """A context of 64 numbers."""
-        return (CONTEXT,)
+        """A context of 64 numbers, μ and log σ."""
+        return (CONTEXT + 2 * event[0],)
 
     def forward(self, theta: Tensor, event: Shape) -> Distribution:
-        """theta (*lead, 64) -> q(z|x) of batch shape `lead`."""
-        return Exact(self.flow(theta), theta.device)
+        """theta (*lead, 64 + 2d) -> q(z|x) of batch shape `lead`."""
+        from zuko.distributions import DiagNormal, NormalizingFlow
+
+        context, mu, log_sigma = torch.split(theta, [CONTEXT, *event, *event], -1)
+        start = DiagNormal(mu, log_sigma.clamp(-FINITE, FINITE).exp())
+        return Exact(NormalizingFlow(self.flow(context).transform, start), theta.device)
 
     def moments(self, of: Distribution) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of 64 draws, made of the same ε for every x: those of one do not depend on the others."""
@@ -132,8 +137,9 @@ class Exact(Distribution):
         noise = drawn(self._normal, shape, axis)
 
         def made() -> tuple[Tensor, Tensor]:
-            z, stretched = self.of.transform.inv.call_and_ladj(noise)
-            return z, self.of.base.log_prob(noise) - stretched
+            start = self._start(noise)
+            z, stretched = self.of.transform.inv.call_and_ladj(start)
+            return z, self.of.base.log_prob(start) - stretched
 
         self._last = self._exactly(made)
         return self._last[0]
@@ -152,8 +158,12 @@ class Exact(Distribution):
         return found
 
     def made_of(self, noise: Tensor) -> Tensor:
-        """z = f⁻¹(ε; h), (*lead, *batch, d)."""
-        return self._exactly(lambda: torch.as_tensor(self.of.transform.inv(noise)))
+        """z = f⁻¹(μ + σ ε; h), (*lead, *batch, d)."""
+        return self._exactly(lambda: torch.as_tensor(self.of.transform.inv(self._start(noise))))
+
+    def _start(self, noise: Tensor) -> Tensor:
+        """What the flow begins with: μ + σ ε."""
+        return torch.as_tensor(self.of.base.mean + self.of.base.stddev * noise)
 
     def _exactly(self, work: Callable[[], T]) -> T:
         with exact(self.device):
