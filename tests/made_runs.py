@@ -42,6 +42,7 @@ OF_IMAGES = {
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     **{name: (name, "grey", {}) for name in RECIPES},
     "topk_autoencoder": ("topk_autoencoder", "grey", {"latent_dim": 16, "k": 4}),
+    "lfq_vae": ("lfq_vae", "grey", {"entropy": 10.0}),  # else forty steps leave one word
     "bernoulli": ("vae", "grey", {"likelihood": "bernoulli"}),
     "binary": ("vae", "binary", {}),
     "colour": ("vae", "colour", {"steps": 12}),
