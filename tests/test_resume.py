@@ -440,7 +440,7 @@ def test_what_a_killed_writer_or_reader_left_half_written_is_cleared(runs, sourc
 
 def test_a_run_in_use_refuses_a_second_writer_in_one_line_that_names_the_first_and_lets_readers_in(sources, tmp_path, capsys):
     out = tmp_path / "r"
-    words = arguments("vae", sources["grey"], out, steps=100_000, checkpoint_minutes=0.001)
+    words = arguments("vae", sources["grey"], out, steps=100_000, checkpoint_minutes=0.001, engine="eager")
     with Child(words) as child:
         child.wait_for(lambda: (out / "model.safetensors").is_file())
         for how in ("--resume", "--overwrite"):
