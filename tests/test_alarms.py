@@ -141,6 +141,22 @@ def test_perplexity_is_that_of_the_counts():
     assert math.isclose(_usage(skewed)["perplexity"], expected, rel_tol=1e-5)
 
 
+def test_validation_and_evaluation_tell_one_perplexity():
+    """Of books that are used otherwise, and of grids: a figure under one name has one formula."""
+    from legato.measures.rate import codebook_perplexity
+    from legato.training.validation import _usage
+
+    for family, event in (
+        (ResidualQuantised((4, 3), 5, books=2), (8, 3)),
+        (FiniteScalars(4), (6,)),
+        (FiniteScalars(4), (2, 3, 3)),
+    ):
+        theta = torch.linspace(0.1, 3, 2).repeat_interleave(math.prod(event) // 2).reshape(event) * torch.randn(30, *event)
+        of = family(theta[:, : family.shape(event)[0]], event)
+        found = codebook_perplexity(of.index.flatten(1).double().numpy(), family.books_of(event)).value
+        assert math.isclose(_usage(family.usage(of))["perplexity"], found, rel_tol=1e-5)
+
+
 def test_effective_draws_are_those_of_the_weights_and_lie_between_one_and_k():
     log_w = torch.randn(9, 6, dtype=torch.double)
 

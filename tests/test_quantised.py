@@ -347,7 +347,7 @@ def test_the_interval_of_a_perplexity_holds_that_of_the_source_as_often_as_it_sa
 
 
 def test_each_codebook_says_how_many_books_its_indices_are_of():
-    assert FiniteScalars(4).books_of((3, 2, 2)) == 12
+    assert FiniteScalars(4).books_of((3, 2, 2)) == 3
     assert VectorQuantised((4, 3), 8).books_of((4, 3)) == LookupFree((4, 3)).books_of((4, 3)) == 1
     books = ResidualQuantised((4, 3), 6, 3)
     index = torch.arange(3).repeat_interleave(4).expand(5, 12)  # each book has but one code

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from legato import ranks
@@ -39,10 +39,6 @@ class Codebook(Family):
         """The shape of a code's indices."""
 
     @abstractmethod
-    def books_of(self, event: Shape) -> int:
-        """The number of codebooks that an event's indices, in a row, are of in equal parts."""
-
-    @abstractmethod
     def indices(self, code: Tensor) -> Tensor:
         """(*lead, *event) -> (*lead, *tokens): the nearest values' numbers."""
 
@@ -50,14 +46,10 @@ class Codebook(Family):
     def values(self, index: Tensor) -> Tensor:
         """(*lead, *tokens) -> (*lead, *event)."""
 
-    def groups(self, index: Tensor) -> Tensor:
-        """(B, *tokens) -> (B, groups, n): indices that choose among the same values share a group; all do, for most."""
-        return index.flatten(1)[:, None]
-
     def usage(self, of: Distribution) -> Tensor:
-        """How often each value was chosen, (groups, K)."""
+        """How often each value of each codebook was chosen, (books, K)."""
         assert isinstance(of, Chosen)
-        chosen = self.groups(of.index).transpose(0, 1).flatten(1)
+        chosen = of.index.reshape(len(of.index), self.books_of(of.event_shape), -1).transpose(0, 1).flatten(1)
         hits = torch.zeros(len(chosen), self.size, device=chosen.device)
         return hits.scatter_add_(1, chosen, torch.ones_like(chosen, dtype=hits.dtype))
 
@@ -96,8 +88,8 @@ class FiniteScalars(Codebook):
         return event
 
     def books_of(self, event: Shape) -> int:
-        """A grid of its own for each number."""
-        return Size(event).numel()
+        """One for each number of a vector, for each channel of a grid."""
+        return event[0]
 
     def indices(self, code: Tensor) -> Tensor:
         """Numbers from 0 to L − 1."""
@@ -107,10 +99,6 @@ class FiniteScalars(Codebook):
     def values(self, index: Tensor) -> Tensor:
         """Numbers from −1 to 1."""
         return self.grid[index]
-
-    def groups(self, index: Tensor) -> Tensor:
-        """A group for each number of a vector, for each channel of a grid."""
-        return index.flatten(2) if index.ndim > 2 else index[..., None]
 
 
 class OfVectors(Codebook):
@@ -318,10 +306,6 @@ class ResidualQuantised(Codebook):
         """Rows, (*lead, *event)."""
         parts = zip(self._books(), index.chunk(len(self.books), self._along), strict=True)
         return torch.cat([book.values(part) for book, part in parts], -2)
-
-    def groups(self, index: Tensor) -> Tensor:
-        """A group for each book."""
-        return index.reshape(len(index), len(self.books), -1)
 
     @property
     def _along(self) -> int:

@@ -61,8 +61,12 @@ class Family(nn.Module):
         """What has gone wrong with what it learnt, as it is now: nothing, for most."""
         return []
 
+    def books_of(self, event: Shape) -> int:
+        """The number of codebooks that an event's indices, in a row, are of in equal parts; 0 where nothing is chosen."""
+        return 0
+
     def usage(self, of: Distribution) -> Tensor | None:
-        """How often one of its distributions chose each of finitely many values, (groups, K); None where it chooses none."""
+        """How often one of its distributions chose each of finitely many values, (books, K); None where it chooses none."""
         return None
 
     def weigh(self, made: Distribution, counts: Tensor) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from legato.arguments import checked
-from legato.codebooks import Codebook
 from legato.conditional import Conditional
 from legato.distributions.divergence import kl_per_dimension
 from legato.distributions.reparameterised import reparameterised
@@ -68,7 +67,7 @@ class Flat(OneGroup):
         self.has_density, self.has_width = posterior.family.has_density, posterior.family.has_width
         self.portable_width = posterior.family.portable_width
         self.has_choice, self.has_product = posterior.family.has_choice, posterior.family.has_product
-        self.books = posterior.family.books_of(self.event) if isinstance(posterior.family, Codebook) else 0
+        self.books = posterior.family.books_of(self.event)
         # of both: terms that charge a distance measure from one to the other
         self.has_moments = posterior.family.has_moments and prior.has_moments
 

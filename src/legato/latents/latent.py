@@ -71,7 +71,7 @@ class Latent(nn.Module):
         return replace(given, infer=self.infer)
 
     def usage(self, rungs: Sequence[Rung]) -> Tensor | None:
-        """How often a pass chose each of finitely many values, (groups, K), where codes are made of such."""
+        """How often a pass chose each of finitely many values, (books, K), where codes are made of such."""
         return None
 
     def infer(self, x: Tensor) -> Distribution | None:

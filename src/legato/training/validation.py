@@ -111,15 +111,15 @@ def _mean_of_channels(values: Tensor, model: LatentVariableModel) -> Tensor:
 
 
 def _usage(counts: Tensor) -> dict[str, float]:
-    """Perplexity and the share of values that no token chose, of counts (groups, K); `tokens` of each group.
+    """Perplexity and the share of values that no token chose, of counts (books, K); `tokens` of each book.
 
-    Perplexity is exp of the entropy of usage, from 1 to K: a mean over groups.
+    Perplexity is exp of the entropy of usage, a mean over books, from 1 to K: as `measures.rate.codebook_perplexity` has it.
     """
     counts = doubled(counts)
     shares = counts / counts.sum(1, keepdim=True)
     entropy = -torch.special.xlogy(shares, shares).sum(1)
     return {
-        "perplexity": float(f"{entropy.exp().mean().item():.6g}"),
+        "perplexity": float(f"{entropy.mean().exp().item():.6g}"),
         "unused": (counts == 0).float().mean().item(),
         "size": counts.shape[1],
         "tokens": counts[0].sum().item(),
