@@ -52,7 +52,8 @@ class Recipe:
             raise Mistake(f"this objective compares images, and one example has shape {model.likelihood.event}: use `vae`")
         if self.objective.needs_classifier and model.classifier is None:
             raise Mistake("this objective teaches a classifier, and the model has none: build it by `inferring` (`m2_vae`)")
-        if model.classifier is not None and (self.objective.needs_product or self.objective.needs_moments):
+        asked = self.objective
+        if model.classifier is not None and (asked.needs_product or asked.needs_moments or asked.needs_choice):
             raise Mistake("this objective reads one q(z|x), and the model has one for each class: charge Distortion() + Rate()")
         if not self.objective.is_likelihood and [*model.likelihood.family.parameters()]:
             raise Mistake(
