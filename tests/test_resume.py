@@ -26,7 +26,7 @@ from legato.batch import Batch
 from legato.data.batches import TrainingBatches
 from legato.errors import Mistake, Stopped
 from legato.run import Run
-from legato.training import loop
+from legato.training import loop, setup
 from legato.training.learner import Learner
 from legato.training.stop import Stop
 from made_runs import arguments, metrics, train
@@ -438,11 +438,19 @@ def test_what_a_killed_writer_or_reader_left_half_written_is_cleared(runs, sourc
     assert_same(out, runs["vae"])
 
 
-def test_a_run_in_use_refuses_a_second_writer_in_one_line_that_names_the_first_and_lets_readers_in(sources, tmp_path, capsys):
+def unasked(*given: Any) -> None:
+    """Stands where nothing should come to."""
+    raise AssertionError(f"this was asked for: {given}")
+
+
+def test_a_run_in_use_refuses_a_second_writer_in_one_line_that_names_the_first_and_lets_readers_in(
+    sources, tmp_path, capsys, monkeypatch
+):
     out = tmp_path / "r"
     words = arguments("vae", sources["grey"], out, steps=100_000, checkpoint_minutes=0.001, engine="eager")
     with Child(words) as child:
         child.wait_for(lambda: (out / "model.safetensors").is_file())
+        monkeypatch.setattr(setup, "open_source", unasked)  # nothing is opened, timed or compiled for a run that is refused
         for how in ("--resume", "--overwrite"):
             assert cli.run([*words, how]) == 2
             told = capsys.readouterr().err.splitlines()

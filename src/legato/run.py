@@ -165,14 +165,28 @@ class Run:
         found = os.fstat(lock)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # a second name: it would be written through, too
             raise Mistake(f"`{self.path / LOCK}` is no lock of Legato's: remove it")
+        self._lock(lock, fcntl.LOCK_EX)
+        os.ftruncate(lock, 0)  # only now: whoever holds the lock is named in it
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+    def _lock(self, lock: int, how: int) -> None:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, how | fcntl.LOCK_NB)
         except BlockingIOError:
             # shown to a person: digits alone, whatever lies there
             owner = re.sub(rb"[^0-9]", b"", os.pread(lock, 20, 0)).decode() or "unknown"
             raise Mistake(f"`{self.path}` is being written by process {owner}: wait for it, or choose another --out") from None
-        os.ftruncate(lock, 0)  # only now: whoever holds the lock is named in it
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+
+    def refuse_in_use(self) -> None:
+        """Raises `Mistake` where another process writes now: before work that would be lost. `writing` alone holds the run."""
+        try:
+            lock = os.open(self.path / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return  # nobody has written there, or nobody can: `writing` tells
+        try:
+            self._lock(lock, fcntl.LOCK_SH)
+        finally:
+            os.close(lock)
 
     def _sweep(self) -> None:
         """Drops what a killed writer left half written, and killed readers."""

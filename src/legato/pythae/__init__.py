@@ -30,7 +30,7 @@ from legato.setting import DataSpec
 from legato.tensors import write_tensors
 from legato.training.codes import OF_ALL, enough, summarise
 from legato.training.options import Plan, TrainingOptions, plan
-from legato.training.setup import Job, claimed, record, refuse_existing
+from legato.training.setup import Job, claimed, record, refuse_taken
 from legato.training.task import Task, defined, learner_of
 from legato.unsaved import Unsaved
 
@@ -68,7 +68,7 @@ def from_pythae(
         return _in_memory(saved, name, said, place)
     options = _taken(chosen, labels)
     with generators_kept(), claimed(out, name) as run:
-        refuse_existing(run, overwrite)
+        refuse_taken(run, overwrite)
         dataset = open_source(data, options, None if isinstance(labels, str | Path) else labels)
         _refuse_unlike(dataset, saved)
         job = _job(run, saved, name, said, dataset, place)

@@ -68,7 +68,7 @@ def begin(
     if options.shard and ranks.world == 1:
         raise Mistake("--shard splits a model over several processes, and this is one: start it by torchrun (docs/scale.md)")
     if ranks.first:
-        refuse_existing(run, overwrite)  # before the data, whose opening may take minutes
+        refuse_taken(run, overwrite)  # before the data, whose opening may take minutes, and the choice of an engine
     with ranks.in_turn():
         dataset = open_source(source, data_options, labels)
     refuse_others(dataset)
@@ -179,6 +179,12 @@ def refuse_existing(run: Run, overwrite: bool) -> None:
         raise Mistake(
             f"`{run.path}` holds a run already: go on with --resume, replace it with --overwrite, or choose another --out"
         )
+
+
+def refuse_taken(run: Run, overwrite: bool) -> None:
+    """Raises `Mistake` where --out holds what would be lost, or what another process is writing."""
+    refuse_existing(run, overwrite)
+    run.refuse_in_use()
 
 
 def warn_of(definition: Definition, data: Prepared) -> str | None:
