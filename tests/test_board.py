@@ -84,11 +84,11 @@ def random_tables(kinds: int, seed: int) -> causal.Tables:
     return tables
 
 
-def of_size(lead: tuple[int, ...], size: tuple[int, int], kinds: int, seed: int) -> causal.Causal:
+def of_size(lead: tuple[int, ...], size: tuple[int, int], kinds: int, seed: int, places: int = 1) -> causal.Causal:
     """p(x|z) of random logits, weights and tables."""
     torch.manual_seed(seed)
-    theta = torch.randn(*lead, size[0] * size[1] + kinds - 1)
-    return causal.Causal(theta, (1, *size), random_tables(kinds, seed + 1))
+    theta = torch.randn(*lead, size[0] * size[1] + (kinds - 1) * places**2)
+    return causal.Causal(theta, (1, *size), random_tables(kinds, seed + 1), places)
 
 
 def all_images(height: int, width: int) -> Tensor:
@@ -96,13 +96,14 @@ def all_images(height: int, width: int) -> Tensor:
     return torch.tensor(list(itertools.product((0.0, 1.0), repeat=height * width))).view(-1, 1, height, width)
 
 
-@pytest.mark.parametrize("kinds", [1, 4])
-@pytest.mark.parametrize("size", [(2, 3), (3, 4)])
-def test_the_probabilities_of_all_images_sum_to_one(kinds, size):
+@pytest.mark.parametrize(("kinds", "places"), [(1, 1), (4, 1), (1, 2), (4, 2)])
+@pytest.mark.parametrize("size", [(2, 4), (2, 6)])
+def test_the_probabilities_of_all_images_sum_to_one(kinds, places, size):
     images = all_images(*size)
-    log_p = of_size((1, 1), size, kinds, 1).log_prob(images[:1])
+    one = of_size((1, 1), size, kinds, 1, places)
+    log_p = one.log_prob(images[:1])
     assert log_p.shape == (1, 1)
-    of_all = causal.Causal(of_size((1,), size, kinds, 1).theta.expand(len(images), -1), (1, *size), random_tables(kinds, 2))
+    of_all = causal.Causal(one.theta[0].expand(len(images), -1), (1, *size), random_tables(kinds, 2), places)
     assert of_all.log_prob(images).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
     assert of_all.log_prob(images)[0].item() == pytest.approx(log_p.item())
 
@@ -117,13 +118,17 @@ def test_what_a_table_says_of_a_pixel_reads_those_before_it_alone():
     assert not torch.equal(before, after)
 
 
-def test_log_prob_is_that_of_pixels_taken_one_by_one():
+@pytest.mark.parametrize("draws", [1, 2])
+@pytest.mark.parametrize("places", [1, 2])
+def test_log_prob_is_that_of_pixels_taken_one_by_one(places, draws):
     """By hand: the pattern of each pixel is read place by place, and its numbers looked up."""
-    size, kinds = (5, 6), 3
-    of, x = of_size((2, 3), size, kinds, 4), torch.bernoulli(torch.full((3, 1, *size), 0.5))  # 2 draws of each code
-    total = torch.zeros(2, 3, dtype=torch.double)
-    for s, b, i, j in itertools.product(range(2), range(3), range(size[0]), range(size[1])):
-        g, u = of.theta[s, b, :30].double(), [1.0, *of.theta[s, b, 30:].tolist()]
+    size, kinds = (4, 6), 3
+    of, x = of_size((draws, 3), size, kinds, 4, places), torch.bernoulli(torch.full((3, 1, *size), 0.5))
+    total = torch.zeros(draws, 3, dtype=torch.double)
+    for s, b, i, j in itertools.product(range(draws), range(3), range(size[0]), range(size[1])):
+        region = (i * places // size[0]) * places + j * places // size[1]
+        weights = of.theta[s, b, 24:].view(kinds - 1, places**2)[:, region]
+        g, u = of.theta[s, b, :24].double(), [1.0, *weights.tolist()]
         seen = [(bit, i + di, j + dj) for bit, (di, dj) in enumerate(of.tables.look) if i + di >= 0 and 0 <= j + dj < size[1]]
         pattern = sum(int(x[b, 0, r, c]) << bit for bit, r, c in seen)
         said = sum(w * causal.SCALE * table[pattern].double() for w, table in zip(u, of.tables.tables, strict=True))
@@ -132,18 +137,19 @@ def test_log_prob_is_that_of_pixels_taken_one_by_one():
     assert of.log_prob(x).double().sub(total).abs().max() < 1e-4
 
 
-def test_draws_have_the_probabilities_that_are_said():
+@pytest.mark.parametrize("places", [1, 2])
+def test_draws_have_the_probabilities_that_are_said(places):
     size, n, images = (2, 2), 20_000, all_images(2, 2)
-    of = of_size((), size, 3, 5)
+    of = of_size((), size, 3, 5, places)
     drawn = of.sample((n,)).flatten(1) @ torch.tensor([8.0, 4.0, 2.0, 1.0])
-    said = causal.Causal(of.theta.expand(16, -1), (1, *size), of.tables).log_prob(images).exp()
+    said = causal.Causal(of.theta.expand(16, -1), (1, *size), of.tables, places).log_prob(images).exp()
     found = torch.bincount(drawn.long(), minlength=16) / n
     assert ((found - said).abs() < 4.5 * (said * (1 - said) / n).sqrt()).all()
     assert (of.mean - torch.einsum("n,n...->...", said, images)).abs().max() < 4.5 * 0.5 / causal.DRAWS**0.5
 
 
 def test_a_card_could_capture_its_step():
-    definition, data = defined(causal.causal_vae, open_source("mnist"), {"net": "mlp", "width": 8, "depth": 1})
+    definition, data = defined(causal.causal_vae, open_source("mnist"), {"net": "mlp", "width": 8, "depth": 1, "places": 7})
     made = plan(TrainingOptions(), 10, 8)
     task = Task(made, definition, data, learner_of(made, definition, data, META, "causal"))
     engine = Graphed(task.learner, Resident(task.batches(), META), record=Again)

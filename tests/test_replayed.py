@@ -19,14 +19,16 @@ from legato.training.replayed import may_replay
 from legato.training.tidied import same, tidied
 from made_runs import train
 from stopped_runs import assert_same, resume, stopping_after
-from test_compiled import TWICE, batch, figures, learner
+from test_compiled import TWICE, batch, both_precisions, figures, learner
 
 CPU = torch.device("cpu")
-NETS = [("mlp", name) for name in RECIPES] + [("strided", "vae"), ("conv", "vae"), ("residual", "geco_vae")]
+OTHERS, HALVED = [("strided", "vae"), ("conv", "vae"), ("residual", "geco_vae")], ("float32", "bfloat16")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize(("net", "name"), NETS)
+@pytest.mark.parametrize(
+    ("net", "name", "precision"),
+    [("mlp", *each) for each in both_precisions(RECIPES)] + [(*each, precision) for each in OTHERS for precision in HALVED],
+)
 def test_a_replayed_step_is_the_plain_one_bit_for_bit(net, name, precision):
     plain, other, rehearsed = (learner(name, precision, net) for _ in range(3))
     before = {key: value.clone() for key, value in rehearsed.tensors().items()}

@@ -215,12 +215,12 @@ def test_sizes_that_a_header_claims_are_bounded(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
-def test_a_header_of_gigabytes_is_not_read(kind: bytes, tmp_path: Path):
+def test_a_header_of_hundreds_of_megabytes_is_not_read(kind: bytes, tmp_path: Path):
     path = tmp_path / "x.tar"
     good = b"".join(header_of(f"{i}.png", len(c)) + c + bytes(-len(c) % 512) for i, c in enumerate(map(png, PICTURES[:4])))
     with open(path, "wb") as file:
-        file.write(good + header_of("long", 2**32, kind))
-        file.truncate(len(good) + 512 + 2**33)  # a hole: the disk is not filled
+        file.write(good + header_of("long", 2**28, kind))
+        file.truncate(len(good) + 512 + 2**29)  # a hole: the disk is not filled, yet every byte is hashed
     data = open_source(path, RunOptions())
     assert len(data) == 4
     assert "a header of" in data.problems[0].reason

@@ -20,6 +20,7 @@ from legato.files import write_json
 from legato.loading import load
 from legato.measures import evaluate
 from legato.report.claims import write_claims_report
+from test_experiment import tiny_family
 
 BUDGET, CLAIMS_BUDGET, LIVE_BUDGET = 2_000_000, 3_000_000, 10_000_000  # bytes
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -41,17 +42,19 @@ def written(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    """A quick family on shapes, trained for a few steps, and of its measures the three that are cheap."""
+    """A small family on shapes, trained for a few steps, and of its measures the three that are cheap."""
     folder = tmp_path_factory.mktemp("claims")
     found = Experiment(Protocol(str(models.write(folder)), DataOptions(), 0.01, device="cpu"), folder / "out", True, 1)
-    write_json(found.out / "protocol.json", found.stored(STEPS))
-    for member in found.members:
-        train_member(member, found.protocol, (1, models.SIDE, models.SIDE), STEPS, found.out, torch.device("cpu"))
-        if member.latent_dim == LARGE:
-            measured = evaluate(load(member.path(found.out), device="cpu"), k=2, limit=20)
-            figures = {name: measured[name] for name in ("elbo", "rate", "distortion")}
-            write_json(evidence_path(found.out, member.name, LARGE, 0), {"figures": figures, "curves": {}})
-    return found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("legato.experiment.run.family", tiny_family)
+        write_json(found.out / "protocol.json", found.stored(STEPS))
+        for member in found.members:
+            train_member(member, found.protocol, (1, models.SIDE, models.SIDE), STEPS, found.out, torch.device("cpu"))
+            if member.latent_dim == LARGE:
+                measured = evaluate(load(member.path(found.out), device="cpu"), k=2, limit=20)
+                figures = {name: measured[name] for name in ("elbo", "rate", "distortion")}
+                write_json(evidence_path(found.out, member.name, LARGE, 0), {"figures": figures, "curves": {}})
+        yield found
 
 
 def drags(browser, file):
