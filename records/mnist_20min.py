@@ -8,7 +8,7 @@ BOARD = Board(
     "mnist_20min",
     "20 minutes, two cores",
     seconds=1200,
-    words="causal:causal_vae --depth 1 --batch-size 128 --kinds 8 --warmup 0.5",
+    words="causal:causal_vae --depth 1 --batch-size 128 --kinds 8 --places 7 --warmup 0.5",
 )
 
 if __name__ == "__main__":
