@@ -244,27 +244,24 @@ def clusters(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
 
 SIZES = ("5", "400", "4200")  # from 4,096 on neighbours are found by a search of its own
 LAY_OUT = """
-import os, sys
+import sys
 import numpy as np
 from legato.explorer.embedding import places
-codes = dict(np.load(sys.argv[1]))
-np.savez(sys.argv[2], **{n: places(one) for n, one in codes.items()})
-if os.fork() == 0:
-    np.savez(sys.argv[3], **{n: places(one) for n, one in codes.items()})
-    os._exit(0)
-sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+np.savez(sys.argv[2], **{n: places(codes) for n, codes in np.load(sys.argv[1]).items()})
 """
 
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory) -> list[dict[str, np.ndarray]]:
-    """Layouts of some codes, in a process and in a fork of it: UMAP is compiled once, which takes most of a minute."""
+    """Layouts of some codes, in two processes: each compiles UMAP, most of a minute, so that all sizes share one."""
     folder = tmp_path_factory.mktemp("laid")
     np.savez(folder / "codes.npz", **{n: clusters(int(n))[0] for n in SIZES})
     found = [folder / "first.npz", folder / "second.npz"]
-    words, env = [sys.executable, "-c", LAY_OUT, folder / "codes.npz", *found], {**os.environ, **layout.ONE_THREAD}
-    done = subprocess.run(words, env=env, stderr=subprocess.PIPE)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    words, env = [sys.executable, "-c", LAY_OUT, folder / "codes.npz"], {**os.environ, **layout.ONE_THREAD}
+    both = [subprocess.Popen([*words, out], env=env, stderr=subprocess.PIPE) for out in found]
+    for one in both:
+        told = one.communicate()[1]
+        assert one.returncode == 0, told.decode(errors="replace")
     return [dict(np.load(out)) for out in found]
 
 

@@ -97,7 +97,7 @@ def with_one_killed(spec: Path, out: Path, *more: str) -> None:
 
 
 def test_a_worker_that_is_killed_costs_no_run(sources, tmp_path, capsys):
-    spec = specification(tmp_path, sources["grey"], "latent_dim = [2, 3]", steps=700)
+    spec = specification(tmp_path, sources["grey"], "latent_dim = [2, 3]", steps=1500)
     with_one_killed(spec, tmp_path / "killed")
     assert "a worker was lost: what it did is given to another (1 of 3 times)" in capsys.readouterr().err
     assert swept(spec, tmp_path / "whole") == 0
@@ -111,7 +111,7 @@ def test_work_that_kills_every_worker_is_given_up(tmp_path):
 
 def test_six_runs_by_ray_with_one_of_two_workers_killed_are_those_of_local_processes(sources, tmp_path, capsys):
     pytest.importorskip("ray")
-    spec = specification(tmp_path, sources["grey"], "latent_dim = [2, 3, 4]\nseed = [0, 1]", steps=500)
+    spec = specification(tmp_path, sources["grey"], "latent_dim = [2, 3, 4]\nseed = [0, 1]", steps=1000)
     with_one_killed(spec, tmp_path / "ray", "--ray", "local")
     assert "Ray executes whatever reaches its ports" in capsys.readouterr().err
     assert swept(spec, tmp_path / "local") == 0

@@ -14,13 +14,13 @@ from browser.models import decoded
 from legato.data import DataOptions
 from legato.experiment import Experiment, Protocol, conclude
 from legato.experiment.family import train_member
-from legato.experiment.members import LARGE
+from legato.experiment.members import LARGE, family
 from legato.experiment.survey import evidence_path
 from legato.files import write_json
 from legato.loading import load
 from legato.measures import evaluate
 from legato.report.claims import write_claims_report
-from test_experiment import tiny_family
+from test_experiment import NAMES
 
 BUDGET, CLAIMS_BUDGET, LIVE_BUDGET = 2_000_000, 3_000_000, 10_000_000  # bytes
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
@@ -46,7 +46,7 @@ def experiment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
     found = Experiment(Protocol(str(models.write(folder)), DataOptions(), 0.01, device="cpu"), folder / "out", True, 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("legato.experiment.run.family", tiny_family)
+        patch.setattr("legato.experiment.run.family", lambda quick, seeds: [m for m in family(quick, seeds) if m.name in NAMES])
         write_json(found.out / "protocol.json", found.stored(STEPS))
         for member in found.members:
             train_member(member, found.protocol, (1, models.SIDE, models.SIDE), STEPS, found.out, torch.device("cpu"))
