@@ -180,8 +180,8 @@ def options_of(source: Path, out: Path, steps: int) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("victim", [1, 0])
 def test_a_rank_that_dies_ends_the_job_soon_and_what_was_saved_goes_on_with_any_number(victim, sources, tmp_path):
-    steps, out = 600, tmp_path / "cut"
-    process = launch(*options_of(sources["grey"], out, steps), "--checkpoint-minutes", "0.005", start_new_session=True)
+    steps, out = 1500, tmp_path / "cut"
+    process = launch(*options_of(sources["grey"], out, steps), "--checkpoint-minutes", "0.02", start_new_session=True)
     try:
         until(lambda: len(checkpoint.existing(Run(out).checkpoints)) > 0)
         os.kill(ranks_of(process)[victim], signal.SIGKILL)

@@ -28,7 +28,7 @@ net = "mlp"
 width = 16
 depth = 1
 batch_size = 32
-checkpoint_minutes = 0.005
+checkpoint_minutes = 0.001
 """
 
 
