@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from board import legato
 from trials import processor
 
 from legato.files import write_json
@@ -80,15 +79,6 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows in Markdown."""
     lines = [HEADS, ["---"] * len(HEADS), *([str(one[head]) for head in HEADS] for one in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def legato(*arguments: str) -> None:
-    """Runs the command; ends with its message where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "legato", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ OF_PAIRS = ("ada_gvae", "ml_vae")  # which take `factors` alone: tests/test_pair
 RECIPES = tuple(name for name in NAMED if name not in ("conditional_vae", "m2_vae", *OF_PAIRS))  # the first two in OF_CLASSES
 
 # The first of each file of recipes, for what is dear and the same for all that are built alike.
-OF_EACH_IDEA = tuple({NAMED[name].__module__: name for name in reversed(RECIPES)}.values())
+OF_EACH_IDEA = tuple({NAMED[name].__module__: name for name in reversed(NAMED)}.values())
 
 # Recipes that refuse vectors, each in its own words: for every table of all recipes.
 OF_IMAGES = {
