@@ -66,6 +66,8 @@ LAYERS = {
     "legato.objectives": 2,
     "legato.codebooks": 2,
     "legato.latents": 3,
+    "legato.fitted.kept": 6,
+    "legato.fitted": 3,
     "legato.model": 4,
     "legato.vocabulary": 5,
     "legato.recipe": 5,
@@ -80,6 +82,7 @@ LAYERS = {
     "legato.sentence": 6,
     "legato.latent_space": 6,
     "legato.loading": 6,
+    "legato.refits": 7,
     "legato.unsaved": 6,
     "legato.pictures": 6,
     "legato.measures": 6,
@@ -126,6 +129,7 @@ GRAMMAR = (
     "legato.vocabulary",
     "legato.recipe",
     "legato.recipes",
+    "legato.fitted",
 )
 
 

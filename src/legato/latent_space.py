@@ -25,12 +25,13 @@ from legato.data.units import named
 from legato.definition import Definition
 from legato.devices import drawing, widest
 from legato.errors import Mistake, tell
+from legato.fitted.kept import read
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
 from legato.moments import Moments, shapes, whole
 from legato.moments import moments as moments_of
 from legato.pictures import grid, png_of
-from legato.population import Mixture, check_draw, check_size, drawn_codes, fitted
+from legato.population import FITTED, HELD_OUT, Mixture, check_draw, of_rows
 from legato.ranked import by_spread, by_validation
 from legato.recipe import Recipe
 from legato.run import Run
@@ -42,7 +43,6 @@ from legato.unsaved import Kept, told_of
 BATCH = 500  # examples at a time on the CPU: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
 TRAVERSED = 256  # dimensions that are swept where none are named: each is a row of codes as long as there are dimensions
-FITTED, HELD_OUT = 10_000, 2_500  # images whose codes fit and judge a mixture; 20,000 gave no better one (docs/log.md)
 Function = Callable[[Tensor, Given], Tensor]
 Loaded = tuple[str | None, int | None]  # the module and the step by which a run was loaded, and is loaded again
 
@@ -114,13 +114,27 @@ class LatentSpace:
 
         Raises `Mistake` for a model that reads no label, and for a class that it does not know.
         """
-        one = LatentSpace.__new__(LatentSpace)  # `copy.copy` would load the run anew, by `__reduce__`
-        # Without the mixture, which is of all classes' codes.
-        one.__dict__.update({name: value for name, value in self.__dict__.items() if name != "mixture"})
-        one.one = number_of(str(name), self.classes, f"`{self.kept}` (`{self.definition.name}`)")
-        one.recipe = copy.copy(self.recipe)
-        one.model = one.recipe.model = self.model.of_class(one.one)
+        number = number_of(str(name), self.classes, f"`{self.kept}` (`{self.definition.name}`)")
+        one = self.with_model(self.model.of_class(number))
+        one.one = number
         one.again = None if self.again is None else (LatentSpace.of_class, (self, str(name)))
+        return one
+
+    @checked
+    def under(self, name: str) -> LatentSpace:
+        """The model under a prior that was fitted to its codes (`legato refit`), by its name: p(z) is that. Raises `Mistake` for
+        a name that its RUN does not have, and for models of several groups of latents.
+        """
+        one = self.with_model(self.model.under(read(self.run.priors, name, self.model)))
+        one.again = None if self.again is None else (LatentSpace.under, (self, name))
+        return one
+
+    def with_model(self, model: LatentVariableModel) -> LatentSpace:
+        """The same with a model that was made of its own."""
+        one = LatentSpace.__new__(LatentSpace)  # `copy.copy` would load the run anew, by `__reduce__`
+        one.__dict__.update({name: value for name, value in self.__dict__.items() if name != "mixture"})  # of other codes
+        one.recipe = copy.copy(self.recipe)
+        one.model = one.recipe.model = model
         return one
 
     def labels(self, data: Prepared, rows: Rows) -> Integers | None:
@@ -268,11 +282,9 @@ class LatentSpace:
         log density of those of 2,500 validation images; kept once fitted. The run's data must be where they were.
         Raises `Mistake` for codes of more than 4,096 dimensions.
         """
-        check_size(self.latent_dim)
         data = self.data()
         rows = {of: data.split(of).draw(most, "mixture") for of, most in {"train": FITTED, "validation": HELD_OUT}.items()}
-        fit, judge = (drawn_codes(lambda some: self.posterior(data.rows(some)), rows[of], BATCH, of) for of in rows)
-        return fitted(fit, judge)
+        return of_rows(lambda some: self.posterior(data.rows(some)), rows, BATCH, self.latent_dim)
 
     @checked
     def sample(self, n: int, *, seed: Seed = 0, origin: Origin = "auto", temperature: Temperature = 1.0) -> Units:
@@ -352,17 +364,7 @@ class LatentSpace:
     def prepare(self, x: NDArray[Any], rows: Rows | None = None) -> Floats:
         """x as the model sees it. Raises `Mistake` for another shape."""
         x = numbers(x, "x")
-        if x.shape[1:] != self.shape:
-            if self.shape[0] == 1 and x.shape[1:] == self.shape[1:]:  # grey pictures may lack their axis of channels
-                x = x[:, None]
-            else:
-                raise Mistake(f"`x` must have shape (N, {', '.join(map(str, self.shape))}), got {x.shape}")
-        ready = self.preparation.kind not in ("reals", "counts") and np.issubdtype(x.dtype, np.floating)
-        self.preparation.check(x, ready)
-        if ready:
-            return np.asarray(x, np.float32)
-        numbered = np.arange(len(x)) if rows is None else one_for_each(rows, len(x), "rows", "row number")
-        return self.preparation.evaluation(x, numbered)
+        return self.preparation.given(x, self.shape, None if rows is None else one_for_each(rows, len(x), "rows", "row number"))
 
     def moments(self) -> Moments:
         """Mean and covariance of the training codes (of the class that is looked at, if one is), `noise` their mean σ²."""

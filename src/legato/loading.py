@@ -31,10 +31,12 @@ def load(
     module: str | None = None,
     step: int | None = None,
     label: str | None = None,
+    prior: str | None = None,
 ) -> LatentSpace:
     """The model of a RUN. Nothing is unpickled, and no code is imported unless `module` names it (a recipe of one's own).
 
     `step`: the snapshot nearest to that step instead of the finished model. `label`: of a class-conditional model, one class.
+    `prior`: the name of one that was fitted to its codes (`legato refit`), in the place of its own.
     Raises `Mistake` where there is no run, or its files are damaged.
     """
     place, found = choose(device, threads), Run.existing(run)
@@ -48,6 +50,7 @@ def load(
     space.device = place
     space.loaded = (module, step)
     space.again = _again, (str(found.path.absolute()), space.loaded)  # absolute, for it may be unpickled in another folder
+    space = space if prior is None else space.under(prior)
     return space if label is None else space.of_class(label)
 
 

@@ -27,6 +27,7 @@ from legato.label import readers
 from legato.latents import Latent
 from legato.moments import LARGEST
 from legato.nets.bounded import Bounded
+from legato.priors import Prior
 from legato.ranks import drawn, sized
 from legato.trace import NOTHING, EachClass, Given, Parts, Summary, Trace
 
@@ -83,11 +84,24 @@ class LatentVariableModel(nn.Module):
             raise Mistake("this model is of all classes in one: it reads no label (`conditional_vae` does)")
         if not 0 <= number < self.classes:
             raise Mistake(f"there is no class {number}: they are 0 … {self.classes - 1}")
-        tensors = [*self.parameters(), *self.buffers()]
-        one = copy.deepcopy(self, {id(each): each for each in tensors})  # modules hold a class each; their weights are shared
+        one = self._again()
         for part in readers(one):
             part.hold(number)
         return one
+
+    def under(self, prior: Prior) -> LatentVariableModel:
+        """The model with the same weights and another p(z), one that was fitted to its codes.
+
+        Raises `Mistake` where there is more than one group of latents.
+        """
+        one = self._again()
+        one.latent.take(prior)
+        return one
+
+    def _again(self) -> LatentVariableModel:
+        """The modules once more, their weights shared."""
+        tensors = [*self.parameters(), *self.buffers()]
+        return copy.deepcopy(self, {id(each): each for each in tensors})
 
     def forward(self, x: Tensor, draws: int = 1, given: Given = NOTHING) -> Trace:
         """One pass with `draws` draws of each example's code."""

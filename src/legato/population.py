@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances, in the 
 # components that are tried, fewest first: each about twice the last, so that few fits reach a hundred
 LADDER = (1, 2, 5, 10, 20, 50, 100)
 PATIENCE = 2  # numbers of components in a row that may be worse on held-out codes: one alone may be a poor fit's fault
+FITTED, HELD_OUT = 10_000, 2_500  # rows whose codes fit and judge a mixture; 20,000 gave no better one (docs/log.md)
 FLOOR = 1e-4  # of a component's variances, in units of the population's: a component on a single code would be a point
 SMALL = 256  # dimensions up to which any number of components is tried; above, a covariance needs many codes
 
@@ -48,6 +49,15 @@ def drawn_codes(posterior: Callable[[Rows], tuple[Floats, Floats]], rows: Rows, 
             bar(at + len(parts[-1][0]))
     mu, sigma = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
     return np.asarray(mu + sigma * random_stream(0, "mixture", split).standard_normal(mu.shape))  # one for a model
+
+
+def of_rows(
+    posterior: Callable[[Rows], tuple[Floats, Floats]], rows: Mapping[str, Rows], size: int, dimensions: int
+) -> Mixture:
+    """`fitted` to draws of the rows of "train", judged by those of "validation". Raises `Mistake` for too many dimensions."""
+    check_size(dimensions)  # before anything is encoded
+    fit, judge = (drawn_codes(posterior, rows[of], size, of) for of in ("train", "validation"))
+    return fitted(fit, judge)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
     model.safetensors   the EMA weights: what every command uses
     codes.safetensors   mean and covariance of the training codes: what samples are drawn from where no prior was trained for
     codes/              the same of each class, where the model is told the class
+    priors/             priors that were fitted to the codes afterwards (`legato refit`), each by its name
     checkpoint/         everything that resuming needs; the newest two are kept
     snapshots/          about twelve, spaced evenly in the logarithm of the step
     metrics.jsonl       loss parts, validation, σ, Std μ and KL of each dimension
@@ -52,7 +53,7 @@ class Run:
         self.path = Path(path)
         self.recipe, self.data, self.training = (self.path / f"{name}.json" for name in ("recipe", "data", "training"))
         self.model, self.codes = self.path / "model.safetensors", self.path / "codes.safetensors"
-        self.classes = self.path / "codes"
+        self.classes, self.priors = self.path / "codes", self.path / "priors"
         self.checkpoints, self.snapshots = self.path / "checkpoint", self.path / "snapshots"
         self.metrics, self.figures, self.report = self.path / "metrics.jsonl", self.path / "figures", self.path / "report.html"
 
@@ -142,7 +143,9 @@ class Run:
         with disk_errors(self.path):
             made(self.path)
         steps = [f"{self.checkpoints.name}/{path.name}" for path in self.checkpoints.glob("step-*")]
-        self._refuse_links([LOCK, self.metrics.name, self.checkpoints.name, self.snapshots.name, self.classes.name, *steps])
+        self._refuse_links(
+            [LOCK, self.metrics.name, self.checkpoints.name, self.snapshots.name, self.classes.name, self.priors.name, *steps]
+        )
         with disk_errors(self.path / LOCK):
             lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
         try:

@@ -48,6 +48,10 @@ class Sequential(Prior):
         """The same for everything given."""
         return InSequence(self, self._book[0])
 
+    def indices(self, code: Tensor) -> Tensor:
+        """The indices of codes (N, *event), (N, *tokens)."""
+        return self._book[0].indices(code)
+
     def log_chances(self, index: Tensor) -> Tensor:
         """log p(each index | those before it), (N, n), of indices (N, n)."""
         with exact(index.device):

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from legato.commands.application import application
-from legato.commands.options import HERE, Json, Label, RunPath, Seed, Source, Split, Where
+from legato.commands.options import HERE, Fitted, Json, Label, RunPath, Seed, Source, Split, Where
 from legato.commands.output import say, write_figures
 from legato.devices import choose
 from legato.measures import evaluate as evaluate_run
@@ -34,11 +34,12 @@ def evaluate(
     seed: Seed = 0,
     json: Json = None,
     label: Label = None,
+    prior: Fitted = None,
     place: Where = HERE,
 ) -> None:
     """ELBO, rate, distortion, importance-weighted log-likelihood and more, each with its 95 % interval over the examples."""
     with joined(choose(place.device, place.threads)) as ranks:
-        found = evaluate_run(place.load(run, label=label), data, split=split, k=k, limit=limit, seed=seed)
+        found = evaluate_run(place.load(run, label=label, prior=prior), data, split=split, k=k, limit=limit, seed=seed)
         if not ranks.first:
             return
         if json is not None:

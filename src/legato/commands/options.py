@@ -30,6 +30,12 @@ Out = Annotated[Path | None, Parameter(help="Where to write; by default in the r
 Seed = Annotated[int, Parameter(help="Fixes every draw.", validator=Number(gte=0, lt=2**31))]
 
 
+Fitted = Annotated[
+    str | None,
+    Parameter(name="--from", help="The name of a prior that `legato refit` put into the RUN, in the place of the model's own."),
+]
+
+
 def _named(kind: Any, path: Path | None) -> None:
     """Lets `-` through, and no option that stands where a file's name was forgotten."""
     # an option in its place: `--json --limit 5` would write a file named --limit

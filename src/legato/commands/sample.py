@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 from cyclopts import Parameter
 
 from legato.commands.application import application
 from legato.commands.options import HERE, Heat, Label, Out, RunPath, Seed, Where
 from legato.commands.output import in_a_name, say, write_grid
-from legato.latent_space import FITTED, LatentSpace, Origin
+from legato.fitted.kept import names
+from legato.latent_space import LatentSpace, Origin
 from legato.moments import FAR, whole
+from legato.population import FITTED
+from legato.run import Run
 
 app = application("sample")
 
@@ -21,12 +24,12 @@ def sample(
     *,
     n: Annotated[int, Parameter(name=["--n", "-n"], help="How many.")] = 64,
     origin: Annotated[
-        Origin,
+        str,
         Parameter(
             name="--from",
             help="prior: the model's own, N(0, I) for most. codes: a Gaussian fitted to the training codes. mixture: several, "
             "fitted to them now, as many as suit validation codes best. auto: the prior where training charged for leaving it, "
-            "else codes.",
+            "else codes. Any other: a prior that `legato refit` put into the RUN, by its name.",
         ),
     ] = "auto",
     temperature: Heat = "1.0",
@@ -36,10 +39,11 @@ def sample(
     place: Where = HERE,
 ) -> None:
     """Decoded means of draws from the prior, as one picture (a table's rows as .parquet, of counts as whole numbers)."""
-    space = place.load(run, label=label)
-    drawn = space.sample(n, seed=seed, origin=origin, temperature=temperature)
+    own = None if origin in get_args(Origin) and origin not in names(Run(run).priors) else origin  # a refit's name comes first
+    space, of = place.load(run, label=label, prior=own), cast(Origin, origin if own is None else "prior")
+    drawn = space.sample(n, seed=seed, origin=of, temperature=temperature)
     # Said before the picture is written: a person looks at the line where samples are bad.
-    if told := _drawn_from(space, origin):
+    if told := _drawn_from(space, of) if own is None else f"drawn from `{own}`, which was fitted to the training codes":
         say(told)
     name = "samples" if label is None else f"samples-{in_a_name(label)}"  # another class overwrites none
     written = write_grid(drawn, out or space.run.own("figures") / name, space)

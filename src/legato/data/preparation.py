@@ -57,6 +57,19 @@ class Preparation:
             return np.asarray(uniform_bytes(rng, rows.shape) < rows, np.float32)
         return np.asarray(uniform_bytes(rng, (among[0], *rows.shape[1:]))[among[1]] < rows, np.float32)
 
+    def given(self, x: NDArray[Any], shape: Shape, numbers: Rows | None = None) -> Floats:
+        """x (N, *shape) as a model sees it: as a source stores it, or of 8-bit data floats that are prepared already.
+
+        `numbers`: the examples' row numbers (default 0, 1, …). Raises `Mistake` for another shape.
+        """
+        if x.shape[1:] != shape:
+            if shape[0] != 1 or x.shape[1:] != shape[1:]:
+                raise Mistake(f"`x` must have shape (N, {', '.join(map(str, shape))}), got {x.shape}")
+            x = x[:, None]  # grey pictures may lack their axis of channels
+        ready = self.kind not in ("reals", "counts") and np.issubdtype(x.dtype, np.floating)
+        self.check(x, ready)
+        return np.asarray(x, np.float32) if ready else self.evaluation(x, np.arange(len(x)) if numbers is None else numbers)
+
     def stored(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Rows as a card keeps them: bytes where a value is one, else scaled, since their own digits may exceed float32's."""
         return np.ascontiguousarray(rows, np.uint8) if self.kind in ("bytes", "binary") else self._scaled(rows)

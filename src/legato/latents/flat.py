@@ -50,6 +50,10 @@ class OneGroup(Latent):
         (one,) = self.temperatures(temperature)
         return self.p.draw(n, rng, one, dtype, self.known(given))
 
+    def take(self, prior: Prior) -> None:
+        """The prior in the place of the model's own."""
+        self.p, self.standard_prior, self.has_moments = prior, prior.standard, self.has_moments and prior.has_moments
+
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, *event)."""
         return drawn(self.prior(given), n)

@@ -125,6 +125,12 @@ class Latent(nn.Module):
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior by torch's generator, (n, *event)."""
 
+    def take(self, prior: Any) -> None:
+        """Puts a prior that was fitted to codes in the place of p(z). Raises `Mistake` for several groups of latents."""
+        raise Mistake(
+            "this model's prior is one for each level given those above it, and no prior of all codes takes its place"
+        )
+
     @abstractmethod
     def told(self) -> list[Line]:
         """The sentence in its parts, for people."""

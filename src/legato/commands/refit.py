@@ -1,0 +1,68 @@
+"""`legato refit RUN`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from legato.commands.application import application
+from legato.commands.options import HERE, RunPath, Seed, Where
+from legato.commands.output import say
+from legato.errors import quoted
+from legato.fitted.kept import Kind
+from legato.refits import MINUTES
+from legato.refits import refit as fit
+
+app = application("refit")
+
+
+@app.default
+def refit(
+    run: RunPath,
+    *,
+    prior: Annotated[
+        Kind,
+        Parameter(
+            help="gaussian; mixture: several Gaussians, as many as suit validation codes best; flow: a normalising flow; "
+            "flow-matching: noise that is led to codes; autoregressive: each index of a codebook given those before it."
+        ),
+    ] = "mixture",
+    name: Annotated[str | None, Parameter(help="What the RUN is to call it; by default its kind.")] = None,
+    minutes: Annotated[float, Parameter(help="Of training, for those that are trained: flow and what follows.")] = MINUTES,
+    steps: Annotated[int | None, Parameter(help="So many steps, in the place of --minutes.")] = None,
+    seed: Seed = 0,
+    place: Where = HERE,
+) -> None:
+    """Fits a prior to the codes of a trained model and keeps it in the RUN, whose weights stay as they are."""
+    space = place.load(run)
+    found = fit(space, prior, name=name, minutes=minutes, steps=steps, seed=seed)
+    told, density = found.told, found.told["log_density"]
+    say(f"fitted to the codes of {told['rows']:,} training examples in {told['seconds']:,.0f} s" + _steps(told))
+    say(f"log density of validation codes: {density['value']:.2f} [{density['low']:.2f}, {density['high']:.2f}] nats")
+    if "gained" in told:
+        gained = told["gained"]
+        within = f"[{gained['low']:+.2f}, {gained['high']:+.2f}]"
+        say(f"beside the model's own prior: {gained['value']:+.2f} {within} nats per example")
+    for what in ("frechet", "kid", "copies"):
+        if line := _compared(told, what):
+            say(line)
+    say(f"next: legato sample {quoted(run)} --from {found.name} · legato evaluate {quoted(run)} --from {found.name}")
+
+
+TITLES = {
+    "frechet": "Fréchet distance of samples from test images",
+    "kid": "kernel distance (KID)",
+    "copies": "share of samples nearer to a training image than 99 % of test images",
+}
+
+
+def _compared(told: dict[str, Any], what: str) -> str | None:
+    """One figure before and after, with what reconstructions have of it."""
+    parts = [(name, told[f"{what} {name}"]) for name in ("before", "after", "reconstructions") if f"{what} {name}" in told]
+    each = [f"{name} {one['value']:.4g} [{one['low']:.4g}, {one['high']:.4g}]" for name, one in parts]
+    return f"{TITLES[what]}: {', '.join(each)}" if parts else None
+
+
+def _steps(told: dict[str, Any]) -> str:
+    return f", {told['steps']:,} steps" if "steps" in told else ""

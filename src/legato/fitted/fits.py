@@ -1,0 +1,201 @@
+"""Fits of priors to codes: each kind by its own way, from draws z ~ q(z|x) of rows.
+
+Covered: one Gaussian, several, a normalising flow, flow matching, indices in a row; the density of what was fitted. Not
+covered: whose codes they are, and where a fit is kept (refit.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from legato.fitted.gaussians import Gaussians
+from legato.fitted.kept import Kind, built
+from legato.fitted.learning import Length, Told, learnt
+from legato.fitted.matching import FlowMatching
+from legato.fitted.path import at
+from legato.fitted.scaled import Scaled
+from legato.model import LatentVariableModel
+from legato.population import FITTED, HELD_OUT, check_size, fitted
+from legato.priors import Prior
+from legato.sequences import Sequential
+from legato.streams import random_stream
+from legato.trace import NOTHING
+from legato.types import Doubles, Floats, Integers, Shape
+
+ROWS, PICTURES, INDICES = 512, 64, 128  # codes of a step: vectors, spatial ones, codes of a codebook
+DROPPED = 0.1  # of the labels, so that one net has the two velocities that guidance takes apart
+TRACED = 64  # dimensions up to which a trace is exact: each costs a product
+FOLLOWED = 1_000  # codes of a density that is followed along a way
+Sizes = dict[str, int]
+Fit = tuple[Prior, Told]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Posteriors of some rows: μ and σ (n, d) in a row, the shape of one code, each row's class where it has one."""
+
+    mu: Floats
+    sigma: Floats
+    event: Shape
+    label: Integers | None = None
+    classes: int = 0
+
+    def drawn(self, purpose: str) -> Floats:
+        """One draw z ~ q(z|x) for each row, (n, d), the same at every call for this purpose."""
+        noise = random_stream(0, "refit", purpose).standard_normal(self.mu.shape, dtype=np.float32)
+        return np.asarray(self.mu + self.sigma * noise)
+
+
+def fit(
+    kind: Kind, model: LatentVariableModel, train: Codes, held: Codes, length: Length, seed: int
+) -> tuple[Prior, Sizes, Told]:
+    """A prior of this kind, the sizes of its parts as its file says them, and how it came about."""
+    if kind == "gaussian":
+        return one_gaussian(train), {"components": 1}, {}
+    if kind == "mixture":
+        found = several(train, held, seed)
+        return found, {"components": len(found.weights)}, {}
+    sizes = sizes_of(kind, train)
+    device = next(model.parameters()).device
+    prior, told = LEARNT[kind](built(kind, sizes, model, seed), train, length, seed, device)
+    return prior, sizes, told
+
+
+def sizes_of(kind: Kind, codes: Codes) -> Sizes:
+    """The sizes of a net's parts."""
+    if kind == "flow":
+        return {"transforms": 4, "width": 128}
+    if kind == "autoregressive":
+        return {"width": 256}
+    spatial = len(codes.event) == 3
+    return {"classes": codes.classes, "width": 192 if spatial else 256, "depth": 6 if spatial else 3}
+
+
+def as_gaussians(weights: Doubles, means: Doubles, covariances: Doubles, event: Shape) -> Gaussians:
+    """A mixture with full covariances as a prior."""
+    prior = Gaussians(event, len(weights))
+    for name, value in {"weights": weights, "means": means, "roots": np.linalg.cholesky(covariances)}.items():
+        setattr(prior, name, torch.as_tensor(value, dtype=torch.float))
+    return prior
+
+
+def one_gaussian(codes: Codes) -> Gaussians:
+    """N(m, S) of the codes' draws."""
+    z = codes.drawn("fit").astype(np.float64)
+    check_size(z.shape[1])
+    spread = np.atleast_2d(np.cov(z.T)) + 1e-9 * np.eye(z.shape[1])
+    return as_gaussians(np.ones(1), z.mean(0)[None], spread[None], codes.event)
+
+
+def several(train: Codes, held: Codes, seed: int) -> Gaussians:
+    """Σ_k w_k N(m_k, S_k), as many as make held-out draws likeliest."""
+    found = fitted(train.drawn("fit")[:FITTED], held.drawn("fit")[:HELD_OUT], seed)
+    return as_gaussians(found.weights, found.means, found.covariances, train.event)
+
+
+def flow(prior: Prior, codes: Codes, length: Length, seed: int, device: torch.device) -> Fit:
+    """A normalising flow, by the likelihood of draws z ~ q(z|x)."""
+    assert isinstance(prior, Scaled)
+    z, some = codes.drawn("fit"), batches(codes, ROWS, device)
+    prior.centre, prior.scale = torch.as_tensor(z.mean(0)), torch.as_tensor(np.maximum(z.std(0), 1e-6))
+    prior.to(device)
+    return learnt(prior, lambda stream: -prior(NOTHING).log_prob(some(stream)[0]).mean(), length, device, 1e-3, seed)
+
+
+def flow_matching(prior: Prior, codes: Codes, length: Length, seed: int, device: torch.device) -> Fit:
+    """E s ‖v(x_t, t) − (x₁ − x₀)‖² with s = (1 − t)² + t² and t spread evenly over each batch.
+
+    s is what velocities of standard normal codes vary by, so that no part of the way is learnt at the cost of the others.
+    """
+    assert isinstance(prior, FlowMatching)
+    prior.centre, prior.root = standard(codes)
+    velocity, spatial = prior.to(device).velocity, len(codes.event) == 3
+    size = PICTURES if spatial else ROWS
+    some, classes = batches(codes, size, device), velocity.of_class is not None
+    steps = torch.arange(size, device=device)
+
+    def loss(stream: torch.Generator) -> Tensor:
+        z, label = some(stream)
+        ends = prior.standardised(z)
+        start = torch.randn(ends.shape, generator=stream, device=device)
+        t = (steps + torch.rand((), generator=stream, device=device)) / size
+        if label is not None:
+            label = torch.where(torch.rand(size, generator=stream, device=device) < DROPPED, -1, label)
+        wide = t.reshape(-1, *[1] * len(codes.event))
+        missed = velocity(at(start, ends, t), t, label if classes else None) - (ends - start)
+        return (((1 - wide) ** 2 + wide**2) * missed.square()).mean()
+
+    found, told = learnt(velocity, loss, length, device, 5e-4 if spatial else 1e-3, seed)
+    prior.velocity = found
+    return prior.eval().requires_grad_(False), told
+
+
+def autoregressive(prior: Prior, codes: Codes, length: Length, seed: int, device: torch.device) -> Fit:
+    """Each index given those before it, by their likelihood."""
+    assert isinstance(prior, Sequential)
+    some, indices = batches(codes, INDICES, device), prior.indices
+
+    def loss(stream: torch.Generator) -> Tensor:
+        return -prior.log_chances(indices(some(stream)[0]).flatten(1)).sum(1).mean()
+
+    return learnt(prior.to(device), loss, length, device, 3e-3, seed)
+
+
+LEARNT: dict[str, Callable[[Prior, Codes, Length, int, torch.device], Fit]] = {
+    "flow": flow,
+    "flow-matching": flow_matching,
+    "autoregressive": autoregressive,
+}
+
+
+def batches(codes: Codes, size: int, device: torch.device) -> Callable[[torch.Generator], tuple[Tensor, Tensor | None]]:
+    """Draws z ~ q(z|x) of rows that are drawn anew, (size, *event), and their classes."""
+    mu, sigma = (torch.as_tensor(one, device=device).reshape(-1, *codes.event) for one in (codes.mu, codes.sigma))
+    label = None if codes.label is None else torch.as_tensor(codes.label, device=device)
+
+    def drawn(stream: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        rows = torch.randint(len(mu), (size,), generator=stream, device=device)
+        noise = torch.randn((size, *codes.event), generator=stream, device=device)
+        return torch.addcmul(mu[rows], sigma[rows], noise), None if label is None else label[rows]
+
+    return drawn
+
+
+def standard(codes: Codes) -> tuple[Tensor, Tensor]:
+    """m and L of draws: of vectors the mean and a root of the covariance, of spatial codes those of each channel."""
+    z = codes.drawn("scale").astype(np.float64)
+    if len(codes.event) == 3:
+        by_channel = z.reshape(len(z), codes.event[0], -1)
+        mean, spread = by_channel.mean((0, 2)), np.maximum(by_channel.std((0, 2)), 1e-6)
+        centre, scale = (torch.as_tensor(one[:, None, None], dtype=torch.float) for one in (mean, spread))
+        return centre, scale
+    small = 1e-8 * np.eye(z.shape[1]) * max(float(z.var()), 1e-8)  # a dimension that never moves
+    root = np.linalg.cholesky(np.atleast_2d(np.cov(z.T)) + small)
+    return torch.as_tensor(z.mean(0), dtype=torch.float), torch.as_tensor(root, dtype=torch.float)
+
+
+@torch.no_grad()
+def log_density(prior: Prior, held: Codes) -> tuple[Floats, Doubles, str]:
+    """Draws of held-out codes (n, d), their log p(z) (n,), nats, and how it was had.
+
+    Of flow matching 1,000 draws at most; beyond 64 dimensions the trace is Hutchinson's estimate, right in the mean.
+    """
+    if not isinstance(prior, FlowMatching):
+        z = held.drawn("judged")
+        return z, _density(prior, z, held.event), "of the fitted prior"
+    z, way = held.drawn("judged")[:FOLLOWED], f"followed in {prior.steps} steps of Heun's method"
+    if z.shape[1] <= TRACED:
+        return z, _density(prior, z, held.event), f"{way}, the trace exact"
+    signs = random_stream(0, "refit", "signs").choice(np.array([-1, 1], np.float32), z.shape)
+    codes, u = (torch.as_tensor(one, device=prior.centre.device).reshape(-1, *held.event) for one in (z, signs))
+    return z, prior.log_density(codes, signs=u).double().cpu().numpy(), f"{way}, the trace by Hutchinson's estimate"
+
+
+def _density(prior: Prior, z: Floats, event: Shape) -> Doubles:
+    codes = torch.as_tensor(z, device=next(iter(prior.buffers())).device).reshape(-1, *event)
+    return np.asarray(prior(NOTHING).log_prob(codes).double().cpu().numpy())

@@ -1,0 +1,169 @@
+"""A prior by flow matching: noise that is led to the codes along a velocity that was learnt, and its density.
+
+Covered: draws by three methods, with guidance where there are classes; log p(z) by the change of variables along the way, its
+trace exact. Not covered: how the velocity is learnt (fitting.py).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Size, Tensor
+from torch.distributions import Distribution
+
+from legato.devices import exact
+from legato.errors import Mistake
+from legato.fitted.solver import Method, divergence, estimated_divergence, solve
+from legato.fitted.velocity import Velocity
+from legato.priors import Prior
+from legato.trace import NOTHING, Given
+from legato.types import Precision, Shape
+
+ROWS = 4096  # codes whose way is followed at once: a step's numbers stay near the cache
+STEPS = 32  # of Heun's method
+
+
+class FlowMatching(Prior):
+    """p(z) of z = m + L x₁ where dx/dt = v(x, t) leads x₀ ~ N(0, I) to x₁ = x(1).
+
+    m and L are the codes' mean and a root of their covariance (of a spatial code, of each channel). log p(z) =
+    log N(x(0); 0, I) − ∫₀¹ tr ∂v/∂x dt − log |det L|, x(t) followed backwards from x₁. Of a class y the velocity is v_∅ + w (v_y − v_∅) with the
+    guidance w: 1 is the conditional model, 0 that of all. Chen et al. 2018, https://arxiv.org/abs/1806.07366; Ho & Salimans
+    2022, https://arxiv.org/abs/2207.12598.
+    """
+
+    has_moments = False
+    centre: Tensor
+    root: Tensor
+
+    def __init__(self, event: Shape, velocity: Velocity) -> None:
+        super().__init__()
+        self.event, self.velocity = event, velocity
+        one = (event[0], 1, 1) if len(event) == 3 else event
+        self.register_buffer("centre", torch.zeros(one))
+        self.register_buffer("root", torch.ones(one) if len(event) == 3 else torch.eye(*event))  # lower triangular
+        self.method: Method = "heun"
+        self.steps, self.guidance = STEPS, 1.0
+
+    def forward(self, given: Given) -> Distribution:
+        """p(z), of the given class p(z|y)."""
+        return Led(self, given.label if self.velocity.of_class is not None else None)
+
+    def draw(
+        self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
+    ) -> NDArray[Any]:
+        """Noise of NumPy's generator times the temperature, led along the velocity."""
+        drawn = temperature * rng.standard_normal((n, *self.event), dtype=np.float32)
+        noise = torch.as_tensor(drawn, dtype=torch.float, device=self.centre.device)
+        label = given.label if self.velocity.of_class is not None else None
+        with torch.no_grad():
+            return np.asarray(self.led(noise, label).cpu().numpy(), dtype)
+
+    def led(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
+        """Codes z (n, *event) of noise x₀ (n, *event)."""
+        return torch.cat([self.restored(self._way(x, y, 0.0, 1.0)[0]) for x, y in self._blocks(noise, label)])
+
+    def film(self, noise: Tensor, frames: int, label: Tensor | None = None) -> Tensor:
+        """The codes that lie along the way, (frames, n, *event), from noise to code: m + L x_t at equal steps of t."""
+        times, shown = torch.linspace(0, 1, frames).tolist(), [noise]
+        for at, then in pairwise(times):
+            shown.append(self._way(shown[-1], label, at, then)[0])
+        return torch.stack([self.restored(each) for each in shown])
+
+    def log_density(self, z: Tensor, label: Tensor | None = None, signs: Tensor | None = None) -> Tensor:
+        """log p(z), (n,), nats, of codes (n, *event), the trace exact; with `signs`, ±1 of that shape, an estimate of it that
+        is right in the mean: of log p(z), not of p(z).
+        """
+        blocks = self._blocks(z, label)
+        chosen: list[Tensor | None] = [None] * len(blocks) if signs is None else list(torch.split(signs.flatten(1), ROWS))
+        return torch.cat([self._density(x, y, one) for (x, y), one in zip(blocks, chosen, strict=True)])
+
+    def _density(self, z: Tensor, label: Tensor | None, signs: Tensor | None) -> Tensor:
+        event = z.shape[1:]
+        ends = self.standardised(z)
+
+        def slope(state: tuple[Tensor, ...], t: float) -> tuple[Tensor, ...]:
+            def velocity(flat: Tensor) -> Tensor:
+                return self._velocity(flat.view(-1, *event), t, label).flatten(1)
+
+            return divergence(velocity, state[0]) if signs is None else estimated_divergence(velocity, state[0], signs)
+
+        with exact(z.device):
+            start = (ends.flatten(1), torch.zeros(len(z), dtype=z.dtype, device=z.device))
+            x, gained = solve(slope, start, 1.0, 0.0, self.method, self.steps)
+        normal = -0.5 * x.square().sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
+        return normal + gained - self._stretch()
+
+    def _way(self, x: Tensor, label: Tensor | None, begin: float, end: float) -> tuple[Tensor, ...]:
+        steps = max(1, round(self.steps * abs(end - begin)))
+        with exact(x.device):
+            return solve(lambda state, t: (self._velocity(state[0], t, label),), (x,), begin, end, self.method, steps)
+
+    def _velocity(self, x: Tensor, t: float, label: Tensor | None) -> Tensor:
+        time = torch.full((len(x),), t, dtype=x.dtype, device=x.device)
+        if label is None or self.guidance == 1:
+            return torch.as_tensor(self.velocity(x, time, label))
+        of_all = torch.as_tensor(self.velocity(x, time, None))
+        return of_all if self.guidance == 0 else of_all + self.guidance * (self.velocity(x, time, label) - of_all)
+
+    def _blocks(self, x: Tensor, label: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
+        rows = torch.split(x, ROWS)  # type: ignore[no-untyped-call]  # torch's
+        if label is None:
+            return [(one, None) for one in rows]
+        return list(zip(rows, torch.split(label.expand(len(x)), ROWS), strict=True))  # type: ignore[no-untyped-call]
+
+    def standardised(self, z: Tensor) -> Tensor:
+        """x₁ = L⁻¹(z − m)."""
+        z = z - self.centre
+        if self.root.ndim == 2:
+            return torch.as_tensor(torch.linalg.solve_triangular(self.root, z.T, upper=False).T)
+        return z / self.root
+
+    def restored(self, x: Tensor) -> Tensor:
+        """z = m + L x₁."""
+        return self.centre + (x @ self.root.T if self.root.ndim == 2 else x * self.root)
+
+    def _stretch(self) -> Tensor:
+        """log |det L|."""
+        if self.root.ndim == 2:
+            return self.root.diagonal().log().sum()
+        return self.root.log().sum() * math.prod(self.event[1:])
+
+
+class Led(Distribution):
+    """The distribution of codes that a velocity leads to."""
+
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (torch reads it from the class)
+    has_rsample = False
+
+    def __init__(self, of: FlowMatching, label: Tensor | None) -> None:
+        self.of, self.label = of, label
+        super().__init__(Size() if label is None or not label.ndim else label.shape, Size(of.event), validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """(*lead,), nats."""
+        lead = value.shape[: value.ndim - len(self.event_shape)]
+        label = None if self.label is None else self.label.expand(lead).flatten()
+        flat = value.reshape(-1, *self.event_shape).to(self.of.centre.dtype)
+        return self.of.log_density(flat, label).view(lead).to(value.dtype)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """(*sample_shape, *batch, *event), by torch's generator."""
+        lead = (*sample_shape, *self.batch_shape)
+        noise = torch.randn(math.prod(lead), *self.event_shape, device=self.of.centre.device)
+        label = None if self.label is None else self.label.expand(lead).flatten()
+        return self.of.led(noise, label).view(*lead, *self.event_shape)
+
+
+def settings(prior: FlowMatching, method: Method, steps: int, guidance: float) -> FlowMatching:
+    """The same prior, to be followed in another way. Raises `Mistake` for a guidance where there are no classes."""
+    if guidance != 1 and prior.velocity.of_class is None:
+        raise Mistake("guidance strengthens a class, and this prior was fitted without any: refit it with labelled data")
+    prior.method, prior.steps, prior.guidance = method, steps, guidance
+    return prior

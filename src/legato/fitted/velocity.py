@@ -1,0 +1,133 @@
+"""Networks for a velocity v(x, t, y): of vectors dense residual blocks, of spatial codes a transformer over their places.
+
+Each is the best velocity of standard normal codes plus what a net adds to it, 0 at the start:
+v = ((2t − 1) x + √s · f(x/√s, t, y))/s with s = (1 − t)² + t². There v of N(0, I) has the variance 1/s given x_t, so that f
+is to say numbers of size 1 at any t (Karras et al. 2022, https://arxiv.org/abs/2206.00364, section 5, for another path).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from legato.errors import Mistake
+from legato.types import Shape
+
+WAVES, FASTEST = 32, 64.0  # sines and cosines of t, and the fastest one's turns between 0 and 1, in half turns
+
+
+class Velocity(nn.Module):
+    """v(x, t, y): x (n, *event), t (n,), y (n,) with −1 for no class -> (n, *event)."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("turns", torch.pi * torch.logspace(0, math.log2(FASTEST), WAVES, 2), persistent=False)
+        self.time = nn.Sequential(nn.Linear(2 * WAVES, width), nn.SiLU(), nn.Linear(width, width))
+        self.of_class = nn.Embedding(classes + 1, width) if classes else None  # the last is no class
+
+    turns: Tensor
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+        """(n, *event)."""
+        wide = t.reshape(-1, *[1] * (x.ndim - 1))
+        spread = (1 - wide) ** 2 + wide**2
+        known = self._known(t, label)
+        return ((2 * wide - 1) * x + spread.sqrt() * self.added(x / spread.sqrt(), known)) / spread
+
+    @abstractmethod
+    def added(self, x: Tensor, known: Tensor) -> Tensor:
+        """What the net adds: x (n, *event) of size 1, what is known (n, width) -> (n, *event)."""
+
+    def _known(self, t: Tensor, label: Tensor | None) -> Tensor:
+        angles = t[:, None] * self.turns
+        known: Tensor = self.time(torch.cat([angles.sin(), angles.cos()], 1))
+        if self.of_class is None:
+            return known
+        none = self.of_class.num_embeddings - 1
+        of = torch.full(t.shape, none, device=t.device) if label is None else torch.where(label < 0, none, label)
+        return known + torch.as_tensor(self.of_class(of))
+
+
+class Dense(Velocity):
+    """Residual blocks for vectors: h ← h + W₂ silu(W₁ h + W₃ k), k what is known of time and class."""
+
+    def __init__(self, event: Shape, classes: int = 0, width: int = 256, depth: int = 3) -> None:
+        super().__init__(width, classes)
+        if len(event) != 1:
+            raise Mistake(f"a dense velocity is of vectors, the codes have shape {event}")
+        self.first, self.last = nn.Linear(event[0], width), nn.Linear(width, event[0])
+        self.told = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.outer = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(depth))
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def added(self, x: Tensor, known: Tensor) -> Tensor:
+        """(n, d)."""
+        hidden = self.first(x)
+        for told, inner, outer in zip(self.told, self.inner, self.outer, strict=True):
+            hidden = hidden + outer(silu(inner(hidden) + told(known)))
+        found: Tensor = self.last(silu(hidden))
+        return found
+
+
+class Attending(Velocity):
+    """A transformer over the places of a spatial code (C, h, w), whose norms are steered by time and class.
+
+    Peebles & Xie 2023, https://arxiv.org/abs/2212.09748 (adaLN-Zero), with a learnt number for each place.
+    """
+
+    def __init__(self, event: Shape, classes: int = 0, width: int = 192, depth: int = 6, heads: int = 4) -> None:
+        super().__init__(width, classes)
+        if len(event) != 3:
+            raise Mistake(f"this velocity is of codes (channels, height, width), and theirs have shape {event}")
+        self.event, places = event, event[1] * event[2]
+        self.first, self.last = nn.Linear(event[0], width), nn.Linear(width, event[0])
+        self.place = nn.Parameter(0.02 * torch.randn(places, width))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.steer = nn.Linear(width, 2 * width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        for layer in (self.last, self.steer):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def added(self, x: Tensor, known: Tensor) -> Tensor:
+        """(n, C, h, w)."""
+        known = silu(known)
+        hidden = self.first(x.flatten(2).transpose(1, 2)) + self.place
+        for block in self.blocks:
+            hidden = block(hidden, known)
+        shift, scale = self.steer(known)[:, None].chunk(2, -1)
+        found: Tensor = self.last(self.norm(hidden) * (1 + scale) + shift)
+        return found.transpose(1, 2).reshape(-1, *self.event)
+
+
+class Block(nn.Module):
+    """Attention, then two dense layers, each on a norm that is scaled and shifted by what is known, and let in by a gate."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.queries, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.dense = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.steer = nn.Linear(width, 6 * width)
+        nn.init.zeros_(self.steer.weight)
+        nn.init.zeros_(self.steer.bias)
+
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:
+        """x (n, places, width), known (n, width) -> (n, places, width)."""
+        steered = self.steer(known)[:, None].chunk(6, -1)
+        x = x + steered[2] * self._attended(self.norm(x) * (1 + steered[1]) + steered[0])
+        found: Tensor = x + steered[5] * self.dense(self.norm(x) * (1 + steered[4]) + steered[3])
+        return found
+
+    def _attended(self, x: Tensor) -> Tensor:
+        n, places, width = x.shape
+        q, k, v = self.queries(x).view(n, places, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        found: Tensor = self.out(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return found
