@@ -17,7 +17,7 @@ from legato.errors import Mistake
 from legato.fitted import FlowMatching, Gaussians, Scaled
 from legato.fitted.fits import Codes, flow_matching, standard
 from legato.fitted.learning import Length, learnt
-from legato.fitted.matching import settings
+from legato.fitted.matching import Way
 from legato.fitted.path import at, gaussian_velocity, mixture_velocity, of_deviations, of_points
 from legato.fitted.solver import divergence, estimated_divergence, solve
 from legato.fitted.velocity import Attending, Dense, Velocity
@@ -27,7 +27,9 @@ from legato.trace import NOTHING, Given
 CPU = torch.device("cpu")
 WEIGHTS = torch.tensor([0.5, 0.3, 0.2], dtype=torch.double)
 MEANS = torch.tensor([[2.0, 0.0], [-1.5, 1.5], [0.0, -2.0]], dtype=torch.double)
-COVARIANCES = torch.stack([s * torch.tensor([[1.0, c], [c, 0.6]], dtype=torch.double) for s, c in ((0.3, 0.4), (0.5, -0.3), (0.2, 0.0))])
+COVARIANCES = torch.stack(
+    [s * torch.tensor([[1.0, c], [c, 0.6]], dtype=torch.double) for s, c in ((0.3, 0.4), (0.5, -0.3), (0.2, 0.0))]
+)
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -78,7 +80,9 @@ def test_the_velocity_of_a_mixture_is_the_mean_of_x1_less_x0_given_where_they_me
         joint = of_end * np.exp(-0.5 * start**2)
         expected = (joint * (ends - start)).sum() / joint.sum()
         found = mixture_velocity(
-            torch.tensor([[x]], dtype=torch.double), t, *(torch.as_tensor(v) for v in (weights, means[:, None], deviations[:, None, None] ** 2))
+            torch.tensor([[x]], dtype=torch.double),
+            t,
+            *(torch.as_tensor(v) for v in (weights, means[:, None], deviations[:, None, None] ** 2)),
         )
         assert found.item() == pytest.approx(expected, abs=1e-5)
 
@@ -276,7 +280,7 @@ def test_guidance_is_a_line_from_the_velocity_of_all_through_that_of_the_class(e
     t = torch.full((4,), 0.3)
 
     def velocity(weight: float) -> Tensor:
-        return settings(prior, "heun", 4, weight)._velocity(x, 0.3, label)
+        return Way("heun", 4, weight).of(prior)._velocity(x, 0.3, label)
 
     with torch.no_grad():
         of_all, of_class = net(x, t, None), net(x, t, label)
@@ -289,7 +293,7 @@ def test_guidance_is_a_line_from_the_velocity_of_all_through_that_of_the_class(e
 
 def test_guidance_without_classes_is_refused():
     with pytest.raises(Mistake, match="fitted without any"):
-        settings(FlowMatching((2,), Dense((2,), 0, 8, 1)), "heun", 4, 2.0)
+        Way(guidance=2.0).of(FlowMatching((2,), Dense((2,), 0, 8, 1)))
 
 
 def test_draws_of_a_class_are_those_of_its_codes():
@@ -308,7 +312,7 @@ def test_a_film_begins_at_noise_and_ends_at_the_draw():
     prior = FlowMatching((3,), spread(Dense((3,), 0, 16, 1)))
     prior.centre, noise = torch.tensor([1.0, 2.0, 3.0]), torch.randn(4, 3)
     with torch.no_grad():
-        film = prior.film(noise, 9)
+        film = torch.stack(list(prior.film(noise, 9)))
         assert film.shape == (9, 4, 3)
         assert_close(film[0], prior.restored(noise))
         assert_close(film[-1], prior.led(noise))
@@ -355,7 +359,7 @@ def test_codes_are_brought_to_mean_0_and_covariance_1_or_each_channel_to_deviati
     assert_close(torch.cov(found.T), torch.eye(3), atol=1e-3, rtol=0)
     assert_close(prior.restored(found), torch.tensor(z), atol=1e-4, rtol=1e-4)
     grid = rng.normal(size=(200, 2, 4, 4)).astype(np.float32) * np.array([3.0, 0.1], np.float32).reshape(2, 1, 1)
-    centre, root = standard(Codes(grid.reshape(200, -1), np.zeros((200, 32), np.float32), (2, 4, 4)))
+    _, root = standard(Codes(grid.reshape(200, -1), np.zeros((200, 32), np.float32), (2, 4, 4)))
     assert root.flatten().tolist() == pytest.approx([3.0, 0.1], rel=0.05)
 
 

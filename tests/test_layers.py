@@ -66,6 +66,7 @@ LAYERS = {
     "legato.objectives": 2,
     "legato.codebooks": 2,
     "legato.latents": 3,
+    "legato.fitted.fits": 6,
     "legato.fitted.kept": 6,
     "legato.fitted": 3,
     "legato.model": 4,

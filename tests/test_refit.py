@@ -67,7 +67,10 @@ def test_what_it_gains_is_what_the_evidence_bound_gains(copied):
     run = copied("vae")
     found = refit(run, "mixture")
     gained = found.told["gained"]
-    both = [evaluate(legato.load(run, device="cpu", prior=prior), split="validation", k=50)["elbo"]["value"] for prior in (None, "mixture")]
+    both = [
+        evaluate(legato.load(run, device="cpu", prior=prior), split="validation", k=50)["elbo"]["value"]
+        for prior in (None, "mixture")
+    ]
     assert both[1] - both[0] == pytest.approx(gained["value"], abs=0.25)  # draws differ, rows do not
 
 

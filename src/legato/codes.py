@@ -77,6 +77,13 @@ def path(stops: NDArray[Any], steps: int, spherical: bool) -> NDArray[np.float64
     return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])  # each stop once, though two legs share it
 
 
+def spread(steps: int, span: float) -> NDArray[np.float64]:
+    """Places from −span to span, (steps,). Raises `Mistake` for less than 2."""
+    if steps < 2:
+        raise Mistake(f"a traversal needs 2 steps or more, got {steps}")
+    return np.linspace(-span, span, steps)
+
+
 def swept(start: NDArray[Any], dims: Sequence[int], mean: NDArray[Any], moves: NDArray[Any]) -> NDArray[Any]:
     """Codes (len(dims), steps, d) that lie at `start` but for one dimension each, at mean + moves (steps, d).
 

@@ -19,14 +19,17 @@ NO_LABEL = "this model is class-conditional and no class is given: give each exa
 
 
 class ReadsLabel(nn.Module):
-    """Whatever depends on the class of an example. `held`: the class of those that come without one of their own."""
+    """Whatever depends on the class of an example. `held`: the class of those that come without one of their own.
+
+    `optional`: what a class may steer, and what does without one, too.
+    """
 
     classes: int
     held: Tensor | None
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, optional: bool = False) -> None:
         super().__init__()
-        self.classes = classes
+        self.classes, self.optional = classes, optional
         self.register_buffer("held", None, persistent=False)  # which class is looked at is no part of the weights
 
     def hold(self, number: int) -> None:
@@ -64,6 +67,11 @@ class Beside(ReadsLabel):
         return torch.cat([x, self.channel(label).to(x.dtype).reshape(-1, 1, *x.shape[2:])], 1)
 
 
-def readers(model: nn.Module) -> list[ReadsLabel]:
-    """The parts of a model that depend on a label."""
+def steered(model: nn.Module) -> list[ReadsLabel]:
+    """The parts of a model that a label changes."""
     return [part for part in model.modules() if isinstance(part, ReadsLabel)]
+
+
+def readers(model: nn.Module) -> list[ReadsLabel]:
+    """Those that must have one."""
+    return [part for part in steered(model) if not part.optional]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 from legato import shown
 from legato.arguments import Seed, checked, numbers, one_for_each
 from legato.classes import check_labels, number_of, unlabelled
-from legato.codes import dimensions, path, stops_of, swept
+from legato.codes import dimensions, path, spread, stops_of, swept
 from legato.data.preparation import Preparation, Units, beyond, refuse_beyond
 from legato.data.prepared import Prepared, reopen
 from legato.data.units import named
@@ -26,12 +27,14 @@ from legato.definition import Definition
 from legato.devices import drawing, widest
 from legato.errors import Mistake, tell
 from legato.fitted.kept import read
+from legato.fitted.matching import DIRECT, Way
+from legato.label import steered
 from legato.lazy import lazy
 from legato.model import LatentVariableModel
 from legato.moments import Moments, shapes, whole
 from legato.moments import moments as moments_of
 from legato.pictures import grid, png_of
-from legato.population import FITTED, HELD_OUT, Mixture, check_draw, of_rows
+from legato.population import HALVES, Mixture, check_draw, of_rows
 from legato.ranked import by_spread, by_validation
 from legato.recipe import Recipe
 from legato.run import Run
@@ -44,6 +47,7 @@ BATCH = 500  # examples at a time on the CPU: bounded memory, full speed
 Origin = Literal["auto", "prior", "codes", "mixture"]
 TRAVERSED = 256  # dimensions that are swept where none are named: each is a row of codes as long as there are dimensions
 Function = Callable[[Tensor, Given], Tensor]
+Again = tuple[Callable[..., "LatentSpace"], tuple[Any, ...]]
 Loaded = tuple[str | None, int | None]  # the module and the step by which a run was loaded, and is loaded again
 
 
@@ -62,7 +66,7 @@ class LatentSpace:
         self._told: set[str] = set()
         self.latent_dim = int(np.prod(self.model.latent.event))
         self.loaded: Loaded | None = None
-        self.again: tuple[Callable[..., LatentSpace], tuple[Any, ...]] | None = None  # called where it is unpickled
+        self.again: Again | None = None  # called where it is unpickled
         self.given: Any = None  # what it was trained on where that lay in memory, which no run keeps
         self.one: int | None = None  # the class that is looked at: then data, codes and draws are of it alone
 
@@ -93,48 +97,50 @@ class LatentSpace:
 
     @property
     def beta(self) -> float:
-        """The price of a nat of rate in nats of distortion where training ended; 0 where it cost nothing.
-
-        A weight that followed the loss is read where it was last told of.
-        """
+        """The price of a nat of rate in nats of distortion where training ended; 0 where it cost nothing."""
         objective = self.recipe.objective
-        ended = [line["weights"] for line in self.kept.read_metrics() if "weights" in line] if objective.follows else []
-        if not ended:
-            return objective.final_weight("rate")
-        return float(ended[-1].get("rate", 0.0) / ended[-1].get("distortion", 1.0))
+        lines = self.kept.read_metrics() if objective.follows else []
+        return objective.price([line["weights"] for line in lines if "weights" in line])
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes that the model knows; none where it reads no label."""
-        return tuple(self.kept.stored("data").get("classes", ())) if self.model.classes else ()
+        return self._names if self.model.classes else ()
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.kept.stored("data").get("classes", ()))
 
     @checked
     def of_class(self, name: str | int) -> LatentSpace:
         """The model of one class, by its name: p(x|z, y), with the data of that class alone, all of a source without labels.
 
-        Raises `Mistake` for a model that reads no label, and for a class that it does not know.
+        Of a model that reads none under a prior that does (`under`), draws of the class. Raises `Mistake` for a model that
+        reads no label, and for a class that it does not know.
         """
-        number = number_of(str(name), self.classes, f"`{self.kept}` (`{self.definition.name}`)")
-        one = self.with_model(self.model.of_class(number))
-        one.one = number
-        one.again = None if self.again is None else (LatentSpace.of_class, (self, str(name)))
+        number = number_of(str(name), self._names if steered(self.model) else (), f"`{self.kept}` (`{self.definition.name}`)")
+        one = self.with_model(self.model.of_class(number), (LatentSpace.of_class, (self, str(name))))
+        one.one = number if self.model.classes else None
         return one
 
     @checked
-    def under(self, name: str) -> LatentSpace:
-        """The model under a prior that was fitted to its codes (`legato refit`), by its name: p(z) is that. Raises `Mistake` for
-        a name that its RUN does not have, and for models of several groups of latents.
-        """
-        one = self.with_model(self.model.under(read(self.run.priors, name, self.model)))
-        one.again = None if self.again is None else (LatentSpace.under, (self, name))
-        return one
+    def under(self, name: str, *, way: Way = DIRECT) -> LatentSpace:
+        """The model under a prior that was fitted to its codes (`legato refit`), by its name: p(z) is that, followed in `way`.
 
-    def with_model(self, model: LatentVariableModel) -> LatentSpace:
-        """The same with a model that was made of its own."""
+        Raises `Mistake` for a name that its RUN does not have, and for models of several groups of latents.
+        """
+        prior = way.of(read(self.run.priors, name, self.model))
+        model = self.model.under(prior)
+        model = model if self.one is None else model.of_class(self.one)
+        return self.with_model(model, (partial(LatentSpace.under, way=way), (self, name)))
+
+    def with_model(self, model: LatentVariableModel, again: Again | None = None) -> LatentSpace:
+        """The same with a model that was made of its own, `again` where the run is loaded anew."""
         one = LatentSpace.__new__(LatentSpace)  # `copy.copy` would load the run anew, by `__reduce__`
         one.__dict__.update({name: value for name, value in self.__dict__.items() if name != "mixture"})  # of other codes
         one.recipe = copy.copy(self.recipe)
         one.model = one.recipe.model = model
+        one.again = None if self.again is None else again
         return one
 
     def labels(self, data: Prepared, rows: Rows) -> Integers | None:
@@ -272,8 +278,7 @@ class LatentSpace:
 
     def log_prior(self, z: NDArray[Any]) -> NDArray[np.float64]:
         """log p(z) of codes (n, latent_dim), (n,), nats, in double precision."""
-        places = np.asarray(z, np.float64).reshape(-1, *self.model.latent.event)
-        code = torch.as_tensor(places, dtype=widest(self.device), device=self.device)
+        code = torch.as_tensor(z, dtype=widest(self.device), device=self.device).reshape(-1, *self.model.latent.event)
         return np.asarray(self.model.latent.prior().log_prob(code).detach().cpu().double().numpy())
 
     @lazy
@@ -283,7 +288,7 @@ class LatentSpace:
         Raises `Mistake` for codes of more than 4,096 dimensions.
         """
         data = self.data()
-        rows = {of: data.split(of).draw(most, "mixture") for of, most in {"train": FITTED, "validation": HELD_OUT}.items()}
+        rows = {of: data.split(of).draw(most, "mixture") for of, most in HALVES.items()}
         return of_rows(lambda some: self.posterior(data.rows(some)), rows, BATCH, self.latent_dim)
 
     @checked
@@ -311,25 +316,21 @@ class LatentSpace:
         It sweeps the training codes' mean ± `span` of their standard deviations; others stay at `anchor` (default: their mean).
         Where none are named, at most 256 of them.
         """
-        if steps < 2:
-            raise Mistake(f"a traversal needs 2 steps or more, got {steps}")
-        known = self.moments()
+        known, at = self.moments(), spread(steps, span)
         mean, deviations = known.mean, np.sqrt(known.variances)
         chosen = self.ranking()[:TRAVERSED] if dims is None else dimensions(dims, self.latent_dim)
         start = mean if anchor is None else numbers(anchor, "anchor").astype(np.float64)
-        return chosen, swept(start, chosen, mean, np.linspace(-span, span, steps)[:, None] * deviations)
+        return chosen, swept(start, chosen, mean, at[:, None] * deviations)
 
     def __repr__(self) -> str:
         return shown.text(*told_of(self.kept, self.definition.sentence(), self.shape))
 
     def _repr_html_(self) -> str:
         pictures = len(self.shape) == 3 and self.kept.has_moments
-        return shown.page(
-            *told_of(self.kept, self.definition.sentence(), self.shape),
-            png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None,
-        )
+        picture = png_of(grid(self.seen(self.draw(16)), columns=8)) if pictures else None
+        return shown.page(*told_of(self.kept, self.definition.sentence(), self.shape), picture)
 
-    def __reduce__(self) -> tuple[Callable[..., LatentSpace], tuple[Any, ...]]:
+    def __reduce__(self) -> Again:
         """Pickled by its run's path: unpickling loads the run from there, and executes nothing that is in the pickle."""
         if self.again is None:
             raise Mistake("a model that was not loaded from a run has no path to be pickled by: pickle what you need of it")

@@ -15,6 +15,7 @@ from legato.data.preparation import Preparation
 from legato.devices import choose, drawing
 from legato.errors import Mistake
 from legato.files import told
+from legato.fitted.matching import DIRECT, Way
 from legato.latent_space import LatentSpace, Loaded
 from legato.run import Run
 from legato.sentence import sentence_of
@@ -32,13 +33,16 @@ def load(
     step: int | None = None,
     label: str | None = None,
     prior: str | None = None,
+    way: Way = DIRECT,
 ) -> LatentSpace:
     """The model of a RUN. Nothing is unpickled, and no code is imported unless `module` names it (a recipe of one's own).
 
     `step`: the snapshot nearest to that step instead of the finished model. `label`: of a class-conditional model, one class.
-    `prior`: the name of one that was fitted to its codes (`legato refit`), in the place of its own.
+    `prior`: the name of one that was fitted to its codes (`legato refit`), in the place of its own, followed in `way`.
     Raises `Mistake` where there is no run, or its files are damaged.
     """
+    if prior is None and way != DIRECT:
+        raise Mistake("guidance and steps are of a fitted prior: say which, --from NAME (in Python `prior`)")
     place, found = choose(device, threads), Run.existing(run)
     weights = found.model if step is None else _snapshot(found, step)
     space = untrained(found, module, weights)
@@ -50,7 +54,7 @@ def load(
     space.device = place
     space.loaded = (module, step)
     space.again = _again, (str(found.path.absolute()), space.loaded)  # absolute, for it may be unpickled in another folder
-    space = space if prior is None else space.under(prior)
+    space = space if prior is None else space.under(prior, way=way)
     return space if label is None else space.of_class(label)
 
 

@@ -23,7 +23,7 @@ from legato.conditional import Conditional
 from legato.devices import together
 from legato.errors import Mistake
 from legato.families import Family
-from legato.label import readers
+from legato.label import readers, steered
 from legato.latents import Latent
 from legato.moments import LARGEST
 from legato.nets.bounded import Bounded
@@ -80,12 +80,13 @@ class LatentVariableModel(nn.Module):
 
         Raises `Mistake` where it reads no label, or has no such class.
         """
-        if not self.classes:
-            raise Mistake("this model is of all classes in one: it reads no label (`conditional_vae` does)")
-        if not 0 <= number < self.classes:
-            raise Mistake(f"there is no class {number}: they are 0 … {self.classes - 1}")
         one = self._again()
-        for part in readers(one):
+        parts = steered(one)
+        if not parts:
+            raise Mistake("this model is of all classes in one: it reads no label (`conditional_vae` does)")
+        if not 0 <= number < (classes := max(part.classes for part in parts)):
+            raise Mistake(f"there is no class {number}: they are 0 … {classes - 1}")
+        for part in parts:
             part.hold(number)
         return one
 

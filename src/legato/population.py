@@ -28,6 +28,7 @@ Parts = tuple[Doubles, Doubles, Doubles]  # weights, means, covariances, in the 
 LADDER = (1, 2, 5, 10, 20, 50, 100)
 PATIENCE = 2  # numbers of components in a row that may be worse on held-out codes: one alone may be a poor fit's fault
 FITTED, HELD_OUT = 10_000, 2_500  # rows whose codes fit and judge a mixture; 20,000 gave no better one (docs/log.md)
+HALVES = {"train": FITTED, "validation": HELD_OUT}
 FLOOR = 1e-4  # of a component's variances, in units of the population's: a component on a single code would be a point
 SMALL = 256  # dimensions up to which any number of components is tried; above, a covariance needs many codes
 

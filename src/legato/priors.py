@@ -8,7 +8,7 @@ are fitted to codes after training (population.py).
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,12 @@ class Prior(nn.Module):
             raise Mistake(f"a temperature scales deviations from a mean, and {type(self).__name__} has none: leave it at 1")
         with torch.no_grad(), drawing(torch.device("cpu"), int(rng.integers(2**63))):  # torch's draws follow `rng` alone
             return np.asarray(drawn(self(given), n).cpu().numpy(), dtype)
+
+    def ways(
+        self, n: int, rng: np.random.Generator, frames: int, temperature: float = 1.0, given: Given = NOTHING
+    ) -> Iterator[NDArray[Any]]:
+        """The ways of the n codes of `draw` from noise, (n, *event) each time. Raises `Mistake` where draws have no way."""
+        raise Mistake("these draws have no way that could be shown: those of a prior by flow-matching have")
 
 
 class StandardNormal(Prior):

@@ -1,8 +1,8 @@
 """Refits: priors fitted to the codes of a trained model in a few minutes, and kept in its RUN.
 
 The population of codes, (1/N) Σ_n q(z|x_n), is what samples should be drawn from, and is seldom the prior that a model was
-trained for. A refit lies in the RUN's `priors/` and touches nothing else. Covered: whose codes a prior is fitted to, what it gains on
-validation rows, where it is kept. Not covered: how it is fitted (fitted/), samples of it and their distances.
+trained for. A refit lies in the RUN's `priors/` and touches nothing else. Covered: whose codes a prior is fitted to, what it
+gains on validation rows, where it is kept. Not covered: how it is fitted (fitted/), samples of it and their distances.
 """
 
 from __future__ import annotations
@@ -61,14 +61,19 @@ def refit(
     check_name(name or prior)
     space, length = opened(run), Length(minutes, steps)
     if space.model.latent.levels:
-        raise Mistake("this model has a prior for each level given those above it, and one of whole codes takes the place of none")
+        raise Mistake(
+            "this model has a prior for each level given those above it, and one of whole codes takes the place of none"
+        )
     spatial = prior == "flow-matching" and len(space.model.latent.event) == 3
     train, held = codes_of(space, "train", MOST), codes_of(space, "validation", HELD_OUT)
     began = time.monotonic()
     found, sizes, told = fit(prior, space.model, train, held, length, seed)
     told = {"rows": len(train.mu), "seed": seed, "seconds": round(time.monotonic() - began, 1), **told}
     told |= {one: value.to_json() for one, value in gains(space, *log_density(found, held)).items()}
-    told |= {one: value.to_json() for one, value in likenesses(space, space.with_model(space.model.under(found)), SPATIAL if spatial else IMAGES).items()}
+    told |= {
+        one: value.to_json()
+        for one, value in likenesses(space, space.with_model(space.model.under(found)), SPATIAL if spatial else IMAGES).items()
+    }
     with space.run.writing():
         write(space.run.priors, name or prior, {"kind": prior, "options": sizes, "told": told}, found)
     return Refit(name or prior, prior, told)

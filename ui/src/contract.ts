@@ -13,12 +13,16 @@ export type PlaneChoice = { kind: 'axes'; i: number; j: number } | { kind: 'pca'
 /** What the points can be coloured by: a number, or one of some classes. */
 export interface Quality { key: string; name: string; unit: string; group: 'data' | 'model' | 'latents'; classes: string[] | null }
 
+/** A prior that was fitted after training, by its name. */
+export interface Fitted { name: string; kind: string }
+
 export interface ModelInfo {
   title: string; recipe: string; sentence: string; words: Record<string, unknown>
   latent_dim: number; shape?: number[]; has_density: boolean; prior_was_trained: boolean
   standard_prior?: boolean // false: the prior is no N(0, I), and only the server draws from it
   snapshots: number[]; total: number; state: 'training' | 'finished' | 'stopped'; ready: boolean
   mean: number[]; std: number[]; noise: number[]
+  priors?: Fitted[] // fitted to the codes of the finished model
   colours?: Quality[]
 }
 /** A table's column: values are drawn in its standard deviations from its mean. */
@@ -78,7 +82,10 @@ export interface Backend {
   encode(picture: Blob): Promise<Brought>
   code(row: number, steps: (number | null)[]): Promise<{ models: Encoded[]; label: number; id: string }>
   mean(model: ModelIndex, step: number | null, rows: number[]): Promise<{ mu: number[] }>
-  prior(model: ModelIndex, step: number | null, seed: number, n: number, temperature: number): Promise<Code[]> // the model's own
+  /** The model's own, or a fitted one's by its name. */
+  prior(model: ModelIndex, step: number | null, seed: number, n: number, temperature: number, name?: string): Promise<Code[]>
+  /** The ways of the same draws from noise to codes, one list for each frame. */
+  film(model: ModelIndex, name: string, seed: number, n: number, temperature: number, frames: number): Promise<Code[][]>
   quality(model: ModelIndex, step: number | null, key: string): Promise<Float32Array> // of every shown image, in the points' order
   selection(model: ModelIndex, step: number | null, rows: number[]): Promise<Blob> // CSV: row, id, label, code
   find(text: string): Promise<{ rows: number[]; ids: string[]; labels: number[] }>

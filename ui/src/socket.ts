@@ -70,9 +70,13 @@ export class SocketBackend implements Backend {
     return this.#http.upload('encode', picture)
   }
   code(row: number, step: Step[]) { return this.#http.post<{ models: Encoded[]; label: number; id: string }>('code', { row, step }) }
-  async prior(model: ModelIndex, step: Step, seed: number, n: number, temperature: number) {
-    const { codes } = await this.#http.post<{ codes: number[][] }>('prior', { model, step, seed, n, temperature: [temperature] })
+  async prior(model: ModelIndex, step: Step, seed: number, n: number, temperature: number, name: string | null = null) {
+    const { codes } = await this.#http.post<{ codes: number[][] }>('prior', { model, step, seed, n, temperature: [temperature], name })
     return codes.map((z) => Float32Array.from(z))
+  }
+  async film(model: ModelIndex, name: string, seed: number, n: number, temperature: number, frames: number) {
+    const { codes } = await this.#http.post<{ codes: number[][] }>('film', { model, name, seed, n, temperature: [temperature], frames })
+    return Array.from({ length: frames }, (_, frame) => codes.slice(frame * n, (frame + 1) * n).map((z) => Float32Array.from(z)))
   }
   mean(model: ModelIndex, step: Step, rows: number[]) { return this.#http.post<{ mu: number[] }>('mean', { model, step, rows }) }
   async quality(model: ModelIndex, step: Step, key: string): Promise<Float32Array> {

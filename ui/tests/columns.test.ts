@@ -5,7 +5,7 @@ import { likenessOf, usual, verdictOf } from '../src/likeness'
 import { Names } from '../src/names'
 import { ends } from '../src/panels/paint'
 import { difference, rms } from '../src/panels/pixels'
-import { sheetsOf, shownModels } from '../src/panels/sheets'
+import { labelOf, nameOf, sheetsOf, shownModels } from '../src/panels/sheets'
 import { peakOf } from '../src/parts/tile'
 
 const columns = [{ name: 'mass', unit: 'g', mean: 4000, std: 500 }, { name: 'ratio', unit: '', mean: 0.5, std: 0.01 }]
@@ -80,5 +80,12 @@ describe('sheets of samples', () => {
     expect(ae!.codes).toEqual(vae!.codes)
     expect(codes[1]!.codes[0]![0]).toBeCloseTo(5 + 2 * ae!.codes[0]![0]!, 5)
     expect(sheetsOf(models, [1], false, { seed: 3, temperature: 1 })).toHaveLength(1)
+  })
+  it('have one for each prior that was fitted, of the finished model alone', () => {
+    const fitted = [{ ...models[0]!, priors: [{ name: 'm', kind: 'mixture' }, { name: 'f', kind: 'flow-matching' }] }]
+    const sheets = sheetsOf(fitted, [0], false, { seed: 3, temperature: 1 }, [null])
+    expect(sheets.map(({ key, asks }) => [key, asks])).toEqual([['0 prior', false], ['0 fitted m', true], ['0 fitted f', true]])
+    expect([nameOf(sheets[1]!, 1), labelOf(sheets[1]!)]).toEqual(['from m, fitted to the codes', 'sample from m'])
+    expect(sheetsOf(fitted, [0], false, { seed: 3, temperature: 1 }, [20])).toHaveLength(1)
   })
 })

@@ -10,6 +10,7 @@ from legato.commands.application import application
 from legato.commands.options import HERE, Heat, Label, Out, RunPath, Seed, Where
 from legato.commands.output import in_a_name, say, write_grid
 from legato.fitted.kept import names
+from legato.fitted.matching import Way
 from legato.latent_space import LatentSpace, Origin
 from legato.moments import FAR, whole
 from legato.population import FITTED
@@ -33,6 +34,10 @@ def sample(
         ),
     ] = "auto",
     temperature: Heat = "1.0",
+    guidance: Annotated[
+        float,
+        Parameter(help="How far beyond its own velocity a --label is followed, of a prior by flow matching; 1: not."),
+    ] = 1.0,
     seed: Seed = 0,
     out: Out = None,
     label: Label = None,
@@ -40,7 +45,8 @@ def sample(
 ) -> None:
     """Decoded means of draws from the prior, as one picture (a table's rows as .parquet, of counts as whole numbers)."""
     own = None if origin in get_args(Origin) and origin not in names(Run(run).priors) else origin  # a refit's name comes first
-    space, of = place.load(run, label=label, prior=own), cast(Origin, origin if own is None else "prior")
+    space = place.load(run, label=label, prior=own, way=Way(guidance=guidance))
+    of = cast(Origin, origin if own is None else "prior")
     drawn = space.sample(n, seed=seed, origin=of, temperature=temperature)
     # Said before the picture is written: a person looks at the line where samples are bad.
     if told := _drawn_from(space, of) if own is None else f"drawn from `{own}`, which was fitted to the training codes":

@@ -16,6 +16,7 @@ import torch
 from legato.errors import Mistake
 from legato.explorer import progression
 from legato.explorer.recent import Recent
+from legato.fitted.kept import names, said
 from legato.latent_space import LatentSpace
 from legato.loading import untrained
 from legato.recipe import RECIPES
@@ -69,6 +70,19 @@ class Member:
         key = self.key(step)
         return self._kept.get(key, lambda: _quick(self._load(self.run.path, step=key if isinstance(key, int) else None)))
 
+    def under(self, step: int | None, name: str | None) -> LatentSpace:
+        """The same under a prior that was fitted to the codes of the finished model; under its own where none is named."""
+        if name is None:
+            return self.at(step)
+        if step is not None:
+            raise Mistake("a prior that was fitted is of the finished model's codes, not of a snapshot's")
+        key = (
+            self.key(step),
+            name,
+            (self.run.priors / f"{name}.json").stat().st_mtime_ns if name in names(self.run.priors) else 0,
+        )
+        return self._kept.get(key, lambda: self.at(step).under(name))
+
     def numbered(self, number: int) -> int | None:
         """The step of the n-th snapshot, as the socket counts; 0 is the newest model."""
         if number == 0:
@@ -92,6 +106,7 @@ class Member:
             "has_density": space.has_width,
             "standard_prior": space.has_standard_prior,
             "prior_was_trained": space.prior_was_trained,
+            "priors": [{"name": name, "kind": said(self.run.priors, name)["kind"]} for name in names(self.run.priors)],
             "snapshots": progression.snapshots(self.run),
             "total": progression.total(self.run),
             "state": progression.state(self.run),

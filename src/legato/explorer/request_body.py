@@ -76,6 +76,10 @@ class RequestBody:
                 return word
         raise Mistake(f"`{name}` must be one of {', '.join(known)}")
 
+    def has(self, name: str) -> bool:
+        """True where it is said and not null."""
+        return self._content.get(name) is not None
+
     def text(self, name: str) -> str:
         """Some text."""
         value = self._content.get(name)

@@ -38,7 +38,7 @@ JSON = 1 << 20  # bytes of a question: a longer one is refused while it arrives
 ROWS_JSON = 16 << 20  # bytes of one that names chosen images, of which there may be a million
 PLANES = ("axes", "pca", "local", "umap")
 MOST_CHOSEN = 1_000_000  # rows of a table: their numbers fit into ROWS_JSON
-MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES, MOST_WAYS = 200, 10_000, 32, 1_000, 64
+MOST_NEAR, MOST_ROWS, MOST_STOPS, MOST_FRAMES, MOST_WAYS, MOST_OF_FILM = 200, 10_000, 32, 1_000, 64, 65
 LATENTS = 65_536  # as many as `request_body.WIDEST`: whether the model has so many is told with its own number
 PATIENCE = 0.2  # seconds between two looks at whether the page still waits: a closed page sends nothing
 
@@ -60,7 +60,7 @@ class Routes:
             "plane": self.plane, "points": self.points, "decode": self.decode, "field": self.field, "locate": self.locate,
             "dimensions": self.dimensions, "encode": self.encode, "code": self.code, "mean": self.mean, "path.gif": self.path,
             "selection.csv": self.selection, "quality": self.quality, "thumbnails": self.thumbnails,
-            "examples": self.examples, "ways": self.ways, "prior": self.prior, "rows": self.rows,
+            "examples": self.examples, "ways": self.ways, "prior": self.prior, "film": self.film, "rows": self.rows,
         }  # fmt: skip
         given = {
             "": self.index, "assets/{name:path}": self.asset, "session.json": self.description,
@@ -169,11 +169,17 @@ class Routes:
         return JSONResponse({"mu": (await self._job(request, TILES, job)).tolist()})
 
     async def prior(self, request: Request) -> Response:
-        """Codes from a model's own prior."""
+        """Codes from a model's own prior, or from one that was fitted."""
         body = await _body(request)
-        seed, n, temperature = body.whole("seed"), body.whole("n", 1, DECODE), float(body.numbers("temperature", 1)[0])
-        codes = await self._job(request, TILES, self.session.prior(*_place(body), seed, n, temperature))
-        return JSONResponse({"codes": codes.tolist()})
+        job = self.session.prior(*_place(body), *_draws(body), body.text("name") if body.has("name") else None)
+        return JSONResponse({"codes": (await self._job(request, TILES, job)).tolist()})
+
+    async def film(self, request: Request) -> Response:
+        """The ways of draws from noise to codes."""
+        body = await _body(request)
+        frames = body.whole("frames", 2, MOST_OF_FILM)
+        job = self.session.ways_from_noise(body.whole("model", 0, 255), body.text("name"), *_draws(body), frames)
+        return JSONResponse({"codes": (await self._job(request, TILES, job)).tolist()})
 
     async def quality(self, request: Request) -> Response:
         """A value of every shown image, to colour it by."""
@@ -271,6 +277,11 @@ async def _body(request: Request) -> RequestBody:
 
 def _place(body: RequestBody) -> tuple[int, int | None]:
     return body.whole("model", 0, 255), body.step()
+
+
+def _draws(body: RequestBody) -> tuple[int, int, float]:
+    """Seed, number and temperature."""
+    return body.whole("seed"), body.whole("n", 1, DECODE), float(body.numbers("temperature", 1)[0])
 
 
 def _bytes(content: bytes) -> Response:

@@ -89,11 +89,23 @@ class Session:
             yield
         return np.concatenate(parts)
 
-    def prior(self, model: int, step: Step, seed: int, n: int, temperature: float) -> Slices[NDArray[np.float32]]:
-        """n codes from the model's own prior, (n, d): where it is N(0, I) the page draws them itself."""
-        drawn = self.member(model).at(step).draw_prior(n, random_stream(seed, "samples"), temperature)
+    def prior(
+        self, model: int, step: Step, seed: int, n: int, temperature: float, name: str | None = None
+    ) -> Slices[NDArray[np.float32]]:
+        """n codes from the model's own prior, (n, d), where it is N(0, I) the page draws them itself; or from a fitted one."""
+        drawn = self.member(model).under(step, name).draw_prior(n, random_stream(seed, "samples"), temperature)
         return drawn
         yield  # never reached: it makes the function a generator, which all jobs are
+
+    def ways_from_noise(
+        self, model: int, name: str, seed: int, n: int, temperature: float, frames: int
+    ) -> Slices[NDArray[np.float32]]:
+        """The ways of the same draws of a fitted prior from noise, (frames · n, d), one frame after the other."""
+        latent, found = self.member(model).under(None, name).model.latent, []
+        for codes in latent.ways(n, random_stream(seed, "samples"), frames, temperature):
+            found.append(codes.reshape(n, -1))
+            yield
+        return np.concatenate(found)
 
     def path(self, model: int, step: Step, stops: NDArray[Any], spherical: bool, frames: int) -> Slices[Floats]:
         """Decoded codes from stop to stop (n, d), `frames` for each leg with both its ends."""

@@ -51,7 +51,9 @@ def _built(kind: Kind, options: dict[str, int], model: LatentVariableModel) -> P
     event, book = model.latent.event, getattr(getattr(model.latent, "q", None), "family", None)
     if isinstance(book, Codebook) != (kind == "autoregressive"):
         if isinstance(book, Codebook):
-            raise Mistake("this model's codes are chosen among finitely many, and a prior of theirs is one of indices: autoregressive")
+            raise Mistake(
+                "this model's codes are chosen among finitely many, and a prior of theirs is one of indices: autoregressive"
+            )
         raise Mistake("an autoregressive prior is one of indices, and this model's codes are none: use flow-matching")
     if kind in ("gaussian", "mixture"):
         return Gaussians(event, **options)

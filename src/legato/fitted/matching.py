@@ -7,6 +7,8 @@ trace exact. Not covered: how the velocity is learnt (fitting.py).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +22,7 @@ from legato.devices import exact
 from legato.errors import Mistake
 from legato.fitted.solver import Method, divergence, estimated_divergence, solve
 from legato.fitted.velocity import Velocity
+from legato.label import ReadsLabel
 from legato.priors import Prior
 from legato.trace import NOTHING, Given
 from legato.types import Precision, Shape
@@ -32,9 +35,9 @@ class FlowMatching(Prior):
     """p(z) of z = m + L x₁ where dx/dt = v(x, t) leads x₀ ~ N(0, I) to x₁ = x(1).
 
     m and L are the codes' mean and a root of their covariance (of a spatial code, of each channel). log p(z) =
-    log N(x(0); 0, I) − ∫₀¹ tr ∂v/∂x dt − log |det L|, x(t) followed backwards from x₁. Of a class y the velocity is v_∅ + w (v_y − v_∅) with the
-    guidance w: 1 is the conditional model, 0 that of all. Chen et al. 2018, https://arxiv.org/abs/1806.07366; Ho & Salimans
-    2022, https://arxiv.org/abs/2207.12598.
+    log N(x(0); 0, I) − ∫₀¹ tr ∂v/∂x dt − log |det L|, x(t) followed backwards from x₁. Of a class y the velocity is
+    v_∅ + w (v_y − v_∅) with the guidance w: 1 is the conditional model, 0 that of all. Chen et al. 2018,
+    https://arxiv.org/abs/1806.07366; Ho & Salimans 2022, https://arxiv.org/abs/2207.12598.
     """
 
     has_moments = False
@@ -43,7 +46,7 @@ class FlowMatching(Prior):
 
     def __init__(self, event: Shape, velocity: Velocity) -> None:
         super().__init__()
-        self.event, self.velocity = event, velocity
+        self.event, self.velocity, self.chosen = event, velocity, ReadsLabel(velocity.classes, optional=True)
         one = (event[0], 1, 1) if len(event) == 3 else event
         self.register_buffer("centre", torch.zeros(one))
         self.register_buffer("root", torch.ones(one) if len(event) == 3 else torch.eye(*event))  # lower triangular
@@ -52,28 +55,43 @@ class FlowMatching(Prior):
 
     def forward(self, given: Given) -> Distribution:
         """p(z), of the given class p(z|y)."""
-        return Led(self, given.label if self.velocity.of_class is not None else None)
+        return Led(self, self._label(given))
 
     def draw(
         self, n: int, rng: np.random.Generator, temperature: float = 1.0, dtype: Precision = np.float32, given: Given = NOTHING
     ) -> NDArray[Any]:
         """Noise of NumPy's generator times the temperature, led along the velocity."""
-        drawn = temperature * rng.standard_normal((n, *self.event), dtype=np.float32)
-        noise = torch.as_tensor(drawn, dtype=torch.float, device=self.centre.device)
-        label = given.label if self.velocity.of_class is not None else None
         with torch.no_grad():
-            return np.asarray(self.led(noise, label).cpu().numpy(), dtype)
+            return np.asarray(self.led(self._noise(n, rng, temperature), self._label(given)).cpu().numpy(), dtype)
+
+    def ways(
+        self, n: int, rng: np.random.Generator, frames: int, temperature: float = 1.0, given: Given = NOTHING
+    ) -> Iterator[NDArray[Any]]:
+        """m + L x_t of the draws at `frames` equal steps of t from 0 to 1: where those divide the solver's, it ends at `draw`'s."""
+        with torch.no_grad():
+            for z in self.film(self._noise(n, rng, temperature), frames, self._label(given)):
+                yield z.cpu().numpy()
+
+    def _noise(self, n: int, rng: np.random.Generator, temperature: float) -> Tensor:
+        drawn = temperature * rng.standard_normal((n, *self.event), dtype=np.float32)
+        return torch.as_tensor(drawn, dtype=torch.float, device=self.centre.device)
+
+    def _label(self, given: Given) -> Tensor | None:
+        if not self.chosen.classes:
+            return None
+        label = self.chosen.held if given.label is None else given.label
+        return None if label is None else label.to(self.centre.device)
 
     def led(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Codes z (n, *event) of noise x₀ (n, *event)."""
         return torch.cat([self.restored(self._way(x, y, 0.0, 1.0)[0]) for x, y in self._blocks(noise, label)])
 
-    def film(self, noise: Tensor, frames: int, label: Tensor | None = None) -> Tensor:
-        """The codes that lie along the way, (frames, n, *event), from noise to code: m + L x_t at equal steps of t."""
-        times, shown = torch.linspace(0, 1, frames).tolist(), [noise]
-        for at, then in pairwise(times):
-            shown.append(self._way(shown[-1], label, at, then)[0])
-        return torch.stack([self.restored(each) for each in shown])
+    def film(self, noise: Tensor, frames: int, label: Tensor | None = None) -> Iterator[Tensor]:
+        """The codes that lie along the way from noise to code, (n, *event) each: m + L x_t at equal steps of t, as they come."""
+        yield self.restored(x := noise)
+        for at, then in pairwise(torch.linspace(0, 1, frames).tolist()):
+            (x,) = self._way(x, label, at, then)
+            yield self.restored(x)
 
     def log_density(self, z: Tensor, label: Tensor | None = None, signs: Tensor | None = None) -> Tensor:
         """log p(z), (n,), nats, of codes (n, *event), the trace exact; with `signs`, ±1 of that shape, an estimate of it that
@@ -161,9 +179,26 @@ class Led(Distribution):
         return self.of.led(noise, label).view(*lead, *self.event_shape)
 
 
-def settings(prior: FlowMatching, method: Method, steps: int, guidance: float) -> FlowMatching:
-    """The same prior, to be followed in another way. Raises `Mistake` for a guidance where there are no classes."""
-    if guidance != 1 and prior.velocity.of_class is None:
-        raise Mistake("guidance strengthens a class, and this prior was fitted without any: refit it with labelled data")
-    prior.method, prior.steps, prior.guidance = method, steps, guidance
-    return prior
+@dataclass(frozen=True)
+class Way:
+    """The way from noise to codes: a method of solving, its number of steps, the guidance towards a class."""
+
+    method: Method = "heun"
+    steps: int = STEPS
+    guidance: float = 1.0
+
+    def of(self, prior: Prior) -> Prior:
+        """The prior, to be followed in this way. Raises `Mistake` for one without a way, and for guidance without classes."""
+        if not isinstance(prior, FlowMatching):
+            if self != DIRECT:
+                raise Mistake("only a prior by flow matching has a way to be followed: leave `method`, `steps`, `guidance` out")
+            return prior
+        if self.guidance != 1 and not prior.chosen.classes:
+            raise Mistake("guidance strengthens a class, and this prior was fitted without any: refit it with labelled data")
+        if self.steps < 1:
+            raise Mistake(f"`steps` is a number of steps, 1 or more; got {self.steps}")
+        prior.method, prior.steps, prior.guidance = self.method, self.steps, self.guidance
+        return prior
+
+
+DIRECT = Way()  # what draws follow where nobody says

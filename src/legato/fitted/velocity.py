@@ -25,6 +25,7 @@ class Velocity(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
+        self.classes = classes
         self.register_buffer("turns", torch.pi * torch.logspace(0, math.log2(FASTEST), WAVES, 2), persistent=False)
         self.time = nn.Sequential(nn.Linear(2 * WAVES, width), nn.SiLU(), nn.Linear(width, width))
         self.of_class = nn.Embedding(classes + 1, width) if classes else None  # the last is no class

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,12 @@ class OneGroup(Latent):
         """n codes from the prior, (n, *event)."""
         (one,) = self.temperatures(temperature)
         return self.p.draw(n, rng, one, dtype, self.known(given))
+
+    def ways(
+        self, n: int, rng: np.random.Generator, frames: int, temperature: float = 1.0, given: Given = NOTHING
+    ) -> Iterator[NDArray[Any]]:
+        """The ways of n draws of the prior from noise, (n, *event) each time."""
+        return self.p.ways(n, rng, frames, temperature, self.known(given))
 
     def take(self, prior: Prior) -> None:
         """The prior in the place of the model's own."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -124,6 +124,12 @@ class Latent(nn.Module):
     @abstractmethod
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior by torch's generator, (n, *event)."""
+
+    def ways(
+        self, n: int, rng: np.random.Generator, frames: int, temperature: float = 1.0, given: Given = NOTHING
+    ) -> Iterator[NDArray[Any]]:
+        """The ways of n draws of the prior from noise, (n, *event) each time. Raises `Mistake` where draws have none."""
+        raise Mistake("draws of several groups of latents have no way that could be shown")
 
     def take(self, prior: Any) -> None:
         """Puts a prior that was fitted to codes in the place of p(z). Raises `Mistake` for several groups of latents."""

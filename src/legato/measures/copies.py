@@ -42,7 +42,7 @@ def copies(train: NDArray[Any], held_out: NDArray[Any], samples: NDArray[Any]) -
 
 
 def _bounds(usual: Doubles) -> tuple[float, float, float]:
-    """The quantile of sorted distances between the ends of its 95 % interval, by order statistics; 0 where none is low enough."""
+    """The quantile of sorted distances between the ends of its 95 % interval (order statistics); 0: none is low enough."""
     low, high = (math.ceil(bdtrik(p, len(usual), QUANTILE)) for p in (0.025, 0.975))
     return float(usual[low - 1]) if low >= 1 else 0.0, float(np.quantile(usual, QUANTILE)), float(usual[high])
 

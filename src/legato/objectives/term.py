@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -120,6 +120,15 @@ class Term(nn.Module):
     def __rmul__(self, weight: float) -> Objective:
         return weighed(weight, self)
 
+    def price(self, told: Sequence[Mapping[str, float]]) -> float:
+        """What a nat of rate costs in nats of distortion where training ended; 0 where it cost nothing.
+
+        `told`: the weights of a run's terms whenever they were told, in order: one that follows the loss is read from the last.
+        """
+        if not (self.follows and told):
+            return self.final_weight("rate")
+        return float(told[-1].get("rate", 0.0) / told[-1].get("distortion", 1.0))
+
     def __add__(self, other: Term | Objective) -> Objective:
         return weighed(1.0, self) + other
 
@@ -225,6 +234,15 @@ class Objective(nn.Module):
     def final_weight(self, name: str) -> float:
         """The weight that the run ends with on the term of that name; 0 where there is none."""
         return sum(weight.last for weight, term in self._parts() if term.name == name)
+
+    def price(self, told: Sequence[Mapping[str, float]]) -> float:
+        """What a nat of rate costs in nats of distortion where training ended; 0 where it cost nothing.
+
+        `told`: the weights of a run's terms whenever they were told, in order: one that follows the loss is read from the last.
+        """
+        if not (self.follows and told):
+            return self.final_weight("rate")
+        return float(told[-1].get("rate", 0.0) / told[-1].get("distortion", 1.0))
 
     def __add__(self, other: Term | Objective) -> Objective:
         more = weighed(1.0, other) if isinstance(other, Term) else other

@@ -101,6 +101,7 @@ export class TileBackend implements Backend {
   }
 
   async prior(): Promise<Code[]> { throw new Error("a prior of a model's own needs the live page") }
+  async film(): Promise<Code[][]> { throw new Error('a film of draws needs the live page') }
 
   async quality(model: ModelIndex, _step: number | null, key: string): Promise<Float32Array> {
     const packed = this.embedded.models[model]!.qualities?.[key]

@@ -16,6 +16,7 @@ from legato.report import phrases, views
 from legato.report.html import Section
 from legato.report.trained import images
 from legato.report.trained.collapsed import collapse_section
+from legato.report.trained.fitted import fitted_sections
 from legato.report.trained.numbers import Found, kl_figure, numbers_table
 from legato.report.trained.rows import row_sections
 from legato.report.trained.subjects import Subject, examples_of, is_image, plane_of, shown_rows, views_of
@@ -29,6 +30,7 @@ def sections(subjects: Sequence[Subject], data: Prepared, found: Sequence[Found]
         Section("The numbers", table=numbers_table(subjects, found)),
         collapse_section(subjects, data),
         *(_pictures if is_image(subjects[0].space) else row_sections)(subjects, data),
+        *fitted_sections(subjects, data),
         *map_sections(subjects, data),
         *_dimensions(subjects, found),
         *_training(subjects),
