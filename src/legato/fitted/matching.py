@@ -67,7 +67,7 @@ class FlowMatching(Prior):
     def ways(
         self, n: int, rng: np.random.Generator, frames: int, temperature: float = 1.0, given: Given = NOTHING
     ) -> Iterator[NDArray[Any]]:
-        """m + L x_t of the draws at `frames` equal steps of t from 0 to 1: where those divide the solver's, it ends at `draw`'s."""
+        """m + L x_t of the draws at `frames` places of t from 0 to 1; the last are `draw`'s where those divide its steps."""
         with torch.no_grad():
             for z in self.film(self._noise(n, rng, temperature), frames, self._label(given)):
                 yield z.cpu().numpy()
@@ -87,7 +87,7 @@ class FlowMatching(Prior):
         return torch.cat([self.restored(self._way(x, y, 0.0, 1.0)[0]) for x, y in self._blocks(noise, label)])
 
     def film(self, noise: Tensor, frames: int, label: Tensor | None = None) -> Iterator[Tensor]:
-        """The codes that lie along the way from noise to code, (n, *event) each: m + L x_t at equal steps of t, as they come."""
+        """The codes along the way from noise to code, (n, *event) each: m + L x_t at equal steps of t, as they come."""
         yield self.restored(x := noise)
         for at, then in pairwise(torch.linspace(0, 1, frames).tolist()):
             (x,) = self._way(x, label, at, then)

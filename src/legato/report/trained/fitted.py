@@ -19,8 +19,8 @@ from legato.run import Run
 
 Told = dict[str, Any]
 WORDS = (
-    "A prior that was fitted to where the codes lie, after training: no weight of the model was touched. What it gains is what the "
-    "ELBO gains. Distances of samples have those of reconstructions as their floor."
+    "A prior that was fitted to where the codes lie, after training: no weight of the model was touched. What it gains is what "
+    "the ELBO gains. Distances of samples have those of reconstructions as their floor."
 )
 COPIES = (
     "Copies: the share of samples nearer to a training image than 99 % of test images are; 1 % is what an honest sample has."
