@@ -41,6 +41,7 @@ from patience import PATIENCE
 LOAD = partial(load, device="cpu", threads=1)
 AXES = {"u": [1, 0, 0], "v": [0, 1, 0], "anchor": [0, 0, 0]}
 BASE: dict[str, Any] = {"model": 0, "step": None}
+DRAWS: dict[str, Any] = {**BASE, "seed": 0, "n": 2, "temperature": [1.0]}
 FIELD = {**BASE, "kind": "support", "plane": AXES, "extent": [-2, 2, -1, 1], "size": 8}
 
 
@@ -276,6 +277,8 @@ def test_every_question_has_its_answer(served, runs):
         ("examples", {"step": [None]}), ("examples", {"step": [None, 999]}), ("examples", {}),
         ("ways", {**BASE, "rows": [[1]], "cells": 5}), ("ways", {**BASE, "rows": [[1, 310]], "cells": 5}),
         ("ways", {**BASE, "rows": [[1, 2]] * 65, "cells": 5}), ("ways", {**BASE, "rows": [[1, 2]], "cells": 0}), ("ways", BASE),
+        ("prior", {**DRAWS, "n": 257}), ("prior", {**DRAWS, "name": "../x"}), ("prior", {**DRAWS, "temperature": 1}),
+        ("film", {**DRAWS, "name": "none", "frames": 9}), ("film", {**DRAWS, "name": "none", "frames": 66}), ("film", DRAWS),
         ("rows", {"rows": []}), ("rows", {"rows": [310]}), ("rows", {"rows": [0] * 201}), ("rows", {"rows": 3}),
         ("encode", b""), ("encode", b"GIF89a"), ("encode", bytes(UPLOAD + 1)),
     ],
@@ -290,7 +293,9 @@ def test_a_bad_address_is_one_line(served, path):
 
 
 NAMES = ["model", "step", "z", "k", "kind", "plane", "extent", "size", "rows", "row", "stops", "frames", "cells"]
+NAMES += ["seed", "n", "temperature", "name"]
 PATHS = ["decode", "field", "locate", "plane", "points", "mean", "code", "path.gif", "dimensions", "examples", "ways", "rows"]
+PATHS += ["prior", "film"]
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 VALUES = st.recursive(LEAVES, st.lists, max_leaves=6)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -13,8 +14,14 @@ import pytest
 import legato
 from legato import cli
 from legato.errors import Mistake
+from legato.explorer.catalogue import Catalogue
+from legato.explorer.models import Member
+from legato.explorer.session import Session
+from legato.explorer.worker import finished
+from legato.fitted.matching import Way
 from legato.measures import evaluate
 from legato.refits import refit
+from legato.streams import random_stream
 
 STEPS = 30
 
@@ -116,3 +123,76 @@ def test_a_damaged_prior_is_a_line(damage, copied, capsys):
         path.write_text(json.dumps({**stored, **changed}))
     assert cli.run(["sample", str(run), "--from", "mixture", "--device", "cpu"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_explorer_draws_from_them_and_shows_how_noise_becomes_a_sample(copied):
+    run = copied("vae")
+    refit(run, "mixture")
+    refit(run, "flow-matching", name="flows", steps=STEPS)
+    session = Session([Member(run, legato.load)], Catalogue(legato.load(run, device="cpu").data(), 100))
+    told = finished(session.description())["models"][0]["priors"]
+    assert told == [{"name": "flows", "kind": "flow-matching"}, {"name": "mixture", "kind": "mixture"}]
+    for name in ("mixture", "flows"):
+        codes = finished(session.prior(0, None, 3, 6, 1.0, name))
+        under = legato.load(run, device="cpu", prior=name)
+        np.testing.assert_array_equal(codes, under.draw_prior(6, random_stream(3, "samples")))
+    film = finished(session.ways_from_noise(0, "flows", 3, 6, 1.0, 17)).reshape(17, 6, -1)
+    np.testing.assert_allclose(film[-1], codes, atol=1e-5)
+    prior, noise = under.model.latent.p, random_stream(3, "samples").standard_normal((6, under.latent_dim), dtype=np.float32)
+    np.testing.assert_allclose(film[0], noise @ prior.root.numpy().T + prior.centre.numpy(), atol=1e-5)
+    with pytest.raises(Mistake, match="no way that could be shown"):
+        finished(session.ways_from_noise(0, "mixture", 3, 6, 1.0, 17))
+    with pytest.raises(Mistake, match="not of a snapshot's"):
+        finished(session.prior(0, told_step(session), 3, 6, 1.0, "mixture"))
+
+
+def told_step(session: Session) -> int:
+    return finished(session.description())["models"][0]["snapshots"][0]
+
+
+def test_a_class_is_drawn_of_though_the_model_reads_no_label(copied, tmp_path, capsys):
+    run = copied("vae")
+    refit(run, "flow-matching", steps=200)
+    space = legato.load(run, device="cpu", prior="flow-matching")
+    first = json.loads((run / "data.json").read_text())["classes"][0]
+    one = space.of_class(first)
+    codes = {
+        of: legato.load(run, device="cpu").encode(space.data().dataset.take(rows), rows)[0].mean(0)
+        for of, rows in by_class(space).items()
+    }
+    drawn = {of: some.draw(400, seed=0, origin="prior").mean(0) for of, some in {"one": one, "all": space}.items()}
+    assert np.linalg.norm(drawn["one"] - codes[0]) < np.linalg.norm(drawn["all"] - codes[0])
+    assert not one.classes
+    words = ["sample", str(run), "--from", "flow-matching", "--label", first, "--device", "cpu"]
+    assert cli.run([*words, "--guidance", "2", "--out", str(tmp_path / "s.png")]) == 0
+    capsys.readouterr()
+    assert cli.run(["sample", str(run), "--label", first, "--device", "cpu"]) == 2
+    assert "reads no label" in capsys.readouterr().err
+    assert cli.run(["sample", str(run), "--guidance", "2", "--device", "cpu"]) == 2
+    assert "of a fitted prior" in capsys.readouterr().err
+
+
+def by_class(space):
+    """The training rows of each class."""
+    data = space.data()
+    rows = data.split("train").draw(2000, "test")
+    return {int(of): rows[data.dataset.labels[rows] == of] for of in np.unique(data.dataset.labels[rows])}
+
+
+def test_a_model_is_pickled_with_its_fitted_prior(copied):
+    run = copied("vae")
+    refit(run, "flow-matching", steps=STEPS)
+    space = legato.load(run, device="cpu", prior="flow-matching", way=Way(steps=8))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(space)).draw(9, origin="prior"), space.draw(9, origin="prior"))
+
+
+def test_a_report_has_a_section_of_them(copied, tmp_path):
+    run = copied("vae")
+    refit(run, "mixture")
+    assert (
+        cli.run(["report", str(run), "--out", str(tmp_path / "report.html"), "--limit", "100", "--k", "2", "--device", "cpu"])
+        == 0
+    )
+    page = (tmp_path / "report.html").read_text()
+    assert "Samples from priors fitted to the codes" in page
+    assert "vae, mixture" in page
