@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 from torch.testing import assert_close
 
+from legato.codebooks import FiniteScalars
 from legato.errors import Mistake
 from legato.fitted import FlowMatching, Gaussians, Scaled
 from legato.fitted.fits import Codes, flow_matching, standard
@@ -376,3 +377,13 @@ def test_a_net_is_trained_for_its_minutes_by_a_timing_at_the_start():
         Length(0.0)
     with pytest.raises(Mistake, match="1 or more; got 0"):
         Length(1.0, 0)
+
+
+def test_draws_of_a_codebooks_codes_are_values_of_it_and_have_no_density():
+    book = FiniteScalars(5)
+    prior = FlowMatching((3,), spread(Dense((3,), 0, 16, 1)), book)
+    drawn = torch.tensor(prior.draw(200, np.random.default_rng(0)))
+    assert_close(book.values(book.indices(drawn)), drawn)
+    assert len(drawn.unique()) == 5
+    with pytest.raises(Mistake, match="autoregressive has a likelihood"):
+        prior.log_density(drawn)

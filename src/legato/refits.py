@@ -18,6 +18,7 @@ from legato.errors import Mistake
 from legato.fitted.fits import Codes, fit, log_density
 from legato.fitted.kept import Kind, check_name, write
 from legato.fitted.learning import Length
+from legato.fitted.matching import FlowMatching
 from legato.latent_space import BATCH, LatentSpace
 from legato.loading import Trained, opened
 from legato.measures.copies import LEAST, copies
@@ -69,7 +70,8 @@ def refit(
     began = time.monotonic()
     found, sizes, told = fit(prior, space.model, train, held, length, seed)
     told = {"rows": len(train.mu), "seed": seed, "seconds": round(time.monotonic() - began, 1), **told}
-    told |= {one: value.to_json() for one, value in gains(space, *log_density(found, held)).items()}
+    if not isinstance(found, FlowMatching) or found.has_density:
+        told |= {one: value.to_json() for one, value in gains(space, *log_density(found, held)).items()}
     told |= {
         one: value.to_json()
         for one, value in likenesses(space, space.with_model(space.model.under(found)), SPATIAL if spatial else IMAGES).items()

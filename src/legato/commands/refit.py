@@ -37,9 +37,11 @@ def refit(
     """Fits a prior to the codes of a trained model and keeps it in the RUN, whose weights stay as they are."""
     space = place.load(run)
     found = fit(space, prior, name=name, minutes=minutes, steps=steps, seed=seed)
-    told, density = found.told, found.told["log_density"]
+    told = found.told
     say(f"fitted to the codes of {told['rows']:,} training examples in {told['seconds']:,.0f} s" + _steps(told))
-    say(f"log density of validation codes: {density['value']:.2f} [{density['low']:.2f}, {density['high']:.2f}] nats")
+    if "log_density" in told:
+        density = told["log_density"]
+        say(f"log density of validation codes: {density['value']:.2f} [{density['low']:.2f}, {density['high']:.2f}] nats")
     if "gained" in told:
         gained = told["gained"]
         within = f"[{gained['low']:+.2f}, {gained['high']:+.2f}]"

@@ -49,12 +49,14 @@ def built(kind: Kind, options: dict[str, int], model: LatentVariableModel, seed:
 
 def _built(kind: Kind, options: dict[str, int], model: LatentVariableModel) -> Prior:
     event, book = model.latent.event, getattr(getattr(model.latent, "q", None), "family", None)
-    if isinstance(book, Codebook) != (kind == "autoregressive"):
-        if isinstance(book, Codebook):
-            raise Mistake(
-                "this model's codes are chosen among finitely many, and a prior of theirs is one of indices: autoregressive"
-            )
+    of_book = isinstance(book, Codebook)
+    if kind == "autoregressive" and not of_book:
         raise Mistake("an autoregressive prior is one of indices, and this model's codes are none: use flow-matching")
+    if of_book and kind not in ("autoregressive", "flow-matching"):
+        raise Mistake(
+            "this model's codes are chosen among finitely many: a prior of theirs is one of indices, autoregressive, or "
+            "flow-matching, whose draws go to the nearest of them"
+        )
     if kind in ("gaussian", "mixture"):
         return Gaussians(event, **options)
     if kind == "flow":
@@ -62,7 +64,7 @@ def _built(kind: Kind, options: dict[str, int], model: LatentVariableModel) -> P
     if kind == "autoregressive":
         return Sequential(book, event, **options)
     velocity = (Attending if len(event) == 3 else Dense)(event, **options)
-    return FlowMatching(event, velocity)
+    return FlowMatching(event, velocity, book if of_book else None)
 
 
 def check_name(name: str) -> None:

@@ -48,8 +48,8 @@ def learnt(
     number of steps fix what comes out. `precision`: of products, where it is not single.
     """
     stream = torch.Generator(device).manual_seed(seed)
-    optimiser = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.0)
-    average = AveragedModel(net, avg_fn=_averaged)
+    optimiser = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.0, fused=device.type != "mps")
+    average = AveragedModel(net, multi_avg_fn=_averaged)
     narrow = torch.autocast(device.type, precision or torch.float, enabled=precision is not None)
     late: list[float] = []
 
@@ -75,10 +75,10 @@ def learnt(
     return result.eval().requires_grad_(False), {"steps": total, "loss": float(np.mean(late))}
 
 
-def _averaged(average: Tensor, now: Tensor, counted: Tensor | int) -> Tensor:
+def _averaged(averages: Any, now: Any, counted: Tensor | int) -> None:
     """A moving average that is soon rid of the start."""
     kept = min(AVERAGE, (1 + int(counted)) / (10 + int(counted)))
-    return torch.lerp(now, average, kept)
+    torch._foreach_lerp_(averages, now, 1 - kept)
 
 
 def _total(length: Length, step: Callable[[int, int], None]) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Size, Tensor
 from torch.distributions import Distribution
 
+from legato.codebooks import Codebook
 from legato.devices import exact
 from legato.errors import Mistake
 from legato.fitted.solver import Method, divergence, estimated_divergence, solve
@@ -37,15 +38,17 @@ class FlowMatching(Prior):
     m and L are the codes' mean and a root of their covariance (of a spatial code, of each channel). log p(z) =
     log N(x(0); 0, I) − ∫₀¹ tr ∂v/∂x dt − log |det L|, x(t) followed backwards from x₁. Of a class y the velocity is
     v_∅ + w (v_y − v_∅) with the guidance w: 1 is the conditional model, 0 that of all. Chen et al. 2018,
-    https://arxiv.org/abs/1806.07366; Ho & Salimans 2022, https://arxiv.org/abs/2207.12598.
+    https://arxiv.org/abs/1806.07366; Ho & Salimans 2022, https://arxiv.org/abs/2207.12598. Of a model with a codebook draws go
+    to the nearest of its values, and have no density.
     """
 
     has_moments = False
     centre: Tensor
     root: Tensor
 
-    def __init__(self, event: Shape, velocity: Velocity) -> None:
+    def __init__(self, event: Shape, velocity: Velocity, book: Codebook | None = None) -> None:
         super().__init__()
+        self._book = (book,)  # in a tuple: it is the model's, and no part of what is kept of a prior
         self.event, self.velocity, self.chosen = event, velocity, ReadsLabel(velocity.classes, optional=True)
         one = (event[0], 1, 1) if len(event) == 3 else event
         self.register_buffer("centre", torch.zeros(one))
@@ -82,9 +85,15 @@ class FlowMatching(Prior):
         label = self.chosen.held if given.label is None else given.label
         return None if label is None else label.to(self.centre.device)
 
+    @property
+    def has_density(self) -> bool:
+        """False of a codebook's codes."""
+        return self._book[0] is None
+
     def led(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Codes z (n, *event) of noise x₀ (n, *event)."""
-        return torch.cat([self.restored(self._way(x, y, 0.0, 1.0)[0]) for x, y in self._blocks(noise, label)])
+        codes = torch.cat([self.restored(self._way(x, y, 0.0, 1.0)[0]) for x, y in self._blocks(noise, label)])
+        return codes if self._book[0] is None else self._book[0].values(self._book[0].indices(codes))
 
     def film(self, noise: Tensor, frames: int, label: Tensor | None = None) -> Iterator[Tensor]:
         """The codes along the way from noise to code, (n, *event) each: m + L x_t at equal steps of t, as they come."""
@@ -95,8 +104,12 @@ class FlowMatching(Prior):
 
     def log_density(self, z: Tensor, label: Tensor | None = None, signs: Tensor | None = None) -> Tensor:
         """log p(z), (n,), nats, of codes (n, *event), the trace exact; with `signs`, ±1 of that shape, an estimate of it that
-        is right in the mean: of log p(z), not of p(z).
+        is right in the mean: of log p(z), not of p(z). Raises `Mistake` for codes of a codebook.
         """
+        if not self.has_density:
+            raise Mistake(
+                "draws that go to the nearest of a codebook's values have no density: autoregressive has a likelihood"
+            )
         blocks = self._blocks(z, label)
         chosen: list[Tensor | None] = [None] * len(blocks) if signs is None else list(torch.split(signs.flatten(1), ROWS))
         return torch.cat([self._density(x, y, one) for (x, y), one in zip(blocks, chosen, strict=True)])
@@ -123,7 +136,7 @@ class FlowMatching(Prior):
             return solve(lambda state, t: (self._velocity(state[0], t, label),), (x,), begin, end, self.method, steps)
 
     def _velocity(self, x: Tensor, t: float, label: Tensor | None) -> Tensor:
-        time = torch.full((len(x),), t, dtype=x.dtype, device=x.device)
+        time = torch.full((1,), t, dtype=x.dtype, device=x.device)  # one for all: what is made of it is made once
         if label is None or self.guidance == 1:
             return torch.as_tensor(self.velocity(x, time, label))
         of_all = torch.as_tensor(self.velocity(x, time, None))

@@ -21,7 +21,7 @@ WAVES, FASTEST = 32, 64.0  # sines and cosines of t, and the fastest one's turns
 
 
 class Velocity(nn.Module):
-    """v(x, t, y): x (n, *event), t (n,), y (n,) with −1 for no class -> (n, *event)."""
+    """v(x, t, y): x (n, *event), t (n,), or (1,) for all, y (n,) with −1 for no class -> (n, *event)."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
