@@ -387,3 +387,16 @@ def test_draws_of_a_codebooks_codes_are_values_of_it_and_have_no_density():
     assert len(drawn.unique()) == 5
     with pytest.raises(Mistake, match="autoregressive has a likelihood"):
         prior.log_density(drawn)
+
+
+def test_beyond_64_dimensions_a_density_is_right_in_the_mean_alone_and_says_so():
+    small, large = (FlowMatching(event, spread(Attending(event, 0, 8, 1, 2), 0.1)) for event in ((4, 4, 4), (5, 4, 4)))
+    assert small.exact
+    assert not large.exact
+    large.steps = 4
+    z = torch.randn(1, 5, 4, 4)
+    with torch.no_grad():
+        exact = large.log_density(z)
+        estimates = large(NOTHING).log_prob(z.expand(2000, -1, -1, -1))
+    assert estimates.std() > 0
+    assert abs(estimates.mean() - exact).item() < 5 * estimates.std().item() / math.sqrt(2000)

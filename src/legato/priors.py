@@ -31,6 +31,7 @@ class Prior(nn.Module):
     event: Shape
     has_moments = True  # whether it says its mean and deviation, from which `MeanRate` and `Pull` charge
     mixes_posteriors = False  # whether it is made of posteriors of examples that have no class
+    exact = True  # whether log p(z) is known, and no estimate that is right in the mean alone
     standard = False  # N(0, I): what is drawn as rings, and has a KL in closed form from μ and σ alone
 
     @abstractmethod

@@ -23,6 +23,10 @@ from legato.objectives.term import weighed
 from legato.setting import DataSpec, NetName
 
 Sentence = Callable[..., "Recipe"]
+ESTIMATED = (
+    "log p(z) of this prior is an estimate that is right in the mean, and importance weights need p(z) itself: the ELBO has no "
+    "such need, and a prior of up to 64 dimensions, or a mixture, is exact"
+)
 NO_LIKELIHOOD = (
     "this objective's fidelity is no log p(x|z), so the decoder was never trained to give one and its nats are no likelihood "
     "of x: use an objective with `Distortion` (as `sigma_vae` does)"
@@ -66,6 +70,8 @@ class Recipe:
         """The reason why there is no log p(x) to estimate, in a sentence; None where there is one."""
         if not self.model.latent.has_density:
             return NO_DENSITY
+        if not self.model.latent.exact_prior:
+            return ESTIMATED
         return None if self.objective.is_likelihood else NO_LIKELIHOOD
 
     def refuse_unlikely(self) -> None:

@@ -29,7 +29,6 @@ from legato.types import Doubles, Floats, Integers, Shape
 
 ROWS, PICTURES, INDICES = 512, 64, 128  # codes of a step: vectors, spatial ones, codes of a codebook
 DROPPED = 0.1  # of the labels, so that one net has the two velocities that guidance takes apart
-TRACED = 64  # dimensions up to which a trace is exact: each costs a product
 FOLLOWED = 1_000  # codes of a density that is followed along a way
 Sizes = dict[str, int]
 Fit = tuple[Prior, Told]
@@ -189,7 +188,7 @@ def log_density(prior: Prior, held: Codes) -> tuple[Floats, Doubles, str]:
         z = held.drawn("judged")
         return z, _density(prior, z, held.event), "of the fitted prior"
     z, way = held.drawn("judged")[:FOLLOWED], f"followed in {prior.steps} steps of Heun's method"
-    if z.shape[1] <= TRACED:
+    if prior.exact:
         return z, _density(prior, z, held.event), f"{way}, the trace exact"
     signs = random_stream(0, "refit", "signs").choice(np.array([-1, 1], np.float32), z.shape)
     codes, u = (torch.as_tensor(one, device=prior.centre.device).reshape(-1, *held.event) for one in (z, signs))

@@ -59,6 +59,7 @@ class OneGroup(Latent):
     def take(self, prior: Prior) -> None:
         """The prior in the place of the model's own."""
         self.p, self.standard_prior, self.has_moments = prior, prior.standard, self.has_moments and prior.has_moments
+        self.exact_prior = prior.exact
 
     def sample(self, n: int, given: Given = NOTHING) -> Tensor:
         """n codes from the prior, (n, *event)."""

@@ -39,6 +39,7 @@ class Latent(nn.Module):
     has_product: bool  # whether q is a product over the dimensions of one group, made of known parameters
     standard_prior: bool  # whether p(z) is N(0, I): only then do rings, and a KL of μ and σ alone, mean what they seem to
     books = 0  # codebooks that a code's indices, in a row, are of in equal parts
+    exact_prior = True  # whether log p(z) is known, and no estimate that is right in the mean alone
     levels: tuple[str, ...] = ()  # groups above each other, the top first, by what is said of each; none of one group
 
     portable = True  # whether what `summary` says is made by operators that ONNX has
