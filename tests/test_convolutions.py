@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from legato import nets
-from legato.measures.forward_mode import jvp
+from legato.forward_mode import jvp
 from legato.nets.layers import Conv2d, ConvTranspose2d
 
 LAYERS = [

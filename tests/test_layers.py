@@ -40,6 +40,7 @@ LAYERS = {
     "legato.label": 1,
     "legato.ranked": 0,
     "legato.arguments": 0,
+    "legato.forward_mode": 0,
     "legato.devices": 0,
     "legato.ranks": 0,
     "legato.workers": 7,

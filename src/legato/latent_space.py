@@ -98,9 +98,7 @@ class LatentSpace:
     @property
     def beta(self) -> float:
         """The price of a nat of rate in nats of distortion where training ended; 0 where it cost nothing."""
-        objective = self.recipe.objective
-        lines = self.kept.read_metrics() if objective.follows else []
-        return objective.price([line["weights"] for line in lines if "weights" in line])
+        return self.recipe.objective.price(self.kept.read_metrics)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -129,8 +127,7 @@ class LatentSpace:
 
         Raises `Mistake` for a name that its RUN does not have, and for models of several groups of latents.
         """
-        prior = way.of(read(self.run.priors, name, self.model))
-        model = self.model.under(prior)
+        model = self.model.under(way.of(read(self.run.priors, name, self.model)))
         model = model if self.one is None else model.of_class(self.one)
         return self.with_model(model, (partial(LatentSpace.under, way=way), (self, name)))
 

@@ -63,7 +63,7 @@ def learnt(
         clip_grad_norm_(net.parameters(), CLIP)
         optimiser.step()
         average.update_parameters(net)
-        if done >= 0.9 * total:
+        if done + 1 > 0.9 * total:
             late.append(float(found.detach()))
 
     total, begun = _total(length, step)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Size, Tensor
 from torch.distributions import Distribution
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from legato.codebooks import Codebook
 from legato.devices import exact
@@ -51,9 +52,11 @@ class FlowMatching(Prior):
         super().__init__()
         self._book = (book,)  # in a tuple: it is the model's, and no part of what is kept of a prior
         self.event, self.velocity, self.chosen = event, velocity, ReadsLabel(velocity.classes, optional=True)
-        one = (event[0], 1, 1) if len(event) == 3 else event
+        spatial, d = len(event) == 3, math.prod(event)
+        one = (event[0], 1, 1) if spatial else (d,)
+        self._inner = event if spatial else (d,)  # the shape in which the way is followed
         self.register_buffer("centre", torch.zeros(one))
-        self.register_buffer("root", torch.ones(one) if len(event) == 3 else torch.eye(*event))  # lower triangular
+        self.register_buffer("root", torch.ones(one) if spatial else torch.eye(d))  # lower triangular
         self.exact = math.prod(event) <= TRACED  # beyond, a trace is Hutchinson's estimate
         self.method: Method = "heun"
         self.steps, self.guidance = STEPS, 1.0
@@ -94,12 +97,13 @@ class FlowMatching(Prior):
 
     def led(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
         """Codes z (n, *event) of noise x₀ (n, *event)."""
-        codes = torch.cat([self.restored(self._way(x, y, 0.0, 1.0)[0]) for x, y in self._blocks(noise, label)])
+        blocks = self._blocks(noise.reshape(-1, *self._inner), label)
+        codes = torch.cat([self.restored(self._way(x, y, 0.0, 1.0)[0]) for x, y in blocks])
         return codes if self._book[0] is None else self._book[0].values(self._book[0].indices(codes))
 
     def film(self, noise: Tensor, frames: int, label: Tensor | None = None) -> Iterator[Tensor]:
         """The codes along the way from noise to code, (n, *event) each: m + L x_t at equal steps of t, as they come."""
-        yield self.restored(x := noise)
+        yield self.restored(x := noise.reshape(-1, *self._inner))
         for at, then in pairwise(torch.linspace(0, 1, frames).tolist()):
             (x,) = self._way(x, label, at, then)
             yield self.restored(x)
@@ -117,16 +121,15 @@ class FlowMatching(Prior):
         return torch.cat([self._density(x, y, one) for (x, y), one in zip(blocks, chosen, strict=True)])
 
     def _density(self, z: Tensor, label: Tensor | None, signs: Tensor | None) -> Tensor:
-        event = z.shape[1:]
         ends = self.standardised(z)
 
         def slope(state: tuple[Tensor, ...], t: float) -> tuple[Tensor, ...]:
             def velocity(flat: Tensor) -> Tensor:
-                return self._velocity(flat.view(-1, *event), t, label).flatten(1)
+                return self._velocity(flat.view(-1, *self._inner), t, label).flatten(1)
 
             return divergence(velocity, state[0]) if signs is None else estimated_divergence(velocity, state[0], signs)
 
-        with exact(z.device):
+        with exact(z.device), sdpa_kernel(SDPBackend.MATH):  # the quicker kernels know no derivatives in forward mode
             start = (ends.flatten(1), torch.zeros(len(z), dtype=z.dtype, device=z.device))
             x, gained = solve(slope, start, 1.0, 0.0, self.method, self.steps)
         normal = -0.5 * x.square().sum(1) - 0.5 * x.shape[1] * math.log(2 * math.pi)
@@ -152,14 +155,15 @@ class FlowMatching(Prior):
 
     def standardised(self, z: Tensor) -> Tensor:
         """x₁ = L⁻¹(z − m)."""
-        z = z - self.centre
+        z = z.reshape(-1, *self._inner) - self.centre
         if self.root.ndim == 2:
             return torch.as_tensor(torch.linalg.solve_triangular(self.root, z.T, upper=False).T)
         return z / self.root
 
     def restored(self, x: Tensor) -> Tensor:
         """z = m + L x₁."""
-        return self.centre + (x @ self.root.T if self.root.ndim == 2 else x * self.root)
+        found = self.centre + (x @ self.root.T if self.root.ndim == 2 else x * self.root)
+        return found.view(-1, *self.event)
 
     def _stretch(self) -> Tensor:
         """log |det L|."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from legato.errors import Mistake
+from legato.forward_mode import changed, prepare
 
 State = tuple[Tensor, ...]
 Slope = Callable[[State, float], State]
@@ -85,20 +86,15 @@ def divergence(velocity: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor,
     axes = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
 
     def along(axis: Tensor) -> tuple[Tensor, Tensor]:
-        value, change = _changed(velocity, x, axis.expand_as(x))
+        value, change = changed(velocity, x, axis.expand_as(x))
         return value, (change * axis).sum(1)
 
+    prepare()  # outside of the map, which its own tensors are no part of
     value, parts = torch.func.vmap(along, out_dims=(None, 0))(axes)  # type: ignore[arg-type]  # one v(x) for all axes
     return value, parts.sum(0)
 
 
 def estimated_divergence(velocity: Callable[[Tensor], Tensor], x: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
     """v(x) and uᵀ(∂v/∂x)u with u = ±1 (n, d): its mean over u is the trace. Hutchinson 1989."""
-    value, change = _changed(velocity, x, signs)
+    value, change = changed(velocity, x, signs)
     return value, (change * signs).sum(1)
-
-
-def _changed(velocity: Callable[[Tensor], Tensor], x: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
-    """v(x) and (∂v/∂x) u."""
-    found: Any = torch.func.jvp(velocity, (x,), (along,))
-    return found[0], found[1]

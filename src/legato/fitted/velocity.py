@@ -58,9 +58,8 @@ class Dense(Velocity):
 
     def __init__(self, event: Shape, classes: int = 0, width: int = 256, depth: int = 3) -> None:
         super().__init__(width, classes)
-        if len(event) != 1:
-            raise Mistake(f"a dense velocity is of vectors, the codes have shape {event}")
-        self.first, self.last = nn.Linear(event[0], width), nn.Linear(width, event[0])
+        d = math.prod(event)
+        self.first, self.last = nn.Linear(d, width), nn.Linear(width, d)
         self.told = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.outer = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(depth))
@@ -68,7 +67,7 @@ class Dense(Velocity):
         nn.init.zeros_(self.last.bias)
 
     def added(self, x: Tensor, known: Tensor) -> Tensor:
-        """(n, d)."""
+        """(n, d), of codes of any shape as vectors."""
         hidden = self.first(x)
         for told, inner, outer in zip(self.told, self.inner, self.outer, strict=True):
             hidden = hidden + outer(silu(inner(hidden) + told(known)))

@@ -25,7 +25,7 @@ from legato.devices import doubled
 from legato.distributions.fisher import Quadratic
 from legato.errors import Mistake
 from legato.measures.estimate import Estimate, absent, bootstrap
-from legato.measures.forward_mode import jvp
+from legato.forward_mode import jvp
 from legato.measures.posterior import gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.types import Doubles

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -120,12 +120,13 @@ class Term(nn.Module):
     def __rmul__(self, weight: float) -> Objective:
         return weighed(weight, self)
 
-    def price(self, told: Sequence[Mapping[str, float]]) -> float:
+    def price(self, lines: Callable[[], Sequence[Mapping[str, Any]]]) -> float:
         """What a nat of rate costs in nats of distortion where training ended; 0 where it cost nothing.
 
-        `told`: the weights of a run's terms whenever they were told, in order: one that follows the loss is read from the last.
+        `lines`: a run's metrics, in which a weight that follows the loss is read where it was last told of.
         """
-        if not (self.follows and told):
+        told = [line["weights"] for line in lines() if "weights" in line] if self.follows else []
+        if not told:
             return self.final_weight("rate")
         return float(told[-1].get("rate", 0.0) / told[-1].get("distortion", 1.0))
 
@@ -235,12 +236,13 @@ class Objective(nn.Module):
         """The weight that the run ends with on the term of that name; 0 where there is none."""
         return sum(weight.last for weight, term in self._parts() if term.name == name)
 
-    def price(self, told: Sequence[Mapping[str, float]]) -> float:
+    def price(self, lines: Callable[[], Sequence[Mapping[str, Any]]]) -> float:
         """What a nat of rate costs in nats of distortion where training ended; 0 where it cost nothing.
 
-        `told`: the weights of a run's terms whenever they were told, in order: one that follows the loss is read from the last.
+        `lines`: a run's metrics, in which a weight that follows the loss is read where it was last told of.
         """
-        if not (self.follows and told):
+        told = [line["weights"] for line in lines() if "weights" in line] if self.follows else []
+        if not told:
             return self.final_weight("rate")
         return float(told[-1].get("rate", 0.0) / told[-1].get("distortion", 1.0))
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from legato.errors import Mistake
-from legato.measures.forward_mode import jvp
+from legato.forward_mode import jvp
 from legato.streams import random_stream
 from legato.survey import answers
 from legato.survey.calling import Caller

@@ -13,13 +13,18 @@ from torch.autograd import forward_ad
 
 def jvp(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
     """J(z) v for each row of z and v (m, d), of f's shape (m, *out)."""
-    _prepare()
-    found: Tensor = torch.func.jvp(f, (z,), (direction,))[1]
+    return changed(f, z, direction)[1]
+
+
+def changed(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """f(z) and J(z) v."""
+    prepare()
+    found: tuple[Tensor, Tensor] = torch.func.jvp(f, (z,), (direction,))
     return found
 
 
 @cache
-def _prepare() -> None:
+def prepare() -> None:
     """The first dual number makes torch compile fall-backs, by a deprecated function of its own of which it then warns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
