@@ -27,6 +27,7 @@ from legato.priors import StandardNormal as StandardNormal
 from legato.pythae import from_pythae as from_pythae
 from legato.recipes import Recipe as Recipe
 from legato.recipes import recipe as recipe
+from legato.refits import refit as refit
 from legato.trace import Given as Given
 from legato.trace import Rung as Rung
 from legato.trace import Trace as Trace

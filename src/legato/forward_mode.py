@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +20,8 @@ def jvp(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
 def changed(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """f(z) and J(z) v."""
     prepare()
-    found: tuple[Tensor, Tensor] = torch.func.jvp(f, (z,), (direction,))
-    return found
+    found: Any = torch.func.jvp(f, (z,), (direction,))
+    return found[0], found[1]
 
 
 @cache

@@ -171,7 +171,8 @@ class Routes:
     async def prior(self, request: Request) -> Response:
         """Codes from a model's own prior, or from one that was fitted."""
         body = await _body(request)
-        job = self.session.prior(*_place(body), *_draws(body), body.text("name") if body.has("name") else None)
+        (model, step), (seed, n, temperature) = _place(body), _draws(body)
+        job = self.session.prior(model, step, seed, n, temperature, body.text("name") if body.has("name") else None)
         return JSONResponse({"codes": (await self._job(request, TILES, job)).tolist()})
 
     async def film(self, request: Request) -> Response:

@@ -126,7 +126,7 @@ def flow_matching(prior: Prior, codes: Codes, length: Length, seed: int, device:
         if label is not None:
             label = torch.where(torch.rand(size, generator=stream, device=device) < DROPPED, -1, label)
         wide = t.reshape(-1, *[1] * (ends.ndim - 1))
-        missed = velocity(at(start, ends, t), t, label if classes else None) - (ends - start)
+        missed: Tensor = velocity(at(start, ends, t), t, label if classes else None) - (ends - start)
         return (((1 - wide) ** 2 + wide**2) * missed.square()).mean()
 
     found, told = learnt(velocity, loss, length, device, 5e-4 if spatial else 1e-3, seed)

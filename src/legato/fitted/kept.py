@@ -48,11 +48,11 @@ def built(kind: Kind, options: dict[str, int], model: LatentVariableModel, seed:
 
 
 def _built(kind: Kind, options: dict[str, int], model: LatentVariableModel) -> Prior:
-    event, book = model.latent.event, getattr(getattr(model.latent, "q", None), "family", None)
-    of_book = isinstance(book, Codebook)
-    if kind == "autoregressive" and not of_book:
+    event, family = model.latent.event, getattr(getattr(model.latent, "q", None), "family", None)
+    book = family if isinstance(family, Codebook) else None
+    if kind == "autoregressive" and book is None:
         raise Mistake("an autoregressive prior is one of indices, and this model's codes are none: use flow-matching")
-    if of_book and kind not in ("autoregressive", "flow-matching"):
+    if book is not None and kind not in ("autoregressive", "flow-matching"):
         raise Mistake(
             "this model's codes are chosen among finitely many: a prior of theirs is one of indices, autoregressive, or "
             "flow-matching, whose draws go to the nearest of them"
@@ -61,10 +61,10 @@ def _built(kind: Kind, options: dict[str, int], model: LatentVariableModel) -> P
         return Gaussians(event, **options)
     if kind == "flow":
         return Scaled(event, FlowPrior(event, options["transforms"], options["width"]))
-    if kind == "autoregressive":
+    if book is not None and kind == "autoregressive":
         return Sequential(book, event, **options)
     velocity = (Attending if len(event) == 3 else Dense)(event, **options)
-    return FlowMatching(event, velocity, book if of_book else None)
+    return FlowMatching(event, velocity, book)
 
 
 def check_name(name: str) -> None:

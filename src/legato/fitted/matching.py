@@ -148,10 +148,10 @@ class FlowMatching(Prior):
         return of_all if self.guidance == 0 else of_all + self.guidance * (self.velocity(x, time, label) - of_all)
 
     def _blocks(self, x: Tensor, label: Tensor | None) -> list[tuple[Tensor, Tensor | None]]:
-        rows = torch.split(x, ROWS)  # type: ignore[no-untyped-call]  # torch's
+        rows = torch.split(x, ROWS)
         if label is None:
             return [(one, None) for one in rows]
-        return list(zip(rows, torch.split(label.expand(len(x)), ROWS), strict=True))  # type: ignore[no-untyped-call]
+        return list(zip(rows, torch.split(label.expand(len(x)), ROWS), strict=True))
 
     def standardised(self, z: Tensor) -> Tensor:
         """x₁ = L⁻¹(z − m)."""

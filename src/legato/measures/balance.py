@@ -24,8 +24,8 @@ from torch import Tensor
 from legato.devices import doubled
 from legato.distributions.fisher import Quadratic
 from legato.errors import Mistake
-from legato.measures.estimate import Estimate, absent, bootstrap
 from legato.forward_mode import jvp
+from legato.measures.estimate import Estimate, absent, bootstrap
 from legato.measures.posterior import gaussian_posterior, still
 from legato.model import LatentVariableModel
 from legato.types import Doubles

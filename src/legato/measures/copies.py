@@ -51,9 +51,9 @@ def nearest(x: NDArray[Any], y: NDArray[Any]) -> Doubles:
     """The distance of each of x (n, f) to the nearest of y (m, f), (n,)."""
     centre = np.asarray(y, np.float64).mean(0)
     first, second = (np.asarray(each, np.float64) - centre for each in (x, y))
-    single = [torch.as_tensor(each, dtype=torch.float) for each in (first, second)]
+    x32, y32 = (torch.as_tensor(each, dtype=torch.float) for each in (first, second))
     found = np.empty(len(first))
-    for rows, squares in blocks(*single):
+    for rows, squares in blocks(x32, y32):
         near = squares.topk(min(NEAR, len(second)), largest=False).indices.numpy()
         found[rows] = np.sqrt(np.square(first[rows, None] - second[near]).sum(2).min(1))
     return found

@@ -19,8 +19,8 @@ from torch.func import vjp
 
 from legato.devices import doubled
 from legato.errors import Mistake
-from legato.measures.estimate import Estimate, absent, bootstrap, quantile_over
 from legato.forward_mode import jvp
+from legato.measures.estimate import Estimate, absent, bootstrap, quantile_over
 from legato.measures.whitening import Root, Whitening
 from legato.types import Doubles, Floats
 

@@ -120,16 +120,6 @@ class Term(nn.Module):
     def __rmul__(self, weight: float) -> Objective:
         return weighed(weight, self)
 
-    def price(self, lines: Callable[[], Sequence[Mapping[str, Any]]]) -> float:
-        """What a nat of rate costs in nats of distortion where training ended; 0 where it cost nothing.
-
-        `lines`: a run's metrics, in which a weight that follows the loss is read where it was last told of.
-        """
-        told = [line["weights"] for line in lines() if "weights" in line] if self.follows else []
-        if not told:
-            return self.final_weight("rate")
-        return float(told[-1].get("rate", 0.0) / told[-1].get("distortion", 1.0))
-
     def __add__(self, other: Term | Objective) -> Objective:
         return weighed(1.0, self) + other
 
