@@ -44,7 +44,7 @@ class Exact(Velocity):
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         return mixture_velocity(x, float(t[0]), WEIGHTS, MEANS, COVARIANCES)
 
-    def added(self, x: Tensor, known: Tensor) -> Tensor:
+    def added(self, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
         raise NotImplementedError
 
 

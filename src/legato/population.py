@@ -88,12 +88,13 @@ class Mixture:
         return np.asarray(math.log(self.weights[k]) - constant - 0.5 * np.square(scaled).sum(0))
 
 
-def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0) -> Mixture:
+def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0, more: NDArray[Any] | None = None) -> Mixture:
     """The mixture fitted to `codes` (n, d) under which those of `held_out` (m, d), which no fit sees, are likeliest.
 
     1, 2, 5, … 100 components with full covariances, by expectation-maximisation from k-means++, until more were worse twice.
-    Beyond 256 dimensions no more components are tried than have two codes for each dimension. Raises `Mistake` on codes that
-    are not finite, too few, or of more than 4,096 dimensions.
+    With `more` codes (N, d) the best and those of more components go on with all of them, which bear more components. Beyond
+    256 dimensions no more components are tried than have two codes for each dimension. Raises `Mistake` on codes that are not
+    finite, too few, or of more than 4,096 dimensions.
     """
     check_size(np.shape(codes)[1])
     codes, held_out = np.asarray(codes, np.float64), np.asarray(held_out, np.float64)
@@ -102,17 +103,24 @@ def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0) -> Mixtur
     if not (np.isfinite(codes).all() and np.isfinite(held_out).all()):
         raise Mistake("a mixture needs finite codes: the run diverged, train it anew")
     centre, scale = codes.mean(0), np.maximum(codes.std(0), 1e-12)  # a dimension that never moves
-    best, worse = None, 0
+    tried: list[tuple[Parts, Mixture]] = []
+
+    def judged(parts: Parts) -> Mixture:
+        shown = _in_units(parts, centre, scale)
+        return Mixture(*shown, float(Mixture(*shown, math.nan).log_density(held_out).mean()))
+
+    def best() -> int:
+        return int(np.argmax([one.held_out for _, one in tried]))
+
     for count in _tried(*codes.shape):
-        # in units of the population, for which FLOOR is meant
-        parts = _in_units(_fit((codes - centre) / scale, count, seed), centre, scale)
-        found = Mixture(*parts, float(Mixture(*parts, math.nan).log_density(held_out).mean()))
-        if best is None or found.held_out > best.held_out:
-            best, worse = found, 0
-        elif (worse := worse + 1) == PATIENCE:
+        parts = _fit((codes - centre) / scale, count, seed)  # in units of the population, for which FLOOR is meant
+        tried.append((parts, judged(parts)))
+        if len(tried) - 1 - best() == PATIENCE:
             break
-    assert best is not None
-    return best
+    if more is not None:
+        every = (np.asarray(more, np.float64) - centre) / scale
+        tried = [(parts, judged(_fit(every, len(parts[0]), seed, parts))) for parts, _ in tried[best() :]]
+    return tried[best()][1]
 
 
 def check_size(dimensions: int) -> None:
@@ -129,14 +137,18 @@ def _tried(n: int, dimensions: int) -> list[int]:
     return [count for count in LADDER if count == 1 or count * least <= n]
 
 
-def _fit(codes: Doubles, count: int, seed: int) -> Parts:
-    """Weights, means and covariances of `count` components."""
+def _fit(codes: Doubles, count: int, seed: int, start: Parts | None = None) -> Parts:
+    """Weights, means and covariances of `count` components; from a `start` some steps on."""
     from sklearn.exceptions import ConvergenceWarning  # here: it takes half a second to import
     from sklearn.mixture import GaussianMixture
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # codes held out judge a fit, however it came about
-        made = GaussianMixture(count, reg_covar=FLOOR, max_iter=50, init_params="k-means++", random_state=seed).fit(codes)
+        begun: dict[str, Any] = {"max_iter": 50, "init_params": "k-means++"}
+        if start is not None:
+            names = ("weights_init", "means_init", "precisions_init")
+            begun = {"max_iter": 10, **dict(zip(names, (start[0], start[1], np.linalg.inv(start[2])), strict=True))}
+        made = GaussianMixture(count, reg_covar=FLOOR, random_state=seed, **begun).fit(codes)
     return made.weights_ / made.weights_.sum(), made.means_, made.covariances_
 
 

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from legato.devices import auto_precision
 from legato.fitted.gaussians import Gaussians
 from legato.fitted.kept import Kind, built
 from legato.fitted.learning import Length, Told, learnt
 from legato.fitted.matching import FlowMatching
 from legato.fitted.path import at
 from legato.fitted.scaled import Scaled
+from legato.fitted.velocity import repeated
 from legato.model import LatentVariableModel
 from legato.population import FITTED, HELD_OUT, check_size, fitted
 from legato.priors import Prior
@@ -28,7 +30,9 @@ from legato.trace import NOTHING
 from legato.types import Doubles, Floats, Integers, Shape
 
 ROWS, PICTURES, INDICES = 512, 64, 128  # codes of a step: vectors, spatial ones, codes of a codebook
-DROPPED = 0.1  # of the labels, so that one net has the two velocities that guidance takes apart
+TIMES = 64  # of a step of vectors: what is made of a time is made once for eight rows
+DROPPED = 0.5  # of the labels: draws without one ask for the velocity of all, which a tenth leaves unlearnt (docs/log.md)
+MIXED = 50_000  # codes that several Gaussians are fitted to in the end
 FOLLOWED = 1_000  # codes of a density that is followed along a way
 Sizes = dict[str, int]
 Fit = tuple[Prior, Told]
@@ -93,7 +97,8 @@ def one_gaussian(codes: Codes) -> Gaussians:
 
 def several(train: Codes, held: Codes, seed: int) -> Gaussians:
     """Σ_k w_k N(m_k, S_k), as many as make held-out draws likeliest."""
-    found = fitted(train.drawn("fit")[:FITTED], held.drawn("fit")[:HELD_OUT], seed)
+    z = train.drawn("fit")
+    found = fitted(z[:FITTED], held.drawn("fit")[:HELD_OUT], seed, z[:MIXED] if len(z) > FITTED else None)
     return as_gaussians(found.weights, found.means, found.covariances, train.event)
 
 
@@ -115,21 +120,24 @@ def flow_matching(prior: Prior, codes: Codes, length: Length, seed: int, device:
     prior.centre, prior.root = standard(codes)
     velocity, spatial = prior.to(device).velocity, len(codes.event) == 3
     size = PICTURES if spatial else ROWS
-    some, classes = batches(codes, size, device), velocity.of_class is not None
-    steps = torch.arange(size, device=device)
+    some, classes = batches(codes, size, device), velocity.classes > 0
+    times = size if spatial else TIMES
+    steps = torch.arange(times, device=device)
 
     def loss(stream: torch.Generator) -> Tensor:
         z, label = some(stream)
         ends = prior.standardised(z)
         start = torch.randn(ends.shape, generator=stream, device=device)
-        t = (steps + torch.rand((), generator=stream, device=device)) / size
+        t = (steps + torch.rand((), generator=stream, device=device)) / times
         if label is not None:
             label = torch.where(torch.rand(size, generator=stream, device=device) < DROPPED, -1, label)
-        wide = t.reshape(-1, *[1] * (ends.ndim - 1))
-        missed: Tensor = velocity(at(start, ends, t), t, label if classes else None) - (ends - start)
+        each = repeated(t, size)
+        wide = each.reshape(-1, *[1] * (ends.ndim - 1))
+        missed: Tensor = velocity(at(start, ends, each), t, label if classes else None) - (ends - start)
         return (((1 - wide) ** 2 + wide**2) * missed.square()).mean()
 
-    found, told = learnt(velocity, loss, length, device, 5e-4 if spatial else 1e-3, seed)
+    precision = auto_precision(device)
+    found, told = learnt(velocity, loss, length, device, 5e-4 if spatial else 1e-3, seed, precision)
     prior.velocity = found
     return prior.eval().requires_grad_(False), told
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from legato.devices import mixed
 from legato.errors import Mistake
 from legato.progress import progress
 
@@ -40,23 +41,22 @@ class Length:
 
 def learnt(
     net: N, loss: Callable[[torch.Generator], Tensor], length: Length, device: torch.device, rate: float, seed: int,
-    precision: torch.dtype | None = None,
+    precision: str = "float32",
 ) -> tuple[N, Told]:  # fmt: skip
     """The moving average of a net's weights after training, and its steps and mean loss over the last tenth.
 
     AdamW whose rate rises, then falls along a cosine to 0. `loss` draws from the generator that it is given: a seed and a
-    number of steps fix what comes out. `precision`: of products, where it is not single.
+    number of steps fix what comes out. `precision`: of products (devices.py).
     """
     stream = torch.Generator(device).manual_seed(seed)
     optimiser = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.0, fused=device.type != "mps")
     average = AveragedModel(net, multi_avg_fn=_averaged)
-    narrow = torch.autocast(device.type, precision or torch.float, enabled=precision is not None)
     late: list[float] = []
 
     def step(done: int, total: int) -> None:
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (done + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * done / total))
-        with narrow:
+        with mixed(device, precision):
             found = loss(stream)
         optimiser.zero_grad(set_to_none=True)
         found.backward()  # type: ignore[no-untyped-call]  # torch's

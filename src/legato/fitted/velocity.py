@@ -21,40 +21,44 @@ WAVES, FASTEST = 32, 64.0  # sines and cosines of t, and the fastest one's turns
 
 
 class Velocity(nn.Module):
-    """v(x, t, y): x (n, *event), t (n,), or (1,) for all, y (n,) with −1 for no class -> (n, *event)."""
+    """v(x, t, y): x (n, *event), t (m,), y (n,) with −1 for no class -> (n, *event). Each t is of n/m rows in a row."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         self.classes = classes
         self.register_buffer("turns", torch.pi * torch.logspace(0, math.log2(FASTEST), WAVES, 2), persistent=False)
         self.time = nn.Sequential(nn.Linear(2 * WAVES, width), nn.SiLU(), nn.Linear(width, width))
-        self.of_class = nn.Embedding(classes + 1, width) if classes else None  # the last is no class
 
     turns: Tensor
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
         """(n, *event)."""
-        wide = t.reshape(-1, *[1] * (x.ndim - 1))
+        wide = repeated(t, len(x)).reshape(-1, *[1] * (x.ndim - 1))
         spread = (1 - wide) ** 2 + wide**2
-        known = self._known(t, label)
-        return ((2 * wide - 1) * x + spread.sqrt() * self.added(x / spread.sqrt(), known)) / spread
+        angles = t[:, None] * self.turns
+        time: Tensor = self.time(torch.cat([angles.sin(), angles.cos()], 1))
+        return ((2 * wide - 1) * x + spread.sqrt() * self.added(x / spread.sqrt(), time, self._number(label, x))) / spread
 
     @abstractmethod
-    def added(self, x: Tensor, known: Tensor) -> Tensor:
-        """What the net adds: x (n, *event) of size 1, what is known (n, width) -> (n, *event)."""
+    def added(self, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
+        """What the net adds: x (n, *event) of size 1, times (m, width), classes (n,) or (1,) -> (n, *event)."""
 
-    def _known(self, t: Tensor, label: Tensor | None) -> Tensor:
-        angles = t[:, None] * self.turns
-        known: Tensor = self.time(torch.cat([angles.sin(), angles.cos()], 1))
-        if self.of_class is None:
-            return known
-        none = self.of_class.num_embeddings - 1
-        of = torch.full(t.shape, none, device=t.device) if label is None else torch.where(label < 0, none, label)
-        return known + torch.as_tensor(self.of_class(of))
+    def _number(self, label: Tensor | None, x: Tensor) -> Tensor | None:
+        """The row of an embedding of classes, whose last is no class."""
+        if not self.classes:
+            return None
+        if label is None:
+            return torch.full((1,), self.classes, device=x.device)
+        return torch.where(label < 0, self.classes, label)
+
+
+def repeated(values: Tensor, count: int) -> Tensor:
+    """Each of m rows count/m times; one row stays one, as it is of all."""
+    return values if len(values) in (1, count) else values.repeat_interleave(count // len(values), 0)
 
 
 class Dense(Velocity):
-    """Residual blocks for vectors: h ← h + W₂ silu(W₁ h + W₃ k), k what is known of time and class."""
+    """Residual blocks for vectors: h ← h + W₂ silu(W₁ h + W₃ k + c), k what is known of time, c of the class."""
 
     def __init__(self, event: Shape, classes: int = 0, width: int = 256, depth: int = 3) -> None:
         super().__init__(width, classes)
@@ -63,14 +67,18 @@ class Dense(Velocity):
         self.told = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.outer = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(depth))
+        self.of_class = nn.Embedding(classes + 1, depth * width) if classes else None
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def added(self, x: Tensor, known: Tensor) -> Tensor:
+    def added(self, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
         """(n, d), of codes of any shape as vectors."""
-        hidden = self.first(x)
-        for told, inner, outer in zip(self.told, self.inner, self.outer, strict=True):
-            hidden = hidden + outer(silu(inner(hidden) + told(known)))
+        hidden, shifts = self.first(x), [repeated(told(time), len(x)) for told in self.told]
+        if self.of_class is not None:
+            of_class = self.of_class(label).chunk(len(shifts), 1)
+            shifts = [shift + one for shift, one in zip(shifts, of_class, strict=True)]
+        for shift, inner, outer in zip(shifts, self.inner, self.outer, strict=True):
+            hidden = hidden + outer(silu(inner(hidden) + shift))
         found: Tensor = self.last(silu(hidden))
         return found
 
@@ -91,12 +99,14 @@ class Attending(Velocity):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.steer = nn.Linear(width, 2 * width)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.of_class = nn.Embedding(classes + 1, width) if classes else None
         for layer in (self.last, self.steer):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def added(self, x: Tensor, known: Tensor) -> Tensor:
+    def added(self, x: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
         """(n, C, h, w)."""
+        known = repeated(time, len(x)) if self.of_class is None else repeated(time, len(x)) + self.of_class(label)
         known = silu(known)
         hidden = self.first(x.flatten(2).transpose(1, 2)) + self.place
         for block in self.blocks:
