@@ -4,7 +4,7 @@
     python records/sampleable.py FOLDER --group '^([0-9a-f]+)' --size 32 --minutes 3 --prior-minutes 2
 
 Tokenizers are trained for the same time on the same data; `legato doctor` takes its figures of each; a flow-matching prior of
-one size is fitted for the same time; then its samples are judged in fixed random features (64 channels of a net that nothing was
+one size is fitted for the same time; its samples are judged in fixed random features (64 channels of a net that nothing was
 trained with), and in PCA-64 beside. Asked of each figure: is its rank correlation with the distance of samples, *given* that of
 reconstructions, what `MEASURES` says? That table of measures, signs and margins was written before any tokenizer was trained. A
 verdict is one of the claims' four words. Resumable: what lies in the folder is not done again. Writes records/sampleable.json.

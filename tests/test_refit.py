@@ -92,8 +92,8 @@ def test_what_cannot_be_is_told_in_a_line(copied, runs, capsys):
     for words, said in {
         ("refit", str(run), "--prior", "autoregressive", "--steps", "2"): "one of indices",
         ("refit", str(run), "--prior", "flow", "--steps", "0"): "1 or more; got 0",
-        ("sample", str(run), "--from", "nothing"): "no prior was fitted",
-        ("evaluate", str(run), "--from", "nothing"): "no prior was fitted",
+        ("sample", str(run), "--from", "nothing"): "`nothing`",
+        ("evaluate", str(run), "--from", "nothing"): "none was fitted",
         ("refit", str(run), "--prior", "mixture", "--name", "../x"): "letters, digits, - and _",
     }.items():
         assert cli.run([*words, "--device", "cpu"]) == 2

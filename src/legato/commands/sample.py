@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from legato.commands.application import application
 from legato.commands.options import HERE, Heat, Label, Out, RunPath, Seed, Where
 from legato.commands.output import in_a_name, say, write_grid
+from legato.errors import unknown
 from legato.fitted.kept import names
 from legato.fitted.matching import Way
 from legato.latent_space import LatentSpace, Origin
@@ -44,7 +45,10 @@ def sample(
     place: Where = HERE,
 ) -> None:
     """Decoded means of draws from the prior, as one picture (a table's rows as .parquet, of counts as whole numbers)."""
-    own = None if origin in get_args(Origin) and origin not in names(Run(run).priors) else origin  # a refit's name comes first
+    fitted = names(Run(run).priors)
+    if origin not in (known := {*get_args(Origin), *fitted}):
+        raise unknown("origin", origin, known)
+    own = origin if origin in fitted else None  # a refit's name comes first
     space = place.load(run, label=label, prior=own, way=Way(guidance=guidance))
     of = cast(Origin, origin if own is None else "prior")
     drawn = space.sample(n, seed=seed, origin=of, temperature=temperature)

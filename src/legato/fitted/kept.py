@@ -90,7 +90,7 @@ def said(folder: Path, name: str) -> StoredPrior:
     if name not in (known := names(folder)):
         if not known:
             how = f"legato refit {quoted(folder.parent)} --prior mixture"
-            raise Mistake(f"no prior was fitted to the codes of `{folder.parent}`: {how}")
+            raise Mistake(f"there is no prior `{name}`, and none was fitted to the codes of `{folder.parent}`: {how}")
         raise unknown("fitted prior", name, known)
     return cast(StoredPrior, read_json(folder / f"{name}.json", StoredPrior, remedy="refit it"))
 
