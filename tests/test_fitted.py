@@ -190,7 +190,7 @@ def test_the_trace_is_that_of_the_whole_jacobian_and_its_estimate_has_it_as_its_
 
 @pytest.mark.parametrize("event", [(3,), (2, 4, 4)])
 def test_before_it_has_learnt_anything_it_is_the_gaussian_of_the_codes_moments(event):
-    net = Dense(event, 0, 16, 1) if len(event) == 1 else Attending(event, 0, 16, 1, 2)
+    net = Dense(event, 0, 16, 1) if len(event) == 1 else Attending(event, 0, 16, 1, heads=2)
     prior, d = FlowMatching(event, net), math.prod(event)
     if len(event) == 1:
         root = torch.linalg.cholesky(torch.tensor([[2.0, 0.5, 0.1], [0.5, 1.0, 0.2], [0.1, 0.2, 0.3]]))
@@ -276,7 +276,7 @@ def test_a_seed_and_a_number_of_steps_fix_what_is_learnt():
 
 @pytest.mark.parametrize("event", [(3,), (2, 4, 4)])
 def test_guidance_is_a_line_from_the_velocity_of_all_through_that_of_the_class(event):
-    net = spread(Dense(event, 3, 16, 1) if len(event) == 1 else Attending(event, 3, 16, 1, 2))
+    net = spread(Dense(event, 3, 16, 1) if len(event) == 1 else Attending(event, 3, 16, 1, heads=2))
     prior, x, label = FlowMatching(event, net), torch.randn(4, *event), torch.tensor([0, 1, 2, 2])
     t = torch.full((4,), 0.3)
 
@@ -323,7 +323,7 @@ def test_a_film_begins_at_noise_and_ends_at_the_draw():
 def test_its_distribution_has_the_shapes_of_torchs(shape):
     for prior in (
         FlowMatching((3,), Dense((3,), 0, 8, 1)),
-        FlowMatching((2, 4, 4), Attending((2, 4, 4), 0, 8, 1, 2)),
+        FlowMatching((2, 4, 4), Attending((2, 4, 4), 0, 8, 1, heads=2)),
         Gaussians((3,), 2),
         Gaussians((2, 4, 4), 2),
         Scaled((3,), StandardNormal((3,))),
@@ -390,7 +390,7 @@ def test_draws_of_a_codebooks_codes_are_values_of_it_and_have_no_density():
 
 
 def test_beyond_64_dimensions_a_density_is_right_in_the_mean_alone_and_says_so():
-    small, large = (FlowMatching(event, spread(Attending(event, 0, 8, 1, 2), 0.1)) for event in ((4, 4, 4), (5, 4, 4)))
+    small, large = (FlowMatching(event, spread(Attending(event, 0, 8, 1, heads=2), 0.1)) for event in ((4, 4, 4), (5, 4, 4)))
     assert small.exact
     assert not large.exact
     large.steps = 4
@@ -400,3 +400,20 @@ def test_beyond_64_dimensions_a_density_is_right_in_the_mean_alone_and_says_so()
         estimates = large(NOTHING).log_prob(z.expand(2000, -1, -1, -1))
     assert estimates.std() > 0
     assert abs(estimates.mean() - exact).item() < 5 * estimates.std().item() / math.sqrt(2000)
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+def test_a_token_is_a_square_of_places_and_comes_back_to_them(patch):
+    net = Attending((3, 4, 6), 0, 12 * patch**2, 0, patch, 1)
+    torch.nn.init.eye_(net.first.weight)
+    torch.nn.init.zeros_(net.first.bias)
+    torch.nn.init.zeros_(net.place)
+    net.norm = torch.nn.Identity()
+    net.last.weight.data = torch.eye(*net.last.weight.shape)
+    x = torch.randn(2, 3, 4, 6)
+    assert_close(net.added(x, torch.zeros(1, net.place.shape[1]), None), x)
+
+
+def test_a_square_that_does_not_divide_the_code_is_refused():
+    with pytest.raises(Mistake, match="must divide the code's 4 × 6 places, got 4"):
+        Attending((3, 4, 6), patch=4)

@@ -33,6 +33,7 @@ ROWS, PICTURES, INDICES = 512, 64, 128  # codes of a step: vectors, spatial ones
 TIMES = 64  # of a step of vectors: what is made of a time is made once for eight rows
 DROPPED = 0.5  # of the labels: draws without one ask for the velocity of all, which a tenth leaves unlearnt (docs/log.md)
 MIXED = 50_000  # codes that several Gaussians are fitted to in the end
+CUT = 64  # places from which on four make a token: a quarter of the cost
 FOLLOWED = 1_000  # codes of a density that is followed along a way
 Sizes = dict[str, int]
 Fit = tuple[Prior, Told]
@@ -75,8 +76,11 @@ def sizes_of(kind: Kind, codes: Codes) -> Sizes:
         return {"transforms": 4, "width": 128}
     if kind == "autoregressive":
         return {"width": 256}
-    spatial = len(codes.event) == 3
-    return {"classes": codes.classes, "width": 192 if spatial else 256, "depth": 6 if spatial else 3}
+    if len(codes.event) != 3:
+        return {"classes": codes.classes, "width": 256, "depth": 3}
+    _, height, across = codes.event
+    patch = 2 if height * across >= CUT and height % 2 == across % 2 == 0 else 1
+    return {"classes": codes.classes, "width": 256, "depth": 6, "patch": patch}
 
 
 def as_gaussians(weights: Doubles, means: Doubles, covariances: Doubles, event: Shape) -> Gaussians:

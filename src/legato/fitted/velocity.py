@@ -86,16 +86,23 @@ class Dense(Velocity):
 class Attending(Velocity):
     """A transformer over the places of a spatial code (C, h, w), whose norms are steered by time and class.
 
-    Peebles & Xie 2023, https://arxiv.org/abs/2212.09748 (adaLN-Zero), with a learnt number for each place.
+    Peebles & Xie 2023, https://arxiv.org/abs/2212.09748 (adaLN-Zero), with a learnt number for each token. A token is a square
+    of `patch` × `patch` places.
     """
 
-    def __init__(self, event: Shape, classes: int = 0, width: int = 192, depth: int = 6, heads: int = 4) -> None:
+    def __init__(
+        self, event: Shape, classes: int = 0, width: int = 256, depth: int = 6, patch: int = 1, heads: int = 4
+    ) -> None:
         super().__init__(width, classes)
         if len(event) != 3:
             raise Mistake(f"this velocity is of codes (channels, height, width), and theirs have shape {event}")
-        self.event, places = event, event[1] * event[2]
-        self.first, self.last = nn.Linear(event[0], width), nn.Linear(width, event[0])
-        self.place = nn.Parameter(0.02 * torch.randn(places, width))
+        channels, height, across = event
+        if patch < 1 or height % patch or across % patch:
+            raise Mistake(f"`patch` must divide the code's {height} × {across} places, got {patch}")
+        self.cut = (channels, height // patch, patch, across // patch, patch)
+        numbers = channels * patch**2
+        self.first, self.last = nn.Linear(numbers, width), nn.Linear(width, numbers)
+        self.place = nn.Parameter(0.02 * torch.randn(height * across // patch**2, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.steer = nn.Linear(width, 2 * width)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
@@ -108,12 +115,15 @@ class Attending(Velocity):
         """(n, C, h, w)."""
         known = repeated(time, len(x)) if self.of_class is None else repeated(time, len(x)) + self.of_class(label)
         known = silu(known)
-        hidden = self.first(x.flatten(2).transpose(1, 2)) + self.place
+        tokens = x.reshape(-1, *self.cut).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        hidden = self.first(tokens) + self.place
         for block in self.blocks:
             hidden = block(hidden, known)
         shift, scale = self.steer(known)[:, None].chunk(2, -1)
         found: Tensor = self.last(self.norm(hidden) * (1 + scale) + shift)
-        return found.transpose(1, 2).reshape(-1, *self.event)
+        channels, rows, patch, columns, _ = self.cut
+        squares = found.view(-1, rows, columns, channels, patch, patch)
+        return squares.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
 
 
 class Block(nn.Module):
