@@ -39,6 +39,7 @@ OF_EACH_IDEA = tuple({NAMED[name].__module__: name for name in reversed(NAMED)}.
 OF_IMAGES = {
     "ssim_vae": "compares images, and one example has shape",
     "hierarchy_vae": "places of an image, and one example has shape",
+    **dict.fromkeys(("tokenizer_kl", "tokenizer_vq", "tokenizer_fsq"), "places of an image, and one example has shape"),
 }
 
 # name -> recipe, source, and what differs from SMALL

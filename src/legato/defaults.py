@@ -24,5 +24,6 @@ NETS = {
     "residual": Row(width=512, depth=2, batch_size=256, learning_rate=1e-3),
     "conv": Row(width=24, depth=1, batch_size=64, learning_rate=1e-3),
     "strided": Row(width=32, depth=0, batch_size=32, learning_rate=2e-3),
+    "diffusers": Row(width=32, depth=1, batch_size=32, learning_rate=1e-3),
 }
 DENSE_LIMIT = 32 * 32  # values: above this a dense layer spends most of its weights on pixels far from each other

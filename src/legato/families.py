@@ -45,6 +45,8 @@ class Family(nn.Module):
     learnt: tuple[str, ...] = ()  # buffers that training moves without a gradient: they are averaged like weights
     portable_width = True  # whether σ is made by operators that ONNX Runtime has
     takes_total = False  # whether log p(x|z) is of an x whose sum is known: it is not to be compared with that of any x
+    gives_log_sigma = False  # whether θ is (μ, log σ) of a Gaussian, from the net alone
+    affine_mean: tuple[float, float] | None = None  # (a, b) where its mean is aθ + b, θ the first of its numbers
     levels: int | None = None  # how many values x can have where they are counted: log p(x|z) is then a probability's
 
     def moments(self, of: Distribution) -> tuple[Tensor, Tensor | None]:
@@ -94,6 +96,8 @@ class Gaussian(Family):
     """
 
     has_product = True
+    gives_log_sigma = True
+    affine_mean = 1.0, 0.0
 
     def shape(self, event: Shape) -> Shape:
         """(2, *event): μ and log σ."""
@@ -167,6 +171,7 @@ class Discretized(Family):
     """
 
     levels = 256
+    affine_mean = 1.0, 0.5
 
     def shape(self, event: Shape) -> Shape:
         """(2, *event): mean and log scale."""
@@ -202,6 +207,7 @@ class Homoscedastic(Family):
         if not isinstance(scale, str) and not (math.isfinite(scale) and scale > 0):
             raise Mistake(f"`scale` of a Gaussian likelihood must be a positive number, got {scale}")
         self.how, self.squashed = scale if isinstance(scale, str) else "fixed", squashed
+        self.affine_mean = None if squashed else (1.0, 0.0)
         start = torch.full(of, math.log(scale if not isinstance(scale, str) else 0.3))
         if self.how == "learned":
             self.log_scale = nn.Parameter(start)

@@ -54,6 +54,13 @@ class Recipe:
             raise Mistake("this objective reads q(z|x) dimension by dimension, and the posterior is no product: use a Gaussian")
         if self.objective.needs_image and len(model.likelihood.event) != 3:
             raise Mistake(f"this objective compares images, and one example has shape {model.likelihood.event}: use `vae`")
+        if self.objective.needs_places and not model.likelihood.resizes:
+            raise Mistake(
+                "this objective decodes codes of other sizes, and the decoder takes one: use a code of places (tokenizer_kl) and "
+                "a net of convolutions"
+            )
+        if self.objective.needs_fidelity:
+            raise Mistake("this objective weighs a critic against the fidelity, and has none: add Distortion()")
         if self.objective.needs_classifier and model.classifier is None:
             raise Mistake("this objective teaches a classifier, and the model has none: build it by `inferring` (`m2_vae`)")
         asked = self.objective

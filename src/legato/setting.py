@@ -14,7 +14,7 @@ from legato.types import Shape
 
 # values in {0, 1} | 8-bit 0 … 255 | real numbers | whole numbers from 0 on: by this a likelihood fits or does not
 Kind = Literal["binary", "bytes", "reals", "counts"]
-NetName = Literal["auto", "mlp", "residual", "conv", "strided"]
+NetName = Literal["auto", "mlp", "residual", "conv", "strided", "diffusers"]
 Condition = Literal["nothing", "nets", "prior", "both"]
 LikelihoodName = Literal[
     "auto",
@@ -41,11 +41,12 @@ class Words:
     """The words that every recipe takes. `auto` and None are resolved from the data when the recipe is built."""
 
     net: NetName = "auto"
-    """The network on both sides: dense layers, dense residual blocks, convolutions, strided ones. auto: what fits."""
+    """The network on both sides: dense layers, dense residual blocks, convolutions, strided ones; those of
+    diffusers' AutoencoderKL. auto: what fits."""
     width: int | None = None
-    """Hidden units of a dense net; channels of `conv` at full size, of `strided` at half."""
+    """Hidden units of a dense net; channels of `conv` and `diffusers` at full size, of `strided` at half."""
     depth: int | None = None
-    """Hidden layers of `mlp`; residual blocks of `residual`, and at each size of `conv` and `strided`."""
+    """Hidden layers of `mlp`; residual blocks of `residual`, and at each size of the others."""
     latent_shape: Shape | None = None
     """A code of channels, height and width, 4,8,8 (or of a vector's length), in the place of --latent-dim."""
     likelihood: LikelihoodName = "auto"

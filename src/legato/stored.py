@@ -106,6 +106,9 @@ class StoredTraining(TypedDict):
     engine: NotRequired[Literal["eager", "compiled", "graphed"]]
     keep: NotRequired[Literal["last", "best"]]
     shard: NotRequired[bool]
+    freeze: NotRequired[Literal["nothing", "encoder"]]
+    start: NotRequired[str | None]
+    start_digest: NotRequired[str | None]
     affordable: NotRequired[Count]  # steps that the minutes had time for, where the cap on passes took some off
     asked: dict[str, Any]
     device: str

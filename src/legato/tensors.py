@@ -70,6 +70,20 @@ def read_tensors(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[s
         return _decoded(file, os.fstat(file.fileno()).st_size, path, like)
 
 
+def read_plain(path: Path, remedy: str) -> dict[str, Tensor]:
+    """Tensors from a safetensors file that another program wrote, without a checksum. Raises `Mistake` where it is none."""
+    if not os.path.lexists(path):
+        raise Mistake(f"`{path}` is missing: {remedy}")
+    with opened(path) as file:
+        _header(file, os.fstat(file.fileno()).st_size, path)
+        file.seek(0)
+        content = file.read()
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise _broken(path, str(error)) from None
+
+
 def decoded(content: bytes, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The inverse of `encoded`, with the same refusals as `read_tensors`."""
     return _decoded(BytesIO(content), len(content), Path("the pickled state"), like)

@@ -27,6 +27,7 @@ from legato.setting import Condition, DataSpec, LikelihoodName, NetName, Words
 from legato.types import Shape
 
 FEATURES, INNER = 128, 128  # of a ladder: numbers that are known of x, units of the nets between groups
+DOWNSAMPLINGS = (2, 4, 8, 16)  # pixels between two places of a tokenizer's code
 GRID, HALVINGS = 8, 3  # words on the shorter side of a picture that is halved so often or less: 8 × 8 of 32 × 32 and of 64 × 64
 GREY, ANY, COUNTS = ("binary", "bytes"), ("binary", "bytes", "reals"), ("counts",)
 WHOLE = "it is of whole numbers from 0 on, which --values counts says they are"
@@ -73,12 +74,33 @@ def words_of(data: DataSpec, count: int, numbers: int) -> Shape:
     return data.words.latent_shape or (count, numbers)
 
 
+def places_of(data: DataSpec, numbers: int, downsampling: int) -> Shape:
+    """The code of an image with `numbers` at each place, (numbers, H/f, W/f), f the `downsampling`.
+
+    Raises `Mistake` for what is no image, for an f that is none of 2, 4, 8 and 16 or divides a side with a rest, and for a
+    `latent_shape`, which would say the same again.
+    """
+    if not is_image(data.shape):
+        raise Mistake(f"a tokenizer's code lies at places of an image, and one example has shape {data.shape}: use `vae`")
+    if downsampling not in DOWNSAMPLINGS:
+        raise Mistake(f"`downsampling` is 2, 4, 8 or 16, got {downsampling}")
+    if data.words.latent_shape:
+        raise Mistake("a tokenizer's code is said by `latent_dim` and `downsampling`: leave `latent_shape` out")
+    height, width = nets.spatial(data.shape)
+    if height % downsampling or width % downsampling:
+        raise Mistake(
+            f"images of {height} × {width} cannot be cut into places of {downsampling} × {downsampling}: choose another "
+            f"--downsampling, or prepare the images with --size {max(min(height, width) // downsampling, 1) * downsampling}"
+        )
+    return (numbers, height // downsampling, width // downsampling)
+
+
 def grid_of(data: DataSpec, numbers: int) -> Shape | None:
     """The code of words that a large picture has: (numbers, h, w), its sides halved to 8 or so, three times at most.
 
     None where the net is not one of convolutions, for which neighbours are what they are in the picture.
     """
-    if data.words.net not in ("auto", "conv", "strided") or nets.suited(data.shape) != "strided":
+    if data.words.net not in ("auto", "conv", "strided", "diffusers") or nets.suited(data.shape) != "strided":
         return None
     every = nets.halvings(nets.spatial(data.shape))
     level = next((at for at, size in enumerate(every) if min(size) <= GRID), len(every) - 1)

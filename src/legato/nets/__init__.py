@@ -15,15 +15,20 @@ from torch import nn
 from legato import defaults
 from legato.errors import Mistake, unknown
 from legato.nets.conv import conv, halvings
+from legato.nets.diffusers import diffusers
 from legato.nets.mlp import mlp
 from legato.nets.residual import residual
 from legato.nets.shapes import is_image, spatial
 from legato.nets.strided import strided
 from legato.types import Shape
 
-__all__ = ["NETS", "Shape", "build", "conv", "halvings", "is_image", "mlp", "residual", "spatial", "strided", "suited"]
+__all__ = [
+    "NETS", "Shape", "build", "conv", "diffusers", "halvings", "is_image", "mlp", "residual", "spatial", "strided", "suited",
+]  # fmt: skip
 
-NETS: dict[str, Callable[..., nn.Module]] = {"mlp": mlp, "residual": residual, "conv": conv, "strided": strided}
+NETS: dict[str, Callable[..., nn.Module]] = {
+    "mlp": mlp, "residual": residual, "conv": conv, "strided": strided, "diffusers": diffusers,
+}  # fmt: skip
 
 
 def suited(data: Shape, code: Shape | None = None) -> str:

@@ -36,7 +36,7 @@ def conv(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int = D
     Raises `Mistake` where neither side is an image, a side is not in 8 … 256, or halving does not lead to the smaller image.
     """
     image = image_of("conv", given, out)
-    every = halvings(spatial(image))
+    every = halvings(spatial(image), least_side(given, out))
     # All sizes are offered: unlike `strided`, this net has layers at full size.
     sizes = ending("conv", every, every, given, out)
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes))]
@@ -59,10 +59,15 @@ def image_of(name: str, given: Shape, out: Shape) -> Shape:
     return image
 
 
-def halvings(size: Size) -> list[Size]:
-    """(28, 28) -> [(28, 28), (14, 14), (7, 7), (4, 4)]: halves rounded up, as a stride of 2 does, down to a side of 4."""
+def least_side(given: Shape, out: Shape) -> int:
+    """The side at which halving ends: 4, or that of a smaller code of places."""
+    return min(4, *spatial(given), *spatial(out)) if is_image(given) and is_image(out) else 4
+
+
+def halvings(size: Size, least: int = 4) -> list[Size]:
+    """(28, 28) -> [(28, 28), (14, 14), (7, 7), (4, 4)]: halves rounded up, as a stride of 2 does, down to a side of `least`."""
     sizes = [size]
-    while min(sizes[-1]) > 4:
+    while min(sizes[-1]) > least:
         height, width = sizes[-1]
         sizes.append((-(-height // 2), -(-width // 2)))
     return sizes
@@ -148,7 +153,10 @@ class ConvBlock(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """Nearest neighbours to a given size, then 3 × 3: any height and width, and no checkerboard of a strided transpose."""
+    """Nearest neighbours to a given size, then 3 × 3: any height and width, and no checkerboard of a strided transpose.
+
+    What is no half of that size, rounded up, becomes twice as large.
+    """
 
     def __init__(self, channels: int, out: int, size: Size) -> None:
         super().__init__()
@@ -157,12 +165,14 @@ class Enlarge(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, out, *size)."""
-        mixed: Tensor = self.mix(interpolate(h, size=self.size, mode="nearest"))
+        height, width = h.shape[2:]
+        usual = (height, width) == (-(-self.size[0] // 2), -(-self.size[1] // 2))
+        mixed: Tensor = self.mix(interpolate(h, size=self.size if usual else (2 * height, 2 * width), mode="nearest"))
         return mixed
 
 
 class Planes(nn.Module):
-    """(B, k·C, H, W) -> (B, *out): gives each of a family's k numbers a plane of its own."""
+    """(B, k·C, H, W) -> (B, *out): gives each of a family's k numbers a plane of its own, whatever height and width are."""
 
     def __init__(self, out: Shape) -> None:
         super().__init__()
@@ -170,4 +180,4 @@ class Planes(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """A view, never a copy."""
-        return h.reshape(-1, *self.out)
+        return h.reshape(-1, *self.out[:-2], *h.shape[2:])

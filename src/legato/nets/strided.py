@@ -12,7 +12,7 @@ from math import prod
 from torch import Tensor, nn
 
 from legato.defaults import NETS
-from legato.nets.conv import Planes, Size, blocks, ending, from_code, halvings, image_of, norm, to_code
+from legato.nets.conv import Planes, Size, blocks, ending, from_code, halvings, image_of, least_side, norm, to_code
 from legato.nets.layers import Conv2d, ConvTranspose2d
 from legato.nets.shapes import is_image, spatial
 from legato.types import Shape
@@ -34,7 +34,7 @@ def strided(given: Shape, out: Shape, *, width: int = DEFAULT.width, depth: int 
     Raises `Mistake` where neither side is an image, a side is not in 8 … 256, or halving does not lead to the smaller image.
     """
     image = image_of("strided", given, out)
-    every = halvings(spatial(image))
+    every = halvings(spatial(image), least_side(given, out))
     # From the first halving on: no layer of this net runs at full size, so that none could read a code of that size.
     sizes = ending("strided", every, every[1:], given, out) if is_image(given) and is_image(out) else _shortened(every)
     channels = [min(width * 2**level, width * WIDEST) for level in range(len(sizes) - 1)]
@@ -69,7 +69,10 @@ def _even(size: Size) -> list[nn.Module]:
 
 
 class Double(nn.Module):
-    """A transposed 4 × 4 convolution, cut to a given size. A kernel of twice the stride covers every pixel alike."""
+    """A transposed 4 × 4 convolution, cut to a given size. A kernel of twice the stride covers every pixel alike.
+
+    What is no half of that size, rounded up, becomes twice as large.
+    """
 
     def __init__(self, channels: int, out: int, size: Size) -> None:
         super().__init__()
@@ -79,5 +82,6 @@ class Double(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, out, *size)."""
         spread: Tensor = self.spread(h)
+        usual = tuple(h.shape[2:]) == (-(-self.size[0] // 2), -(-self.size[1] // 2))
         # A cut that keeps everything would still cost its derivative two passes.
-        return spread if spread.shape[2:] == self.size else spread[..., : self.size[0], : self.size[1]]
+        return spread[..., : self.size[0], : self.size[1]] if usual and spread.shape[2:] != self.size

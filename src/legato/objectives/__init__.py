@@ -19,16 +19,20 @@ from legato.objectives.bounds import (
     Rows,
     importance_weighted_bound,
 )
-from legato.objectives.constraints import Capacity, Multiplier
+from legato.objectives.constraints import Begun, Capacity, Multiplier
 from legato.objectives.decomposition import Dependence, DimensionwiseRate, IndexInformation
+from legato.objectives.equivariance import Equivariance
+from legato.objectives.features import Perceptual
 from legato.objectives.importance import MultiplyWeighted, PartiallyWeighted, Reparameterised, miwae_bound
 from legato.objectives.labels import Classification
 from legato.objectives.likenesses import Dissimilarity, LogCosh
+from legato.objectives.patches import PatchAdversary, PatchCritic
 from legato.objectives.penalties import DecoderSlope, DecoderWeights
 from legato.objectives.term import Loss, Objective, Term, Weight, anneal
 
 __all__ = [
     "Adversary",
+    "Begun",
     "Capacity",
     "Classification",
     "Commitment",
@@ -40,6 +44,7 @@ __all__ = [
     "Discrepancy",
     "Dissimilarity",
     "Distortion",
+    "Equivariance",
     "FeatureDistortion",
     "ImageAdversary",
     "ImageCritic",
@@ -53,6 +58,9 @@ __all__ = [
     "MultiplyWeighted",
     "Objective",
     "PartiallyWeighted",
+    "PatchAdversary",
+    "PatchCritic",
+    "Perceptual",
     "Pull",
     "Rate",
     "Reparameterised",

@@ -139,6 +139,7 @@ class FeatureDistortion(Term):
     """
 
     name = "feature distortion"
+    is_likeness = True
 
     def __init__(self, critic: ImageCritic) -> None:
         super().__init__()

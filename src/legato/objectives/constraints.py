@@ -1,6 +1,7 @@
 """Weights that have a term meet a number instead of being weighed by one.
 
-Covered: the Lagrange multiplier of one term, which follows the loss; a capacity that grows with the step. Not covered: the step
+Covered: the Lagrange multiplier of one term, which follows the loss; a capacity that grows with the step; a
+weight that begins late. Not covered: the step
 that minimises (training/learner.py), where the state is kept (checkpoints hold an objective's buffers).
 """
 
@@ -68,6 +69,29 @@ class Multiplier(Weight):
         self.begun.fill_(1.0)
         # a product, for `alpha` takes no tensor, which the pace is where the host is not asked
         self.log_value.add_((self.average / self.tolerance).clamp(-FALL, 1) * (SPEED * pace)).clamp_(-MOST, MOST)
+
+
+class Begun(Weight):
+    """0 until a share of the run has passed, `most` from then on: for a term that is of use once others have had their time.
+
+    Raises `Mistake` for a share that is not from 0 up to, and without, 1.
+    """
+
+    @checked
+    def __init__(self, most: float, after: float) -> None:
+        super().__init__()
+        if not 0 <= most < math.inf:
+            raise Mistake(f"a weight must be a finite number, 0 or more, got {most}")
+        if not 0 <= after < 1:
+            raise Mistake(f"the share of a run after which a term begins is 0 or more and below 1, got {after}")
+        self.most, self.length = most, after
+
+    def __str__(self) -> str:
+        return f"({self.most:g} from {self.length:g} of the run on)"
+
+    def value(self, step: int, total: int) -> float:
+        """`most`, or 0 before its time."""
+        return self.most if step >= self.steps(total) else 0.0
 
 
 class Capacity(Weight):

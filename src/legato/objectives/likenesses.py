@@ -30,6 +30,7 @@ class LogCosh(Term):
     """
 
     name = "log-cosh"
+    is_likeness = True
 
     @checked
     def __init__(self, steepness: float = 10.0) -> None:
@@ -55,6 +56,7 @@ class Dissimilarity(Term):
     """
 
     name = "dissimilarity"
+    is_likeness = True
     needs_image = True
 
     def forward(self, trace: Trace) -> Tensor:

@@ -101,8 +101,11 @@ class Term(nn.Module):
     needs_product = False  # True: refused with a posterior that is no product over the latents of one group
     reads_prior = False  # True: it draws q towards the prior, so that draws from the prior mean something to the decoder
     is_likelihood = False  # True: its nats are of log p(x|z), or of a bound that holds it
+    is_likeness = False  # True: it compares x with what is decoded by another measure than log p(x|z)
+    balances = False  # True: it is charged at a multiple of its weight that `balance` finds in each step
     weighs = False  # True: it weighs its draws by importance, so that one of them may carry all
     needs_image = False  # True: refused where an example is no image
+    needs_places = False  # True: refused where a code lies at no places, or its net takes no other number of them
     needs_classifier = False  # True: refused where the model infers no class
     aggregate = False  # True: a number of the whole batch, by design; all others are per example
     least_batch = 1  # examples without which it says nothing: a population has 2 or more
@@ -116,6 +119,10 @@ class Term(nn.Module):
     @abstractmethod
     def forward(self, trace: Trace) -> Tensor:
         """(B,), nats per example."""
+
+    def balance(self, found: Tensor, fidelity: Tensor, trace: Trace) -> Tensor:
+        """The multiple of its weight, (), of a term that balances: by its own mean and the weighted fidelity, both ()."""
+        raise NotImplementedError
 
     def __rmul__(self, weight: float) -> Objective:
         return weighed(weight, self)
@@ -189,6 +196,17 @@ class Objective(nn.Module):
         """True where a term compares images."""
         return any(term.needs_image for term in self._terms())
 
+    @property
+    def needs_places(self) -> bool:
+        """True where a term decodes codes of another size."""
+        return any(term.needs_places for term in self._terms())
+
+    @property
+    def needs_fidelity(self) -> bool:
+        """True where a term balances itself by those that compare x with what is decoded, and there are none."""
+        terms = self._terms()
+        return any(one.balances for one in terms) and not any(one.is_likelihood or one.is_likeness for one in terms)
+
     def refuse_batch(self, size: int) -> None:
         """Raises `Mistake` where a term asks for more examples than a batch of `size` has."""
         for term in self._terms():
@@ -247,10 +265,21 @@ class Objective(nn.Module):
         # The one mean over the batch: terms give nats per example, so that none can be averaged twice.
         values = {term.name: term(trace).mean() for term in self._terms()}
         charged = zip(self._parts(), weights, values.values(), strict=True)
-        total = sum(weight.charge(now, value) for (weight, _), now, value in charged)
+        costs = [weight.charge(now, value) for (weight, _), now, value in charged]
+        total = sum(self._balanced(costs, list(values.values()), trace))
         assert isinstance(total, Tensor)
         # detached: metrics would hold each step's graph
         return Loss(total, {name: value.detach() for name, value in values.items()})
+
+    def _balanced(self, costs: list[Tensor], values: list[Tensor], trace: Trace) -> list[Tensor]:
+        """The costs, of terms that balance themselves at their multiples; where nothing is learnt there is none to find."""
+        terms = self._terms()
+        if not (torch.is_grad_enabled() and any(term.balances for term in terms)):
+            return costs
+        faithful = [cost for cost, term in zip(costs, terms, strict=True) if term.is_likelihood or term.is_likeness]
+        fidelity = sum(faithful[1:], start=faithful[0])
+        parts = zip(costs, values, terms, strict=True)
+        return [cost * term.balance(value, fidelity, trace) if term.balances else cost for cost, value, term in parts]
 
     def at(self, step: int, total: int) -> list[float | Tensor]:
         """Each term's weight at `step` of `total`. Raises `Mistake` for a schedule that outlives the run."""

@@ -37,6 +37,7 @@ from legato.recipes.posteriors import (
     vmf_vae,
 )
 from legato.recipes.priors import hierarchical_vamp_vae, mixture_vae, vamp_vae
+from legato.recipes.tokenizers import tokenizer_fsq, tokenizer_kl, tokenizer_vq
 
 __all__ = [
     "Recipe", "ada_gvae", "adversarial_autoencoder", "autoencoder", "beta_tc_vae", "beta_vae", "capacity_vae", "ciwae",
@@ -45,6 +46,7 @@ __all__ = [
     "hierarchy_vae", "iaf_vae", "info_vae", "iwae", "joint_vae", "ladder_vae", "landing_vae", "laplace_vae", "lfq_vae",
     "log_cosh_vae", "m2_vae", "mean_only_vae", "miwae", "mixture_vae", "ml_vae", "noisy_autoencoder", "piwae",
     "poincare_vae", "power_spherical_vae", "pulled_autoencoder", "rae_gp", "rae_l2", "rae_sn", "recipe", "residual_vq_vae",
-    "sequence_vq_vae", "sigma_vae", "ssim_vae", "swae", "topk_autoencoder", "vae", "vae_gan", "vamp_vae", "vmf_vae",
+    "sequence_vq_vae", "sigma_vae", "ssim_vae", "swae", "tokenizer_fsq", "tokenizer_kl", "tokenizer_vq",
+    "topk_autoencoder", "vae", "vae_gan", "vamp_vae", "vmf_vae",
     "vq_vae", "wae_gan", "wae_mmd", "warmup_vae",
 ]  # fmt: skip

@@ -61,6 +61,9 @@ RecipeName = Literal[
     "sigma_vae",
     "ssim_vae",
     "swae",
+    "tokenizer_fsq",
+    "tokenizer_kl",
+    "tokenizer_vq",
     "topk_autoencoder",
     "vae",
     "vae_gan",
@@ -125,6 +128,11 @@ class OfRecipes(TypedDict, total=False):
     leaps: int
     differ: int
     prior_width: int
+    downsampling: int
+    perceptual: float
+    adversary: float
+    begin: float
+    equivariance: float
 
 
 class Chosen(OfRecipes, total=False):
@@ -144,6 +152,8 @@ class Chosen(OfRecipes, total=False):
     precision: Literal["auto", "float32", "tf32", "bfloat16"]
     engine: Literal["auto", "eager", "compiled", "graphed"]
     shard: bool
+    start: str | None
+    freeze: Literal["nothing", "encoder"]
     seed: int
     snapshots: int
     checkpoint_minutes: float

@@ -32,6 +32,7 @@ from legato.training.learner import Learner
 from legato.training.length import EPOCHS
 from legato.training.options import LEAST_STEPS, Plan, TrainingOptions, check, plan, suited
 from legato.training.replayed import may_replay
+from legato.training.start import Start, start_of
 from legato.training.task import Task, defined, learner_of
 from legato.training.validation import IMAGES, validate
 from legato.unsaved import Unsaved, What
@@ -74,13 +75,15 @@ def begin(
     engine = chosen_engine(options.engine, device)
     precision = suited_precision(options.precision, device)
     whole = replace(plan(options, total, size, precision, threads, "eager" if endless else engine), keep="last")
-    task = _task(whole, definition, data, device, endless)
+    task = _task(whole, definition, data, device, endless, start_of(options.start))
     replays = not endless and may_replay(whole.engine, bool(module_of(definition.name)), device, total)
     return replace(task, lowered=task.replayed() if replays else task.compiled())
 
 
-def _task(whole: Plan, definition: Definition, data: Prepared, device: torch.device, endless: bool) -> Task:
-    learner = learner_of(whole, definition, data, device, module_of(definition.name))
+def _task(
+    whole: Plan, definition: Definition, data: Prepared, device: torch.device, endless: bool, start: Start | None = None
+) -> Task:
+    learner = learner_of(whole, definition, data, device, module_of(definition.name), start)
     if endless:
         learner.objective.endless()  # a share of so many steps would never come to its end
     return Task(whole, definition, data, learner)

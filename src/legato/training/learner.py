@@ -35,6 +35,9 @@ class Learner:
         check_precision(device, plan.precision)
         self.plan, self.device = plan, device
         self.model = recipe.model.to(device).train()
+        if plan.freeze == "encoder":
+            # in evaluation for good: a codebook follows its encoder in training alone
+            self.model.latent.requires_grad_(False).eval()
         self.objective = moved(recipe.objective, device).train()
         # A copy, not a second recipe: it begins at the very weights, and its buffers are already those of the model.
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -136,6 +139,11 @@ class Learner:
         """The average as it is now becomes what is kept."""
         if self.kept is not None:
             self.kept.load_state_dict(self.average.state_dict())
+
+    def begin(self, tensors: dict[str, Tensor]) -> None:
+        """Takes weights to begin at, of the whole model; what is averaged begins there, too."""
+        for one in (self.model, self.average, *([] if self.kept is None else [self.kept])):
+            self._load(one, tensors)
 
     @property
     def result(self) -> LatentVariableModel:

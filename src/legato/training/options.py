@@ -13,6 +13,7 @@ from legato.defaults import NETS
 from legato.errors import Mistake, unknown
 from legato.stored import RANGES
 
+FREEZE = ("nothing", "encoder")
 KEEP, ENGINES = ("last", "best"), ("auto", "eager", "compiled", "graphed")
 # of minutes, below these rows: see `most_steps`, where the best validations of small sources are told
 MOST_PASSES, LEAST_STEPS, FEW_ROWS = 40, 300, 10_000
@@ -53,6 +54,10 @@ class TrainingOptions:
     half a minute. auto: graphed on CUDA, on a CPU compiled in runs so long that it pays, else eager."""
     shard: bool = False
     """Each of several processes keeps a part of every large layer (FSDP): for a model that is too large for one."""
+    start: str | None = None
+    """Begin at the weights of a RUN, or of a folder of diffusers' AutoencoderKL (--net diffusers)."""
+    freeze: Literal["nothing", "encoder"] = "nothing"
+    """encoder: the decoder alone learns, and codes stay what they are."""
     seed: int = 0
     """Fixes the weights' start, the order of the data and every draw."""
     snapshots: int = 12
@@ -79,6 +84,9 @@ class Plan:
     keep: str = "last"
     engine: str = "eager"
     shard: bool = False
+    freeze: str = "nothing"
+    start: str | None = None  # where the weights were that it began at
+    start_digest: str | None = None  # and which they were
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`: linear warm-up, then half a cosine down to a hundredth of the peak."""
@@ -148,6 +156,7 @@ def plan(
         keep=options.keep,
         engine=engine,
         shard=options.shard,
+        freeze=options.freeze,
     )
 
 
@@ -174,6 +183,8 @@ def check(options: TrainingOptions) -> None:
         _check_passes(options.max_passes, options.minutes is not None)
     if options.keep not in KEEP:
         raise unknown("choice of --keep", options.keep, KEEP)
+    if options.freeze not in FREEZE:
+        raise unknown("choice of --freeze", options.freeze, FREEZE)
     if options.engine not in ENGINES:
         raise unknown("choice of --engine", options.engine, ENGINES)
     for name, bounds in RANGES.items():

@@ -38,6 +38,7 @@ from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal, found
 from legato.training.options import Plan, TrainingOptions, check, plan, suited
 from legato.training.replayed import may_replay
+from legato.training.start import Start, again, placed, start_of
 from legato.training.task import Task, defined, learner_of
 from legato.training.threads import Step
 
@@ -82,17 +83,18 @@ def begin(
         options = replace(options, engine="eager")
     engine = chosen_engine(options.engine, device)
     precision = suited_precision(options.precision, device)
+    start = start_of(options.start)
 
     def rehearse() -> Rehearsal:
         # So long that no schedule outlives it; the true plan is checked later.
         trial = plan(options, 10**9, size, precision, engine=engine)
         replays = may_replay(engine, bool(module), device, None, options.minutes or 0.0)
-        return _rehearsal(lambda: _job(run, trial, definition, data, device, {}, module), replays)
+        return _rehearsal(lambda: _job(run, trial, definition, data, device, {}, module, start), replays)
 
     length = found(options, len(data.split("train")), size, device, rehearse)
     made = plan(options, length.total, size, precision, length.threads, "compiled" if length.gear.lowered else engine)
-    made = ranks.said(made)
-    job = replace(_job(run, made, definition, data, device, {}, module), length=length)
+    made = ranks.said(made if start is None else replace(made, start=placed(start.path), start_digest=start.digest))
+    job = replace(_job(run, made, definition, data, device, {}, module, start), length=length)
     steps = None if options.minutes is not None else length.total
     return _geared(job, length.gear.lowered, may_replay(made.engine, bool(module), device, steps, options.minutes))
 
@@ -142,6 +144,8 @@ def resume(
     job = _geared(job, job.compiled(), may_replay(made.engine, bool(module_of(definition.name)), device, made.total))
     found = checkpoint.read_newest(run.checkpoints, job.learner.tensors())
     if found is None:
+        if made.start is not None:
+            job.learner.begin(again(made.start, made.start_digest).of(job.learner.model))
         return job
     if why := fault(StoredState, dict(found.state)):
         raise damaged(f"state.json of the newest in `{run.checkpoints}`", why)
@@ -203,9 +207,9 @@ def left_out(dataset: Dataset) -> list[str]:
 
 def _job(
     run: Run, made: Plan, definition: Definition, data: Prepared, device: torch.device, state: dict[str, Any],
-    module: str | None,
+    module: str | None, start: Start | None = None,
 ) -> Job:  # fmt: skip
-    return Job(made, definition, data, learner_of(made, definition, data, device, module), run=run, state=state)
+    return Job(made, definition, data, learner_of(made, definition, data, device, module, start), run=run, state=state)
 
 
 def _geared(job: Job, compiled: Lowered | None, replays: bool) -> Job:

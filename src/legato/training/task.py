@@ -31,6 +31,7 @@ from legato.training.options import Plan
 from legato.training.replayed import replayed
 from legato.training.resident import supply
 from legato.training.shared import SharedLearner
+from legato.training.start import Start
 from legato.training.validation import IMAGES, WEIGHED, effective_draws, solve_scale, validate
 from legato.types import Rows
 
@@ -135,10 +136,15 @@ def defined(recipe: str | Sentence, dataset: Dataset, chosen: dict[str, Any]) ->
     return definition, data
 
 
-def learner_of(plan: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None) -> Learner:
-    """The recipe at its starting weights, which the plan's seed fixes."""
+def learner_of(
+    plan: Plan, definition: Definition, data: Prepared, device: torch.device, module: str | None, start: Start | None = None
+) -> Learner:
+    """The recipe at its starting weights: those of `start`, or what the plan's seed fixes."""
     with drawing(device, plan.seed):
-        return _kind(plan)(definition.build(data.spec, module), plan, device)
+        learner = _kind(plan)(definition.build(data.spec, module), plan, device)
+    if start is not None:
+        learner.begin(start.of(learner.model))
+    return learner
 
 
 def _kind(plan: Plan) -> type[Learner]:
