@@ -206,7 +206,6 @@ def test_the_features_never_move_and_gradients_go_through_them_to_the_decoder():
         # matrices: a bias before a norm of its own channel alone has no slope
         matrices = [weight for weight in made.model.likelihood.net.parameters() if weight.ndim > 1]
         assert all(by.abs().sum() > 0 for by in torch.autograd.grad(value(), matrices))
-    
         assert list(term.parameters()) == []
         assert term.state_dict() == {}
         assert all(not one.requires_grad for one in term.buffers())

@@ -84,4 +84,4 @@ class Double(nn.Module):
         spread: Tensor = self.spread(h)
         usual = tuple(h.shape[2:]) == (-(-self.size[0] // 2), -(-self.size[1] // 2))
         # A cut that keeps everything would still cost its derivative two passes.
-        return spread[..., : self.size[0], : self.size[1]] if usual and spread.shape[2:] != self.size
+        return spread[..., : self.size[0], : self.size[1]] if usual and spread.shape[2:] != self.size else spread

@@ -54,8 +54,7 @@ def tokenizer_vq(
     Esser et al. 2021, https://arxiv.org/abs/2012.09841. The rate is log(codebook_size) nats a place. `equivariance` is to turns
     and flips alone: the mean of four words is none.
     """
-    code = places_of(data, latent_dim, downsampling)
-    family = VectorQuantised(code, codebook_size)
+    family = VectorQuantised(code := places_of(data, latent_dim, downsampling), codebook_size)
     model = frame(data, code, family, Indexed(family, code), read=noisy(noise))
     plain = Distortion() + Rate() + commitment * Commitment()
     return Recipe(model, _with(plain, data, perceptual, adversary, begin, Equivariance(False), equivariance))
