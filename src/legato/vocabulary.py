@@ -74,6 +74,13 @@ def words_of(data: DataSpec, count: int, numbers: int) -> Shape:
     return data.words.latent_shape or (count, numbers)
 
 
+def row_of(data: DataSpec, count: int, numbers: int) -> Shape:
+    """(count, numbers): words in a row alone. Raises `Mistake` where a `latent_shape` was said."""
+    if data.words.latent_shape:
+        raise Mistake("codebooks in a row have tokens in a vector and take no `latent_shape`: give `latent_dim`, `token_dim`")
+    return (count, numbers)
+
+
 def places_of(data: DataSpec, numbers: int, downsampling: int) -> Shape:
     """The code of an image with `numbers` at each place, (numbers, H/f, W/f), f the `downsampling`.
 

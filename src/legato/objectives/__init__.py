@@ -9,6 +9,7 @@ from legato.objectives.adversaries import (
     critic,
 )
 from legato.objectives.aggregate import Covariance, Discrepancy, IndexEntropy, SlicedWasserstein
+from legato.objectives.beside import beside
 from legato.objectives.bounds import (
     Commitment,
     Distortion,
@@ -70,6 +71,7 @@ __all__ = [
     "TotalCorrelation",
     "Weight",
     "anneal",
+    "beside",
     "critic",
     "importance_weighted_bound",
     "miwae_bound",

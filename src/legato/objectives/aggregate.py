@@ -154,6 +154,13 @@ class Covariance(Term):
             raise Mistake(f"`diagonal` weighs the variances' distance from 1, 0 or more; got {diagonal}")
         self.drawn, self.diagonal = drawn, diagonal
 
+    @classmethod
+    def of_kind(cls, kind: int, diagonal: float = 10.0) -> Covariance:
+        """That of DIP-VAE I or II. Raises `Mistake` for a kind that there is not."""
+        if kind not in (1, 2):
+            raise Mistake(f"there are two kinds of DIP-VAE, 1 (covariance of means) and 2 (of draws); got {kind}")
+        return cls(kind == 2, diagonal)
+
     def forward(self, trace: Trace) -> Tensor:
         """(B,)."""
         q = trace.rungs[0].q

@@ -1,8 +1,8 @@
 """Weights that have a term meet a number instead of being weighed by one.
 
-Covered: the Lagrange multiplier of one term, which follows the loss; a capacity that grows with the step; a
-weight that begins late. Not covered: the step
-that minimises (training/learner.py), where the state is kept (checkpoints hold an objective's buffers).
+Covered: the Lagrange multiplier of one term, which follows the loss; a capacity that grows with the step; a weight that begins
+late. Not covered: the step that minimises (training/learner.py), where the state is kept (checkpoints hold an objective's
+buffers).
 """
 
 from __future__ import annotations

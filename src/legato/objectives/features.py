@@ -1,7 +1,7 @@
 """A distance between pictures in the features of a frozen net: what eyes miss, and squared errors do not.
 
 Covered: the term, for features of any torch module, and the small net that is shipped. Not covered: how that net was trained
-(records/features.py); LPIPS's own weights, which a person can bring as a module.
+(records/scene_features.py); LPIPS's own weights, which a person can bring as a module.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A critic of patches: it tells pictures from decoded ones, place by place, and the decoder learns to be taken for real.
 
 Covered: the critic, its hinge loss, the term, the weight by which it balances the rest. Not covered: the step in which both
-learn (training/learner.py), from when on it counts (`constraints.begun`).
+learn (training/learner.py), from when on it counts (`constraints.Begun`).
 """
 
 from __future__ import annotations

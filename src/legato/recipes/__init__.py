@@ -44,9 +44,8 @@ __all__ = [
     "concrete_vae", "conditional_vae", "dip_vae", "dreg_iwae", "factor_vae", "fixed_noise_autoencoder", "flow_prior_vae",
     "flow_vae", "fsq_vae", "full_gaussian_vae", "geco_vae", "gradient_vq_vae", "hamiltonian_vae", "hierarchical_vamp_vae",
     "hierarchy_vae", "iaf_vae", "info_vae", "iwae", "joint_vae", "ladder_vae", "landing_vae", "laplace_vae", "lfq_vae",
-    "log_cosh_vae", "m2_vae", "mean_only_vae", "miwae", "mixture_vae", "ml_vae", "noisy_autoencoder", "piwae",
-    "poincare_vae", "power_spherical_vae", "pulled_autoencoder", "rae_gp", "rae_l2", "rae_sn", "recipe", "residual_vq_vae",
-    "sequence_vq_vae", "sigma_vae", "ssim_vae", "swae", "tokenizer_fsq", "tokenizer_kl", "tokenizer_vq",
-    "topk_autoencoder", "vae", "vae_gan", "vamp_vae", "vmf_vae",
-    "vq_vae", "wae_gan", "wae_mmd", "warmup_vae",
+    "log_cosh_vae", "m2_vae", "mean_only_vae", "miwae", "mixture_vae", "ml_vae", "noisy_autoencoder", "piwae", "poincare_vae",
+    "power_spherical_vae", "pulled_autoencoder", "rae_gp", "rae_l2", "rae_sn", "recipe", "residual_vq_vae", "sequence_vq_vae",
+    "sigma_vae", "ssim_vae", "swae", "tokenizer_fsq", "tokenizer_kl", "tokenizer_vq", "topk_autoencoder", "vae", "vae_gan",
+    "vamp_vae", "vmf_vae", "vq_vae", "wae_gan", "wae_mmd", "warmup_vae",
 ]  # fmt: skip

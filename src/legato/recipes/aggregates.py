@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from legato.errors import Mistake
 from legato.families import Point
 from legato.objectives import (
     Covariance,
@@ -40,7 +39,7 @@ def dip_vae(data: DataSpec, latent_dim: int = 32, kind: int = 1, weight: float =
     1 charges the covariance of the codes' means, 2 that of their draws. `weight`: nats for each squared unit off the diagonal;
     `diagonal` times that on it. Kumar, Sattigeri & Balakrishnan 2018, https://arxiv.org/abs/1711.00848.
     """
-    return Recipe(flat(data, latent_dim), Distortion() + Rate() + weight * Covariance(_drawn(kind), diagonal))
+    return Recipe(flat(data, latent_dim), Distortion() + Rate() + weight * Covariance.of_kind(kind, diagonal))
 
 
 @recipe
@@ -69,10 +68,3 @@ def swae(data: DataSpec, latent_dim: int = 32, weight: float = 100.0, directions
     Kolouri, Pope, Martin & Rohde 2019, https://arxiv.org/abs/1804.01947.
     """
     return Recipe(flat(data, latent_dim, posterior=Point()), Distortion() + weight * SlicedWasserstein(directions))
-
-
-def _drawn(kind: int) -> bool:
-    """Whether the covariance is that of draws. Raises `Mistake` for a kind that there is not."""
-    if kind not in (1, 2):
-        raise Mistake(f"there are two kinds of DIP-VAE, 1 (covariance of means) and 2 (of draws); got {kind}")
-    return kind == 2

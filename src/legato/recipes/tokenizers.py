@@ -1,27 +1,11 @@
-"""Tokenizers: codes that lie at places of an image, few numbers or one word at each, for a prior that is fitted afterwards.
-
-`downsampling`: pixels between two places, 2, 4, 8 or 16. Terms beside the likelihood have weights that are 0 unless they are said:
-`perceptual` (of Σ‖f̂ − f̂′‖², which has no unit: 100 or so), `adversary` (1: as strong as the distortion; from `begin` of the run
-on), `equivariance` (1: as a second distortion, of moved pictures). All of them add to the distortion and take nothing of it
-away, so that the model has an ELBO with them, too. `noise`: on what the decoder reads in training, as a share of the code's size.
-"""
+"""Tokenizers: codes that lie at places of an image, few numbers or one word at each, for a prior that is fitted afterwards."""
 
 from __future__ import annotations
 
 from legato.codebooks import FiniteScalars, Indexed, VectorQuantised
 from legato.families import Gaussian
 from legato.noise import noisy
-from legato.objectives import (
-    Begun,
-    Commitment,
-    Distortion,
-    Equivariance,
-    Objective,
-    PatchAdversary,
-    PatchCritic,
-    Perceptual,
-    Rate,
-)
+from legato.objectives import Commitment, Distortion, Rate, beside
 from legato.priors import StandardNormal
 from legato.recipe import Recipe, prefers, recipe
 from legato.setting import DataSpec
@@ -40,7 +24,7 @@ def tokenizer_kl(
     """
     code = places_of(data, latent_dim, downsampling)
     model = frame(data, code, Gaussian(), StandardNormal(code), read=noisy(noise))
-    return Recipe(model, _with(Distortion() + beta * Rate(), data, perceptual, adversary, begin, Equivariance(), equivariance))
+    return Recipe(model, beside(Distortion() + beta * Rate(), data.shape, perceptual, adversary, begin, equivariance))
 
 
 @recipe
@@ -51,13 +35,12 @@ def tokenizer_vq(
 ) -> Recipe:  # fmt: skip
     """A word out of `codebook_size` at each place of an image, which stands for `latent_dim` numbers.
 
-    Esser et al. 2021, https://arxiv.org/abs/2012.09841. The rate is log(codebook_size) nats a place. `equivariance` is to turns
-    and flips alone: the mean of four words is none.
+    Esser et al. 2021, https://arxiv.org/abs/2012.09841. The rate is log(codebook_size) nats a place.
     """
     family = VectorQuantised(code := places_of(data, latent_dim, downsampling), codebook_size)
     model = frame(data, code, family, Indexed(family, code), read=noisy(noise))
     plain = Distortion() + Rate() + commitment * Commitment()
-    return Recipe(model, _with(plain, data, perceptual, adversary, begin, Equivariance(False), equivariance))
+    return Recipe(model, beside(plain, data.shape, perceptual, adversary, begin, equivariance, halves=False))
 
 
 @recipe
@@ -72,16 +55,4 @@ def tokenizer_fsq(
     """
     code, family = places_of(data, latent_dim, downsampling), FiniteScalars(levels)
     model = frame(data, code, family, Indexed(family, code), read=noisy(noise))
-    plain = Distortion() + Rate()
-    return Recipe(model, _with(plain, data, perceptual, adversary, begin, Equivariance(False), equivariance))
-
-
-def _with(
-    plain: Objective, data: DataSpec, perceptual: float, adversary: float, begin: float, moved: Equivariance, weight: float
-) -> Objective:
-    """The objective and the terms of a positive weight: what is weighed by 0 is not computed."""
-    if perceptual:
-        plain = plain + perceptual * Perceptual()
-    if weight:
-        plain = plain + weight * moved
-    return plain + Begun(adversary, begin) * PatchAdversary(PatchCritic(data.shape[0])) if adversary else plain
+    return Recipe(model, beside(Distortion() + Rate(), data.shape, perceptual, adversary, begin, equivariance, halves=False))
