@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 LENGTH = struct.Struct("<Q")  # of the header, at the file's start: little-endian on any machine, as the format says
 MOST_HEADER = 100_000_000  # bytes: safetensors' own limit
 CHECKSUM, METADATA = "checksum", "__metadata__"
+AGAIN = "restore it, train the run again, or --resume it"
 Header = dict[str, Any]
 
 
@@ -75,13 +76,13 @@ def read_plain(path: Path, remedy: str) -> dict[str, Tensor]:
     if not os.path.lexists(path):
         raise Mistake(f"`{path}` is missing: {remedy}")
     with opened(path) as file:
-        _header(file, os.fstat(file.fileno()).st_size, path)
+        _header(file, os.fstat(file.fileno()).st_size, path, remedy)
         file.seek(0)
         content = file.read()
     try:
         return load(content)
     except SafetensorError as error:
-        raise _broken(path, str(error)) from None
+        raise _broken(path, str(error), remedy) from None
 
 
 def decoded(content: bytes, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -120,20 +121,20 @@ def _refuse_unlike(path: Path, header: Header, like: Mapping[str, Tensor] | None
         raise Mistake(f"`{path}` does not fit the recipe that lies beside it: {why}")
 
 
-def _header(file: BinaryIO, size: int, path: Path) -> tuple[Header, int]:
+def _header(file: BinaryIO, size: int, path: Path, remedy: str = AGAIN) -> tuple[Header, int]:
     """The header and where the data start. Raises `Mistake` where the file's size is not what the header comes to."""
     lead = file.read(LENGTH.size)
     length = LENGTH.unpack(lead)[0] if len(lead) == LENGTH.size else size
     if length > min(MOST_HEADER, size - LENGTH.size):  # before so much is read: a damaged length may be any
-        raise _broken(path, "it has no header")
+        raise _broken(path, "it has no header", remedy)
     try:
         header = parse(file.read(length), "its header")
     except Mistake as error:
-        raise _broken(path, str(error).partition(";")[0]) from None
+        raise _broken(path, str(error).partition(";")[0], remedy) from None
     why = fault(dict[str, Any], header) or fault(dict[str, Entry], {name: header[name] for name in header if name != METADATA})
     ends = [0] if why else [entry["data_offsets"][1] for name, entry in header.items() if name != METADATA]
     if why or LENGTH.size + length + max(ends, default=0) != size:
-        raise _broken(path, why or "it was cut short, or something was added to it")
+        raise _broken(path, why or "it was cut short, or something was added to it", remedy)
     return header, LENGTH.size + length
 
 
@@ -167,8 +168,8 @@ def _checksum(header: Header, data: memoryview) -> str:
     return digest.hexdigest()
 
 
-def _broken(path: Path, why: str) -> Mistake:
-    return Mistake(f"`{path}` is no whole safetensors file ({why}): restore it, train the run again, or --resume it")
+def _broken(path: Path, why: str, remedy: str = AGAIN) -> Mistake:
+    return Mistake(f"`{path}` is no whole safetensors file ({why}): {remedy}")
 
 
 @cache  # each folder is told of once

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from legato.batch import Batch
 from legato.devices import check_precision, drawing_step, mixed, moved, shared_stream
+from legato.errors import Mistake
 from legato.model import LatentVariableModel
 from legato.player import Player
 from legato.recipe import Recipe
@@ -36,8 +37,7 @@ class Learner:
         self.plan, self.device = plan, device
         self.model = recipe.model.to(device).train()
         if plan.freeze == "encoder":
-            # in evaluation for good: a codebook follows its encoder in training alone
-            self.model.latent.requires_grad_(False).eval()
+            _freeze(self.model)
         self.objective = moved(recipe.objective, device).train()
         # A copy, not a second recipe: it begins at the very weights, and its buffers are already those of the model.
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -194,6 +194,15 @@ class Learner:
 def figures_of(parts: dict[str, Tensor], losses: Sequence[Tensor]) -> Tensor:
     """The parts of the model's loss and the other players' losses, (parts,), detached, in the order of `Learner.figures`."""
     return torch.stack([*parts.values(), *(one.detach() for one in losses[1:])])
+
+
+def _freeze(model: LatentVariableModel) -> None:
+    """All but p(x|z) stays as it is. Raises `Mistake` where a part of p(x|z) lies in what is frozen."""
+    for part in (model.latent, model.classifier):
+        if part is not None:
+            part.requires_grad_(False).eval()  # in evaluation for good: a codebook follows its encoder in training alone
+    if not all(weight.requires_grad for weight in model.likelihood.parameters()):
+        raise Mistake("--freeze encoder trains the decoder alone, and of this recipe it is a part of the latent: leave it out")
 
 
 def _side(player: Player, plan: Plan) -> Side:

@@ -24,7 +24,7 @@ from legato.run import Run
 from legato.tensors import read_plain, read_tensors
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
-WHOLE = "give the whole folder"
+WHOLE = "give a whole folder of diffusers'"
 
 
 @dataclass(frozen=True)
