@@ -23,10 +23,9 @@ class Conditional(nn.Module):
     """x ↦ family(net(x)): a distribution over `event` for every input of shape `given`; of `classes`, net(x, label).
 
     x (*lead, *given) -> batch shape `lead`, event shape `event`; a net itself sees one example axis only. One that `resizes` takes
-    images of other sides, too.
-    `net` is a builder, called once with the shapes that the family asks for. `classes`: how many there are of a label that is
-    put beside x, so that the distribution is q(z|x, y), p(x|z, y); 0: none is read. `read`: what the net is given of x, where
-    that is not x itself.
+    images of other sides, too. `net` is a builder, called once with the shapes that the family asks for. `classes`: how many there
+    are of a label that is put beside x, so that the distribution is q(z|x, y), p(x|z, y); 0: none is read. `read`: what the net is
+    given of x, where that is not x itself.
     """
 
     @checked
@@ -67,11 +66,14 @@ class Conditional(nn.Module):
 
         Not where a label is read, whose channel has one size.
         """
-        images = is_image(self.given) and is_image(self.event) and self.beside is None
-        return images and any(isinstance(part, Planes) for part in self.net.modules())
+        return self._maps_images and self.beside is None and any(isinstance(part, Planes) for part in self.net.modules())
+
+    @property
+    def _maps_images(self) -> bool:
+        return is_image(self.given) and is_image(self.event)
 
     def _event_of(self, given: Shape) -> Shape:
-        if given == self.given:
+        if given == self.given or not self._maps_images:
             return self.event
         (height, width), (own_height, own_width) = spatial(given), spatial(self.given)
         return (*self.event[:-2], self.event[-2] * height // own_height, self.event[-1] * width // own_width)
