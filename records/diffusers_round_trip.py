@@ -3,8 +3,8 @@
     PYTHONPATH=.venv/peers python records/diffusers_round_trip.py FOLDER [--group '^([0-9a-f]+)'] [--minutes 10] [--steps N]
                                                                   [--size 32] [--words ...] [--threads 2] [--out runs/diffusers]
 
-All by the command: `train tokenizer_kl --net diffusers`, `export --format diffusers`; diffusers itself loads the folder and saves it
-anew; `train --start` that folder for one step of no length (back); `train --start` it with `--freeze encoder` for as long again.
+All by the command: `train tokenizer_kl --net diffusers`, `export --format diffusers`; diffusers itself loads the folder and
+saves it anew; `train --start` it for one step of no length (back); `train --start` it with `--freeze encoder` for as long again.
 Moments and decoded means of test pictures are compared with diffusers' own, codes before and after the decoder's training bit
 for bit, distortions picture by picture. `--steps` instead of minutes makes a trial. The record is printed, and written to
 records/diffusers-round-trip.json, of a trial to --out. A further call goes on with what is missing.
@@ -110,8 +110,8 @@ def differences(theirs: Any, space: LatentSpace, x: np.ndarray) -> dict[str, flo
     """The largest over all numbers: of means, of deviations in their own size, of decoded means in 0 … 1."""
     pixels = torch.from_numpy(space.prepare(x))
     q, mine = theirs.encode(2 * pixels - 1).latent_dist, space.model.latent.posterior(pixels)
-    decoded = (theirs.decode(q.mean).sample + 1) / 2
-    parts = {"mean": q.mean - mine.mean, "deviation": q.std / mine.stddev - 1, "decoded": decoded - space.model.decode(mine.mean)}
+    decoded = (theirs.decode(q.mean).sample + 1) / 2 - space.model.decode(mine.mean)
+    parts = {"mean": q.mean - mine.mean, "deviation": q.std / mine.stddev - 1, "decoded": decoded}
     return {name: float(part.abs().max()) for name, part in parts.items()}
 
 
@@ -127,8 +127,9 @@ def missed(space: LatentSpace, x: np.ndarray) -> np.ndarray:
 
 def gained(before: np.ndarray, after: np.ndarray, unit: str) -> dict[str, str]:
     """Both means, and the mean of what each picture gained, with its interval."""
-    means = {"first": mean_over(before, unit, "mean"), "decoder trained on": mean_over(after, unit, "mean")}
-    return {name: told(one) for name, one in (means | {"after − before": paired_difference(after, before, unit, "mean")}).items()}
+    means = [mean_over(one, unit, "mean") for one in (before, after)]
+    names = ("first", "decoder trained on", "difference")
+    return dict(zip(names, map(told, [*means, paired_difference(after, before, unit, "mean")]), strict=True))
 
 
 def told(one: Estimate) -> str:

@@ -2,12 +2,12 @@
 
     python records/scene_features.py [--steps 3000] [--seed 0] [--threads 1] [--out src/legato/objectives]
 
-It sees pictures of 32 × 32 that this script draws, never one twice, and says two things of each: which of five scenes it is, and
-which of six things was done to it. Scenes: leaves that lie over each other (dead leaves: discs, squares, the ellipses and hearts
-of `factors`), gratings, clouds. Done: nothing, blur, noise, pixels made larger, colours made fewer, edges made too sharp. To tell
-these, features have to see edges and their sharpness, texture, and what is no part of a scene. Both answers are linear in the
-means of all layers' features, so that each layer learns something. Nothing is picked: the last weights are kept, in half
-precision, and tried on 2,000 pictures of another seed.
+It sees pictures of 32 × 32 that this script draws, never one twice, and says two things of each: which of five scenes it is,
+and which of six things was done to it. Scenes: leaves that lie over each other (dead leaves: discs, squares, the ellipses and
+hearts of `factors`), gratings, clouds. Done: nothing, blur, noise, larger pixels, fewer colours, edges made too sharp.
+To tell these, features have to see edges and their sharpness, texture, and what is no part of a scene. Both answers are linear
+in the means of all layers' features, so that each layer learns something. Nothing is picked: the last weights are kept, in
+half precision, and tried on 2,000 pictures of another seed.
 """
 
 from __future__ import annotations

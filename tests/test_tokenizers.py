@@ -281,7 +281,8 @@ def test_the_adaptive_weight_is_the_quotient_of_two_norms_at_the_decoder_s_last_
     expected = fidelity + 0.5 * Rate()(trace).mean() + weight * min(balance, 1e4) * term(trace).mean()
     assert_close(loss.total, expected)
     # and λ is a number: the whole gradient is that of the sum at this λ
-    found, wanted = (torch.autograd.grad(one, list(made.model.parameters()), retain_graph=True) for one in (loss.total, expected))
+    weights = list(made.model.parameters())
+    found, wanted = (torch.autograd.grad(one, weights, retain_graph=True) for one in (loss.total, expected))
     assert all(map(torch.allclose, found, wanted))
     assert loss.parts["patch adversary"] == term(trace).mean()  # what is told is the term itself
 
@@ -357,7 +358,8 @@ def test_all_turns_and_flips_are_the_symmetries_of_the_square_and_each_is_drawn_
 @pytest.mark.parametrize(("name", "halves"), [("tokenizer_kl", True), ("tokenizer_kl", False), ("tokenizer_fsq", False)])
 def test_the_gradient_of_equivariance_is_that_of_finite_differences(name, halves):
     made = built(name)
-    weights = list((made.model if name == "tokenizer_kl" else made.model.likelihood).parameters())  # a rounded code has no slope
+    # a rounded code has no slope
+    weights = list((made.model if name == "tokenizer_kl" else made.model.likelihood).parameters())
     slope, expected = along(weights, of_term(made, Equivariance(halves), images()))
     assert slope == pytest.approx(expected, rel=1e-4)
 

@@ -1,8 +1,8 @@
 """diffusers' `AutoencoderKL` as a model's weights, and a model's weights as one: names, numbers and what its config says.
 
-A model whose net is `diffusers` holds the same layers by the same names. Two things are told otherwise: there the second half of
-the moments is log σ², here log σ, so that those rows of `quant_conv` are twice as large there; and there pixels are −1 … 1, so
-that `conv_out` of the decoder gives 2 · mean − 1. Both change a layer's weights and nothing else, and are undone exactly.
+A model whose net is `diffusers` holds the same layers by the same names. Two things are told otherwise: there the second half
+of the moments is log σ², here log σ, so that those rows of `quant_conv` are twice as large there; and there pixels are −1 … 1,
+so that `conv_out` of the decoder gives 2 · mean − 1. Both change a layer's weights and nothing else, and are undone exactly.
 Covered: what may become one, the state there and back. Not covered: files (exported/diffusers_folder.py, training/start.py).
 """
 
@@ -50,9 +50,9 @@ def sides(model: LatentVariableModel) -> tuple[AsEncoder, AsDecoder, tuple[float
         raise Mistake(f"{ONLY} is a net of its own, and this model has another: train it with --net diffusers")
     conditional: Any = encoders[0]
     if not conditional.family.gives_log_sigma:
-        raise Mistake(f"{ONLY} gives a Gaussian code its mean and variance, and codes of this model are no such: use tokenizer_kl")
+        raise Mistake(f"{ONLY} gives a Gaussian code's mean and variance, codes of this model are no such: use tokenizer_kl")
     if mean is None:
-        raise Mistake(f"{ONLY} gives pixels themselves, and this likelihood's mean is no multiple of them: --likelihood gaussian")
+        raise Mistake(f"{ONLY} gives pixels themselves, which this likelihood's mean is no multiple of: --likelihood gaussian")
     if model.classes:
         raise Mistake(f"{ONLY} reads no class, and this model does: leave `condition` out")
     return conditional.net, decoder, mean
@@ -60,7 +60,7 @@ def sides(model: LatentVariableModel) -> tuple[AsEncoder, AsDecoder, tuple[float
 
 def config_of(model: LatentVariableModel) -> dict[str, Any]:
     """config.json of the model, but for its scaling factor."""
-    encoder, decoder, _ = sides(model)
+    encoder, _, _ = sides(model)
     event, places = model.likelihood.event, model.latent.event
     channels = [block.resnets[0].conv1.out_channels for block in encoder.encoder.down_blocks]  # type: ignore[union-attr, index]
     return {
@@ -97,7 +97,7 @@ def state_of(model: LatentVariableModel) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def begun(model: LatentVariableModel, config: dict[str, Any], state: Mapping[str, Tensor], whose: str) -> dict[str, Tensor]:
-    """The model's state with these weights in it. Raises `Mistake` where they are of another shape or make; `whose`: in words."""
+    """The model's state with these weights in it, `whose` in words. Raises `Mistake` where they are of another make."""
     encoder, decoder, (slope, offset) = sides(model)
     _refuse_other(config, config_of(model), whose)
     found = _completed({_renamed(name): value.float() for name, value in state.items()}, config)

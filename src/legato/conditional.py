@@ -22,10 +22,10 @@ Net = Callable[[Shape, Shape], nn.Module]  # (given, out) -> Module: called once
 class Conditional(nn.Module):
     """x ↦ family(net(x)): a distribution over `event` for every input of shape `given`; of `classes`, net(x, label).
 
-    x (*lead, *given) -> batch shape `lead`, event shape `event`; a net itself sees one example axis only. One that `resizes` takes
-    images of other sides, too. `net` is a builder, called once with the shapes that the family asks for. `classes`: how many there
-    are of a label that is put beside x, so that the distribution is q(z|x, y), p(x|z, y); 0: none is read. `read`: what the net is
-    given of x, where that is not x itself.
+    x (*lead, *given) -> batch shape `lead`, event shape `event`; a net itself sees one example axis only. One that `resizes`
+    takes images of other sides, too. `net` is a builder, called once with the shapes that the family asks for. `classes`: how
+    many there are of a label that is put beside x, so that the distribution is q(z|x, y), p(x|z, y); 0: none is read. `read`:
+    what the net is given of x, where that is not x itself.
     """
 
     @checked

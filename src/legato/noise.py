@@ -1,7 +1,7 @@
 """Noise on a code in training: what a decoder reads is near z, and not z, so that codes nearby decode alike.
 
-Of the likelihood all stays: in evaluation there is no noise, and ELBO and log p(x) are those of the model without it. In training
-the distortion is −E log p(x|z + noise), that of a decoder which is told less.
+Of the likelihood all stays: in evaluation there is no noise, and ELBO and log p(x) are those of the model without it. In
+training the distortion is −E log p(x|z + noise), that of a decoder which is told less.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from legato.ranks import drawn
 class Noisy(nn.Module):
     """z -> z + s · rms(z) · ε, ε ~ N(0, I), in training; z itself in evaluation. (n, *code) -> (n, *code).
 
-    rms(z) is the root of the mean square of an example's own code, a number that nothing is learnt through: noise of a given size
-    would be undone by a code that grows. Raises `Mistake` where s is no finite number of 0 or more.
+    rms(z) is the root of the mean square of an example's own code, a number that nothing is learnt through: noise of a given
+    size would be undone by a code that grows. Raises `Mistake` where s is no finite number of 0 or more.
     """
 
     @checked

@@ -56,8 +56,8 @@ class Recipe:
             raise Mistake(f"this objective compares images, and one example has shape {model.likelihood.event}: use `vae`")
         if self.objective.needs_places and not model.likelihood.resizes:
             raise Mistake(
-                "this objective decodes codes of other sizes, and the decoder takes one: use a code of places (tokenizer_kl) and "
-                "a net of convolutions"
+                "this objective decodes codes of other sizes, and the decoder takes one: use a code of places (tokenizer_kl) "
+                "and a net of convolutions"
             )
         if self.objective.needs_fidelity:
             raise Mistake("this objective weighs a critic against the fidelity, and has none: add Distortion()")

@@ -19,9 +19,9 @@ def beside(
 ) -> Objective:  # fmt: skip
     """The objective, and the terms of a positive weight: what is weighed by 0 is not computed.
 
-    `perceptual`: of Σ‖f̂ − f̂′‖², which has no unit: 100 or so. `adversary`: 1 is as strong as the fidelity, from `begin` of the
-    run on. `equivariance`: 1 counts moved pictures as the pictures themselves; `halves`: these are halved, too, which words of a
-    codebook cannot be: the mean of four is none. All add to the fidelity and take nothing of it away. `image`: (C, H, W).
+    `perceptual`: of Σ‖f̂ − f̂′‖², which has no unit: 100 or so. `adversary`: 1 is as strong as the fidelity, from `begin` of
+    the run on. `equivariance`: 1 counts moved pictures as the pictures themselves; `halves`: these are halved, too, which words
+    of a codebook cannot be: the mean of four is none. All add to the fidelity and take nothing of it away. `image`: (C, H, W).
     """
     if perceptual:
         plain = plain + perceptual * Perceptual()

@@ -17,7 +17,7 @@ from legato.trace import Trace
 class Equivariance(Term):
     """−log p(τx|τz), (B,), nats: p the decoder on the code z moved by τ, about the picture moved by the same τ.
 
-    τ is one of the eight turns and flips of a square (four of another rectangle), drawn for each example, and then, if `halves`,
+    τ is one of the eight turns and flips of a square (four of another rectangle), drawn for each example; then, if `halves`,
     the mean of each 2 × 2 places, of pixels and codes alike, where the code has an even number of them. Half the size is a
     quarter of the cost of a decoder's pass. Kouzelis et al. 2025 (EQ-VAE), https://arxiv.org/abs/2502.09509, eq. 3, which puts
     it in the place of the reconstruction; here it is beside it, and z is the one draw of the pass. No likelihood: its pictures

@@ -31,7 +31,7 @@ WEIGHTS, ABOUT = HERE / "scene_features.safetensors", HERE / "scene_features.jso
 class SceneFeatures(nn.Module):
     """(n, 3, H, W), pixels in 0 … 1, -> features of four sizes, (n, C, H/2ᵏ, W/2ᵏ) for k = 0 … 3, the smallest of one pixel.
 
-    240,000 weights. Trained to tell scenes, and what was done to them, on pictures that a program drew: it never saw a photograph.
+    240,000 weights. Trained to tell scenes, and what was done to them, on pictures that a program drew: it saw no photograph.
     """
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ class PatchCritic(nn.Module):
     def __init__(self, channels: int, width: int = 32, depth: int = 2) -> None:
         super().__init__()
         if width < 1 or depth < 1:
-            raise Mistake(f"a critic of patches has 1 channel or more and halves the picture once or more, got {width}, {depth}")
+            raise Mistake(f"a critic of patches has 1 channel or more and halves pictures once or more, got {width}, {depth}")
         sizes = [width * 2**level for level in range(depth)]
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
         for here, below in pairwise(sizes):
@@ -53,8 +53,8 @@ class PatchAdversary(Term):
     The critic's loss is the hinge, ½ max(0, 1 − T(x)) + ½ max(0, 1 + T(x̂)), 1 where it tells nothing. No likelihood, and no
     nats. It is charged at its weight times λ = ‖∇_L fidelity‖/(‖∇_L of this term‖ + δ), L the weights of the decoder's last
     layer, fidelity all terms of x beside x̂ at their weights: at weight 1 both pull at that layer alike. λ is found anew in each
-    step and is a number: nothing is learnt through it. Esser et al. 2021, https://arxiv.org/abs/2012.09841, eq. 6 and 7; δ = 10⁻⁶
-    and λ ≤ 10⁴. Raises `Mistake` for what is no image, when the recipe is built.
+    step and is a number: nothing is learnt through it. Esser et al. 2021, https://arxiv.org/abs/2012.09841, eq. 6 and 7;
+    δ = 10⁻⁶ and λ ≤ 10⁴. Raises `Mistake` for what is no image, when the recipe is built.
     """
 
     name = "patch adversary"

@@ -49,7 +49,7 @@ class Start:
         if self.config is not None:
             return begun(model, self.config, self.tensors, f"`{self.path}`")
         if why := unlike(self.tensors, model.state_dict()):
-            raise Mistake(f"`{self.path}` cannot begin this model: {why}; give the recipe and the words that it was trained with")
+            raise Mistake(f"`{self.path}` cannot begin this model: {why}; give the recipe and words that it was trained with")
         return self.tensors
 
 
@@ -64,7 +64,8 @@ def start_of(path: str | None) -> Start | None:
         raise Mistake(f"--start `{path}` is no RUN and no folder of diffusers': expected recipe.json in it, or {CONFIG}")
     config = read_json(folder / CONFIG, remedy=WHOLE)
     if config.get("_class_name") != "AutoencoderKL":
-        raise Mistake(f"--start `{path}` holds a {config.get('_class_name', 'model without a name')}: expected an AutoencoderKL")
+        name = config.get("_class_name", "model without a name")
+        raise Mistake(f"--start `{path}` holds a {name}: expected an AutoencoderKL")
     config = read_json(folder / CONFIG, StoredConfig, remedy=WHOLE)
     return Start(path, read_plain(folder / WEIGHTS, WHOLE), config)
 
