@@ -4,7 +4,7 @@
                                                                   [--size 32] [--words ...] [--threads 2] [--out runs/diffusers]
 
 All by the command: `train tokenizer_kl --net diffusers`, `export --format diffusers`; diffusers itself loads the folder and
-saves it anew; `train --start` it for one step of no length (back); `train --start` it with `--freeze encoder` for as long again.
+saves it anew; `train --start` it for one step of no length (back), and with `--freeze encoder` for as long again.
 Moments and decoded means of test pictures are compared with diffusers' own, codes before and after the decoder's training bit
 for bit, distortions picture by picture. `--steps` instead of minutes makes a trial. The record is printed, and written to
 records/diffusers-round-trip.json, of a trial to --out. A further call goes on with what is missing.

@@ -112,8 +112,8 @@ def test_resuming_with_another_start_is_refused(first, words, sources, tmp_path,
 
 
 @pytest.mark.parametrize("recipe", ["hamiltonian_vae", "hierarchy_vae"])
-def test_a_decoder_that_is_a_part_of_the_latent_cannot_be_trained_alone(recipe, sources, tmp_path):
-    with pytest.raises(Mistake, match="of this recipe it is a part of the latent"):
+def test_a_decoder_on_which_codes_hang_cannot_be_trained_alone(recipe, sources, tmp_path):
+    with pytest.raises(Mistake, match="codes of this recipe hang on its decoder"):
         legato.train(recipe, str(sources["grey"]), tmp_path / "r", **SMALL, freeze="encoder")
     assert not (tmp_path / "r").exists()
 
