@@ -111,10 +111,9 @@ def test_resuming_with_another_start_is_refused(first, words, sources, tmp_path,
     assert "--start is" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("recipe", ["hamiltonian_vae", "hierarchy_vae"])
-def test_a_decoder_on_which_codes_hang_cannot_be_trained_alone(recipe, sources, tmp_path):
+def test_a_decoder_on_which_codes_hang_cannot_be_trained_alone(sources, tmp_path):
     with pytest.raises(Mistake, match="codes of this recipe hang on its decoder"):
-        legato.train(recipe, str(sources["grey"]), tmp_path / "r", **SMALL, freeze="encoder")
+        legato.train("hamiltonian_vae", str(sources["grey"]), tmp_path / "r", **SMALL, freeze="encoder")
     assert not (tmp_path / "r").exists()
 
 
@@ -245,6 +244,8 @@ def test_diffusers_loads_the_folder_and_says_what_the_model_does(likelihood, sou
         assert (q.mean - mine.mean).abs().max() < 1e-5
         assert (q.std / mine.stddev - 1).abs().max() < 1e-5
         decoded = (theirs.decode(q.mean).sample + 1) / 2
+        # a logistic's middle is told within the range of pixels
+        decoded = decoded.clamp(0, 1) if likelihood == "discretized-logistic" else decoded
         assert (decoded - space.model.reconstruct(x)).abs().max() < 1e-5
     known = read_tensors(Run(run).codes)
     square = known["covariance"].diagonal().mean() + known["mean"].var(correction=0)

@@ -57,6 +57,7 @@ class Hamiltonian(OneGroup):
         self.length = nn.Parameter(torch.full(self.event, -1.4))  # ε = ½ σ(length), a tenth at first
         self.warmth = nn.Parameter(torch.tensor(1.0))  # √β_0 = σ(warmth)
 
+    asks_decoder = True
     portable = False  # what leads a code is a gradient
 
     def encode(self, x: Tensor, given: Given = NOTHING) -> tuple[Distribution, Tensor]:

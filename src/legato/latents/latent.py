@@ -42,6 +42,7 @@ class Latent(nn.Module):
     exact_prior = True  # whether log p(z) is known, and no estimate that is right in the mean alone
     levels: tuple[str, ...] = ()  # groups above each other, the top first, by what is said of each; none of one group
 
+    asks_decoder = False  # whether codes hang on the decoder, too
     portable = True  # whether what `summary` says is made by operators that ONNX has
     portable_width = True  # whether σ is made by operators that ONNX Runtime has
 

@@ -197,11 +197,11 @@ def figures_of(parts: dict[str, Tensor], losses: Sequence[Tensor]) -> Tensor:
 
 
 def _freeze(model: LatentVariableModel) -> None:
-    """All but p(x|z) stays as it is. Raises `Mistake` where a part of p(x|z) lies in what is frozen, or leads codes."""
+    """All but p(x|z) stays as it is. Raises `Mistake` where codes would move with it none the less."""
     for part in (model.latent, model.classifier):
         if part is not None:
             part.requires_grad_(False).eval()  # in evaluation for good: a codebook follows its encoder in training alone
-    if not model.latent.portable or not all(weight.requires_grad for weight in model.likelihood.parameters()):
+    if model.latent.asks_decoder:
         raise Mistake("--freeze encoder trains the decoder alone, and codes of this recipe hang on its decoder: leave it out")
 
 
