@@ -244,7 +244,8 @@ class Attention(nn.Module):
         places = self.group_norm(h).flatten(2).transpose(1, 2)
         likeness = self.to_q(places) @ self.to_k(places).transpose(1, 2) * h.shape[1] ** -0.5
         looked = self.to_out[0](torch.softmax(likeness, -1) @ self.to_v(places))
-        return h + looked.transpose(1, 2).reshape(h.shape)
+        found: Tensor = h + looked.transpose(1, 2).reshape(h.shape)
+        return found
 
 
 def _resnets(given: int, found: int, depth: int, groups: int) -> nn.ModuleList:

@@ -38,7 +38,8 @@ class Equivariance(Term):
         chance = drawn(lambda shape: torch.rand(shape, device=x.device), (len(x),), 0)
         x, code = turned(x, chance), turned(code.transpose(0, 1), chance).transpose(0, 1)
         if self.halves and not any(side % 2 for side in code.shape[-2:]):
-            x, code = avg_pool2d(x, 2), avg_pool2d(code.flatten(0, 1), 2).unflatten(0, code.shape[:2])
+            pooled = avg_pool2d(code.flatten(0, 1), 2)
+            x, code = avg_pool2d(x, 2), pooled.view(*code.shape[:2], *pooled.shape[1:])
         return -trace.parts.decode(code).log_prob(x).mean(0)
 
 
