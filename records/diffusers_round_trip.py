@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of each of the two trainings")
     parser.add_argument("--steps", type=int, help="of each of the two, in the place of minutes")
     parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--words", default=WORDS, help="of the tokenizer")
+    parser.add_argument("--words", default=WORDS, help="of the tokenizer and its training, but for the learning rate")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/diffusers"))
     chosen = parser.parse_args(arguments)

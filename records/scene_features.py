@@ -1,6 +1,6 @@
 """Trains the small net in whose features `Perceptual` compares pictures, and writes it beside the objectives.
 
-    python records/scene_features.py [--steps 3000] [--seed 0] [--threads 1] [--out src/legato/objectives]
+    python records/scene_features.py [--steps 2000] [--seed 0] [--threads 1] [--out src/legato/objectives]
 
 It sees pictures of 32 × 32 that this script draws, never one twice, and says two things of each: which of five scenes it is,
 and which of six things was done to it. Scenes: leaves that lie over each other (dead leaves: discs, squares, the ellipses and
@@ -37,7 +37,7 @@ DONE = ("nothing", "blur", "noise", "larger pixels", "fewer colours", "too sharp
 def main() -> None:
     """Trains, halves, tries and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=WEIGHTS.parent)
@@ -55,8 +55,8 @@ def main() -> None:
         file.write(content)
     about = {
         "blake2b": hashlib.blake2b(content, digest_size=16).hexdigest(),
-        "scenes_told": right[0],
-        "done_told": right[1],
+        "scenes_told": round(right[0], 4),
+        "done_told": round(right[1], 4),
         "tried_on": 2000,
         "data": f"pictures drawn by the script: {', '.join(SCENES)}; {', '.join(DONE)}",
         "made_by": f"records/scene_features.py --steps {chosen.steps} --seed {chosen.seed}",

@@ -27,6 +27,8 @@ from legato.objectives.features import shipped
 from legato.priors import StandardNormal
 from legato.recipe import Recipe
 from legato.setting import DataSpec
+from legato.training.compiled import CompiledStep, Lowered, captured
+from test_compiled import batch, figures, learner
 
 NAMES = ("tokenizer_kl", "tokenizer_vq", "tokenizer_fsq")
 COLOUR = DataSpec((3, 8, 8), "bytes", "discretized-logistic")
@@ -303,6 +305,16 @@ def test_a_weight_that_begins_late_is_nothing_before_its_time():
     for most, after in ((-1.0, 0.1), (math.nan, 0.1), (1.0, 1.0), (1.0, -0.1)):
         with pytest.raises(Mistake):
             Begun(most, after)
+
+
+def test_a_captured_step_with_all_terms_is_the_plain_one_bit_for_bit():
+    """The critic is heard from the third of six steps on."""
+    said = {"perceptual": 10.0, "adversary": 1.0, "begin": 0.02, "equivariance": 0.5, "noise": 0.1, "width": 4, "depth": 0}
+    plain, other, rehearsed = (learner("tokenizer_kl", net="strided", **said) for _ in range(3))
+    graph, _ = captured(rehearsed, batch(0))  # not of the learner that will take it: as after a rehearsal
+    assert_close(figures(CompiledStep(other, Lowered(graph))), figures(plain.step), rtol=0, atol=0)
+    for (key, value), twin in zip(plain.tensors().items(), other.tensors().values(), strict=True):
+        assert torch.equal(value, twin), key
 
 
 # ------------------------------------------------------------------------------------------------- equivariance
