@@ -32,7 +32,7 @@ from legato.measures.estimate import Estimate, mean_over, paired_difference
 from legato.run import Run
 
 KEPT = Path(__file__).with_name("diffusers-round-trip.json")
-WORDS = "--net diffusers --width 32 --depth 1 --latent-dim 4 --downsampling 4"
+WORDS = "--net diffusers --width 16 --depth 1 --latent-dim 4 --downsampling 4"
 MOST = 256  # test pictures that are compared with diffusers'
 
 

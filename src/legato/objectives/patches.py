@@ -101,4 +101,5 @@ def last_layer(decoder: nn.Module) -> Tensor:
 def _norm_by(weight: Tensor, value: Tensor) -> Tensor:
     """‖∂value/∂weight‖, (), of the mean over the whole batch, where ranks share it."""
     (gradient,) = torch.autograd.grad(value, weight, retain_graph=True)
-    return torch.linalg.vector_norm(ranks.mean(gradient.detach()[None]))
+    found: Tensor = torch.linalg.vector_norm(ranks.mean(gradient.detach()[None]))
+    return found
