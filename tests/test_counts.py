@@ -38,6 +38,7 @@ from legato.training.learner import Learner
 from legato.training.options import TrainingOptions, plan
 from legato.training.replayed import replayed
 from legato.vocabulary import LIKELIHOODS
+from made_runs import OF_IMAGES
 from stopped_runs import assert_same, resume, stopping_after
 
 find("vae")  # fills RECIPES
@@ -312,7 +313,7 @@ def test_a_family_begins_at_the_columns_means(word):
     assert of(theta, (6,)).mean[0].numpy() == pytest.approx((1 - zeros) * np.maximum(DATA.means, 1e-6), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name not in ("ssim_vae", "hierarchy_vae")])
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in OF_IMAGES])
 def test_every_recipe_takes_counts_or_says_what_fits(name):
     definition = define(name, DATA, **TINY)
     x = torch.from_numpy(table(8)).float()

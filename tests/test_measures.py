@@ -31,6 +31,7 @@ KEYS = {*SINGLE, "trust", "active_units", "kl_per_dimension", "rate_per_level", 
 FIELDS = {"value", "low", "high", "n", "unit", "method"}
 POINTS = ("autoencoder", "pulled_autoencoder", "wae_mmd", "swae", "wae_gan", "rae_l2", "rae_gp", "rae_sn", "topk_autoencoder")
 LIKENESSES = ("vae_gan", "log_cosh_vae", "ssim_vae")  # trained for another fidelity than log p(x|z)
+ONE_SCALE = ("sigma_vae", "table", *LIKENESSES, "tokenizer_kl", "tokenizer_vq", "tokenizer_fsq")  # a Gaussian's σ, for all
 BELOW = ("ladder_vae", "hierarchy_vae", "hierarchical_vamp_vae")  # the lower rung's rate follows what was drawn above it
 WITH_RATE = [name for name in RUNS if name not in (*POINTS, *LIKENESSES)]
 
@@ -313,7 +314,7 @@ def test_a_scorecard_has_its_keys_and_every_figure_an_interval_or_a_why(name, ru
     assert (found["run"]["k"], found["run"]["seed"]) == (5, 0)
     assert found["data"]["split"] == "test"
     assert (found["data"]["checksum"] is not None) == (name == "bernoulli")
-    assert (found["run"]["likelihood_scale"] is not None) == (name in ("sigma_vae", "table", *LIKENESSES))
+    assert (found["run"]["likelihood_scale"] is not None) == (name in ONE_SCALE)
 
 
 @pytest.mark.parametrize("name", WITH_RATE)

@@ -123,15 +123,19 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(name):
 
 
 @pytest.mark.usefixtures("photos")
+@pytest.mark.filterwarnings("ignore")  # of diffusers' own
 def test_the_python_of_the_export_page_runs_on_what_is_exported():
+    pytest.importorskip("diffusers")
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     legato.train("vae", "photos", "runs/photos", size=16, latent_dim=32, net="mlp", width=16, depth=1, steps=2)
     assert cli.run(["export", "runs/photos", "--format", "onnx"]) == 0
+    legato.train("tokenizer_kl", "photos", "runs/tokens", size=16, net="diffusers", width=8, depth=1, steps=2)
+    assert cli.run(["export", "runs/tokens", "--format", "diffusers", "--out", "tokens"]) == 0
     names: dict[str, object] = {}
     for block in blocks(ROOT / "docs" / "export.md"):
         exec(compile(block, "docs/export.md", "exec"), names)
-    assert np.shape(names["images"]) == (16, 3, 16, 16)
+    assert np.shape(names["images"]) == tuple(names["x_mean"].shape) == (16, 3, 16, 16)
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
