@@ -89,8 +89,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "dead channels": "0",
         "uneven density": "0",
         "trustworthiness": "0",
-        "irreducible variance of a Gaussian": "0",
-        "irreducible variance of the set": "0",
+        "irreducible variance of a Gaussian": "-",  # of draws, whose white noise is gone
         "unsteady encode": "0",
         "r50": "0",
     },
