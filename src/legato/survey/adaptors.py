@@ -29,8 +29,13 @@ EXPECTED = (
 OTHER_POSTERIORS = ("HVAE", "RHVAE", "VAE_IAF", "VAE_LinNF", "VQVAE", "HRQVAE", "SVAE", "PoincareVAE")
 
 
-def subject_of(model: object, example: Floats, *, prior: Prior | None = None, log_px: Any = None) -> Subject:
-    """The subject that `model` is; `example`: a few images as it sees them. Raises `Mistake` for what is no model."""
+def subject_of(
+    model: object, example: Floats, *, prior: Prior | None = None, log_px: Any = None, steady: bool = True
+) -> Subject:
+    """The subject that `model` is; `example`: a few images as it sees them. Raises `Mistake` for what is no model.
+
+    `steady`: whether an encoder that draws is refused.
+    """
     if isinstance(model, Subject):
         return model
     if (space := space_of(model)) is not None:
@@ -41,7 +46,7 @@ def subject_of(model: object, example: Floats, *, prior: Prior | None = None, lo
     # Its prior is made of pseudo-inputs: measured beside N(0, I) it would have holes that are not its own.
     if _pythae(model) and type(model).__name__ == "VAMP" and prior is None:
         raise Mistake("the prior of Pythae's VAMP is not N(0, I): give `prior`, (n, seed) -> draws of z")
-    return Functions(encode, decode, example, prior=prior, log_px=log_px)
+    return Functions(encode, decode, example, prior=prior, log_px=log_px, steady=steady)
 
 
 def space_of(model: object) -> LatentSpace | None:

@@ -21,13 +21,14 @@ from legato.devices import drawing
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.streams import random_stream
-from legato.types import Floats
+from legato.types import Floats, Shape
 
 
 class Subject(ABC):
     """A model under measurement. x (N, *shape): as the model sees it; z (N, latent_dim); images: x in the data's own units."""
 
     latent_dim: int
+    event: Shape  # of one code, (d,) or (C, h, w); `latent_dim` is its product
     # z -> decoded mean in units of x, differentiable; None: a plain function, whose derivatives are differences
     decoder: Callable[[Tensor], Tensor] | None = None
     device = torch.device("cpu")  # the decoder's: codes go there before derivatives are taken
@@ -48,6 +49,14 @@ class Subject(ABC):
     def cycle(self, z: Floats) -> Floats:
         """The mean of the code of what z decodes to, (N, latent_dim)."""
 
+    def encode_again(self, x: Floats, seed: int) -> Floats:
+        """μ with torch's generator at `seed`, (N, latent_dim): the same for every seed where encoding draws nothing."""
+        return self.encode(x)[0]
+
+    def decode_sized(self, grids: Floats) -> Floats:
+        """Decoded means of codes (N, C, h, w) of another size than `event`. Raises `Mistake` where it takes none."""
+        raise Mistake("this decoder takes codes of one size")
+
     def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
         """n draws from N(0, I), (n, latent_dim): others for each purpose."""
         # A stream for each purpose: holes and samples that shared their draws would err together.
@@ -62,7 +71,7 @@ class Trained(Subject):
     """A RUN."""
 
     def __init__(self, space: LatentSpace) -> None:
-        self.space, self.latent_dim = space, space.latent_dim
+        self.space, self.latent_dim, self.event = space, space.latent_dim, space.model.latent.event
         self.decoder, self.device, self.standard_prior = space.decoder, space.device, space.has_standard_prior
         self._space = space
 
@@ -101,6 +110,7 @@ class PrincipalComponents(Subject):
         self.shape, self._restore = train.shape[1:], restore
         flat = train.reshape(len(train), -1)
         self.latent_dim = min(latent_dim, *flat.shape)
+        self.event = (self.latent_dim,)
         # seeded, as the randomised solver draws
         self._pca = PCA(self.latent_dim, svd_solver="randomized", random_state=0).fit(flat)
 

@@ -1,0 +1,1 @@
+"""Priors that are fitted to codes after training: each is one more prior, in a model's place for p(z)."""

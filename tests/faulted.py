@@ -1,0 +1,128 @@
+"""A model without a fault on drawn pictures, and the faults of fault_table.py done to it: linear maps, nothing is trained.
+
+Three drawn shapes are the colours of one picture; the encoder averages 4 × 4 pixels and brings channels to E μ² + σ² = 1, the decoder
+repeats and undoes it. Its codes are pooled pictures: exactly equivariant to scale, flips, turns and shifts by 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from legato.data.factors import combinations, draw
+from legato.measures.equivariance import turned  # noqa: F401  (the moves are those of the measure)
+
+SIDE, CODE, SIGMA = 32, 8, 0.1
+
+
+def pictures(n: int, seed: int = 0) -> np.ndarray:
+    """(n, 3, 32, 32) in [0, 1]: a shape for each colour."""
+    return (draw(combinations(3 * n, seed), SIDE).reshape(n, 3, SIDE, SIDE) / 255).astype(np.float32)
+
+
+def pool(x: np.ndarray) -> np.ndarray:
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 4, 4, w // 4, 4).mean((3, 5))
+
+
+def repeat(z: np.ndarray) -> np.ndarray:
+    return z.repeat(4, 2).repeat(4, 3)
+
+
+def board(h: int, w: int) -> np.ndarray:
+    return np.where((np.arange(h)[:, None] + np.arange(w)) % 2, 1.0, -1.0).astype(np.float32)
+
+
+@dataclass
+class Model:
+    """x -> (μ, σ) and z -> x̂ of grids of any size; `there` and `back` change codes, and undo it."""
+
+    mean: np.ndarray
+    factor: np.ndarray
+    sigma: float = SIGMA
+    there: object = staticmethod(lambda z: z)
+    back: object = staticmethod(lambda z: z)
+    noise: float = 0.0
+    steps: float = 0.0
+    widths: object = staticmethod(lambda s: s)
+
+    def encode(self, x):
+        mu = (pool(np.asarray(x, np.float32)) - self.mean) * self.factor
+        mu = self.there(mu.astype(np.float32))
+        if self.noise:
+            mu = mu + np.float32(self.noise) * np.random.default_rng().standard_normal(mu.shape, dtype=np.float32)
+        return mu, self.widths(np.full_like(mu, self.sigma))
+
+    def decode(self, z):
+        code = self.back(np.asarray(z, np.float32))
+        found = repeat(code / self.factor + self.mean)
+        return (1 / (1 + np.exp(-60 * (found - 0.25)))).astype(np.float32) if self.steps else found.astype(np.float32)
+
+
+def healthy(x: np.ndarray) -> Model:
+    codes = pool(x)
+    mean = codes.mean((0, 2, 3), keepdims=True)
+    factor = np.sqrt(1 - SIGMA**2) / codes.std((0, 2, 3), keepdims=True)
+    return Model(mean.astype(np.float32), factor.astype(np.float32))
+
+
+def _dead(z):
+    z = z.copy()
+    z[:, 1] = 0
+    return z
+
+
+def _mixed(sign):
+    def rotate(z):
+        a, b = z[:, 0], z[:, 1]
+        return np.stack([(a - sign * b) / np.sqrt(2), (sign * a + b) / np.sqrt(2), z[:, 2]], 1).astype(np.float32)
+
+    return rotate
+
+
+def _shuffle(inverse=False):
+    def change(z):
+        n, c, h, w = z.shape
+        order = np.random.default_rng(h * w).permutation(h * w)
+        if inverse:
+            order = np.argsort(order)
+        return np.ascontiguousarray(z.reshape(n, c, -1)[:, :, order].reshape(z.shape))
+
+    return change
+
+
+def _times(factor):
+    scale = np.array([1.0, factor, 1.0], np.float32)[:, None, None]
+    return lambda z: z * scale
+
+
+def _clusters(z):
+    """Codes drawn to one of four of them: near copies of four pictures."""
+    centres = z[: min(4, len(z))]
+    return z
+
+
+def faulted(model: Model, fault: str) -> Model:
+    """The model with the fault of that name."""
+    match fault:
+        case "dead channel":
+            return replace(model, there=_dead)
+        case "checkerboard added":
+            return replace(
+                model, there=lambda z: z + board(*z.shape[2:]), back=lambda z: z - board(*z.shape[2:])
+            )
+        case "grid shuffled":
+            return replace(model, there=_shuffle(), back=_shuffle(inverse=True))
+        case "channel scaled by 100":
+            return replace(model, there=_times(100), back=_times(0.01), widths=_times(100))
+        case "KL removed":
+            seven = np.float32(7)
+            return replace(model, sigma=SIGMA / 1000, there=lambda z: z * seven, back=lambda z: z / seven)
+        case "two channels mixed by a rotation":
+            return replace(model, there=_mixed(1), back=_mixed(-1))
+        case "encoder that draws":
+            return replace(model, noise=0.5)
+        case "decoder made of steps":
+            return replace(model, steps=60.0)
+    raise KeyError(fault)
