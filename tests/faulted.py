@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from legato.data.factors import combinations, draw
-from legato.measures.equivariance import turned  # noqa: F401  (the moves are those of the measure)
 
 SIDE, CODE, SIGMA = 32, 8, 0.1
 
@@ -97,14 +96,20 @@ def _times(factor):
     return lambda z: z * scale
 
 
-def _clusters(z):
-    """Codes drawn to one of four of them: near copies of four pictures."""
-    centres = z[: min(4, len(z))]
-    return z
+def _gathered(centres):
+    """Codes go nine tenths of the way to the nearest of a few; codes of another size stay where they are."""
+
+    def change(z):
+        if z.shape[1:] != centres.shape[1:]:
+            return z
+        apart = np.square(z[:, None] - centres).sum((2, 3, 4))
+        return (0.1 * z + 0.9 * centres[apart.argmin(1)]).astype(np.float32)
+
+    return change
 
 
-def faulted(model: Model, fault: str) -> Model:
-    """The model with the fault of that name."""
+def faulted(model: Model, fault: str, some: np.ndarray) -> Model:
+    """The model with the fault of that name; `some`: pictures, of which clusters are made."""
     match fault:
         case "dead channel":
             return replace(model, there=_dead)
@@ -123,6 +128,8 @@ def faulted(model: Model, fault: str) -> Model:
             return replace(model, there=_mixed(1), back=_mixed(-1))
         case "encoder that draws":
             return replace(model, noise=0.5)
+        case "codes gathered in clusters":
+            return replace(model, there=_gathered(model.encode(some[:4])[0]))
         case "decoder made of steps":
             return replace(model, steps=60.0)
     raise KeyError(fault)

@@ -44,6 +44,7 @@ _PUBLIC = {
     "VAE": "legato.estimator",
     "Autoencoder": "legato.estimator",
     "measure": "legato.measured",
+    "doctor": "legato.doctored",
 }
 
 __all__ = ["__version__", *_PUBLIC]

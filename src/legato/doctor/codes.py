@@ -10,6 +10,7 @@ from legato.errors import Mistake
 from legato.measures import charge, velocity
 from legato.measures.channels import correlation_of_channels, covariance_between_channels, permuted
 from legato.measures.estimate import Estimate
+from legato.measures.rate import codebook_perplexity
 from legato.measures.scale import channel_factors, dead_channels, scale_factor, uneven_scales
 from legato.measures.shape import two_sample_accuracy
 from legato.measures.spectrum import pooled, spectrum, white_share, without_level
@@ -104,6 +105,23 @@ def velocities(patient: Patient) -> Found:
         for f, t in ((train, patient.drawn), (more, white))
     )
     return Found(figures, controls)
+
+
+def chosen(patient: Patient) -> Found:
+    """How much of a codebook is in use; both figures see more of it the more images there are."""
+    found = patient.subject.choices(patient.shared.test.x)
+    if found is None:
+        raise Mistake("nothing is chosen from a codebook")
+    rows = np.split(found.index, found.books, 1)
+    unused = 1 - sum(len(np.unique(part)) for part in rows) / (found.books * found.size)
+    method = f"share of {found.books * found.size:,} values that no token of {len(found.index):,} images chose; no interval"
+    figures = {
+        "unused codes": Estimate(unused, None, None, len(found.index), "share of the codebook", method),
+        "codes in use": codebook_perplexity(np.asarray(found.index, np.float64), found.books).scaled(
+            1 / found.size, "share of the codebook", "exp H of the shares of tokens, over the size of the codebook"
+        ),
+    }
+    return Found(figures, {"codes in use": Estimate(1.0, None, None, 0, "share of the codebook", "all chosen alike")})
 
 
 def charged(patient: Patient) -> Found:

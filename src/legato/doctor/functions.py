@@ -20,6 +20,7 @@ from legato.survey.robustness import NOISE, STRETCH
 from legato.types import Doubles, Floats
 
 SHARE = "share of an unrelated one's"
+SAMPLES = {"prior": "samples of the prior", "gaussian": "samples of a Gaussian", "mixture": "samples of a mixture"}
 
 
 def steady(patient: Patient) -> Found:
@@ -161,8 +162,7 @@ def samples(patient: Patient) -> Found:
     floor = max((one for one in (rebuilt, real.frechet) if one.value is not None), key=lambda one: one.value or 0.0)
     figures = {"reconstructions": _over(rebuilt, real.frechet)}
     for name, images in patient.samples.items():
-        key = {"prior": "samples of the prior"}.get(name, f"samples of a {name}")
-        figures[key] = _over(frechet(real.features, patient.reference.features(images), halves), floor)
+        figures[SAMPLES[name]] = _over(frechet(real.features, patient.reference.features(images), halves), floor)
     if reason := patient.no_mixture:
         figures["samples of a mixture"] = absent(reason)
     return Found(figures)

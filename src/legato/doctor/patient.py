@@ -6,6 +6,7 @@ Covered: any `Subject`; codes and images of other sizes, where its functions tak
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from legato.lazy import lazy
 from legato.measures.equivariance import Grids
 from legato.survey.effort import Effort
 from legato.survey.evaluation import COMPONENTS, FITTED, Evaluation
+from legato.survey.material import Material
+from legato.survey.subject import Subject
 from legato.types import Floats, Shape
 
 QUICK = Effort(
@@ -46,10 +49,18 @@ FULL = Effort(
     annealed=0,
 )
 TRIED = 2  # examples that a function is tried on in another size
+WHOLE = 1000  # dimensions up to which a covariance is whole: of 4,096 its eigenvectors alone take minutes
+Loss = Callable[..., Any]  # (x, reconstruction, mu, log sigma^2), tensors, -> one number: what a training step minimised
 
 
 class Patient(Evaluation):
     """A subject, the images, and what several examinations need of both, computed once when first asked for."""
+
+    largest = WHOLE
+
+    def __init__(self, subject: Subject, shared: Material, effort: Effort, seed: int, loss: Loss | None = None) -> None:
+        super().__init__(subject, shared, effort, seed)
+        self.loss = loss
 
     @property
     def event(self) -> Shape:

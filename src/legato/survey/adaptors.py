@@ -1,7 +1,7 @@
 """Models of other libraries as subjects, recognised by their type: none of these libraries is imported or needed.
 
 Covered: RUNs of Legato, pairs of functions, pairs of ONNX files (onnx_files.py), Pythae's models with a Gaussian or no
-posterior, diffusers' AutoencoderKL, and any object with `encode` and `decode`. Not covered: Pythae's models whose posterior is
+posterior, diffusers' AutoencoderKL, AutoencoderTiny and VQModel, and any object with `encode` and `decode`. Not covered: Pythae's models whose posterior is
 no diagonal Gaussian; they are refused by name.
 """
 
@@ -22,8 +22,8 @@ from legato.survey.subject import Subject, Trained
 from legato.types import Floats
 
 EXPECTED = (
-    "a RUN, a pair of functions or torch modules, a pair of .onnx files, a Pythae model, a diffusers AutoencoderKL, or an "
-    "object with `encode` and `decode`"
+    "a RUN, a pair of functions or torch modules, a pair of .onnx files, a Pythae model, a diffusers AutoencoderKL, "
+    "AutoencoderTiny or VQModel, or an object with `encode` and `decode`"
 )
 # Pythae's whose encoder gives the start of a posterior, or another family: read as (μ, σ) it would be wrong, silently.
 OTHER_POSTERIORS = ("HVAE", "RHVAE", "VAE_IAF", "VAE_LinNF", "VQVAE", "HRQVAE", "SVAE", "PoincareVAE")
@@ -64,8 +64,9 @@ def pair_of(model: object) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return model[0], model[1]
     if _pythae(model):
         return PythaeEncoder(model), PythaeDecoder(model)
-    if _made_by(model, "diffusers", "AutoencoderKL"):
-        return DiffusersEncoder(model), DiffusersDecoder(model)
+    for name, encoder in DIFFUSERS.items():
+        if _made_by(model, "diffusers", name):
+            return encoder(model), DiffusersDecoder(model)
     if callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None)):
         return model.encode, model.decode  # type: ignore[attr-defined]
     raise Mistake(f"a {type(model).__name__} is no model that Legato knows: expected {EXPECTED}")
@@ -114,6 +115,41 @@ class DiffusersEncoder(_Side):
     def forward(self, x: Tensor) -> Any:
         """2x − 1, encoded."""
         return self.model.encode(2 * x - 1).latent_dist  # images in [0, 1] go to the [−1, 1] that the model was trained on
+
+
+class DiffusersPoints(_Side):
+    """x in [0, 1] -> the latents of an AutoencoderTiny, points. https://github.com/madebyollin/taesd."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """2x − 1, encoded."""
+        found: Tensor = self.model.encode(2 * x - 1).latents
+        return found
+
+
+class DiffusersQuantised(DiffusersPoints):
+    """x in [0, 1] -> the rows of a VQModel's codebook that its latents lie nearest to."""
+
+    @property
+    def size(self) -> int:
+        """Rows of the codebook."""
+        return int(self.model.config.num_vq_embeddings)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The rows, as grids."""
+        found: Tensor = self.model.quantize(super().forward(x))[0]
+        return found
+
+    def choices(self, x: Tensor) -> Tensor:
+        """The rows' numbers, (n, tokens)."""
+        found: Tensor = self.model.quantize(super().forward(x))[2][2]
+        return found.reshape(len(x), -1)
+
+
+DIFFUSERS: dict[str, type[_Side]] = {
+    "AutoencoderKL": DiffusersEncoder,
+    "AutoencoderTiny": DiffusersPoints,
+    "VQModel": DiffusersQuantised,
+}
 
 
 class DiffusersDecoder(_Side):

@@ -20,7 +20,7 @@ from legato.measures.forward_mode import jvp
 from legato.streams import random_stream
 from legato.survey import answers
 from legato.survey.calling import Caller
-from legato.survey.subject import Subject
+from legato.survey.subject import Choices, Subject
 from legato.types import Floats
 
 Function = Callable[..., Any]  # of an array or a tensor with a row per example
@@ -93,6 +93,15 @@ class Functions(Subject):
         """μ with torch's generator at `seed`."""
         found = np.concatenate(self._encode.over(lambda answer: answers.codes(answer)[0], x, seed=seed))
         return found.reshape(len(found), -1)
+
+    def choices(self, x: Floats) -> Choices | None:
+        """Those of an encoder that has `choices` (indices of the answer for tensors x) and `size`, as adaptors of codebooks have."""
+        function = self._encode.function
+        if not hasattr(function, "choices"):
+            return None
+        asked = Caller(function.choices, "encode", x[:2])
+        found = np.concatenate(asked.over(lambda answer: answer.flatten(1).cpu().numpy(), x))
+        return Choices(found, 1, int(function.size))
 
     def decode_sized(self, grids: Floats) -> Floats:
         """Whatever images `decode` makes of codes (n, C, h, w) of this size."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,18 @@ from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.streams import random_stream
 from legato.types import Floats, Shape
+
+
+ROWS = 250  # at a time, where a model is asked for what it chooses
+
+
+@dataclass(frozen=True)
+class Choices:
+    """`index` (n, m): the number that each token of each image chose, those of each of `books` in a row, below `size`."""
+
+    index: NDArray[Any]
+    books: int
+    size: int
 
 
 class Subject(ABC):
@@ -57,6 +70,10 @@ class Subject(ABC):
         """Decoded means of codes (N, C, h, w) of another size than `event`. Raises `Mistake` where it takes none."""
         raise Mistake("this decoder takes codes of one size")
 
+    def choices(self, x: Floats) -> Choices | None:
+        """What a codebook's encoder chooses for each image; None where codes are not chosen among finitely many."""
+        return None
+
     def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
         """n draws from N(0, I), (n, latent_dim): others for each purpose."""
         # A stream for each purpose: holes and samples that shared their draws would err together.
@@ -79,6 +96,21 @@ class Trained(Subject):
         """The posterior's mean and standard deviation."""
         mu, sigma = self._space.posterior(x)
         return mu, sigma if self._space.has_width else None
+
+    def choices(self, x: Floats) -> Choices | None:
+        """The indices of its codebooks."""
+        model, found, size = self._space.model, [], 0
+        if not model.latent.books:
+            return None
+        with torch.no_grad():
+            for at in range(0, len(x), ROWS):
+                rungs = model(torch.from_numpy(x[at : at + ROWS]).to(self.device), 1).rungs
+                counts = model.latent.usage(rungs)
+                if counts is None or rungs[0].index is None:
+                    return None
+                size = counts.shape[-1]
+                found.append(rungs[0].index.flatten(1).cpu().numpy())
+        return Choices(np.concatenate(found), model.latent.books, size)
 
     def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
         """n draws from the model's own prior."""
