@@ -11,7 +11,7 @@ losses that read anything else than these four, critics.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +52,9 @@ class Point:
         """In the order in which a loss takes them."""
         return self.x, self.rebuilt, self.mu, self.log_variance
 
-    def moved(self, by: tuple[Tensor, Tensor, Tensor]) -> Point:
-        """Moved in all but x."""
-        return Point(self.x, self.rebuilt + by[0], self.mu + by[1], self.log_variance + by[2])
+    def moved(self, by: Sequence[Tensor], size: float) -> Point:
+        """Moved in all but x, so far along three directions."""
+        return Point(self.x, *(part + size * one for part, one in zip(self.parts[1:], by, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,20 @@ def differences(loss: Loss, at: Point, seed: int = 0) -> tuple[Doubles, Doubles]
     """Derivatives along random directions (of x̂ alone, then of μ and log σ² alone) by autograd and by central differences, (16,)."""
     rng, own, found = random_stream(seed, "directions of a loss"), slopes(loss, at), []
     size = 1e-4 if at.rebuilt.dtype == torch.float64 else 1e-2
-    room = (_room(at.rebuilt), 1.0, 1.0)
     for moves in ((True, False, False), (False, True, True)):
         for _ in range(DIRECTIONS):
-            by = tuple(
-                torch.from_numpy(rng.standard_normal(part.shape)).to(part) * room[i] * moves[i] for i, part in enumerate(at.parts[1:])
-            )
-            step = tuple(size * one for one in by)
-            back = tuple(-one for one in step)
-            with torch.no_grad():
-                ahead, behind = (float(_number(loss(*at.moved(way).parts))) for way in (step, back))  # type: ignore[arg-type]
+            by = [_direction(part, rng) if moves[i] else torch.zeros_like(part) for i, part in enumerate(at.parts[1:])]
+            by[0] = by[0] * _room(at.rebuilt)
             known = (own.rebuilt * _flat(by[0])).sum() + (own.code * np.concatenate([_flat(by[1]), _flat(by[2])], 1)).sum()
+            with torch.no_grad():
+                ahead, behind = (float(_number(loss(*at.moved(by, way).parts))) for way in (size, -size))
             found.append((float(known), (ahead - behind) / (2 * size)))
     by_autograd, by_differences = np.array(found).T
     return by_autograd, by_differences
+
+
+def _direction(part: Tensor, rng: np.random.Generator) -> Tensor:
+    return torch.from_numpy(rng.standard_normal(tuple(part.shape))).to(part)
 
 
 def lost_gradient(loss: Loss, at: Point, seed: int = 0) -> Estimate:

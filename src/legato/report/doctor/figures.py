@@ -54,7 +54,7 @@ def _grey(grids: Floats, channel: Floats, height: int) -> Floats:
 def spectrum(curves: Mapping[str, Any]) -> Figure:
     """Mean power by radius of the code and of the images pooled to its size, each over its own total."""
     radius = np.array(curves["radius"], float)
-    lines = {name: np.array(curves[key], float) for name, key in LINES.items() if key in curves}
+    lines = {name: np.array(curves[key], float) for name, key in LINES.items() if np.sum(curves.get(key, 0)) > 0}
     with style.styled():
         figure, (axes,), room = framed(["Power by frequency"], list(lines), box=BOX)
         for i, values in enumerate(lines.values()):
