@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 
+import doctor_page
 import numpy as np
 import pytest
 import torch
@@ -89,6 +90,11 @@ def test_what_to_change_is_told_once_and_at_most_five_times():
     assert found.lines()[-2].startswith("What to change in training?")
     everything = {key: (0.0 if rule.fine > rule.poor else 1e6,) * 3 for key, rule in RULES.items() if rule.fine is not None}
     assert len(told(everything).training) == 5
+
+
+def test_the_tables_of_the_page_are_those_of_the_code():
+    page = doctor_page.PAGE.read_text("utf-8")
+    assert doctor_page.filled(page) == page
 
 
 # ------------------------------------------------------------------------------------------------ whole
@@ -201,6 +207,7 @@ def test_autoencoders_of_diffusers_are_subjects(name, tmp_path):
     assert (sigma is None) == (name != "AutoencoderKL")
     np.testing.assert_allclose(found, mu.flatten(1).numpy(), atol=1e-5)
     np.testing.assert_allclose(subject.decode(found), images.numpy(), atol=1e-5)
+    assert subject.scale == model.config.scaling_factor
     chosen = subject.choices(X)
     if name == "VQModel":
         rows = model.quantize.embedding.weight.detach().numpy()[chosen.index]  # (n, tokens, channels)

@@ -29,7 +29,9 @@ def scales(patient: Patient) -> Found:
         "dead channels": dead_channels(patient.means),
         "collapsed channels": charge.collapsed_channels(patient.means, patient.widths),
     }
-    return Found(figures, {}, {"factor of each channel": channel_factors(codes).tolist()})
+    said = patient.subject.scale
+    own = Estimate(said, None, None, 0, "1 / code unit", "the model's own configuration")
+    return Found(figures, {} if said is None else {"scale factor": own}, {"factor of each channel": channel_factors(codes).tolist()})
 
 
 def channels(patient: Patient) -> Found:

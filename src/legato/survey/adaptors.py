@@ -106,7 +106,15 @@ class PythaeDecoder(_Side):
         return found
 
 
-class DiffusersEncoder(_Side):
+class _DiffusersSide(_Side):
+    @property
+    def scale(self) -> float | None:
+        """The `scaling_factor` of its configuration, by which diffusion multiplies codes."""
+        found = getattr(self.model.config, "scaling_factor", None)
+        return None if found is None else float(found)
+
+
+class DiffusersEncoder(_DiffusersSide):
     """x in [0, 1] -> the distribution of its latents (C, h, w), without the `scaling_factor` that diffusion multiplies by.
 
     Rombach et al. 2022, https://arxiv.org/abs/2112.10752. Its images lie in [−1, 1].
@@ -117,7 +125,7 @@ class DiffusersEncoder(_Side):
         return self.model.encode(2 * x - 1).latent_dist  # images in [0, 1] go to the [−1, 1] that the model was trained on
 
 
-class DiffusersPoints(_Side):
+class DiffusersPoints(_DiffusersSide):
     """x in [0, 1] -> the latents of an AutoencoderTiny, points. https://github.com/madebyollin/taesd."""
 
     def forward(self, x: Tensor) -> Tensor:

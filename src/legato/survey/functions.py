@@ -66,6 +66,7 @@ class Functions(Subject):
         self.decoder = self._decoded if self._differentiable(mu) else None
         self._log_px = None if log_px is None else Caller(log_px, "log_px", example, mu)
         self.has_log_px = log_px is not None
+        self.scale = getattr(encode, "scale", None)
 
     def encode(self, x: Floats) -> tuple[Floats, Floats | None]:
         """μ and σ, flat; None where every width is 0."""

@@ -48,6 +48,7 @@ class Subject(ABC):
     # a RUN's own model, for what functions cannot give: likelihoods, gradients, starting weights
     space: LatentSpace | None = None
     has_log_px = False  # a function that stands in for a likelihood where there is no RUN
+    scale: float | None = None  # by which its own configuration says that codes are to be multiplied
     standard_prior = True  # N(0, I), with which several figures compare by formula; of other priors they are absent
 
     @abstractmethod
