@@ -110,7 +110,7 @@ class _DiffusersSide(_Side):
     @property
     def scale(self) -> float | None:
         """The `scaling_factor` of its configuration, by which diffusion multiplies codes."""
-        found = getattr(self.model.config, "scaling_factor", None)
+        found = getattr(getattr(self.model, "config", None), "scaling_factor", None)
         return None if found is None else float(found)
 
 
