@@ -3,15 +3,14 @@
     python records/audits.py             trains and examines all, writes records/audits.json and the table of docs/audits.md
     python records/audits.py --only bound --steps 20
 
-Every model is one net (784-256-16, a Gaussian posterior, a sigmoid at the end), trained on MNIST from the same weights on the same
-batches; only the loss differs. pyod's own VAE (pip install pyod) is trained by its own `fit`. Covered: what each loss charges, and what the
-trained model shows of it without its loss. Not covered: which of them is better for anything.
+Every model is one net (784-256-16, a Gaussian posterior, a sigmoid at the end), trained on MNIST from the same weights on the
+same batches; only the loss differs. pyod's own VAE (pip install pyod) is trained by its own `fit`. Covered: what each loss
+charges, and what the trained model shows of it without its loss. Not covered: which of them is better for anything.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -24,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import legato
-from legato.data.prepared import Prepared
 from legato.data.preparation import Preparation
+from legato.data.prepared import Prepared
 from legato.doctor.loss import KEYS
 from legato.doctor.patient import QUICK
 from legato.doctored import Doctored
@@ -187,11 +186,13 @@ def pictures() -> tuple[np.ndarray, np.ndarray]:
     dataset = legato.open_source("mnist")
     prepared = Prepared(dataset, Preparation(dataset.kind))
     parts = (prepared.split(name).draw(count, "audited") for name, count in (("train", TRAIN), ("test", TEST)))
-    train, test = (np.asarray(prepared.preparation.original(dataset.take(rows)), np.float32).reshape(-1, 1, 28, 28) for rows in parts)
+    taken = (prepared.preparation.original(dataset.take(rows)) for rows in parts)
+    train, test = (np.asarray(rows, np.float32).reshape(-1, 1, 28, 28) for rows in taken)
     return train, test
 
 
 def main() -> None:
+    """Trains and examines all of them, or one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only")
     parser.add_argument("--steps", type=int, default=STEPS)
@@ -207,7 +208,8 @@ def main() -> None:
     if asked.only in (None, "pyod"):
         encode, decode, loss, version = of_pyod(torch.from_numpy(train), max(asked.steps * BATCH // TRAIN, 1))
         found = legato.doctor(encode, decode, train, test=test, loss=loss, effort=EFFORT)
-        rows["pyod"] = row(found, "fault", f"pyod {version}, `pyod.models.vae.VAE`: its KL is clamped to at most `capacity`, 0 by default.")
+        note = f"pyod {version}, `pyod.models.vae.VAE`: its KL is clamped to at most `capacity`, 0 by default."
+        rows["pyod"] = row(found, "fault", note)
         print("pyod", rows["pyod"]["alarms"], rows["pyod"]["alone"], flush=True)
     if asked.only is None:
         about = {"steps": asked.steps, "batch": BATCH, "train": TRAIN, "effort": EFFORT.to_json(), "torch": torch.__version__}

@@ -1,4 +1,5 @@
-"""The table fault × figure × expected sign, written before anything was measured: what the doctor must see, and what it must not.
+"""The table fault × figure × expected sign, written before anything was measured: what the doctor must see, and what it must
+not.
 
 A fault is done to the codes (and to the decoder, which undoes it where it can) of a model that has none. "+" rises, "-" falls,
 their intervals apart; "0" does not move: |difference| within both half-widths. A figure that a row does not name may do either.

@@ -1,7 +1,7 @@
 """A model without a fault on drawn pictures, and the faults of fault_table.py done to it: linear maps, nothing is trained.
 
-Three drawn shapes are the colours of one picture; the encoder averages 4 × 4 pixels and brings channels to E μ² + σ² = 1, the decoder
-repeats and undoes it. Its codes are pooled pictures: exactly equivariant to scale, flips, turns and shifts by 4.
+Three drawn shapes are the colours of one picture; the encoder averages 4 × 4 pixels and brings channels to E μ² + σ² = 1, the
+decoder repeats and undoes it. Its codes are pooled pictures: exactly equivariant to scale, flips, turns and shifts by 4.
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ def faulted(model: Model, fault: str, some: np.ndarray) -> Model:
         case "dead channel":
             return replace(model, there=_dead)
         case "checkerboard added":
-            return replace(
-                model, there=lambda z: z + board(*z.shape[2:]), back=lambda z: z - board(*z.shape[2:])
-            )
+            return replace(model, there=lambda z: z + board(*z.shape[2:]), back=lambda z: z - board(*z.shape[2:]))
         case "grid shuffled":
             return replace(model, there=_shuffle(), back=_shuffle(inverse=True))
         case "channel scaled by 100":

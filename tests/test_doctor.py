@@ -15,9 +15,8 @@ import torch
 import legato
 from faulted import healthy, pictures
 from legato import cli
-from legato.doctor.advice import advice
+from legato.doctor.advice import advice, advised
 from legato.doctor.diagnosis import Kind, diagnosis
-from legato.doctor.advice import advised
 from legato.doctor.examinations import EXAMINATIONS
 from legato.doctor.found import Found
 from legato.doctor.known import RULES
@@ -72,7 +71,9 @@ def told(figures, **kind):
 def test_the_answers_follow_the_samples():
     well = told({"samples of the prior": (1.2, 1.1, 1.3)})
     assert (well.tone, well.prior.split(":")[0]) == ("good", "N(0, I), as it is")
-    fitted = told({"samples of the prior": (40, 30, 50), "samples of a Gaussian": (1.5, 1.4, 1.6), "told from prior": (1, 1, 1)}, run="r")
+    fitted = told(
+        {"samples of the prior": (40, 30, 50), "samples of a Gaussian": (1.5, 1.4, 1.6), "told from prior": (1, 1, 1)}, run="r"
+    )
     assert fitted.tone == "bad"
     assert "A classifier tells codes from the prior's draws" in fitted.sampled
     assert fitted.prior.startswith("A Gaussian fitted to the codes")
@@ -85,7 +86,7 @@ def test_the_answers_follow_the_samples():
 
 
 def test_what_to_change_is_told_once_and_at_most_five_times():
-    found = told({key: (5.0, 5.0, 5.0) for key in ("equivariance to scale", "equivariance to flip", "dead channels")})
+    found = told(dict.fromkeys(("equivariance to scale", "equivariance to flip", "dead channels"), (5.0, 5.0, 5.0)))
     assert len(found.training) == 2
     assert found.lines()[-2].startswith("What to change in training?")
     everything = {key: (0.0 if rule.fine > rule.poor else 1e6,) * 3 for key, rule in RULES.items() if rule.fine is not None}
@@ -123,7 +124,9 @@ def test_the_command_writes_a_table_a_page_and_json_of_a_run(runs, tmp_path, cap
 def of_functions():
     images = pictures(400)
     model = healthy(images)
-    return legato.doctor(model.encode, model.decode, images, effort=SMALL, loss=lambda x, rebuilt, mu, v: plain(x, rebuilt, mu, v))
+    return legato.doctor(
+        model.encode, model.decode, images, effort=SMALL, loss=lambda x, rebuilt, mu, v: plain(x, rebuilt, mu, v)
+    )
 
 
 def plain(x, rebuilt, mu, log_variance):
@@ -175,13 +178,13 @@ def test_a_codebook_is_counted(runs):
 def of_diffusers(name: str):
     diffusers = pytest.importorskip("diffusers")
     torch.manual_seed(0)
-    block = {"block_out_channels": (8, 8), "latent_channels": 2, "norm_num_groups": 4, "layers_per_block": 1}
+    block = {
+        "block_out_channels": (8, 8), "latent_channels": 2, "norm_num_groups": 4, "layers_per_block": 1,
+        "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2,
+    }  # fmt: skip
     kinds = {
-        "AutoencoderKL": {**block, "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2},
-        "VQModel": {
-            **block, "down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2,
-            "num_vq_embeddings": 16,
-        },
+        "AutoencoderKL": block,
+        "VQModel": {**block, "num_vq_embeddings": 16},
         "AutoencoderTiny": {
             "encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8), "latent_channels": 2,
             "num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1),

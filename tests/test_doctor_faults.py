@@ -49,7 +49,9 @@ def moved(before: Estimate, after: Estimate) -> str:
     """+ and - where the intervals are apart, 0 where the difference is within both half-widths, ? between."""
     assert before.value is not None, before.why
     assert after.value is not None, after.why
-    (low, high), (least, most) = ((one.low, one.high) if one.low is not None else (one.value, one.value) for one in (before, after))
+    (low, high), (least, most) = (
+        (one.low, one.high) if one.low is not None else (one.value, one.value) for one in (before, after)
+    )
     if abs(after.value - before.value) <= (high - low + most - least) / 2 + 1e-6 * abs(before.value):
         return "0"
     return "+" if least > high else "-" if most < low else "?"
@@ -60,5 +62,9 @@ def test_a_fault_moves_what_it_must_and_nothing_that_it_must_not(fault):
     row = FAULTS[fault]
     found = taken(faulted(model(), fault, IMAGES), frozenset(row))
     signs = {key: moved(well().figures[key], found.figures[key]) for key in row}
-    wrong = {key: (row[key], sign, str(well().figures[key]), str(found.figures[key])) for key, sign in signs.items() if sign != row[key]}
+    wrong = {
+        key: (row[key], sign, str(well().figures[key]), str(found.figures[key]))
+        for key, sign in signs.items()
+        if sign != row[key]
+    }
     assert wrong == {}

@@ -1,4 +1,5 @@
-"""The tables of docs/doctor.md, made of the code: every figure with its limits and control, and faults beside what they must move.
+"""The tables of docs/doctor.md, made of the code: every figure with its limits and control, and faults beside what they must
+move.
 
     python docs/site/doctor_page.py      fills the page
 """
@@ -13,7 +14,6 @@ PAGE = ROOT / "docs" / "doctor.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
 from fault_table import FAULTS  # noqa: E402  (the table lies with its test)
-
 from legato.doctor.known import RULES, Rule  # noqa: E402
 
 BESIDE = {"alone": "", "over the control": ", over its control", "from the control to 1": ", of the way from its control to 1"}
@@ -31,14 +31,14 @@ def filled(page: str) -> str:
 def figures() -> list[str]:
     """A row for each figure."""
     head = ["| figure | key | well | poor |", "| --- | --- | --- | --- |"]
-    return head + [f"| {rule.name} | `{key}` | {_limit(rule, rule.fine, True)} | {_limit(rule, rule.poor, False)} |" for key, rule in RULES.items()]
+    return head + [f"| {rule.name} | `{key}` | {_limit(rule, True)} | {_limit(rule, False)} |" for key, rule in RULES.items()]
 
 
-def _limit(rule: Rule, value: float | None, well: bool) -> str:
-    if value is None or rule.fine is None or rule.poor is None:
+def _limit(rule: Rule, well: bool) -> str:
+    if rule.fine is None or rule.poor is None:
         return "–"
     below = (rule.fine < rule.poor) == well
-    return f"{'≤' if below else '≥'} {value:g}{BESIDE[rule.beside]}"
+    return f"{'≤' if below else '≥'} {rule.fine if well else rule.poor:g}{BESIDE[rule.beside]}"
 
 
 def faults() -> list[str]:

@@ -18,7 +18,7 @@ from legato.arguments import Seed, checked
 from legato.doctor.checkup import Checkup, checkup
 from legato.doctor.examinations import EXAMINATIONS
 from legato.doctor.patient import FULL, QUICK, Patient
-from legato.errors import Mistake, quoted, unknown
+from legato.errors import quoted, unknown
 from legato.files import told, write_json
 from legato.measured import EXAMPLE, Source, parts_of, rows_of
 from legato.progress import progress
@@ -40,8 +40,8 @@ class Doctored(Checkup):
     def report(self, path: str | Path, title: str | None = None) -> int:
         """Writes one HTML file that needs no network, whole or not at all, and returns its size in bytes.
 
-        On it: the three answers, what is drawn from each prior beside reconstructions, every figure with its interval, control and
-        advice, codes as pictures, the spectrum, and what could not be taken. `title`: the model's name, in few words.
+        On it: the three answers, what is drawn from each prior beside reconstructions, every figure with its interval, control
+        and advice, codes as pictures, the spectrum, and what could not be taken. `title`: the model's name, in few words.
         """
         space = self.patient.subject.space
         name = title or ("The model" if space is None else space.run.path.resolve().name)

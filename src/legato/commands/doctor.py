@@ -13,7 +13,8 @@ from legato.commands.application import application
 from legato.commands.options import HERE, Json, Label, Seed, Where
 from legato.commands.output import say, write_figures
 from legato.doctor.advice import Tone
-from legato.doctored import Doctored, doctor as examine
+from legato.doctored import Doctored
+from legato.doctored import doctor as examine
 from legato.errors import Mistake
 from legato.measures.interval import bracketed
 from legato.report.html import MARKS
@@ -36,7 +37,7 @@ def doctor(
     label: Label = None,
     place: Where = HERE,
 ) -> None:
-    """Whether a space can be sampled as it is, by what prior, and what to change in training: a table, one HTML file, and JSON."""
+    """Whether a space can be sampled as it is, by what prior, what to change in training: a table, one HTML file, JSON."""
     if not model:
         raise Mistake("the doctor needs a model: legato doctor RUN")
     asked: Any = named(model)

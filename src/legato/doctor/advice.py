@@ -1,7 +1,7 @@
 """Advice: a figure judged against its rule (known.py) in one of four words, with its sentence.
 
-The whole interval decides: well where all of it is, poor where all of it is, unknown where it reaches from the one to the other.
-Covered: single figures. Not covered: what all of them say together (diagnosis.py).
+The whole interval decides: well where all of it is, poor where all of it is, unknown where it reaches from the one to the
+other. Covered: single figures. Not covered: what all of them say together (diagnosis.py).
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def _beta(rule: Rule, one: Estimate) -> Advice:
     if low > 0 and -BOUND <= math.log(low) <= math.log(high) <= BOUND:
         return Advice(rule.name, "good", "A nat of rate costs a nat of distortion: the evidence bound.")
     says = f"A nat of rate costs {one.value:.3g} nats of distortion: not the evidence bound, but a β-VAE, "
-    return Advice(rule.name, "part", says + ("which pays for detail." if (one.value or 0) < 1 else "which pays for short codes."))
+    return Advice(
+        rule.name, "part", says + ("which pays for detail." if (one.value or 0) < 1 else "which pays for short codes.")
+    )
 
 
 NO_CHARGE = "The KL's weight is 0 (a clamp, an annealing that never began, a factor): charge it, or call it an autoencoder."
@@ -103,7 +105,9 @@ def _charge(rule: Rule, one: Estimate) -> Advice:
 
 
 def _factor(rule: Rule, one: Estimate) -> Advice:
-    return Advice(rule.name, None, f"Multiply codes by {one.value:.4g} before another model is trained on them, divide its samples by it.")
+    return Advice(
+        rule.name, None, f"Multiply codes by {one.value:.4g} before another model is trained on them, divide its samples by it."
+    )
 
 
 OWN = {"effective beta": _beta, "charge on the KL": _charge, "scale factor": _factor}

@@ -31,7 +31,9 @@ def scales(patient: Patient) -> Found:
     }
     said = patient.subject.scale
     own = Estimate(said, None, None, 0, "1 / code unit", "the model's own configuration")
-    return Found(figures, {} if said is None else {"scale factor": own}, {"factor of each channel": channel_factors(codes).tolist()})
+    return Found(
+        figures, {} if said is None else {"scale factor": own}, {"factor of each channel": channel_factors(codes).tolist()}
+    )
 
 
 def channels(patient: Patient) -> Found:
@@ -86,9 +88,7 @@ def frequencies(patient: Patient) -> Found:
 def density(patient: Patient) -> Found:
     """How evenly codes fill their room, beside Gaussian codes of the same spread."""
     key = "uneven density"
-    return Found(
-        {key: uneven_density(patient.drawn, patient.seed)}, {key: density_of_gaussian(patient.drawn, patient.seed)}
-    )
+    return Found({key: uneven_density(patient.drawn, patient.seed)}, {key: density_of_gaussian(patient.drawn, patient.seed)})
 
 
 def velocities(patient: Patient) -> Found:

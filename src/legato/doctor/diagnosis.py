@@ -13,7 +13,12 @@ from legato.doctor.found import Found
 from legato.measures.interval import bracketed
 
 WORDS: dict[Tone, str] = {"good": "yes", "part": "in part", "bad": "no", "unknown": "cannot tell"}
-REASONS = ("told from prior", "hole 5%", "kernel hole 5%", "gap of moments")  # why the prior's samples are poor, the plainest first
+REASONS = (
+    "told from prior",
+    "hole 5%",
+    "kernel hole 5%",
+    "gap of moments",
+)  # why the prior's samples are poor, the plainest first
 MOST = 5  # things to change that are told: of more nobody does the first
 
 
@@ -86,7 +91,8 @@ def _prior(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> str:
     tried = [(key, name) for key, name in _tried(kind) if key in advised and advised[key].tone is not None]
     for key, name in tried:
         if advised[key].tone == "good":
-            return f"{name[:1].upper()}{name[1:]}: its samples are within {bracketed(found.figures[key])} times the reconstructions' distance.{_fit(kind, key)}"
+            times = f"its samples are at {bracketed(found.figures[key])} times the reconstructions' distance"
+            return f"{name[:1].upper()}{name[1:]}: {times}.{_fit(kind, key)}"
     if not tried and (told := advised.get("told from prior")) is not None and told.tone == "good":
         return f"{kind.prior}, as it is."
     return f"{_best(tried, found)}{_next(kind)}"

@@ -10,7 +10,7 @@ from legato.measures.estimate import Estimate
 
 @dataclass(frozen=True)
 class Found:
-    """`figures` and `controls` by key: a control is the same figure of what is known beforehand to be good, or to be nothing."""
+    """`figures` and `controls` by key: a control is the same figure of what is known to be good, or to be nothing."""
 
     figures: dict[str, Estimate] = field(default_factory=dict)
     controls: dict[str, Estimate] = field(default_factory=dict)

@@ -123,7 +123,8 @@ def noise(patient: Patient) -> Found:
 def meaning(patient: Patient) -> Found:
     """Neighbours as codes that are neighbours as images; with labels, what neighbours and a linear classifier tell of them.
 
-    Codes are as a prior sees them, in one unit for all dimensions: what one wide channel does to distances is part of the space.
+    Codes are as a prior sees them, in one unit for all dimensions: what one wide channel does to distances is part of the
+    space.
     """
     codes, seed = unit(patient.test.mu), patient.seed
     features = patient.reference.features(patient.shared.test.images)
@@ -150,7 +151,8 @@ def _in_unit_of(codes: Floats, other: Floats) -> Doubles:
 
 
 def samples(patient: Patient) -> Found:
-    """Fréchet distances of decoded draws from real images, over that of reconstructions: from the prior, and from priors fitted.
+    """Fréchet distances of decoded draws from real images, over that of reconstructions: from the prior, and from priors
+    fitted.
 
     Control: 1, reconstructions themselves, which no prior can be better than. Where these are as near as other real images, the
     distance of real images takes their place.

@@ -1,7 +1,7 @@
 """The doctor's figures by their keys: each in words, from where on it is well or poor, and what is said of it then.
 
-`fine` and `poor` are conventions, stated here once: they colour a row and choose its sentence, and no figure depends on them. Covered:
-every key of examinations.py. Not covered: how a figure is judged against them (advice.py).
+`fine` and `poor` are conventions, stated here once: they colour a row and choose its sentence, and no figure depends on them.
+Covered: every key of examinations.py. Not covered: how a figure is judged against them (advice.py).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ FROM: Beside = "from the control to 1"
 
 @dataclass(frozen=True)
 class Rule:
-    """`name`: the figure in words. Up to `fine` it is well, from `poor` on poor: `fine` above `poor` where more is better, both None
-    where the figure is told and not judged. `well` and `ill` are sentences; `training`: what to change in training where it is poor.
+    """`name`: the figure in words. Up to `fine` it is well, from `poor` on poor: `fine` above `poor` where more is better,
+    both None where the figure is told and not judged. `well` and `ill` are sentences; `training`: what to change in training
+    where it is poor.
     """
 
     name: str
@@ -38,7 +39,8 @@ RULES: dict[str, Rule] = {
         "The encoder draws when it is asked: use its mean, or switch dropout and batch statistics off (eval).",
     ),
     "scale factor": Rule(
-        "scale factor", None, None, "Multiply codes by it before another model is trained on them, and divide its samples by it."
+        "scale factor", None, None,
+        "Multiply codes by it before another model is trained on them, and divide its samples by it."
     ),
     "uneven scales": Rule(
         "widest channel over narrowest", 2, 10, "One factor serves all channels.",
@@ -46,7 +48,8 @@ RULES: dict[str, Rule] = {
         "Charge the KL, or normalise the encoder's last layer, so that channels keep one scale.",
     ),
     "dead channels": Rule(
-        "dead channels", 0, 1, "Every channel varies.", "Channels that never vary cost a prior work for nothing: leave them out.",
+        "dead channels", 0, 1, "Every channel varies.",
+        "Channels that never vary cost a prior work for nothing: leave them out.",
         "Use fewer channels, or a smaller charge on the KL: some are not used at all.",
     ),
     "collapsed channels": Rule(
@@ -68,10 +71,12 @@ RULES: dict[str, Rule] = {
         "Use a smaller codebook, restart codes that nobody chooses, or FSQ, which has no codebook to lose.",
     ),
     "codes in use": Rule(
-        "codes in use, over the codebook's size", 0.3, 0.05, "Codes are chosen evenly.", "A few codes are chosen again and again.",
+        "codes in use, over the codebook's size", 0.3, 0.05, "Codes are chosen evenly.",
+        "A few codes are chosen again and again.",
         "Restart unused codes, or widen the tokens' spread: few codes carry all.",
     ),
-    "effective beta": Rule("effective β", None, None, "A nat of rate costs so many nats of distortion: 1 is the evidence bound."),
+    "effective beta": Rule("effective β", None, None,
+    "A nat of rate costs so many nats of distortion: 1 is the evidence bound."),
     "charge on the KL": Rule("charge on the KL", None, None, "What the loss adds for a nat of KL."),
     "likeness to a KL": Rule(
         "likeness of that charge to a KL", 0.99, 0.9, "What is charged on μ and σ is a KL to N(0, I).",
@@ -117,7 +122,8 @@ RULES: dict[str, Rule] = {
         "holes of the prior, by a kernel", 0.1, 0.5, "Nearly all of the prior lies where images are encoded.",
         "Much of the prior lies where no image is encoded.",
     ),
-    "high share": Rule("share of fine detail in the code", None, None, "Power above half of the Nyquist frequency; white noise has most."),
+    "high share": Rule("share of fine detail in the code", None, None,
+    "Power above half of the Nyquist frequency; white noise has most."),
     "excess high share": Rule(
         "fine detail beyond the images'", 0.05, 0.2, "The code is no rougher than the pictures are.",
         "The code is rougher than the pictures: a prior has to learn detail that no picture has.",
@@ -148,7 +154,8 @@ RULES: dict[str, Rule] = {
         "A tenth of the way changes most of the picture: neighbours in the space are no neighbours as pictures.",
         "Smooth the decoder: noise on the codes, or a KL that widens σ.", OVER,
     ),
-    "stretch posterior": Rule("decoder's stretch at codes", None, None, "How far the most sensitive direction moves the picture."),
+    "stretch posterior": Rule("decoder's stretch at codes", None, None,
+    "How far the most sensitive direction moves the picture."),
     "stretch prior": Rule("decoder's stretch at the prior's draws", None, None, "The same where the prior draws."),
     "stretch posterior unevenness": Rule(
         "unevenness of the stretch", 3, 10, "The decoder is about as sensitive everywhere.",
@@ -167,7 +174,8 @@ RULES: dict[str, Rule] = {
     ),
     "continuity": Rule(
         "neighbours as pictures that are neighbours as codes", 0.8, 0.6, "Near pictures have near codes.",
-        "Near pictures do not have near codes.", "Keep a bottleneck that compresses: fewer channels, more downsampling, or a KL.",
+        "Near pictures do not have near codes.",
+        "Keep a bottleneck that compresses: fewer channels, more downsampling, or a KL.",
     ),
     "purity": Rule(
         "neighbours of one label", 0.5, 0.1, "Neighbours share their label.", "Neighbours hardly share a label.", beside=FROM
@@ -181,11 +189,13 @@ RULES: dict[str, Rule] = {
         "Codes lie in clumps: a mixture fits them, one Gaussian does not.", beside=OVER,
     ),
     "irreducible variance of a Gaussian": Rule(
-        "what a velocity cannot know, by covariance", 0.8, 0.97, "Much of the codes' velocity can be told from their covariance alone.",
+        "what a velocity cannot know, by covariance", 0.8, 0.97,
+        "Much of the codes' velocity can be told from their covariance alone.",
         "By their covariance the codes are white noise: a flow has only their shape to learn.", beside=OVER,
     ),
     "irreducible variance of the set": Rule(
-        "what a velocity cannot know, of the set", None, None, "Of the very set of codes; near 0 in many dimensions, whatever they are."
+        "what a velocity cannot know, of the set", None, None,
+        "Of the very set of codes; near 0 in many dimensions, whatever they are."
     ),
     "loss of a probe": Rule(
         "what a small net cannot learn of the velocity", 0.85, 0.98, "A small net learns much of the velocity in seconds.",
@@ -193,7 +203,8 @@ RULES: dict[str, Rule] = {
         "Give the space structure: a KL, noise, an equivariance term, or fewer channels.", OVER,
     ),
     "reconstructions": Rule(
-        "distance of reconstructions, over real images'", 3, 10, "Reconstructions are about as near to real images as other real ones.",
+        "distance of reconstructions, over real images'", 3, 10,
+        "Reconstructions are about as near to real images as other real ones.",
         "Reconstructions are far from real images: no prior can be better than they are.",
         "Reconstruct better first: more channels, less downsampling, longer training, a lower charge on the KL.",
     ),
@@ -202,11 +213,13 @@ RULES: dict[str, Rule] = {
         "Samples of the prior are far worse than reconstructions.",
     ),
     "samples of a Gaussian": Rule(
-        "samples of a fitted Gaussian, over reconstructions", 2, 5, "Samples of a fitted Gaussian are about as good as reconstructions.",
+        "samples of a fitted Gaussian, over reconstructions", 2, 5,
+        "Samples of a fitted Gaussian are about as good as reconstructions.",
         "Samples of a fitted Gaussian are far worse than reconstructions.",
     ),
     "samples of a mixture": Rule(
-        "samples of a fitted mixture, over reconstructions", 2, 5, "Samples of a fitted mixture are about as good as reconstructions.",
+        "samples of a fitted mixture, over reconstructions", 2, 5,
+        "Samples of a fitted mixture are about as good as reconstructions.",
         "Samples of a fitted mixture are far worse than reconstructions.",
     ),
 }  # fmt: skip

@@ -1,11 +1,11 @@
 """The charge of a loss: how many nats of distortion a nat of rate costs in it, read from its derivatives.
 
-A loss L(x, x̂, μ, log σ²) is differentiated by x̂ and by (μ, log σ²), each held fixed while the other moves. Against the KL's own
-derivative, (μ, ½(σ² − 1)), the second is a multiple κ; against the derivative of a known likelihood the first is a multiple ρ; the
-effective β is κ over what a nat of distortion weighs. Both derivatives are taken by autograd and by central differences: where these
-differ, a part of the loss never reached the weights. A batch repeated tells whether both parts are averaged over it alike. Covered:
-Gaussian, Bernoulli and Laplace likelihoods, of which the Gaussian's and Laplace's scale is the residuals' own; KL to N(0, I). Not covered:
-losses that read anything else than these four, critics.
+A loss L(x, x̂, μ, log σ²) is differentiated by x̂ and by (μ, log σ²), each held fixed while the other moves. Against the KL's
+own derivative, (μ, ½(σ² − 1)), the second is a multiple κ; against the derivative of a known likelihood the first is a
+multiple ρ; the effective β is κ over what a nat of distortion weighs. Both derivatives are taken by autograd and by central
+differences: where these differ, a part of the loss never reached the weights. A batch repeated tells whether both parts are
+averaged over it alike. Covered: Gaussian, Bernoulli and Laplace likelihoods, of which the Gaussian's and Laplace's scale is
+the residuals' own; KL to N(0, I). Not covered: losses that read anything else than these four, critics.
 """
 
 from __future__ import annotations
@@ -30,7 +30,14 @@ EXAMPLES = 64  # of a batch that is differentiated
 DIRECTIONS = 8  # along which differences are taken, of each side
 LIKE = 0.99  # R² from which a derivative is taken for that of a known term
 EDGE = 1e-6  # of a probability: at 0 and 1 a Bernoulli has no derivative
-KEYS = ("effective beta", "charge on the KL", "likeness to a KL", "weight of the reconstruction", "lost gradient", "batch dependence")
+KEYS = (
+    "effective beta",
+    "charge on the KL",
+    "likeness to a KL",
+    "weight of the reconstruction",
+    "lost gradient",
+    "batch dependence",
+)
 NO_LOSS = "the loss is not known: --loss module:function, or `loss`, (x, reconstruction, mu, log sigma^2) -> a number"
 
 
@@ -79,7 +86,7 @@ def slopes(loss: Loss, at: Point) -> Slopes:
 
 
 def differences(loss: Loss, at: Point, seed: int = 0) -> tuple[Doubles, Doubles]:
-    """Derivatives along random directions (of x̂ alone, then of μ and log σ² alone) by autograd and by central differences, (16,)."""
+    """Derivatives along random directions, of x̂ alone, then of μ and log σ², by autograd and by central differences, (16,)."""
     rng, own, found = random_stream(seed, "directions of a loss"), slopes(loss, at), []
     size = 1e-4 if at.rebuilt.dtype == torch.float64 else 1e-2
     for moves in ((True, False, False), (False, True, True)):
@@ -99,15 +106,19 @@ def _direction(part: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def lost_gradient(loss: Loss, at: Point, seed: int = 0) -> Estimate:
-    """‖autograd − differences‖/‖differences‖ over random directions, the larger of both sides': 0 where every part has its gradient."""
-    method = f"|autograd - central differences| / |differences| along {DIRECTIONS} directions of the reconstruction and of the code"
+    """‖autograd − differences‖/‖differences‖ over random directions, the larger of both sides': 0 where no gradient is lost."""
+    method = (
+        f"|autograd - central differences| / |differences| along {DIRECTIONS} directions of the reconstruction and of the code"
+    )
     known, true = (part.reshape(2, -1) for part in differences(loss, at, seed))
     size = np.linalg.norm(true, axis=1)
     # a side that the loss does not read at all has no derivative to lose
     live = size > 1e-6 * size.max()
     if not live.any():
         return absent("the loss moves with neither side", "share", method)
-    return Estimate(float((np.linalg.norm(known - true, axis=1)[live] / size[live]).max()), None, None, len(at.x), "share", method)
+    return Estimate(
+        float((np.linalg.norm(known - true, axis=1)[live] / size[live]).max()), None, None, len(at.x), "share", method
+    )
 
 
 def charged(patient: Patient) -> Found:
@@ -116,8 +127,12 @@ def charged(patient: Patient) -> Found:
         space = patient.subject.space
         if space is None:
             return Found(dict.fromkeys(KEYS, absent(NO_LOSS)))
-        known = Estimate(patient.beta, None, None, 0, "nats a nat", "the RUN's own objective: weight of the rate over the distortion's")
-        return Found({"effective beta": known, **dict.fromkeys(KEYS[1:], absent("the RUN's own objective has no hidden weights"))})
+        known = Estimate(
+            patient.beta, None, None, 0, "nats a nat", "the RUN's own objective: weight of the rate over the distortion's"
+        )
+        return Found(
+            {"effective beta": known, **dict.fromkeys(KEYS[1:], absent("the RUN's own objective has no hidden weights"))}
+        )
     if patient.test.sigma is None:
         raise Mistake("the posterior is a point: no KL is charged on it")
     return Found(of_loss(patient.loss, point(patient, patient.loss), patient.seed))
@@ -156,7 +171,7 @@ def of_loss(loss: Loss, at: Point, seed: int = 0) -> dict[str, Estimate]:
 def _kl(code: Doubles, at: Point) -> dict[str, Estimate]:
     """κ, and how like the derivative is to a KL's."""
     method, unlike = "slope of the loss by (mu, log sigma^2) on the KL's own", "R^2 of that fit"
-    value, like = _fit(code, kl_slopes(at))
+    _, like = _fit(code, kl_slopes(at))
     charge = _ratio(code, kl_slopes(at), "loss by nat", method)
     if not code.any():
         return {"charge on the KL": charge, "likeness to a KL": absent("nothing is charged on mu and sigma", "R2", unlike)}
@@ -164,7 +179,7 @@ def _kl(code: Doubles, at: Point) -> dict[str, Estimate]:
 
 
 def _reconstruction(rebuilt: Doubles, code: Doubles, at: Point) -> dict[str, Estimate]:
-    """What a nat of distortion weighs in the loss, by the likelihood whose derivative fits; and β, what a nat of rate does over it."""
+    """What a nat of distortion weighs, by the likelihood whose derivative fits; and β, what a nat of rate weighs over it."""
     nats = {name: form(at) for name, form in FORMS.items()}
     usable = {name: one for name, one in nats.items() if np.isfinite(one).all() and one.any()}
     fits = {name: _fit(rebuilt, one) for name, one in usable.items()}
@@ -224,7 +239,7 @@ def _room(rebuilt: Tensor) -> Tensor | float:
 
 
 def _averaged(one: Doubles, of_two: Doubles) -> float | None:
-    """How much smaller an example's derivative is in a batch of twice the size: ½ of a mean, 1 of a sum; None of a derivative 0."""
+    """How much smaller an example's derivative is in twice the batch: ½ of a mean, 1 of a sum; None of a derivative 0."""
     whole = float((one * one).sum())
     return float((one * of_two).sum()) / whole if whole else None
 

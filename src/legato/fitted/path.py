@@ -1,8 +1,8 @@
 """The straight path of flow matching, x_t = (1 − t) x₀ + t x₁ with x₀ ~ N(0, I), and what is known of it in closed form.
 
-Its velocity is v = x₁ − x₀; what a net learns by squares is E[v|x_t]. Lipman et al. 2023, https://arxiv.org/abs/2210.02747; Liu et
-al. 2023, https://arxiv.org/abs/2209.03003. Covered: exact velocities and irreducible variances of codes that are Gaussian, a
-mixture of Gaussians, or finitely many points. Not covered: velocities that are learnt (velocity.py).
+Its velocity is v = x₁ − x₀; what a net learns by squares is E[v|x_t]. Lipman et al. 2023, https://arxiv.org/abs/2210.02747;
+Liu et al. 2023, https://arxiv.org/abs/2209.03003. Covered: exact velocities and irreducible variances of codes that are
+Gaussian, a mixture of Gaussians, or finitely many points. Not covered: velocities that are learnt (velocity.py).
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def of_deviations(deviations: Doubles) -> float:
 def of_points(codes: Doubles, noise: Doubles, times: Doubles) -> Doubles:
     """E tr Var(v|x_t) at each of `times` (T,), below 1, where x₁ is each of the codes (N, d) alike, from the draws x₀ (N, d).
 
-    p(n|x_t) ∝ exp(−‖x_t − t x_n‖²/(2(1 − t)²)), Var(v|x_t) = Var(x₁|x_t)/(1 − t)². In many dimensions it is 0 long before t = 1,
-    whatever the codes: x_t then tells which of N codes it leads to.
+    p(n|x_t) ∝ exp(−‖x_t − t x_n‖²/(2(1 − t)²)), Var(v|x_t) = Var(x₁|x_t)/(1 − t)². In many dimensions it is 0 long before t =
+    1, whatever the codes: x_t then tells which of N codes it leads to.
     """
     return np.array([_at_time(codes, noise, float(t)) for t in times])
 

@@ -1,8 +1,8 @@
 """Channels of codes beside each other: how far they are correlated, and the share of the covariance that lies between them.
 
 Both say whether one scale factor, or one for each channel, makes codes white: what is shared between channels no factor takes
-away. Covered: codes (N, C, h, w), or (N, d) with every number its own channel. Not covered: scales (scale.py), dependence that no
-second moment shows (decomposition.py).
+away. Covered: codes (N, C, h, w), or (N, d) with every number its own channel. Not covered: scales (scale.py), dependence that
+no second moment shows (decomposition.py).
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def correlation_of_channels(codes: NDArray[Any], seed: int = 0) -> Estimate:
 def covariance_between_channels(codes: NDArray[Any], seed: int = 0) -> Estimate:
     """1 − Σ_c ‖S_cc‖²/‖S‖²: the share of the squared covariance S of whole codes (d, d) outside of its channels' blocks.
 
-    0: every channel may be scaled, and modelled, by itself. ‖S‖² is the product ⟨S₁, S₂⟩ of two halves of the images, which has no
-    bias where codes are few beside d. Interval by subsets.
+    0: every channel may be scaled, and modelled, by itself. ‖S‖² is the product ⟨S₁, S₂⟩ of two halves of the images, which
+    has no bias where codes are few beside d. Interval by subsets.
     """
     grid, method = grid_of(codes), "share of the squared covariance between channels"
     if grid.shape[1] < 2:

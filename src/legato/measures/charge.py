@@ -1,10 +1,10 @@
 """Traces of a KL in a model's posteriors: whether training has charged one to N(0, I), read from μ and σ alone.
 
-At an optimum of distortion + β KL(N(μ, σ²) ‖ N(0, 1)), whatever β > 0, every channel has E μ² + E σ² = 1: were a channel's codes
-multiplied by c and its decoder's weights divided by c, only the KL would change, by ½(c² − 1)(E μ² + E σ²) − log c, whose slope at
-c = 1 is E μ² + E σ² − 1. Without a charge nothing holds the product there. Covered: that product by channel, the share of a code's
-variance that is noise, channels that have collapsed, the moments' distance from N(0, I). Not covered: how much was charged
-(doctor/loss.py), whole densities (decomposition.py).
+At an optimum of distortion + β KL(N(μ, σ²) ‖ N(0, 1)), whatever β > 0, every channel has E μ² + E σ² = 1: were a channel's
+codes multiplied by c and its decoder's weights divided by c, only the KL would change, by ½(c² − 1)(E μ² + E σ²) − log c,
+whose slope at c = 1 is E μ² + E σ² − 1. Without a charge nothing holds the product there. Covered: that product by channel,
+the share of a code's variance that is noise, channels that have collapsed, the moments' distance from N(0, I). Not covered:
+how much was charged (doctor/loss.py), whole densities (decomposition.py).
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def collapsed_channels(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Estimate
 def gap_of_moments(codes: NDArray[Any], seed: int = 0) -> Estimate:
     """KL(N(m, S) ‖ N(0, I))/C, m and S of a place's channels over images and places: nats by channel. By subsets.
 
-    0 where the codes' mean and covariance are the prior's. A lower bound on what a prior fitted to N(0, I) misses of their first two
-    moments; invariant under rotations of the channels. Variances below 10⁻⁶ count as 10⁻⁶.
+    0 where the codes' mean and covariance are the prior's. A lower bound on what a prior fitted to N(0, I) misses of their
+    first two moments; invariant under rotations of the channels. Variances below 10⁻⁶ count as 10⁻⁶.
     """
     grid = grid_of(codes)
 

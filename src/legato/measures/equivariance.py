@@ -2,10 +2,10 @@
 
     E‖f(T x) − T f(x)‖²/E‖T f(x) − T f(x′)‖²,  x′ another example: 0 is exact, 1 is unrelated
 
-The denominator is that of moved codes, so that 1 means unrelated for scale too, where pooling narrows codes; for flips and turns it
-is E‖f(x) − f(x′)‖². Spaces of equivariant autoencoders are easier to generate: Kouzelis et al. 2025,
-https://arxiv.org/abs/2502.09509; Skorokhodov et al. 2025, https://arxiv.org/abs/2502.14831. Covered: scale by average pooling, flips,
-quarter turns, shifts by the downsampling factor, of grids (N, C, h, w). Not covered: codes without places.
+The denominator is that of moved codes, so that 1 means unrelated for scale too, where pooling narrows codes; for flips and
+turns it is E‖f(x) − f(x′)‖². Spaces of equivariant autoencoders are easier to generate: Kouzelis et al. 2025,
+https://arxiv.org/abs/2502.09509; Skorokhodov et al. 2025, https://arxiv.org/abs/2502.14831. Covered: scale by average pooling,
+flips, quarter turns, shifts by the downsampling factor, of grids (N, C, h, w). Not covered: codes without places.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The scale of codes: the factor that brings them to unit variance, in all and channel by channel, and how uneven channels are.
 
 A diffusion model is trained on codes times one factor (`scaling_factor` in common configurations, Rombach et al. 2022,
-https://arxiv.org/abs/2112.10752). Covered: codes (N, C, h, w), or (N, d) with every number its own channel; deviations are about
-one mean of all entries, or of a channel's. Not covered: how channels hang together (channels.py).
+https://arxiv.org/abs/2112.10752). Covered: codes (N, C, h, w), or (N, d) with every number its own channel; deviations are
+about one mean of all entries, or of a channel's. Not covered: how channels hang together (channels.py).
 """
 
 from __future__ import annotations

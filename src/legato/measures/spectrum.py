@@ -1,8 +1,9 @@
 """The spectrum of codes: how much of their power lies in fine detail, beside the same of the images pooled to the code's size.
 
-The orthonormal DCT-II of each channel, power averaged over images and channels by radius. A code that is rougher than the images
-it stands for is harder to generate: Skorokhodov et al. 2025, https://arxiv.org/abs/2502.14831. Covered: grids of two places a
-side or more; radii in units of the Nyquist frequency. Not covered: which places are rough (equivariance.py sees a fixed pattern).
+The orthonormal DCT-II of each channel, power averaged over images and channels by radius. A code that is rougher than the
+images it stands for is harder to generate: Skorokhodov et al. 2025, https://arxiv.org/abs/2502.14831. Covered: grids of two
+places a side or more; radii in units of the Nyquist frequency. Not covered: which places are rough (equivariance.py sees a
+fixed pattern).
 """
 
 from __future__ import annotations
@@ -92,7 +93,8 @@ class Spectrum:
 def spectrum(grids: NDArray[Any]) -> Spectrum:
     """The spectrum of grids (N, C, h, w), as they are: subtract a mean first that no place should have.
 
-    A ring is as wide as one step of the shorter side. Raises `Mistake` for grids of one place a side, which have no frequencies.
+    A ring is as wide as one step of the shorter side. Raises `Mistake` for grids of one place a side, which have no
+    frequencies.
     """
     found = power(grids)
     height, width = found.shape[1:]

@@ -1,9 +1,9 @@
 """Uniformity: how evenly codes fill the room that they take, beside Gaussian codes of the same spread.
 
-The coefficient of variation of a kernel density of codes at the codes themselves, each left out of its own; its bandwidth is the
-one that the left-out codes find likeliest. Yao et al. 2025, https://arxiv.org/abs/2501.01423, read the same of a picture of codes;
-here it is of their leading principal components, at most 8: in hundreds of dimensions the densest code alone decides it. Covered:
-codes (N, …), their kernel estimate, the Gaussian control. Not covered: exact densities (aggregate.py).
+The coefficient of variation of a kernel density of codes at the codes themselves, each left out of its own; its bandwidth is
+the one that the left-out codes find likeliest. Yao et al. 2025, https://arxiv.org/abs/2501.01423, read the same of a picture
+of codes; here it is of their leading principal components, at most 8: in hundreds of dimensions the densest code alone decides
+it. Covered: codes (N, …), their kernel estimate, the Gaussian control. Not covered: exact densities (aggregate.py).
 """
 
 from __future__ import annotations

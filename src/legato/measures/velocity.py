@@ -1,11 +1,11 @@
 """The velocity's irreducible variance: what a flow-matching model of these codes cannot know, V = ∫₀¹ E tr Var(v|x_t, t) dt.
 
-By dimension, of codes times one factor, so that their variance is 1 on average: else shrinking codes would win. In three ways. A
-Gaussian of the codes' covariance has (π/2) Σ_j s_j; it knows nothing of shape. The set of codes itself is exact by sums; in many
-dimensions it is remembered, and V goes to 0 whatever the codes. A small net of fixed size and budget learns the velocity, and its
-loss on codes that it has not seen is what is left in practice. Lipman et al. 2023, https://arxiv.org/abs/2210.02747; as a measure of
-a space 2606.03578, https://arxiv.org/abs/2606.03578. Covered: all three and their controls. Not covered: the formulas (fitted/path.py),
-a prior that is to be used (fitted/).
+By dimension, of codes times one factor, so that their variance is 1 on average: else shrinking codes would win. In three ways.
+A Gaussian of the codes' covariance has (π/2) Σ_j s_j; it knows nothing of shape. The set of codes itself is exact by sums; in
+many dimensions it is remembered, and V goes to 0 whatever the codes. A small net of fixed size and budget learns the velocity,
+and its loss on codes that it has not seen is what is left in practice. Lipman et al. 2023, https://arxiv.org/abs/2210.02747;
+as a measure of a space 2606.03578, https://arxiv.org/abs/2606.03578. Covered: all three and their controls. Not covered: the
+formulas (fitted/path.py), a prior that is to be used (fitted/).
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def of_probe(train: NDArray[Any], test: NDArray[Any], probe: Probe = PROBE, seed
     spread = math.sqrt(float(np.square(known - mean).mean()))
     if len(known) < FEWEST or not spread:
         return absent(ALIKE if len(known) >= FEWEST else f"needs {FEWEST} codes or more", UNIT, method)
-    seen, unseen = (
-        torch.from_numpy((part.reshape(len(part), -1) - mean) / spread).float() for part in (known, test)
-    )
+    seen, unseen = (torch.from_numpy((part.reshape(len(part), -1) - mean) / spread).float() for part in (known, test))
     with drawing(torch.device("cpu"), seed):
         net = _learnt(seen, probe)
         with torch.no_grad():

@@ -1,8 +1,8 @@
 """Models of other libraries as subjects, recognised by their type: none of these libraries is imported or needed.
 
 Covered: RUNs of Legato, pairs of functions, pairs of ONNX files (onnx_files.py), Pythae's models with a Gaussian or no
-posterior, diffusers' AutoencoderKL, AutoencoderTiny and VQModel, and any object with `encode` and `decode`. Not covered: Pythae's models whose posterior is
-no diagonal Gaussian; they are refused by name.
+posterior, diffusers' AutoencoderKL, AutoencoderTiny and VQModel, and any object with `encode` and `decode`. Not covered:
+Pythae's models whose posterior is no diagonal Gaussian; they are refused by name.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class Functions(Subject):
     statistic is told before anything is measured. Latents (n, C, h, w) are flattened for the measures, and restored for
     `decode`, `log_px` and nobody else.
 
-    `prior`: (n, seed) -> z; default N(0, I). `log_px`: (x, z) -> (n,), nats per example. `steady`: False lets draws pass, for who
-    measures how far they lie apart. Raises `Mistake`.
+    `prior`: (n, seed) -> z; default N(0, I). `log_px`: (x, z) -> (n,), nats per example. `steady`: False lets draws pass, for
+    who measures how far they lie apart. Raises `Mistake`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Functions(Subject):
         return found.reshape(len(found), -1)
 
     def choices(self, x: Floats) -> Choices | None:
-        """Those of an encoder that has `choices` (indices of the answer for tensors x) and `size`, as adaptors of codebooks have."""
+        """Those of an encoder that has `choices`, x -> indices, and `size`, as adaptors of codebooks have."""
         function = self._encode.function
         if not hasattr(function, "choices"):
             return None

@@ -1,7 +1,7 @@
 """Models and functions by what a person types: a RUN, two ONNX files, a folder of diffusers, `module:function`.
 
-Covered: reading any of them; of diffusers' folders safetensors alone. A module is imported only where its name was given in full.
-Not covered: models in Python (adaptors.py).
+Covered: reading any of them; of diffusers' folders safetensors alone. A module is imported only where its name was given in
+full. Not covered: models in Python (adaptors.py).
 """
 
 from __future__ import annotations

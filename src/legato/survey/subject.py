@@ -24,7 +24,6 @@ from legato.latent_space import LatentSpace
 from legato.streams import random_stream
 from legato.types import Floats, Shape
 
-
 ROWS = 250  # at a time, where a model is asked for what it chooses
 
 

@@ -1,4 +1,4 @@
-"""Figures of the doctor's page: what is drawn from each prior, codes as pictures, the spectrum of the code beside the images'."""
+"""Figures of the doctor's page: what each prior draws, codes as pictures, the spectrum of the code beside the images'."""
 
 from __future__ import annotations
 

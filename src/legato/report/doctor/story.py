@@ -48,10 +48,12 @@ def _drawn(title: str, text: str, draw: Callable[[], Figure], caption: str) -> S
 def _samples(shown: Exhibit, patient: Patient) -> Section:
     return _drawn(
         "What each prior draws",
-        "Where samples of a prior are confetti and reconstructions are crisp, the space is good and the prior is wrong: fit another. "
+        "Where samples of a prior are confetti and reconstructions are crisp, the space is good and the prior is wrong: "
+        "fit another. "
         "Where reconstructions are poor, no prior helps.",
         lambda: figures.samples(shown, patient),
-        f"Decoded means of the first {figures.SHOWN} draws of seed {patient.seed}, not picked; reconstructions of test images; and "
+        f"Decoded means of the first {figures.SHOWN} draws of seed {patient.seed}, not picked; reconstructions of test "
+        f"images; and "
         "test images, drawn at random.",
     )
 
@@ -60,8 +62,10 @@ def _tables(found: Checkup) -> list[Section]:
     """One section, a part for each examination of which a figure was taken."""
     parts = [Section(_heading(one), table=_table(found, one)) for one in EXAMINATIONS]
     text = (
-        "A control is the same figure of something known: white noise, another image's code, a linear decoder, chance. The whole "
-        "interval decides: a figure is well or poor where all of it is, and cannot tell where it reaches from the one to the other. "
+        "A control is the same figure of something known: white noise, another image's code, a linear decoder, chance. "
+        "The whole "
+        "interval decides: a figure is well or poor where all of it is, and cannot tell where it reaches from the one "
+        "to the other. "
         "Figures without a word are told, not judged."
     )
     return [Section("Every figure, with advice", text, parts=[part for part in parts if part.table and part.table.rows])]
@@ -91,10 +95,11 @@ def _channels(shown: Exhibit, found: Checkup, patient: Patient) -> list[Section]
     return [
         _drawn(
             "Codes as pictures",
-            "A channel that looks like the picture keeps its places; one that looks like noise must be learnt by the prior as noise."
-            + (f"\n\nFactors that bring each channel to unit variance: {told}." if told else ""),
+            "A channel that looks like the picture keeps its places; one that looks like noise must be learnt by the "
+            "prior as noise." + (f"\n\nFactors that bring each channel to unit variance: {told}." if told else ""),
             lambda: figures.channels(shown, patient),
-            f"Test images, drawn at random, above the first channels of their codes: grey is the channel's mean, black and white are "
+            f"Test images, drawn at random, above the first channels of their codes: grey is the channel's mean, black "
+            f"and white are "
             f"{figures.SPAN} standard deviations below and above.",
         )
     ]
@@ -108,7 +113,8 @@ def _curves(found: Checkup) -> list[Section]:
                 "The spectrum of the code",
                 "A code that is rougher than the pictures it stands for lies above them at the right.",
                 lambda: figures.spectrum(curves),
-                "Mean power of the orthonormal DCT-II of each channel by radius, as shares; of the images, averaged to the code's size.",
+                "Mean power of the orthonormal DCT-II of each channel by radius, as shares; of the images, averaged to "
+                "the code's size.",
             )
         )
     if curve := perturbation_curve("this model", curves, found.figures.get("r50")):
