@@ -59,7 +59,7 @@ RULES: dict[str, Rule] = {
     ),
     "correlation of channels": Rule(
         "correlation of channels", 0.1, 0.5, "Channels are nearly uncorrelated: factors alone make them white.",
-        "No factor takes away what channels share: rotate them to their principal components first, or fit a prior that sees all.",
+        "No factor takes away what channels share: rotate them to principal components, or fit a prior that sees all.",
     ),
     "covariance between channels": Rule(
         "covariance between channels", 0.1, 0.5, "Channels may be modelled one by one.",

@@ -27,14 +27,16 @@ def gaussian_velocity(x: Tensor, t: float, mean: Tensor, covariance: Tensor) -> 
     """E[v|x_t] where x₁ ~ N(m, S): m + (t S − (1 − t) I)((1 − t)² I + t² S)⁻¹(x_t − t m), (n, d)."""
     one = torch.eye(len(mean), dtype=x.dtype, device=x.device)
     spread = (1 - t) ** 2 * one + t**2 * covariance
-    return mean + (x - t * mean) @ torch.linalg.solve(spread, t * covariance - (1 - t) * one)
+    found: Tensor = mean + (x - t * mean) @ torch.linalg.solve(spread, t * covariance - (1 - t) * one)
+    return found
 
 
 def mixture_velocity(x: Tensor, t: float, weights: Tensor, means: Tensor, covariances: Tensor) -> Tensor:
     """E[v|x_t] where x₁ ~ Σ_k w_k N(m_k, S_k): each component's velocity by the share that x_t has of it, (n, d)."""
     one = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     spread = MultivariateNormal(t * means, (1 - t) ** 2 * one + t**2 * covariances)
-    share = torch.softmax(weights.log() + spread.log_prob(x[:, None]), 1)
+    likely: Tensor = spread.log_prob(x[:, None])  # type: ignore[no-untyped-call]  # torch's
+    share = torch.softmax(weights.log() + likely, 1)
     each = torch.stack([gaussian_velocity(x, t, m, s) for m, s in zip(means, covariances, strict=True)], 1)
     return (share[..., None] * each).sum(1)
 
@@ -47,8 +49,8 @@ def of_deviations(deviations: Doubles) -> float:
 def of_points(codes: Doubles, noise: Doubles, times: Doubles) -> Doubles:
     """E tr Var(v|x_t) at each of `times` (T,), below 1, where x₁ is each of the codes (N, d) alike, from the draws x₀ (N, d).
 
-    p(n|x_t) ∝ exp(−‖x_t − t x_n‖²/(2(1 − t)²)), Var(v|x_t) = Var(x₁|x_t)/(1 − t)². In many dimensions it is 0 long before t =
-    1, whatever the codes: x_t then tells which of N codes it leads to.
+    p(n|x_t) ∝ exp(−‖x_t − t x_n‖²/(2(1 − t)²)), Var(v|x_t) = Var(x₁|x_t)/(1 − t)². In many dimensions it is 0 long before
+    t = 1, whatever the codes: x_t then tells which of N codes it leads to.
     """
     return np.array([_at_time(codes, noise, float(t)) for t in times])
 

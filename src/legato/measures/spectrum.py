@@ -118,7 +118,7 @@ def white_share(height: int, width: int) -> float:
 def without_level(grids: NDArray[Any]) -> Doubles:
     """Grids less each channel's mean over images and places: a channel's level is no pattern, and must not count as one."""
     found = grid_of(grids)
-    return found - found.mean((0, 2, 3), keepdims=True)
+    return np.asarray(found - found.mean((0, 2, 3), keepdims=True))
 
 
 def pooled(images: NDArray[Any], height: int, width: int) -> NDArray[np.float64]:

@@ -49,7 +49,7 @@ def of_gaussian(codes: NDArray[Any], seed: int = 0) -> Estimate:
         part = _covariance(flat[rows]) if gram is None else _centred(gram[np.ix_(rows, rows)])
         values = np.maximum(np.linalg.eigvalsh(part), 0) / (len(rows) - 1)
         # of variance 1 within each subset too: V is of a space in its own unit
-        return of_deviations(np.sqrt(values / (values.sum() / flat.shape[1]))) / flat.shape[1]
+        return float(of_deviations(np.sqrt(values / (values.sum() / flat.shape[1]))) / flat.shape[1])
 
     return subsampled(of, len(flat), len(flat) // 2, UNIT, method, draws=10, seed=seed)
 
@@ -63,7 +63,7 @@ def of_set(codes: NDArray[Any], seed: int = 0) -> Estimate:
     times, weights = (part / 2 for part in np.polynomial.legendre.leggauss(NODES))
 
     def of(rows: Rows) -> float:
-        return float(weights @ of_points(flat[rows], noise[rows], times + 0.5)) / flat.shape[1]
+        return float(weights @ of_points(flat[rows], noise[rows], times + 0.5) / flat.shape[1])
 
     return subsampled(of, len(flat), len(flat) // 2, UNIT, method, draws=8, seed=seed)
 
@@ -140,7 +140,8 @@ def _learnt(codes: Tensor, probe: Probe) -> _Net:
 def _losses(net: _Net, end: Tensor) -> Tensor:
     """‖v_θ − v‖²/d at one time and noise for each code, (n,)."""
     start, t = torch.randn_like(end), torch.rand(len(end))
-    return (net(at(start, end, t), t) - (end - start)).square().mean(1)
+    found: Tensor = (net(at(start, end, t), t) - (end - start)).square().mean(1)
+    return found
 
 
 def _flat(codes: NDArray[Any], most: int) -> Doubles:
@@ -149,7 +150,7 @@ def _flat(codes: NDArray[Any], most: int) -> Doubles:
 
 def _covariance(flat: Doubles) -> Doubles:
     moved = flat - flat.mean(0)
-    return moved.T @ moved
+    return np.asarray(moved.T @ moved)
 
 
 def _centred(gram: Doubles) -> Doubles:

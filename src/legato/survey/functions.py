@@ -97,7 +97,7 @@ class Functions(Subject):
 
     def choices(self, x: Floats) -> Choices | None:
         """Those of an encoder that has `choices`, x -> indices, and `size`, as adaptors of codebooks have."""
-        function = self._encode.function
+        function: Any = self._encode.function
         if not hasattr(function, "choices"):
             return None
         asked = Caller(function.choices, "encode", x[:2])
