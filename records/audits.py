@@ -146,14 +146,14 @@ def of_pyod(x: Tensor, epochs: int) -> tuple[Any, Any, Loss, str]:
     module = import_module("pyod.models.vae")
     model = module.VAE(
         encoder_neuron_list=[WIDTH], decoder_neuron_list=[WIDTH], latent_dim=LATENT, batch_size=BATCH, epoch_num=epochs,
-        preprocessing=False, dropout_rate=0.0, output_activation_name="sigmoid", verbose=0, random_state=0, device="cpu",
+        preprocessing=False, output_activation_name="sigmoid", verbose=0, random_state=0, device="cpu",
     )  # fmt: skip
     model.fit(x.flatten(1).numpy())
     net = model.model.eval().float()
 
     def encode(images: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = net.encoder(images.flatten(1))
-        return net.encoder_mu(hidden), (0.5 * net.encoder_log_var(hidden)).exp()
+        mu, log_variance = net.encode(images.flatten(1))
+        return mu, (0.5 * log_variance).exp()
 
     def decode(z: Tensor) -> Tensor:
         return net.decoder(z).reshape(-1, 1, 28, 28)

@@ -1,7 +1,8 @@
 """A model without a fault on drawn pictures, and the faults of fault_table.py done to it: linear maps, nothing is trained.
 
-Three drawn shapes are the colours of one picture; the encoder averages 4 × 4 pixels and brings channels to E μ² + σ² = 1, the
-decoder repeats and undoes it. Its codes are pooled pictures: exactly equivariant to scale, flips, turns and shifts by 4.
+Three drawn shapes are the colours of one picture; the encoder averages 4 × 4 pixels, makes channels uncorrelated and brings them to
+E μ² + σ² = 1, the decoder repeats and undoes it. Its codes are pooled pictures: exactly equivariant to scale, flips, turns and
+shifts by 4; a rotation of its channels leaves every figure of second moments as it is.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import numpy as np
 
 from legato.data.factors import combinations, draw
 
-SIDE, CODE, SIGMA = 32, 8, 0.1
+SIDE, CODE, SIGMA = 24, 6, 0.2
 
 
 def pictures(n: int, seed: int = 0) -> np.ndarray:
-    """(n, 3, 32, 32) in [0, 1]: a shape for each colour."""
+    """(n, 3, SIDE, SIDE) in [0, 1]: a shape for each colour."""
     return (draw(combinations(3 * n, seed), SIDE).reshape(n, 3, SIDE, SIDE) / 255).astype(np.float32)
 
 
@@ -29,6 +30,10 @@ def repeat(z: np.ndarray) -> np.ndarray:
     return z.repeat(4, 2).repeat(4, 3)
 
 
+def mixed(z: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return np.einsum("cd,ndhw->nchw", matrix, z).astype(np.float32)
+
+
 def board(h: int, w: int) -> np.ndarray:
     return np.where((np.arange(h)[:, None] + np.arange(w)) % 2, 1.0, -1.0).astype(np.float32)
 
@@ -38,7 +43,7 @@ class Model:
     """x -> (μ, σ) and z -> x̂ of grids of any size; `there` and `back` change codes, and undo it."""
 
     mean: np.ndarray
-    factor: np.ndarray
+    white: np.ndarray  # (3, 3), of channels
     sigma: float = SIGMA
     there: object = staticmethod(lambda z: z)
     back: object = staticmethod(lambda z: z)
@@ -47,23 +52,24 @@ class Model:
     widths: object = staticmethod(lambda s: s)
 
     def encode(self, x):
-        mu = (pool(np.asarray(x, np.float32)) - self.mean) * self.factor
-        mu = self.there(mu.astype(np.float32))
+        mu = self.there(mixed(pool(np.asarray(x, np.float32)) - self.mean, self.white))
         if self.noise:
             mu = mu + np.float32(self.noise) * np.random.default_rng().standard_normal(mu.shape, dtype=np.float32)
         return mu, self.widths(np.full_like(mu, self.sigma))
 
     def decode(self, z):
         code = self.back(np.asarray(z, np.float32))
-        found = repeat(code / self.factor + self.mean)
-        return (1 / (1 + np.exp(-60 * (found - 0.25)))).astype(np.float32) if self.steps else found.astype(np.float32)
+        found = repeat(mixed(code, np.linalg.inv(self.white)) + self.mean)
+        # a saw: each step up ends in a fall, and neighbours across it are no neighbours
+        return np.mod(self.steps * found, 1).astype(np.float32) if self.steps else found
 
 
 def healthy(x: np.ndarray) -> Model:
     codes = pool(x)
     mean = codes.mean((0, 2, 3), keepdims=True)
-    factor = np.sqrt(1 - SIGMA**2) / codes.std((0, 2, 3), keepdims=True)
-    return Model(mean.astype(np.float32), factor.astype(np.float32))
+    flat = (codes - mean).transpose(1, 0, 2, 3).reshape(codes.shape[1], -1).astype(np.float64)
+    values, axes = np.linalg.eigh(flat @ flat.T / flat.shape[1])
+    return Model(mean, np.sqrt(1 - SIGMA**2) * (axes / np.sqrt(values)) @ axes.T)
 
 
 def _dead(z):
@@ -97,13 +103,13 @@ def _times(factor):
 
 
 def _gathered(centres):
-    """Codes go nine tenths of the way to the nearest of a few; codes of another size stay where they are."""
+    """Codes nearer to the first of some than to the others go nine tenths of the way to it; those of another size stay."""
 
     def change(z):
         if z.shape[1:] != centres.shape[1:]:
             return z
-        apart = np.square(z[:, None] - centres).sum((2, 3, 4))
-        return (0.1 * z + 0.9 * centres[apart.argmin(1)]).astype(np.float32)
+        near = np.square(z[:, None] - centres).sum((2, 3, 4)).argmin(1) == 0
+        return np.where(near[:, None, None, None], 0.1 * z + 0.9 * centres[0], z).astype(np.float32)
 
     return change
 
@@ -126,8 +132,8 @@ def faulted(model: Model, fault: str, some: np.ndarray) -> Model:
             return replace(model, there=_mixed(1), back=_mixed(-1))
         case "encoder that draws":
             return replace(model, noise=0.5)
-        case "codes gathered in clusters":
-            return replace(model, there=_gathered(model.encode(some[:4])[0]))
+        case "one code in eight in a clump":
+            return replace(model, there=_gathered(model.encode(some[:8])[0]))
         case "decoder made of steps":
-            return replace(model, steps=60.0)
+            return replace(model, steps=12.0)
     raise KeyError(fault)

@@ -52,7 +52,8 @@ def moved(before: Estimate, after: Estimate) -> str:
     (low, high), (least, most) = (
         (one.low, one.high) if one.low is not None else (one.value, one.value) for one in (before, after)
     )
-    if abs(after.value - before.value) <= (high - low + most - least) / 2 + 1e-6 * abs(before.value):
+    # what is 0 but for rounding, such as an exact equivariance, has an interval of rounding
+    if abs(after.value - before.value) <= (high - low + most - least) / 2 + 1e-6 * abs(before.value) + 1e-9:
         return "0"
     return "+" if least > high else "-" if most < low else "?"
 

@@ -92,21 +92,20 @@ def density(patient: Patient) -> Found:
 
 
 def velocities(patient: Patient) -> Found:
-    """What flow matching cannot know: by a Gaussian, by the set, by a probe; beside white codes."""
-    seed, train = patient.seed, patient.train.draw(patient.seed, "examined")
-    white, more = velocity.white(patient.drawn, seed), velocity.white(train, seed + 1)
-    names = "irreducible variance of a Gaussian", "irreducible variance of the set", "loss of a probe"
+    """What flow matching cannot know, in closed form: by a Gaussian, and by the very set of codes; beside white codes."""
+    keys, seed = ("irreducible variance of a Gaussian", "irreducible variance of the set"), patient.seed
     figures, controls = (
-        dict(
-            zip(
-                names,
-                (velocity.of_gaussian(t, seed), velocity.of_set(t, seed), velocity.of_probe(f, t, seed=seed)),
-                strict=True,
-            )
-        )
-        for f, t in ((train, patient.drawn), (more, white))
+        dict(zip(keys, (velocity.of_gaussian(z, seed), velocity.of_set(z, seed)), strict=True))
+        for z in (patient.drawn, velocity.white(patient.drawn, seed))
     )
     return Found(figures, controls)
+
+
+def probed(patient: Patient) -> Found:
+    """What a small net does not learn of the velocity in its fixed budget; beside white codes."""
+    key, seed, train = "loss of a probe", patient.seed, patient.train.draw(patient.seed, "examined")
+    white = velocity.white(train, seed + 1), velocity.white(patient.drawn, seed)
+    return Found({key: velocity.of_probe(train, patient.drawn, seed=seed)}, {key: velocity.of_probe(*white, seed=seed)})
 
 
 def chosen(patient: Patient) -> Found:

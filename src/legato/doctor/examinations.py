@@ -29,7 +29,7 @@ class Examination:
     spread: bool = False
 
 
-_V = ("irreducible variance of a Gaussian", "irreducible variance of the set", "loss of a probe")
+_V = ("irreducible variance of a Gaussian", "irreducible variance of the set")
 _MOVED = tuple(f"equivariance to {move.name}" for move in MOVES)
 EXAMINATIONS = (
     Examination("steadiness", ("unsteady encode",), functions.steady),
@@ -51,6 +51,7 @@ EXAMINATIONS = (
     Examination("meaning", ("trustworthiness", "continuity", "purity", "probe"), functions.meaning),
     Examination("uniformity", ("uneven density",), codes.density),
     Examination("velocity", _V, codes.velocities),
+    Examination("a probe of the velocity", ("loss of a probe",), codes.probed),
     Examination("samples", ("reconstructions", *functions.SAMPLES.values()), functions.samples, spread=True),
 )
 

@@ -9,6 +9,7 @@ how much was charged (doctor/loss.py), whole densities (decomposition.py).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 
 from legato.codes import grid_of
 from legato.measures.estimate import Estimate, absent, bootstrap, subsampled
-from legato.measures.scale import Sums
 from legato.types import Doubles, Rows
 
 POINTS = "the posterior is a point: it has no width"
@@ -47,11 +47,11 @@ def noise_share(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Estimate:
     method = "E sigma^2 / (Var mu + E sigma^2)"
     if sigma is None:
         return absent(POINTS, "share", method)
-    sums, noise = Sums.of(mu), np.square(grid_of(sigma)).mean((1, 2, 3))
+    moving, noise = _moving(mu), np.square(grid_of(sigma)).mean((1, 2, 3))
 
     def share(weights: Doubles) -> Doubles:
         noisy = weights @ noise
-        return np.asarray(noisy / np.maximum(noisy + sums.variances(weights).mean(1), 1e-300))
+        return np.asarray(noisy / np.maximum(noisy + moving(weights).mean(1), 1e-300))
 
     return bootstrap(share, float(share(_even(len(noise)))[0]), len(noise), "share", method)
 
@@ -61,13 +61,28 @@ def collapsed_channels(mu: NDArray[Any], sigma: NDArray[Any] | None) -> Estimate
     method = f"Var mu < {QUIET:g} (Var mu + E sigma^2)"
     if sigma is None:
         return absent(POINTS, "channels", method)
-    sums, noise = Sums.of(mu), np.square(grid_of(sigma)).mean((2, 3))
+    moving, noise = _moving(mu), np.square(grid_of(sigma)).mean((2, 3))
 
     def count(weights: Doubles) -> Doubles:
-        moved = sums.variances(weights)
+        moved = moving(weights)
         return np.asarray((moved < QUIET * (moved + weights @ noise)).sum(1), np.float64)
 
     return bootstrap(count, float(count(_even(len(noise)))[0]), len(noise), "channels", method)
+
+
+def _moving(mu: NDArray[Any]) -> Callable[[Doubles], Doubles]:
+    """Weights (b, n) of the images -> the variance over images at a place, its mean over a channel's places, (b, C).
+
+    About each place's own mean: a pattern that every image has tells nothing of any.
+    """
+    grid = grid_of(mu)
+    flat = (grid - grid.mean(0)).reshape(len(grid), -1)
+
+    def of(weights: Doubles) -> Doubles:
+        found = weights @ np.square(flat) - np.square(weights @ flat)
+        return np.asarray(found.reshape(len(weights), grid.shape[1], -1).mean(2))
+
+    return of
 
 
 def gap_of_moments(codes: NDArray[Any], seed: int = 0) -> Estimate:

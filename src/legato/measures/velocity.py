@@ -25,6 +25,7 @@ from legato.fitted.path import at, of_deviations, of_points
 from legato.measures.estimate import Estimate, absent, mean_over, subsampled
 from legato.measures.scale import unit
 from legato.streams import random_stream
+from legato.training.adamw import AdamW
 from legato.types import Doubles, Rows
 
 UNIT = "squared code units of variance 1, by dimension"
@@ -126,14 +127,13 @@ class _Net(nn.Module):
 
 def _learnt(codes: Tensor, probe: Probe) -> _Net:
     net = _Net(codes.shape[1], probe.width)
-    optimiser = torch.optim.Adam(net.parameters(), lr=probe.rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, probe.steps)
-    for _ in range(probe.steps):
+    # torch's own optimiser would load its compiler first, which takes longer than the probe does
+    optimiser = AdamW(list(net.parameters()), betas=(0.9, 0.999), weight_decay=0.0)
+    for step in range(probe.steps):
         loss = _losses(net, codes[torch.randint(len(codes), (probe.batch,))]).mean()
-        optimiser.zero_grad()
+        net.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
+        optimiser.step(0.5 * probe.rate * (1 + math.cos(math.pi * step / probe.steps)))
     return net
 
 
