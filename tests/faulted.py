@@ -1,8 +1,8 @@
 """A model without a fault on drawn pictures, and the faults of fault_table.py done to it: linear maps, nothing is trained.
 
-Three drawn shapes are the colours of one picture; the encoder averages 4 × 4 pixels, makes channels uncorrelated and brings them to
-E μ² + σ² = 1, the decoder repeats and undoes it. Its codes are pooled pictures: exactly equivariant to scale, flips, turns and
-shifts by 4; a rotation of its channels leaves every figure of second moments as it is.
+Three drawn shapes are the colours of one picture; the encoder averages 4 × 4 pixels, makes channels uncorrelated and of
+E μ² + σ² = 1, the decoder repeats and undoes it. Its codes are pooled pictures: exactly equivariant to scale, flips, turns
+and shifts by 4; a rotation of its channels leaves every figure of second moments as it is.
 """
 
 from __future__ import annotations
