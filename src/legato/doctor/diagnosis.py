@@ -71,7 +71,16 @@ def _sampled(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> tuple[T
     times = bracketed(found.figures[key])
     far = f"samples of {kind.prior} lie {times} times as far from real images as reconstructions do"
     reason = next((f" {advised[k].says}" for k in REASONS if k in advised and advised[k].tone == "bad"), "")
-    return told.tone, f"{_word(told.tone)}: {far}.{'' if told.tone == 'good' else reason}"
+    return told.tone, f"{_word(told.tone)}: {far}.{'' if told.tone == 'good' else reason}{_ceiling(found, advised)}"
+
+
+def _ceiling(found: Found, advised: Mapping[str, Advice]) -> str:
+    """What every prior is bounded by, where it is low."""
+    told = advised.get("reconstructions")
+    if told is None or told.tone in (None, "good"):
+        return ""
+    times = bracketed(found.figures["reconstructions"])
+    return f" But reconstructions themselves lie {times} times as far as other real images do: no prior is better than they are."
 
 
 def _without_pictures(kind: Kind, advised: Mapping[str, Advice]) -> tuple[Tone, str]:
