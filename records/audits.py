@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 RECORD, PAGE = Path(__file__).with_suffix(".json"), ROOT / "docs" / "audits.md"
 LATENT, WIDTH, BATCH, STEPS = 16, 256, 100, 2_000
 TRAIN, TEST = 6_000, 1_000
-EFFORT = replace(QUICK, train=1_500, test=600, samples=400, outer=400, noisy=100, places=10, halves=4, judged=400)
+EFFORT = replace(QUICK, train=1_000, test=500, samples=300, outer=300, noisy=80, places=8, halves=3, judged=300)
 TRACES = ("second moment off one", "noise share", "collapsed channels")  # what shows without the loss
 Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
