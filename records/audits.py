@@ -29,7 +29,6 @@ from legato.doctor.loss import KEYS
 from legato.doctor.patient import QUICK
 from legato.doctored import Doctored
 from legato.files import write_json
-from legato.measures.interval import bracketed
 
 ROOT = Path(__file__).parents[1]
 RECORD, PAGE = Path(__file__).with_suffix(".json"), ROOT / "docs" / "audits.md"
@@ -105,7 +104,7 @@ FEATURES = nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.Tanh(), nn.Conv2d(16, 32, 5,
 def seen(x: Tensor, rebuilt: Tensor) -> Tensor:
     """A perceptual distance: features of a net that is not trained."""
     net = FEATURES.to(x.dtype)
-    return 50 * (net(rebuilt) - net(x)).square().mean()
+    return 1_000 * (net(rebuilt) - net(x)).square().mean()
 
 
 def no_gradient(x: Tensor, rebuilt: Tensor, mu: Tensor, log_variance: Tensor) -> Tensor:
@@ -173,12 +172,17 @@ def row(found: Doctored, kind: str, note: str = "") -> dict[str, Any]:
         "kind": kind,
         "note": note,
         "figures": figures,
-        "shown": {key: bracketed(found.figures[key]) for key in figures},
+        "shown": {key: short(found.figures[key].value) for key in figures},
         "alarms": [key for key in KEYS if found.advice[key].tone in ("bad", "part")],
         "says": {key: found.advice[key].says for key in KEYS if found.advice[key].tone in ("bad", "part")},
         "alone": [key for key in TRACES if found.advice[key].tone == "bad"],
         "answers": found.diagnosis.lines(),
     }
+
+
+def short(value: float | None) -> str:
+    """Three digits: an interval over images of what is one number for all of them has no width."""
+    return "–" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def pictures() -> tuple[np.ndarray, np.ndarray]:

@@ -80,6 +80,9 @@ def test_the_answers_follow_the_samples():
     assert "A classifier tells codes from the prior's draws" in fitted.sampled
     assert fitted.prior.startswith("A Gaussian fitted to the codes")
     assert "`legato refit r --prior gaussian`" in fitted.prior
+    blurred = told({"samples of the prior": (1.2, 1.1, 1.3), "reconstructions": (20, 15, 25)})
+    assert blurred.tone == "part"
+    assert "reconstructions themselves lie 20.0 [15.0, 25.0] times" in blurred.sampled
     none = {"samples of the prior": (40, 30, 50), "samples of a Gaussian": (9, 8, 10)}
     assert "Flow matching over the grid" in told(none, spatial=True).prior
     assert "autoregressive" in told(none, chosen=True, run="r").prior

@@ -71,7 +71,10 @@ def _sampled(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> tuple[T
     times = bracketed(found.figures[key])
     far = f"samples of {kind.prior} lie {times} times as far from real images as reconstructions do"
     reason = next((f" {advised[k].says}" for k in REASONS if k in advised and advised[k].tone == "bad"), "")
-    return told.tone, f"{_word(told.tone)}: {far}.{'' if told.tone == 'good' else reason}{_ceiling(found, advised)}"
+    poor = "reconstructions" in advised and advised["reconstructions"].tone == "bad"
+    # as good as what is poor is not good
+    tone: Tone = "part" if poor and told.tone == "good" else told.tone
+    return tone, f"{_word(tone)}: {far}.{'' if told.tone == 'good' else reason}{_ceiling(found, advised)}"
 
 
 def _ceiling(found: Found, advised: Mapping[str, Advice]) -> str:

@@ -87,7 +87,7 @@ RULES: dict[str, Rule] = {
         "weight of the reconstruction", None, None, "What the loss adds for a nat of distortion."
     ),
     "lost gradient": Rule(
-        "share of the gradient that is lost", 0.01, 0.05, "Every part of the loss reaches the weights.",
+        "share of the gradient that is lost", 0.001, 0.01, "Every part of the loss reaches the weights.",
         "A part of the loss has no gradient (`no_grad`, `detach`, rounding): it is printed, and nothing learns it.",
         "Compute every term with gradients: freeze a net's weights by `requires_grad_(False)`, not by `torch.no_grad()`.",
     ),
@@ -97,7 +97,7 @@ RULES: dict[str, Rule] = {
         "Take the mean over examples of one sum: distortion and rate of an example, each summed over its own numbers.",
     ),
     "second moment off one": Rule(
-        "E μ² + E σ² off 1", 0.2, 0.7, "Every channel has E μ² + E σ² near 1, as where a KL was charged.",
+        "E μ² + E σ² off 1", 0.3, 1.5, "Every channel has E μ² + E σ² near 1, as where a KL was charged.",
         "E μ² + E σ² is far from 1: no KL to N(0, I) was charged, or hardly any, or training had far to go.",
         "Charge a KL if N(0, I) is to be sampled; if it is charged, look at its weight, or train longer.",
     ),

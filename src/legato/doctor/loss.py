@@ -29,6 +29,8 @@ from legato.types import Doubles, Floats
 EXAMPLES = 64  # of a batch that is differentiated
 DIRECTIONS = 8  # along which differences are taken, of each side
 LIKE = 0.99  # R² from which a derivative is taken for that of a known term
+STEPS = {torch.float64: 1e-6, torch.float32: 1e-2}  # small: a step over a kink is a difference of its own
+ROUNDING = {torch.float64: 1e-5, torch.float32: 1e-2}  # of differences by such steps
 EDGE = 1e-6  # of a probability: at 0 and 1 a Bernoulli has no derivative
 KEYS = (
     "effective beta",
@@ -88,7 +90,7 @@ def slopes(loss: Loss, at: Point) -> Slopes:
 def differences(loss: Loss, at: Point, seed: int = 0) -> tuple[Doubles, Doubles]:
     """Derivatives along random directions, of x̂ alone, then of μ and log σ², by autograd and by central differences, (16,)."""
     rng, own, found = random_stream(seed, "directions of a loss"), slopes(loss, at), []
-    size = 1e-4 if at.rebuilt.dtype == torch.float64 else 1e-2
+    size = STEPS[at.rebuilt.dtype]
     for moves in ((True, False, False), (False, True, True)):
         for _ in range(DIRECTIONS):
             by = [_direction(part, rng) if moves[i] else torch.zeros_like(part) for i, part in enumerate(at.parts[1:])]
@@ -116,9 +118,9 @@ def lost_gradient(loss: Loss, at: Point, seed: int = 0) -> Estimate:
     live = size > 1e-6 * size.max()
     if not live.any():
         return absent("the loss moves with neither side", "share", method)
-    return Estimate(
-        float((np.linalg.norm(known - true, axis=1)[live] / size[live]).max()), None, None, len(at.x), "share", method
-    )
+    found, rounding = float((np.linalg.norm(known - true, axis=1)[live] / size[live]).max()), ROUNDING[at.rebuilt.dtype]
+    method = f"{method}; less than {rounding:g} counts as rounding, 0"
+    return Estimate(found if found >= rounding else 0.0, None, None, len(at.x), "share", method)
 
 
 def charged(patient: Patient) -> Found:
