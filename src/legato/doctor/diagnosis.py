@@ -71,19 +71,24 @@ def _sampled(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> tuple[T
     times = bracketed(found.figures[key])
     far = f"samples of {kind.prior} lie {times} times as far from real images as reconstructions do"
     reason = next((f" {advised[k].says}" for k in REASONS if k in advised and advised[k].tone == "bad"), "")
-    poor = "reconstructions" in advised and advised["reconstructions"].tone == "bad"
     # as good as what is poor is not good
-    tone: Tone = "part" if poor and told.tone == "good" else told.tone
+    tone: Tone = "part" if _poor(advised) and told.tone == "good" else told.tone
     return tone, f"{_word(tone)}: {far}.{'' if told.tone == 'good' else reason}{_ceiling(found, advised)}"
+
+
+def _poor(advised: Mapping[str, Advice]) -> bool:
+    """True where reconstructions are not as near to real images as other real ones: a ratio to their distance then says little."""
+    return "reconstructions" in advised and advised["reconstructions"].tone in ("bad", "part")
 
 
 def _ceiling(found: Found, advised: Mapping[str, Advice]) -> str:
     """What every prior is bounded by, where it is low."""
-    told = advised.get("reconstructions")
-    if told is None or told.tone in (None, "good"):
+    if not _poor(advised):
         return ""
     times = bracketed(found.figures["reconstructions"])
-    return f" But reconstructions themselves lie {times} times as far as other real images do: no prior is better than they are."
+    return (
+        f" But reconstructions themselves lie {times} times as far as other real images do: no prior is better than they are."
+    )
 
 
 def _without_pictures(kind: Kind, advised: Mapping[str, Advice]) -> tuple[Tone, str]:
@@ -101,6 +106,9 @@ def _word(tone: Tone) -> str:
 def _prior(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> str:
     """The simplest prior that was tried and is good enough; else what to fit next."""
     tried = [(key, name) for key, name in _tried(kind) if key in advised and advised[key].tone is not None]
+    if tried and _poor(advised):
+        key, name = _nearest(tried, found)
+        return f"Reconstruct better first; the nearest of those tried, {name}, is at {bracketed(found.figures[key])} times."
     for key, name in tried:
         if advised[key].tone == "good":
             times = f"its samples are at {bracketed(found.figures[key])} times the reconstructions' distance"
@@ -126,8 +134,12 @@ def _fit(kind: Kind, key: str) -> str:
 def _best(tried: list[tuple[str, str]], found: Found) -> str:
     if not tried:
         return ""
-    key, name = min(tried, key=lambda one: found.figures[one[0]].value or 0.0)
+    key, name = _nearest(tried, found)
     return f"Not by those tried: the best, {name}, is at {bracketed(found.figures[key])} times. "
+
+
+def _nearest(tried: list[tuple[str, str]], found: Found) -> tuple[str, str]:
+    return min(tried, key=lambda one: found.figures[one[0]].value or 0.0)
 
 
 def _next(kind: Kind) -> str:
