@@ -82,7 +82,7 @@ def test_the_answers_follow_the_samples():
     assert "`legato refit r --prior gaussian`" in fitted.prior
     blurred = told({"samples of the prior": (1.2, 1.1, 1.3), "reconstructions": (20, 15, 25)})
     assert blurred.tone == "part"
-    assert "reconstructions themselves lie 20.0 [15.0, 25.0] times" in blurred.sampled
+    assert "reconstructions themselves lie 20 [15, 25] times" in blurred.sampled
     assert blurred.prior.startswith("Reconstruct better first")
     none = {"samples of the prior": (40, 30, 50), "samples of a Gaussian": (9, 8, 10)}
     assert "Flow matching over the grid" in told(none, spatial=True).prior

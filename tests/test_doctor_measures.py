@@ -16,6 +16,7 @@ from legato.measures import charge, velocity
 from legato.measures.channels import correlation_of_channels, covariance_between_channels, permuted
 from legato.measures.equivariance import MOVES, equivariance, unrelated
 from legato.measures.estimate import Estimate
+from legato.measures.forward_mode import by_reverse, jvp
 from legato.measures.scale import channel_factors, dead_channels, scale_factor, uneven_scales, unit
 from legato.measures.spectrum import pooled, spectrum, white_share, without_level
 from legato.measures.uniformity import of_gaussian, uneven_density
@@ -208,3 +209,13 @@ def test_velocities_of_white_and_of_flat_codes():
     assert math.pi / 2 < (plain.high or 0) < 2
     assert (known.high or 0) < 0.75 * (plain.low or 0)
     assert velocity.of_set(np.full((30, 2), 3.0)).why == velocity.ALIKE
+
+
+def test_a_derivative_by_reverse_mode_is_that_of_forward_mode_and_serves_where_that_is_refused():
+    torch.manual_seed(0)
+    z, v = torch.randn(2, 3, 4, 4, 4, dtype=torch.double)
+    plain = torch.nn.Sequential(torch.nn.Conv2d(4, 6, 3), torch.nn.Tanh()).double()
+    assert torch.allclose(jvp(plain, z, v), by_reverse(plain, z, v))
+    normed = torch.nn.Sequential(torch.nn.ConvTranspose2d(4, 6, 3), torch.nn.GroupNorm(2, 6)).double()
+    expected = (normed(z + 1e-6 * v) - normed(z - 1e-6 * v)) / 2e-6
+    assert torch.allclose(jvp(normed, z, v), expected, atol=1e-7)

@@ -77,7 +77,7 @@ def _sampled(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> tuple[T
 
 
 def _poor(advised: Mapping[str, Advice]) -> bool:
-    """True where reconstructions are not as near to real images as other real ones: a ratio to their distance then says little."""
+    """True where reconstructions are farther from real images than other real ones: a ratio to their distance says little."""
     return "reconstructions" in advised and advised["reconstructions"].tone in ("bad", "part")
 
 

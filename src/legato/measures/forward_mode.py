@@ -1,4 +1,7 @@
-"""Directional derivatives in forward mode: J v at the cost of two passes, whatever the size of the output."""
+"""Directional derivatives in forward mode: J v at the cost of two passes, whatever the size of the output.
+
+Where a layer refuses forward mode (torch's group norm of what a convolution gives), by reverse mode twice, at four passes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,20 @@ from torch.autograd import forward_ad
 def jvp(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
     """J(z) v for each row of z and v (m, d), of f's shape (m, *out)."""
     _prepare()
-    found: Tensor = torch.func.jvp(f, (z,), (direction,))[1]
+    try:
+        found: Tensor = torch.func.jvp(f, (z,), (direction,))[1]
+    except RuntimeError as error:
+        if "view size" not in str(error):  # any other failure is the function's own
+            raise
+        return by_reverse(f, z, direction)
+    return found
+
+
+def by_reverse(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
+    """The same by reverse mode alone: u ↦ Jᵀu is linear, and the transpose of its own Jacobian is J."""
+    value, back = torch.func.vjp(f, z)
+    _, forth = torch.func.vjp(lambda u: back(u)[0], torch.zeros_like(value))
+    found: Tensor = forth(direction)[0]
     return found
 
 

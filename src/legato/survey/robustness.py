@@ -73,20 +73,15 @@ def stretched(evaluation: Evaluation) -> Found:
 def _stretch(evaluation: Evaluation, codes: Floats) -> Stretch:
     """The stretch by derivatives, or by differences where the decoder has none, at as many codes as the effort allows."""
     subject = evaluation.subject
-    if subject.decoder is not None:
-        z = torch.from_numpy(np.asarray(codes, np.float32)).to(subject.device)
-        try:
-            return stretch(subject.decoder, z, evaluation.whitening, seed=evaluation.seed)
-        except RuntimeError as error:
-            # torch's forward derivative of a normalised convolution refuses the layout that its own convolution gave
-            if "view size" not in str(error):
-                raise
-    return stretch_by_differences(
-        # at least two codes: of one there is no interval
-        subject.decode,
-        codes[: max(DECODINGS // (2 * subject.latent_dim), 2)],
-        evaluation.whitening,
-    )
+    if subject.decoder is None:
+        return stretch_by_differences(
+            # at least two codes: of one there is no interval
+            subject.decode,
+            codes[: max(DECODINGS // (2 * subject.latent_dim), 2)],
+            evaluation.whitening,
+        )
+    z = torch.from_numpy(np.asarray(codes, np.float32)).to(subject.device)
+    return stretch(subject.decoder, z, evaluation.whitening, seed=evaluation.seed)
 
 
 def _curve(curve: Curve) -> dict[str, list[float | None]]:
