@@ -28,9 +28,9 @@ def jvp(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
 
 def by_reverse(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
     """The same by reverse mode alone: u ↦ Jᵀu is linear, and the transpose of its own Jacobian is J."""
-    value, back = torch.func.vjp(f, z)
-    _, forth = torch.func.vjp(lambda u: back(u)[0], torch.zeros_like(value))
-    found: Tensor = forth(direction)[0]
+    of_z = torch.func.vjp(f, z)
+    of_u = torch.func.vjp(lambda u: of_z[1](u)[0], torch.zeros_like(of_z[0]))
+    found: Tensor = of_u[1](direction)[0]
     return found
 
 
