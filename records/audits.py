@@ -97,8 +97,9 @@ def times_nothing(x: Tensor, rebuilt: Tensor, mu: Tensor, log_variance: Tensor) 
     return cross_entropy(x, rebuilt) + 0.0 * rate(mu, log_variance)
 
 
-torch.manual_seed(7)
-FEATURES = nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.Tanh(), nn.Conv2d(16, 32, 5, 2), nn.Flatten()).requires_grad_(False)
+with torch.random.fork_rng():
+    torch.manual_seed(7)
+    FEATURES = nn.Sequential(nn.Conv2d(1, 16, 5, 2), nn.Tanh(), nn.Conv2d(16, 32, 5, 2), nn.Flatten()).requires_grad_(False)
 
 
 def seen(x: Tensor, rebuilt: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import replace
 
+import audits
 import doctor_page
 import numpy as np
 import pytest
@@ -102,6 +103,15 @@ def test_what_to_change_is_told_once_and_at_most_five_times():
 def test_the_tables_of_the_page_are_those_of_the_code():
     page = doctor_page.PAGE.read_text("utf-8")
     assert doctor_page.filled(page) == page
+
+
+def test_the_audits_find_every_fault_and_raise_no_alarm_on_what_is_right():
+    rows = json.loads(audits.RECORD.read_text("utf-8"))["models"]
+    assert {name: bool(one["alarms"]) for name, one in rows.items()} == {n: one["kind"] == "fault" for n, one in rows.items()}
+    assert [one["alone"] for one in rows.values() if one["kind"] == "right"] == [[], []]
+    assert len(rows) == 7
+    page = audits.PAGE.read_text("utf-8")
+    assert audits.filled(page, rows) == page
 
 
 # ------------------------------------------------------------------------------------------------ whole
