@@ -125,6 +125,8 @@ def lost_gradient(loss: Loss, at: Point, seed: int = 0) -> Estimate:
 
 def charged(patient: Patient) -> Found:
     """β of a RUN's own objective, or of the loss given; absent where there is neither."""
+    if patient.test.sigma is None:
+        raise Mistake("the posterior is a point: no KL is charged on it")
     if patient.loss is None:
         space = patient.subject.space
         if space is None:
@@ -135,8 +137,6 @@ def charged(patient: Patient) -> Found:
         return Found(
             {"effective beta": known, **dict.fromkeys(KEYS[1:], absent("the RUN's own objective has no hidden weights"))}
         )
-    if patient.test.sigma is None:
-        raise Mistake("the posterior is a point: no KL is charged on it")
     return Found(of_loss(patient.loss, point(patient, patient.loss), patient.seed))
 
 
