@@ -42,8 +42,9 @@ class Whitening(ABC):
 
         `largest`: dimensions up to which S is whole.
         """
-        noise = np.zeros(np.shape(mu)[1]) if sigma is None else _noise(sigma)
-        return of_moments(of_rows(_checked(mu), largest=largest).with_noise(noise))
+        codes = _checked(mu)
+        noise = np.zeros(codes.shape[1]) if sigma is None else _noise(sigma)
+        return of_moments(of_rows(codes, largest=largest).with_noise(noise))
 
     @staticmethod
     def of(mean: NDArray[Any], covariance: NDArray[Any]) -> Whitening:
