@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from legato.doctor import codes, functions, loss
 from legato.doctor.found import Found
-from legato.doctor.patient import Patient
+from legato.doctor.patient import WHOLE, Patient
 from legato.errors import Mistake
 from legato.measures.equivariance import MOVES
 from legato.measures.estimate import Estimate, absent
@@ -71,7 +71,7 @@ def examined(patient: Patient, examinations: tuple[Examination, ...] = EXAMINATI
 
 
 def _large(patient: Patient) -> bool:
-    return patient.subject.latent_dim > patient.largest
+    return patient.subject.latent_dim > WHOLE
 
 
 def _sketched(taken: Found) -> Found:

@@ -56,7 +56,7 @@ Loss = Callable[..., Any]  # (x, reconstruction, mu, log sigma^2), tensors, -> o
 class Patient(Evaluation):
     """A subject, the images, and what several examinations need of both, computed once when first asked for."""
 
-    largest = WHOLE
+    largest: int | None = WHOLE
 
     def __init__(self, subject: Subject, shared: Material, effort: Effort, seed: int, loss: Loss | None = None) -> None:
         super().__init__(subject, shared, effort, seed)

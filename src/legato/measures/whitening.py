@@ -37,10 +37,10 @@ class Whitening(ABC):
     dead: int
 
     @staticmethod
-    def fit(mu: NDArray[Any], sigma: NDArray[Any] | None = None, largest: int = LARGEST) -> Whitening:
+    def fit(mu: NDArray[Any], sigma: NDArray[Any] | None = None, largest: int | None = None) -> Whitening:
         """That of posterior means (n, d) and deviations alike; None for points. Raises `Mistake` where nothing varies.
 
-        `largest`: dimensions up to which S is whole.
+        `largest`: dimensions up to which S is whole, else 4,096.
         """
         codes = _checked(mu)
         noise = np.zeros(codes.shape[1]) if sigma is None else _noise(sigma)

@@ -15,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 
 from legato.lazy import lazy
 from legato.measures.whitening import Whitening
-from legato.moments import LARGEST, of_rows
+from legato.moments import of_rows
 from legato.streams import random_stream
 from legato.survey.effort import Effort
 from legato.survey.material import Material
@@ -56,7 +56,7 @@ class Codes:
 class Evaluation:
     """A subject, the material, the effort, and what is computed of them."""
 
-    largest = LARGEST  # dimensions up to which a covariance is kept whole
+    largest: int | None = None  # dimensions up to which a covariance is kept whole; None: as everywhere
 
     def __init__(self, subject: Subject, shared: Material, effort: Effort, seed: int) -> None:
         self.subject, self.shared, self.effort, self.seed = subject, shared, effort, seed
@@ -145,7 +145,7 @@ def _mixture(codes: Floats, n: int, seed: int) -> Floats:
     return np.asarray(random_stream(seed, "mixture").permutation(drawn), np.float32)
 
 
-def gaussian(codes: Floats, n: int, seed: int, largest: int = LARGEST) -> Floats:
+def gaussian(codes: Floats, n: int, seed: int, largest: int | None = None) -> Floats:
     """n draws from the Gaussian with the mean and covariance of codes; above `largest` dimensions, with a sketch of it."""
     # n − 1, so that few codes do not make too narrow a Gaussian
     fitted = of_rows(codes, unbiased=True, largest=largest)
