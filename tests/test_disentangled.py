@@ -10,7 +10,7 @@ import pytest
 import legato
 import legato.measures.disentanglement as measures
 from legato.data.factors import COUNTS, ORDERED, combinations, draw, factors_of, name
-from legato.measured import _material, _parts
+from legato.measured import parts_of, rows_of
 from legato.measures.disentanglement import NAMES, ceiling, disentanglement, floor
 from legato.measures.known import called
 from legato.report.measured.numbers import chapter_sections
@@ -176,7 +176,7 @@ def test_a_pair_of_functions_is_scored_on_the_source_itself():
     def decode(z):
         return np.full((len(z), 1, 64, 64), 0.1, np.float32)
 
-    shared = _material(_parts(None, "factors", None, None), EFFORT)
+    shared = rows_of(parts_of(None, "factors", None, None), EFFORT)
     found = survey(Functions(encode, decode, shared.test.x[:4]), shared, EFFORT, chapters=(FACTORS,)).figures
     assert found["MIG"].n == ROWS
     assert found["MIG"].value < found[f"MIG ({TRUTH})"].value - 0.3

@@ -63,6 +63,7 @@ LAYERS = {
     "legato.sequences": 2,
     "legato.objectives.term": 1,
     "legato.conditional": 2,
+    "legato.fitted": 3,
     "legato.classifier": 3,
     "legato.priors": 2,
     "legato.objectives": 2,
@@ -91,6 +92,7 @@ LAYERS = {
     "legato.pictures": 6,
     "legato.measures": 6,
     "legato.survey": 7,
+    "legato.doctor": 7,
     "legato.exported": 7,
     "legato.pythae": 7,
     "legato.claims": 7,
@@ -102,6 +104,7 @@ LAYERS = {
     "legato.explorer": 8,
     "legato.demo": 8,
     "legato.measured": 9,  # a survey that can be shown
+    "legato.doctored": 9,  # a check-up that can be shown
     "legato.cli": 9,
     "legato.__main__": 9,
     "legato.commands": 9,

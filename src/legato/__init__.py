@@ -45,6 +45,7 @@ _PUBLIC = {
     "Autoencoder": "legato.estimator",
     "measure": "legato.measured",
     "refit": "legato.refits",
+    "doctor": "legato.doctored",
 }
 
 __all__ = ["__version__", *_PUBLIC]

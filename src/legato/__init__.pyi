@@ -3,6 +3,7 @@
 from legato.conditional import Conditional as Conditional
 from legato.data import DataOptions as DataOptions
 from legato.data import open_source as open_source
+from legato.doctored import doctor as doctor
 from legato.errors import Mistake as Mistake
 from legato.estimator import VAE as VAE
 from legato.estimator import Autoencoder as Autoencoder

@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "trains a recipe: legato train RECIPE --data SOURCE --out RUN",
     "evaluate": "ELBO, rate, distortion, log-likelihood and more of a RUN, with intervals",
     "compare": "two RUNs or more: paired differences of ELBO, distortion, rate and log-likelihood",
+    "doctor": "whether a space can be sampled as it is, by what prior, what to change: legato doctor RUN|MODEL --data SOURCE",
     "report": "one HTML file of a RUN: curves, samples, map, measures with intervals",
     "explore": "a page on which you drag through latent space and see the image at once: legato explore RUN [RUN]",
     "sweep": "many runs that differ by a few words, side by side, from a TOML file: a table and a picture",

@@ -112,3 +112,13 @@ def slerp(a: NDArray[Any], b: NDArray[Any], alpha: float) -> NDArray[Any]:
     if np.sin(omega) < 1e-6:  # else 0/0
         return lerp(a, b, alpha)
     return np.asarray((np.sin((1 - alpha) * omega) * a + np.sin(alpha * omega) * b) / np.sin(omega))
+
+
+def grid_of(codes: NDArray[Any]) -> NDArray[np.float64]:
+    """Codes (N, C, h, w) as they are, codes (N, d) as d channels of one place. Raises `Mistake` for others, and on NaN."""
+    found = numbers(codes, "codes").astype(np.float64)
+    if found.ndim not in (2, 4) or not found.size:
+        raise Mistake(f"`codes` must be (N, d) or (N, C, h, w), got {found.shape}")
+    if broken := int((~np.isfinite(found)).reshape(len(found), -1).any(1).sum()):
+        raise Mistake(f"{broken} of {len(found)} codes are not finite: the run diverged, train it anew")
+    return found if found.ndim == 4 else found[:, :, None, None]

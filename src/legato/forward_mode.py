@@ -1,4 +1,7 @@
-"""Directional derivatives in forward mode: J v at the cost of two passes, whatever the size of the output."""
+"""Directional derivatives in forward mode: J v at the cost of two passes, whatever the size of the output.
+
+Where a layer refuses forward mode (torch's group norm of what a convolution gives), by reverse mode twice, at four passes.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,20 @@ def jvp(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
 def changed(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
     """f(z) and J(z) v."""
     prepare()
-    found: Any = torch.func.jvp(f, (z,), (direction,))
+    try:
+        found: Any = torch.func.jvp(f, (z,), (direction,))
+    except RuntimeError as error:
+        if "view size" not in str(error):  # any other failure is the function's own
+            raise
+        return by_reverse(f, z, direction)
     return found[0], found[1]
+
+
+def by_reverse(f: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by reverse mode alone: u ↦ Jᵀu is linear, and the transpose of its own Jacobian is J."""
+    of_z = torch.func.vjp(f, z)
+    of_u = torch.func.vjp(lambda u: of_z[1](u)[0], torch.zeros_like(of_z[0]))
+    return of_z[0], of_u[1](direction)[0]
 
 
 @cache

@@ -90,8 +90,8 @@ def measure(
     """
     model = encode if decode is None else (encode, decode)
     space, size = space_of(model), _effort(effort)
-    parts = _parts(space, data, test, labels)
-    shared = _material(parts, size)
+    parts = parts_of(space, data, test, labels)
+    shared = rows_of(parts, size)
     subject = subject_of(model if space is None else space, shared.test.x[:EXAMPLE], prior=prior, log_px=log_px)
     done = count()
     with progress("measuring", len(CHAPTERS), unit="chapters") as bar:
@@ -112,7 +112,7 @@ def _effort(effort: str | Effort) -> Effort:
     return EFFORTS[effort]
 
 
-def _parts(space: LatentSpace | None, data: Source | None, test: Source | None, labels: Any) -> list[Prepared]:
+def parts_of(space: LatentSpace | None, data: Source | None, test: Source | None, labels: Any) -> list[Prepared]:
     """`data`, or `data` and `test`, with their labels."""
     parts = [_opened(space, part) for part in ([data] if test is None else [data, test])]
     if labels is not None:
@@ -123,7 +123,7 @@ def _parts(space: LatentSpace | None, data: Source | None, test: Source | None, 
     return parts
 
 
-def _material(parts: list[Prepared], effort: Effort) -> Material:
+def rows_of(parts: list[Prepared], effort: Effort) -> Material:
     """The rows that are measured, and those that they are compared with."""
     sizes = effort.train, effort.test
     shared = material(parts[0], *sizes) if len(parts) == 1 else material_of_two(parts[0], parts[1], *sizes)

@@ -37,9 +37,14 @@ class Whitening(ABC):
     dead: int
 
     @staticmethod
-    def fit(mu: NDArray[Any], sigma: NDArray[Any] | None = None) -> Whitening:
-        """That of posterior means (n, d) and deviations alike; None for points. Raises `Mistake` where nothing varies."""
-        return of_moments(of_rows(_checked(mu)).with_noise(np.zeros(np.shape(mu)[1]) if sigma is None else _noise(sigma)))
+    def fit(mu: NDArray[Any], sigma: NDArray[Any] | None = None, largest: int | None = None) -> Whitening:
+        """That of posterior means (n, d) and deviations alike; None for points. Raises `Mistake` where nothing varies.
+
+        `largest`: dimensions up to which S is whole, else 4,096.
+        """
+        codes = _checked(mu)
+        noise = np.zeros(codes.shape[1]) if sigma is None else _noise(sigma)
+        return of_moments(of_rows(codes, largest=largest).with_noise(noise))
 
     @staticmethod
     def of(mean: NDArray[Any], covariance: NDArray[Any]) -> Whitening:

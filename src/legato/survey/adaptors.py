@@ -1,8 +1,8 @@
 """Models of other libraries as subjects, recognised by their type: none of these libraries is imported or needed.
 
 Covered: RUNs of Legato, pairs of functions, pairs of ONNX files (onnx_files.py), Pythae's models with a Gaussian or no
-posterior, diffusers' AutoencoderKL, and any object with `encode` and `decode`. Not covered: Pythae's models whose posterior is
-no diagonal Gaussian; they are refused by name.
+posterior, diffusers' AutoencoderKL, AutoencoderTiny and VQModel, and any object with `encode` and `decode`. Not covered:
+Pythae's models whose posterior is no diagonal Gaussian; they are refused by name.
 """
 
 from __future__ import annotations
@@ -22,15 +22,20 @@ from legato.survey.subject import Subject, Trained
 from legato.types import Floats
 
 EXPECTED = (
-    "a RUN, a pair of functions or torch modules, a pair of .onnx files, a Pythae model, a diffusers AutoencoderKL, or an "
-    "object with `encode` and `decode`"
+    "a RUN, a pair of functions or torch modules, a pair of .onnx files, a Pythae model, a diffusers AutoencoderKL, "
+    "AutoencoderTiny or VQModel, or an object with `encode` and `decode`"
 )
 # Pythae's whose encoder gives the start of a posterior, or another family: read as (μ, σ) it would be wrong, silently.
 OTHER_POSTERIORS = ("HVAE", "RHVAE", "VAE_IAF", "VAE_LinNF", "VQVAE", "HRQVAE", "SVAE", "PoincareVAE")
 
 
-def subject_of(model: object, example: Floats, *, prior: Prior | None = None, log_px: Any = None) -> Subject:
-    """The subject that `model` is; `example`: a few images as it sees them. Raises `Mistake` for what is no model."""
+def subject_of(
+    model: object, example: Floats, *, prior: Prior | None = None, log_px: Any = None, steady: bool = True
+) -> Subject:
+    """The subject that `model` is; `example`: a few images as it sees them. Raises `Mistake` for what is no model.
+
+    `steady`: whether an encoder that draws is refused.
+    """
     if isinstance(model, Subject):
         return model
     if (space := space_of(model)) is not None:
@@ -41,7 +46,7 @@ def subject_of(model: object, example: Floats, *, prior: Prior | None = None, lo
     # Its prior is made of pseudo-inputs: measured beside N(0, I) it would have holes that are not its own.
     if _pythae(model) and type(model).__name__ == "VAMP" and prior is None:
         raise Mistake("the prior of Pythae's VAMP is not N(0, I): give `prior`, (n, seed) -> draws of z")
-    return Functions(encode, decode, example, prior=prior, log_px=log_px)
+    return Functions(encode, decode, example, prior=prior, log_px=log_px, steady=steady)
 
 
 def space_of(model: object) -> LatentSpace | None:
@@ -59,8 +64,9 @@ def pair_of(model: object) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return model[0], model[1]
     if _pythae(model):
         return PythaeEncoder(model), PythaeDecoder(model)
-    if _made_by(model, "diffusers", "AutoencoderKL"):
-        return DiffusersEncoder(model), DiffusersDecoder(model)
+    for name, encoder in DIFFUSERS.items():
+        if _made_by(model, "diffusers", name):
+            return encoder(model), DiffusersDecoder(model)
     if callable(getattr(model, "encode", None)) and callable(getattr(model, "decode", None)):
         return model.encode, model.decode  # type: ignore[attr-defined]
     raise Mistake(f"a {type(model).__name__} is no model that Legato knows: expected {EXPECTED}")
@@ -100,7 +106,15 @@ class PythaeDecoder(_Side):
         return found
 
 
-class DiffusersEncoder(_Side):
+class _DiffusersSide(_Side):
+    @property
+    def scale(self) -> float | None:
+        """The `scaling_factor` of its configuration, by which diffusion multiplies codes."""
+        found = getattr(getattr(self.model, "config", None), "scaling_factor", None)
+        return None if found is None else float(found)
+
+
+class DiffusersEncoder(_DiffusersSide):
     """x in [0, 1] -> the distribution of its latents (C, h, w), without the `scaling_factor` that diffusion multiplies by.
 
     Rombach et al. 2022, https://arxiv.org/abs/2112.10752. Its images lie in [−1, 1].
@@ -109,6 +123,41 @@ class DiffusersEncoder(_Side):
     def forward(self, x: Tensor) -> Any:
         """2x − 1, encoded."""
         return self.model.encode(2 * x - 1).latent_dist  # images in [0, 1] go to the [−1, 1] that the model was trained on
+
+
+class DiffusersPoints(_DiffusersSide):
+    """x in [0, 1] -> the latents of an AutoencoderTiny, points. https://github.com/madebyollin/taesd."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """2x − 1, encoded."""
+        found: Tensor = self.model.encode(2 * x - 1).latents
+        return found
+
+
+class DiffusersQuantised(DiffusersPoints):
+    """x in [0, 1] -> the rows of a VQModel's codebook that its latents lie nearest to."""
+
+    @property
+    def size(self) -> int:
+        """Rows of the codebook."""
+        return int(self.model.config.num_vq_embeddings)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The rows, as grids."""
+        found: Tensor = self.model.quantize(super().forward(x))[0]
+        return found
+
+    def choices(self, x: Tensor) -> Tensor:
+        """The rows' numbers, (n, tokens)."""
+        found: Tensor = self.model.quantize(super().forward(x))[2][2]
+        return found.reshape(len(x), -1)
+
+
+DIFFUSERS: dict[str, type[_Side]] = {
+    "AutoencoderKL": DiffusersEncoder,
+    "AutoencoderTiny": DiffusersPoints,
+    "VQModel": DiffusersQuantised,
+}
 
 
 class DiffusersDecoder(_Side):

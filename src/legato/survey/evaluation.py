@@ -56,6 +56,8 @@ class Codes:
 class Evaluation:
     """A subject, the material, the effort, and what is computed of them."""
 
+    largest: int | None = None  # dimensions up to which a covariance is kept whole; None: as everywhere
+
     def __init__(self, subject: Subject, shared: Material, effort: Effort, seed: int) -> None:
         self.subject, self.shared, self.effort, self.seed = subject, shared, effort, seed
 
@@ -72,7 +74,7 @@ class Evaluation:
     @lazy
     def whitening(self) -> Whitening:
         """The whitening of the training population, noise included: every latent distance is measured in its units."""
-        return Whitening.fit(self.train.mu, self.train.sigma)
+        return Whitening.fit(self.train.mu, self.train.sigma, self.largest)
 
     @property
     def reference(self) -> ReferenceFeatures:
@@ -107,7 +109,7 @@ class Evaluation:
         n, codes = self.effort.samples, self.train.draw(self.seed, "fitted to")
         return {
             **({} if self.no_mixture else {"mixture": _mixture(codes, n, self.seed)}),
-            "gaussian": gaussian(codes, n, self.seed),
+            "gaussian": gaussian(codes, n, self.seed, self.largest),
             "prior": self.subject.prior(n, self.seed, "samples"),
         }
 
@@ -143,7 +145,8 @@ def _mixture(codes: Floats, n: int, seed: int) -> Floats:
     return np.asarray(random_stream(seed, "mixture").permutation(drawn), np.float32)
 
 
-def gaussian(codes: Floats, n: int, seed: int) -> Floats:
-    """n draws from the Gaussian with the mean and covariance of codes."""
+def gaussian(codes: Floats, n: int, seed: int, largest: int | None = None) -> Floats:
+    """n draws from the Gaussian with the mean and covariance of codes; above `largest` dimensions, with a sketch of it."""
     # n − 1, so that few codes do not make too narrow a Gaussian
-    return np.asarray(of_rows(codes, unbiased=True).draw(n, random_stream(seed, "gaussian")), np.float32)
+    fitted = of_rows(codes, unbiased=True, largest=largest)
+    return np.asarray(fitted.draw(n, random_stream(seed, "gaussian")), np.float32)

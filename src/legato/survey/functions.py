@@ -20,7 +20,7 @@ from legato.forward_mode import jvp
 from legato.streams import random_stream
 from legato.survey import answers
 from legato.survey.calling import Caller
-from legato.survey.subject import Subject
+from legato.survey.subject import Choices, Subject
 from legato.types import Floats
 
 Function = Callable[..., Any]  # of an array or a tensor with a row per example
@@ -34,11 +34,19 @@ class Functions(Subject):
     statistic is told before anything is measured. Latents (n, C, h, w) are flattened for the measures, and restored for
     `decode`, `log_px` and nobody else.
 
-    `prior`: (n, seed) -> z; default N(0, I). `log_px`: (x, z) -> (n,), nats per example. Raises `Mistake`.
+    `prior`: (n, seed) -> z; default N(0, I). `log_px`: (x, z) -> (n,), nats per example. `steady`: False lets draws pass, for
+    who measures how far they lie apart. Raises `Mistake`.
     """
 
     def __init__(
-        self, encode: Function, decode: Function, example: Floats, *, prior: Prior | None = None, log_px: Function | None = None
+        self,
+        encode: Function,
+        decode: Function,
+        example: Floats,
+        *,
+        prior: Prior | None = None,
+        log_px: Function | None = None,
+        steady: bool = True,
     ) -> None:
         self.shape, self._prior = example.shape[1:], prior
         self.standard_prior = prior is None
@@ -48,14 +56,17 @@ class Functions(Subject):
         self.event, self.latent_dim = mu.shape[1:], int(np.prod(mu.shape[1:]))
         self._rows(mu, example, "encode")
         # Before decoding: a draw in the place of a mean would make every later figure noisy and none of them fail.
-        self._encode.check_steady(lambda answer: answers.codes(answer)[0], example)
+        if steady:
+            self._encode.check_steady(lambda answer: answers.codes(answer)[0], example)
         self._decode = Caller(decode, "decode", mu)
         self._check_scale(self.decode(mu.reshape(len(mu), -1)))
-        self._decode.check_steady(answers.images, mu)
+        if steady:
+            self._decode.check_steady(answers.images, mu)
         self.device = self._decode.device
         self.decoder = self._decoded if self._differentiable(mu) else None
         self._log_px = None if log_px is None else Caller(log_px, "log_px", example, mu)
         self.has_log_px = log_px is not None
+        self.scale = getattr(encode, "scale", None)
 
     def encode(self, x: Floats) -> tuple[Floats, Floats | None]:
         """μ and σ, flat; None where every width is 0."""
@@ -78,6 +89,24 @@ class Functions(Subject):
             shapes = f"(n, {', '.join(map(str, self.shape))})"
             raise Mistake(f"`decode` gave {found.shape} where images are {shapes}: reshape them, channels before rows")
         return found
+
+    def encode_again(self, x: Floats, seed: int) -> Floats:
+        """μ with torch's generator at `seed`."""
+        found = np.concatenate(self._encode.over(lambda answer: answers.codes(answer)[0], x, seed=seed))
+        return found.reshape(len(found), -1)
+
+    def choices(self, x: Floats) -> Choices | None:
+        """Those of an encoder that has `choices`, x -> indices, and `size`, as adaptors of codebooks have."""
+        function: Any = self._encode.function
+        if not hasattr(function, "choices"):
+            return None
+        asked = Caller(function.choices, "encode", x[:2])
+        found = np.concatenate(asked.over(lambda answer: answer.flatten(1).cpu().numpy(), x))
+        return Choices(found, 1, int(function.size))
+
+    def decode_sized(self, grids: Floats) -> Floats:
+        """Whatever images `decode` makes of codes (n, C, h, w) of this size."""
+        return np.concatenate(self._decode.over(answers.images, grids))
 
     def cycle(self, z: Floats) -> Floats:
         """encode(decode(z)): images are in the same units on both sides."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,19 +22,32 @@ from legato.devices import drawing
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.streams import random_stream
-from legato.types import Floats
+from legato.types import Floats, Shape
+
+ROWS = 250  # at a time, where a model is asked for what it chooses
+
+
+@dataclass(frozen=True)
+class Choices:
+    """`index` (n, m): the number that each token of each image chose, those of each of `books` in a row, below `size`."""
+
+    index: NDArray[Any]
+    books: int
+    size: int
 
 
 class Subject(ABC):
     """A model under measurement. x (N, *shape): as the model sees it; z (N, latent_dim); images: x in the data's own units."""
 
     latent_dim: int
+    event: Shape  # of one code, (d,) or (C, h, w); `latent_dim` is its product
     # z -> decoded mean in units of x, differentiable; None: a plain function, whose derivatives are differences
     decoder: Callable[[Tensor], Tensor] | None = None
     device = torch.device("cpu")  # the decoder's: codes go there before derivatives are taken
     # a RUN's own model, for what functions cannot give: likelihoods, gradients, starting weights
     space: LatentSpace | None = None
     has_log_px = False  # a function that stands in for a likelihood where there is no RUN
+    scale: float | None = None  # by which its own configuration says that codes are to be multiplied
     standard_prior = True  # N(0, I), with which several figures compare by formula; of other priors they are absent
 
     @abstractmethod
@@ -47,6 +61,18 @@ class Subject(ABC):
     @abstractmethod
     def cycle(self, z: Floats) -> Floats:
         """The mean of the code of what z decodes to, (N, latent_dim)."""
+
+    def encode_again(self, x: Floats, seed: int) -> Floats:
+        """μ with torch's generator at `seed`, (N, latent_dim): the same for every seed where encoding draws nothing."""
+        return self.encode(x)[0]
+
+    def decode_sized(self, grids: Floats) -> Floats:
+        """Decoded means of codes (N, C, h, w) of another size than `event`. Raises `Mistake` where it takes none."""
+        raise Mistake("this decoder takes codes of one size")
+
+    def choices(self, x: Floats) -> Choices | None:
+        """What a codebook's encoder chooses for each image; None where codes are not chosen among finitely many."""
+        return None
 
     def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
         """n draws from N(0, I), (n, latent_dim): others for each purpose."""
@@ -62,7 +88,7 @@ class Trained(Subject):
     """A RUN."""
 
     def __init__(self, space: LatentSpace) -> None:
-        self.space, self.latent_dim = space, space.latent_dim
+        self.space, self.latent_dim, self.event = space, space.latent_dim, space.model.latent.event
         self.decoder, self.device, self.standard_prior = space.decoder, space.device, space.has_standard_prior
         self._space = space
 
@@ -70,6 +96,21 @@ class Trained(Subject):
         """The posterior's mean and standard deviation."""
         mu, sigma = self._space.posterior(x)
         return mu, sigma if self._space.has_width else None
+
+    def choices(self, x: Floats) -> Choices | None:
+        """The indices of its codebooks."""
+        model, found, size = self._space.model, [], 0
+        if not model.latent.books:
+            return None
+        with torch.no_grad():
+            for at in range(0, len(x), ROWS):
+                rungs = model(torch.from_numpy(x[at : at + ROWS]).to(self.device), 1).rungs
+                counts = model.latent.usage(rungs)
+                if counts is None or rungs[0].index is None:
+                    return None
+                size = counts.shape[-1]
+                found.append(rungs[0].index.flatten(1).cpu().numpy())
+        return Choices(np.concatenate(found), model.latent.books, size)
 
     def prior(self, n: int, seed: int, purpose: str = "prior") -> Floats:
         """n draws from the model's own prior."""
@@ -101,6 +142,7 @@ class PrincipalComponents(Subject):
         self.shape, self._restore = train.shape[1:], restore
         flat = train.reshape(len(train), -1)
         self.latent_dim = min(latent_dim, *flat.shape)
+        self.event = (self.latent_dim,)
         # seeded, as the randomised solver draws
         self._pca = PCA(self.latent_dim, svd_solver="randomized", random_state=0).fit(flat)
 
