@@ -63,7 +63,6 @@ LAYERS = {
     "legato.sequences": 2,
     "legato.objectives.term": 1,
     "legato.conditional": 2,
-    "legato.fitted": 3,
     "legato.classifier": 3,
     "legato.priors": 2,
     "legato.objectives": 2,
