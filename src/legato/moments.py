@@ -178,7 +178,7 @@ def moments(arrays: dict[str, Doubles]) -> Moments:
 
 
 def of_rows(rows: NDArray[Any], *, unbiased: bool = False, largest: int | None = None) -> Moments:
-    """The moments of codes (n, d), divided by n, or by n − 1. No noise. `largest`: dimensions up to which S is whole (4,096)."""
+    """The moments of codes (n, d), divided by n, or by n − 1. No noise. `largest`: dimensions up to which S is whole: 4,096."""
     n, d = rows.shape
     if not (whole(d) if largest is None else d <= largest):
         found = sketched(rows[at : at + BLOCK] for at in range(0, n, BLOCK))
