@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from legato.training.best import LOST, course, score
 from legato.training.learner import Learner
 from legato.training.length import Length, Rehearsal
 from legato.training.options import FEW_ROWS, LEAST_STEPS, MOST_PASSES, TrainingOptions, check, most_steps, suited
+from legato.training.task import Task
 from legato.training.threads import Pace, timed
 from made_runs import SMALL, arguments, metrics, train
 from stopped_runs import assert_same, resume, stopping_after
@@ -318,6 +320,28 @@ def test_a_run_that_keeps_the_best_is_bit_for_bit_the_same_when_stopped_and_resu
             assert resume(tmp_path / "r") == 128 + signal.SIGTERM
     assert resume(tmp_path / "r") == 0
     assert_same(tmp_path / "r", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_held_out_rows_that_become_impossible_end_no_run_that_has_a_best(keep, few, tmp_path, capsys, monkeypatch):
+    validate, seen = Task.validate, []
+
+    def worse(task):
+        found = validate(task)
+        seen.append(found["elbo"])
+        return found if len(seen) < 4 else {**found, "distortion": math.inf, "elbo": -math.inf}
+
+    monkeypatch.setattr(Task, "validate", worse)
+    words = {**SMALL, **WORDS, "keep": keep}
+    if keep == "last":
+        with pytest.raises(Mistake, match="not finite"):
+            legato.train("sigma_vae", str(few), tmp_path / "r", **words)
+        return
+    space = legato.train("sigma_vae", str(few), tmp_path / "r", **words)
+    judged = course(space.run.read_metrics())
+    assert judged is not None
+    assert judged.best.score == pytest.approx(max(seen[:3]), abs=1e-6)
+    assert "held out are impossible under these weights" in capsys.readouterr().err
 
 
 def test_the_best_step_is_said_with_what_would_help(few, tmp_path, capsys):

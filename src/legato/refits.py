@@ -29,7 +29,7 @@ from legato.survey.material import material
 from legato.types import Doubles, Floats
 
 MOST, HELD_OUT = 200_000, 10_000  # training rows whose codes are learnt from, and validation rows that judge
-TRAINED, IMAGES, SPATIAL = 10_000, 5_000, 500  # images that copies are looked for among; samples, and of spatial codes
+TRAINED, IMAGES, SPATIAL = 10_000, 5_000, 250  # images that copies are looked for among; samples, and of spatial codes
 MINUTES = 2.0
 NATS = "nats per example"
 

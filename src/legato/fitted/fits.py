@@ -80,7 +80,7 @@ def sizes_of(kind: Kind, codes: Codes) -> Sizes:
         return {"classes": codes.classes, "width": 256, "depth": 3}
     _, height, across = codes.event
     patch = 2 if height * across >= CUT and height % 2 == across % 2 == 0 else 1
-    return {"classes": codes.classes, "width": 256, "depth": 6, "patch": patch}
+    return {"classes": codes.classes, "width": 192, "depth": 6, "patch": patch}
 
 
 def as_gaussians(weights: Doubles, means: Doubles, covariances: Doubles, event: Shape) -> Gaussians:
@@ -194,7 +194,7 @@ def standard(codes: Codes) -> tuple[Tensor, Tensor]:
 def log_density(prior: Prior, held: Codes) -> tuple[Floats, Doubles, str]:
     """Draws of held-out codes (n, d), their log p(z) (n,), nats, and how it was had.
 
-    Of flow matching 1,000 draws at most, of spatial codes 100, whose trace is Hutchinson's estimate, right in the mean, as
+    Of flow matching 1,000 draws at most, of spatial codes 50, whose trace is Hutchinson's estimate, right in the mean, as
     beyond 64 dimensions.
     """
     if not isinstance(prior, FlowMatching):
@@ -202,7 +202,7 @@ def log_density(prior: Prior, held: Codes) -> tuple[Floats, Doubles, str]:
         return z, _density(prior, z, held.event), "of the fitted prior"
     spatial = len(held.event) == 3
     z, way = (
-        held.drawn("judged")[: FOLLOWED // 10 if spatial else FOLLOWED],
+        held.drawn("judged")[: FOLLOWED // 20 if spatial else FOLLOWED],
         f"followed in {prior.steps} steps of Heun's method",
     )
     if prior.exact and not spatial:

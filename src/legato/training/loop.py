@@ -5,6 +5,7 @@ Covered: steps, metrics, validation, snapshots, checkpoints, signals. Not covere
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -164,6 +165,13 @@ class Loop:
 
     def _log_validation(self) -> None:
         found = self.job.validate()
+        if self.best is not None and not math.isfinite(score(found)):
+            # no line and no end: whoever keeps the best has it, and these weights are none
+            tell(
+                f"the validation of step {self.done:,} is not finite: examples that were held out are impossible under these "
+                f"weights; those of step {self.best['step']:,} stay the best"
+            )
+            return
         self._write({"validation": found})
         if self.plan.keep == "best" and (self.best is None or score(found) > self.best["score"]):
             self.best = {"step": self.done, "score": score(found)}
