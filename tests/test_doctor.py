@@ -81,6 +81,8 @@ def test_the_answers_follow_the_samples():
     assert "A classifier tells codes from the prior's draws" in fitted.sampled
     assert fitted.prior.startswith("A Gaussian fitted to the codes")
     assert "`legato refit r --prior gaussian`" in fitted.prior
+    figures = {"samples of the prior": (40, 30, 50), "samples of a Gaussian": (1.5, 1.4, 1.6)}
+    assert told(figures, chosen=True, run="r").prior.endswith("`legato refit r --prior autoregressive`.")  # that which is taken
     blurred = told({"samples of the prior": (1.2, 1.1, 1.3), "reconstructions": (20, 15, 25)})
     assert blurred.tone == "part"
     assert "reconstructions themselves lie 20 [15, 25] times" in blurred.sampled

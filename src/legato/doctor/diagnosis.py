@@ -128,6 +128,8 @@ def _tried(kind: Kind) -> tuple[tuple[str, str], ...]:
 
 def _fit(kind: Kind, key: str) -> str:
     names = {"samples of a Gaussian": "gaussian", "samples of a mixture": "mixture"}
+    if kind.run and kind.chosen:
+        return f" Codes that are chosen have a prior over indices: `legato refit {kind.run} --prior autoregressive`."
     return f" `legato refit {kind.run} --prior {names[key]}` fits it." if kind.run and key in names else ""
 
 
