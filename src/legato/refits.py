@@ -32,6 +32,7 @@ MOST, HELD_OUT = 200_000, 10_000  # training rows whose codes are learnt from, a
 TRAINED, IMAGES, SPATIAL = 10_000, 5_000, 250  # images that copies are looked for among; samples, and of spatial codes
 MINUTES = 2.0
 NATS = "nats per example"
+ONE_CLASS = "this model is of one class at a time, and so are its samples: their distances were not measured"
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,11 @@ def refit(
     told = {"rows": len(train.mu), "seed": seed, "seconds": round(time.monotonic() - began, 1), **told}
     if not isinstance(found, FlowMatching) or found.has_density:
         told |= {one: value.to_json() for one, value in gains(space, *log_density(found, held)).items()}
-    told |= {
-        one: value.to_json()
-        for one, value in likenesses(space, space.with_model(space.model.under(found)), SPATIAL if spatial else IMAGES).items()
-    }
+    if space.model.needs_class:
+        told["no_distances"] = ONE_CLASS
+    else:
+        fitted, most = space.with_model(space.model.under(found)), SPATIAL if spatial else IMAGES
+        told |= {one: value.to_json() for one, value in likenesses(space, fitted, most).items()}
     with space.run.writing():
         write(space.run.priors, name or prior, {"kind": prior, "options": sizes, "told": told}, found)
     return Refit(name or prior, prior, told)
@@ -97,8 +99,7 @@ def likenesses(space: LatentSpace, fitted: LatentSpace, most: int) -> dict[str, 
     Fréchet and kernel distance; the share of samples that are nearer to a training image than 99 % of test images are.
     """
     of = material(space.data(), TRAINED, most)
-    label = of.test.labels if space.model.classes else None
-    rebuilt = space.decode(space.posterior(of.test.x, label)[0], label)
+    rebuilt = space.decode(space.posterior(of.test.x)[0])
     shown = {"before": _samples(space, len(of.test)), "after": _samples(fitted, len(of.test)), "reconstructions": rebuilt}
     features = {name: of.reference.features(images) for name, images in shown.items()}
     real, train = of.reference.real.features, of.reference.features(of.train.images)

@@ -46,6 +46,8 @@ def refit(
         gained = told["gained"]
         within = f"[{gained['low']:+.2f}, {gained['high']:+.2f}]"
         say(f"beside the model's own prior: {gained['value']:+.2f} {within} nats per example")
+    if "no_distances" in told:
+        say(told["no_distances"])
     for what in ("frechet", "kid", "copies"):
         if line := _compared(told, what):
             say(line)
