@@ -167,10 +167,11 @@ class Loop:
         found = self.job.validate()
         if self.best is not None and not math.isfinite(score(found)):
             # no line and no end: whoever keeps the best has it, and these weights are none
-            tell(
-                f"the validation of step {self.done:,} is not finite: examples that were held out are impossible under these "
-                f"weights; those of step {self.best['step']:,} stay the best"
-            )
+            if self.ranks.first:
+                tell(
+                    f"the validation of step {self.done:,} is not finite: examples that were held out are impossible under "
+                    f"these weights; those of step {self.best['step']:,} stay the best"
+                )
             return
         self._write({"validation": found})
         if self.plan.keep == "best" and (self.best is None or score(found) > self.best["score"]):
