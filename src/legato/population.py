@@ -141,8 +141,9 @@ def _fit(codes: Doubles, count: int, seed: int, start: Parts | None = None) -> P
     """Weights, means and covariances of `count` components; from a `start` some steps on."""
     from sklearn.exceptions import ConvergenceWarning  # here: it takes half a second to import
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits  # scikit-learn's own way to say how many threads its products have
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # many small products: two threads take twice as long as one
         warnings.simplefilter("ignore", ConvergenceWarning)  # codes held out judge a fit, however it came about
         begun: dict[str, Any] = {"max_iter": 50, "init_params": "k-means++"}
         if start is not None:
