@@ -20,7 +20,8 @@ from legato.progress import progress
 
 Told = dict[str, Any]
 N = TypeVar("N", bound=nn.Module)
-WARMUP, PROBED = 100, 20  # steps over which the learning rate rises, steps that are timed
+WARMUP, PROBED = 100, 20  # steps over which the learning rate rises, least steps that are timed
+SHARE, LONGEST = 0.05, 3.0  # of the time, and seconds at most: a few milliseconds' steps were timed a quarter too short
 AVERAGE, CLIP = 0.999, 1.0
 LEAST = 0.01  # minutes
 
@@ -87,8 +88,9 @@ def _total(length: Length, step: Callable[[int, int], None]) -> tuple[int, int]:
         return length.steps, 0
     for done in range(3):  # the first make what later ones have
         step(done, 10**6)
-    began = time.monotonic()
-    for done in range(3, 3 + PROBED):
+    began, done = time.monotonic(), 3
+    while done < 3 + PROBED or time.monotonic() - began < min(LONGEST, SHARE * length.minutes * 60):
         step(done, 10**6)
-    each = (time.monotonic() - began) / PROBED
-    return max(2 * WARMUP, int(length.minutes * 60 / each)), 3 + PROBED
+        done += 1
+    each = (time.monotonic() - began) / (done - 3)
+    return max(2 * WARMUP, done, int(length.minutes * 60 / each)), done
