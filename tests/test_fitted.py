@@ -309,6 +309,46 @@ def test_draws_of_a_class_are_those_of_its_codes():
     assert abs(prior.draw(1000, np.random.default_rng(1)).mean()) < 0.4  # of all
 
 
+def of_classes(d: int = 2, shares: tuple[float, ...] = (0.5, 0.2, 0.3)) -> FlowMatching:
+    prior = FlowMatching((d,), spread(Dense((d,), len(shares), 16, 1), 1.5))
+    prior.shares = torch.tensor(shares)
+    return prior.eval().requires_grad_(False)
+
+
+def test_a_density_of_few_classes_is_their_sum_by_shares():
+    prior, z = of_classes(), 1.5 * torch.randn(50, 2)
+    each = torch.stack([prior.log_density(z, torch.full((50,), y)) for y in range(3)], 1)
+    assert_close(prior.log_density(z), torch.logsumexp(each + prior.shares.log(), 1))
+    assert_close(prior(NOTHING).log_prob(z), prior.log_density(z))
+    assert (each[:, 0] - each[:, 1]).abs().max() > 0.1  # the classes differ
+    assert prior.steps == 32
+
+
+def test_a_density_of_few_classes_integrates_to_one():
+    prior, line = of_classes(), torch.linspace(-7, 7, 91)
+    z = torch.cartesian_prod(line, line)
+    assert abs(float(prior.log_density(z).double().exp().sum()) * float(line[1] - line[0]) ** 2 - 1) < 2e-3
+
+
+def test_a_class_without_a_share_is_none_of_a_density():
+    prior, z = of_classes(shares=(1.0, 0.0, 0.0)), torch.randn(20, 2)
+    assert_close(prior.log_density(z), prior.log_density(z, torch.zeros(20, dtype=torch.long)))
+
+
+def test_draws_of_few_classes_have_their_shares():
+    rng = np.random.default_rng(0)
+    label = (np.arange(2000) % 4 == 0).astype(int)  # three quarters of the first
+    z = (rng.normal(size=(2000, 2)) * 0.3 + np.where(label, 2.0, -2.0)[:, None]).astype(np.float32)
+    codes = Codes(z, np.zeros_like(z), (2,), np.where(np.arange(2000) < 100, -1, label), 2)
+    prior, _ = flow_matching(FlowMatching((2,), Dense((2,), 2, 32, 2)), codes, Length(1, 500), 0, CPU)
+    assert_close(prior.shares, torch.tensor([0.75, 0.25]))  # of the rows whose class is known
+    torch.manual_seed(0)
+    ways = list(prior.ways(2000, np.random.default_rng(1), 3))[-1]
+    for drawn in (prior.draw(2000, np.random.default_rng(1)), prior(NOTHING).sample((2000,)).numpy(), ways):
+        assert abs((drawn[:, 0] > 0).mean() - 0.25) < 0.04
+        assert (np.abs(np.abs(drawn) - 2).max(1) < 1.2).mean() > 0.97  # and hardly any lies between
+
+
 def test_a_film_begins_at_noise_and_ends_at_the_draw():
     prior = FlowMatching((3,), spread(Dense((3,), 0, 16, 1)))
     prior.centre, noise = torch.tensor([1.0, 2.0, 3.0]), torch.randn(4, 3)

@@ -88,7 +88,7 @@ def test_a_seeds_figures_are_those_the_verdicts_rest_on(record, name):
             assert kept == pytest.approx(told, rel=1e-5, abs=1e-12)
 
 
-@pytest.mark.parametrize("number", [claim.id for claim in CLAIMS])
+@pytest.mark.parametrize("number", [claim["id"] for claim in FIRST["claims"]])
 def test_the_first_editions_verdicts_follow_from_its_intervals_and_its_margins(number):
     """The rule of then, written out: an interval beyond `holds`, on the far side of `fails`, past it, or across it."""
     kept = FIRST["claims"][number - 1]

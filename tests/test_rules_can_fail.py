@@ -6,7 +6,7 @@ tested is that the measure, its scale and its margins together can say "no" wher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legato.claims import AE, CLAIMS, HIGH, LOW, NOISE, PULL, VAE, Rule, Verdict, key_of, word
+from legato.claims import AE, CLAIMS, FAMILY, HIGH, LOW, NOISE, PULL, VAE, Rule, Verdict, key_of, word
+from legato.experiment.across import across
 from legato.experiment.contrasts import Evidence
+from legato.measures.estimate import Estimate
 from legato.measures.seeds import Contrast
 from planted import (
     BLIND,
@@ -41,7 +43,7 @@ from planted import (
 
 SEEDS = 4
 FADE, PCA = "cross-fade", "pca"
-Members = Mapping[str, Callable[..., Any] | None]
+Members = Mapping[str, Any]  # what stands there: a plan, None for the cross-fade; for the family how its ranks go
 RULES = {(claim.id, row): rule for claim in CLAIMS for row, rule in enumerate(claim.rules)}
 
 
@@ -126,11 +128,29 @@ CASES = {
     (13, 6): swapped(AE, VAE, FARTHER, NEARER),
     (13, 7): swapped(NOISE, VAE, FARTHER, NEARER),
     (13, 8): swapped(PULL, VAE, SPLIT, GOOD),
+    **{(14, row): Case({"nearer": {FAMILY: 1.0}}, {"farther": {FAMILY: -1.0}, "unrelated": {FAMILY: 0.0}}) for row in range(3)},
 }
+
+
+def ranked(slope: float, seed: int) -> dict[str, list[dict[str, Estimate]]]:
+    """Seven members of one seed whose samples come the nearer (slope 1) or the less near (−1) the more noise they bear and the
+    more of their neighbours share a class; at 0 what is nearest is in the middle.
+    """
+    rng, figures = np.random.default_rng([seed, 14]), {}
+    for i in range(7):
+        size, near = (i - 3) / 3, slope * (i - 3) if slope else -abs(i - 3) - 0.3 * (i > 3)
+        values = {"r50": 2 + size, "purity": 0.7 + 0.2 * size}
+        values |= {"frechet mixture": 4 * np.exp(-near / 3), "frechet reconstruction": 2.0}
+        noise = np.exp(0.08 * rng.standard_normal(len(values)))
+        pairs = zip(values.items(), noise, strict=True)
+        figures[f"m{i}"] = [{name: Estimate(value * by, None, None, 9, "", "") for (name, value), by in pairs}]
+    return figures
 
 
 def found_of(rule: Rule, members: Members, turns: float) -> Contrast:
     """As an experiment has it: each member's figures seed by seed, a control's once."""
+    if rule.of == FAMILY:
+        return Evidence({FAMILY: [across(ranked(members[FAMILY], seed))[0] for seed in range(SEEDS)]}).contrast(*key_of(rule))
     seeds = {name: range(1 if name in (FADE, PCA) else SEEDS) for name in members}
     figures = {name: [measured(plan, turns, rule.measure, seed) for seed in seeds[name]] for name, plan in members.items()}
     return Evidence(figures, frozenset({FADE, PCA})).contrast(*key_of(rule))

@@ -28,7 +28,7 @@ COMMANDS = {
     "report": "one HTML file of a RUN: curves, samples, map, measures with intervals",
     "explore": "a page on which you drag through latent space and see the image at once: legato explore RUN [RUN]",
     "sweep": "many runs that differ by a few words, side by side, from a TOML file: a table and a picture",
-    "claims": "what is said of VAEs, measured on your data: a family of models, 13 verdicts, a report",
+    "claims": "what is said of VAEs, measured on your data: a family of models, 14 verdicts, a report",
     "refit": "a prior fitted to the codes of a RUN in minutes, from which samples are then drawn: sample --from NAME",
     "sample": "a picture of decoded draws from the prior",
     "reconstruct": "a picture of images above their reconstructions",

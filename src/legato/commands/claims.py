@@ -62,7 +62,7 @@ def claims(
     options: Annotated[DataOptions, FLAT] = DataOptions(),  # noqa: B008  (frozen)
     place: Where = HERE,
 ) -> None:
-    """Train a family of autoencoders and VAEs that differ by a word each, measure what is said of them, give 13 verdicts.
+    """Train a family of autoencoders and VAEs that differ by a word each, measure what is said of them, give 14 verdicts.
 
     Writes claims.json and report.html. What is finished is kept: a stopped experiment goes on with the same command.
     """

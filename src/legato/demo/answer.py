@@ -126,7 +126,7 @@ class Answer:
              f"stay empty. So the VAE's samples come near {share(self.vae.from_prior)} of real digits, and other real digits "
              f"near {share(self.against.covered)}."),
             ("It is one training of each model,", f"with {LARGE} latents, on digits. `legato claims` trains eleven models with "
-             "several seeds, puts controls beside every measure, and says of thirteen such claims which hold."),
+             "several seeds, puts controls beside every measure, and says of fourteen such claims which hold."),
         ]  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from legato import __version__
-from legato.claims import CLAIMS, EDITION, Claim, decide, table_hash
+from legato.claims import CLAIMS, EDITION, FAMILY, Claim, decide, table_hash
+from legato.experiment.across import across
 from legato.experiment.contrasts import Evidence, contrasts
 from legato.experiment.members import LARGE, Member, title_of
 from legato.experiment.run import Experiment, read_protocol
@@ -39,6 +40,7 @@ def gather(experiment: Experiment) -> Evidence:
         if member.latent_dim == LARGE:  # those of 2 latents are for pictures: no rule reads a figure of theirs
             path = evidence_path(experiment.out, member.name, LARGE, member.seed)
             found.setdefault(member.name, []).append(read_figures(path))
+    together = across(found)
     for name in CONTROLS:
         # starting weights differ by seed; principal components and images that no model made do not
         seeds = range(experiment.seeds if name == "untrained" else 1)
@@ -46,6 +48,7 @@ def gather(experiment: Experiment) -> Evidence:
         # a quick experiment, or one that was stopped, has measured fewer
         if figures := [read_figures(path) for path in paths if path.is_file()]:
             found[name] = figures
+    found[FAMILY] = list(together)
     return Evidence(found, frozenset(CONTROLS) - {"untrained"})  # what no seed trains has no variance over seeds
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from legato.claims import AE, NOISE, PULL, VAE
+from legato.claims import AE, FAMILY, NOISE, PULL, VAE
 
 LARGE, SMALL = 16, 2  # latents: 16 for the figures that decide, 2 for pictures, which show all there is
 # the rules read 0.1, 1 and 4; the others show the curve between them
@@ -21,6 +21,7 @@ TITLES = {
     PULL: "Pull, no noise",
     "mean-only": "KL on μ only",
     "fixed-noise": "Fixed noise, no KL",
+    FAMILY: "All of them",
     "untrained": "Untrained",
     "pca": "PCA",
     "cross-fade": "Cross-fade",

@@ -31,9 +31,9 @@ from legato.types import Doubles, Floats, Integers, Shape
 
 ROWS, PICTURES, INDICES = 512, 64, 128  # codes of a step: vectors, spatial ones, codes of a codebook
 TIMES = 64  # of a step of vectors: what is made of a time is made once for eight rows
-DROPPED = 0.5  # of the labels: draws without one ask for the velocity of all, which a tenth leaves unlearnt (docs/log.md)
+DROPPED, HALVED = 0.1, 0.5  # of the labels; half where draws without one follow the velocity of all, which a tenth leaves bad
 MIXED = 50_000  # codes that several Gaussians are fitted to in the end
-CUT = 64  # places from which on four make a token: a quarter of the cost
+CUT = 36  # places from which on four make a token: a quarter of the cost
 FOLLOWED = 1_000  # codes of a density that is followed along a way
 Sizes = dict[str, int]
 Fit = tuple[Prior, Told]
@@ -79,8 +79,7 @@ def sizes_of(kind: Kind, codes: Codes) -> Sizes:
     if len(codes.event) != 3:
         return {"classes": codes.classes, "width": 256, "depth": 3}
     _, height, across = codes.event
-    patch = 2 if height * across >= CUT and height % 2 == across % 2 == 0 else 1
-    return {"classes": codes.classes, "width": 192, "depth": 6, "patch": patch}
+    return {"classes": codes.classes, "width": 192, "depth": 6, "patch": 2 if height * across >= CUT else 1}
 
 
 def as_gaussians(weights: Doubles, means: Doubles, covariances: Doubles, event: Shape) -> Gaussians:
@@ -123,6 +122,10 @@ def flow_matching(prior: Prior, codes: Codes, length: Length, seed: int, device:
     assert isinstance(prior, FlowMatching)
     prior.centre, prior.root = standard(codes)
     velocity, spatial = prior.to(device).velocity, len(codes.event) == 3
+    if codes.label is not None and len(prior.shares):
+        counts = torch.as_tensor(codes.label[codes.label >= 0]).bincount(minlength=len(prior.shares))
+        prior.shares = (counts / counts.sum()).to(device)
+    dropped = DROPPED if len(prior.shares) else HALVED
     size = PICTURES if spatial else ROWS
     some, classes = batches(codes, size, device), velocity.classes > 0
     times = size if spatial else TIMES
@@ -134,7 +137,7 @@ def flow_matching(prior: Prior, codes: Codes, length: Length, seed: int, device:
         start = torch.randn(ends.shape, generator=stream, device=device)
         t = (steps + torch.rand((), generator=stream, device=device)) / times
         if label is not None:
-            label = torch.where(torch.rand(size, generator=stream, device=device) < DROPPED, -1, label)
+            label = torch.where(torch.rand(size, generator=stream, device=device) < dropped, -1, label)
         each = repeated(t, size)
         wide = each.reshape(-1, *[1] * (ends.ndim - 1))
         missed: Tensor = velocity(at(start, ends, each), t, label if classes else None) - (ends - start)

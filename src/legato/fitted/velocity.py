@@ -12,7 +12,7 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import pad, scaled_dot_product_attention, silu
 
 from legato.errors import Mistake
 from legato.types import Shape
@@ -97,12 +97,13 @@ class Attending(Velocity):
         if len(event) != 3:
             raise Mistake(f"this velocity is of codes (channels, height, width), and theirs have shape {event}")
         channels, height, across = event
-        if patch < 1 or height % patch or across % patch:
-            raise Mistake(f"`patch` must divide the code's {height} × {across} places, got {patch}")
-        self.cut = (channels, height // patch, patch, across // patch, patch)
+        if patch < 1:
+            raise Mistake(f"`patch` is a number of places, 1 or more; got {patch}")
+        rows, columns = -(-height // patch), -(-across // patch)
+        self.cut, self.beyond = (channels, rows, patch, columns, patch), (0, columns * patch - across, 0, rows * patch - height)
         numbers = channels * patch**2
         self.first, self.last = nn.Linear(numbers, width), nn.Linear(width, numbers)
-        self.place = nn.Parameter(0.02 * torch.randn(height * across // patch**2, width))
+        self.place = nn.Parameter(0.02 * torch.randn(rows * columns, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.steer = nn.Linear(width, 2 * width)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
@@ -115,15 +116,15 @@ class Attending(Velocity):
         """(n, C, h, w)."""
         known = repeated(time, len(x)) if self.of_class is None else repeated(time, len(x)) + self.of_class(label)
         known = silu(known)
-        tokens = x.reshape(-1, *self.cut).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
+        tokens = pad(x, self.beyond).reshape(-1, *self.cut).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
         hidden = self.first(tokens) + self.place
         for block in self.blocks:
             hidden = block(hidden, known)
         shift, scale = self.steer(known)[:, None].chunk(2, -1)
         found: Tensor = self.last(self.norm(hidden) * (1 + scale) + shift)
         channels, rows, patch, columns, _ = self.cut
-        squares = found.view(-1, rows, columns, channels, patch, patch)
-        return squares.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
+        squares = found.view(-1, rows, columns, channels, patch, patch).permute(0, 3, 1, 4, 2, 5)
+        return squares.reshape(-1, channels, rows * patch, columns * patch)[..., : x.shape[-2], : x.shape[-1]]
 
 
 class Block(nn.Module):

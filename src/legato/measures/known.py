@@ -197,6 +197,17 @@ _SCORES = (
 # besides the model's own: what a score gives for no training, for nothing, and at best
 WHOSE = ("untrained encoder", "noise", "true factors")
 
+_TOGETHER = tuple(
+    Measure(f"sampling told by {key}", f"how well {words} foretells that a space can be sampled", f"ρ, {key}",
+            "rank correlation", PLAIN, HIGHER, needs,
+            "Over a family's members: 1 where the ranks are the same, 0 where they are unrelated.")
+    for key, words, needs in (
+        ("both", "continuity and meaning", _LABELS),
+        ("continuity", "continuity", ()),
+        ("meaning", "meaning", _LABELS),
+    )
+)  # fmt: skip
+
 _CROWDS = {
     "reconstruction": "reconstructions",
     "mixture": "samples of a mixture fitted to the codes",
@@ -300,7 +311,7 @@ MEASURES: dict[str, Measure] = {
     for group in (
         *(_LIKELIHOOD, _WIDTHS, _MECHANICS, _RATE_SPENT, _of_null(), _POPULATION, _holes(), _MEANING, _of_factors()),
         *(_of_crowd(crowd) for crowd in _CROWDS),
-        *((_GAP,), _paths(), _ROBUSTNESS, _stretches()),
+        *((_GAP,), _paths(), _ROBUSTNESS, _stretches(), _TOGETHER),
     )
     for one in group
 }

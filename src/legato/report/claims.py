@@ -1,5 +1,5 @@
 """The claims' report: the verdicts first, each with what was found in plain words; then for each claim its conclusion, figures,
-numbers with intervals. What all thirteen share is said once, before them. One HTML file.
+numbers with intervals. What all share is said once, before them. One HTML file.
 
 Covered: the page's order and words. Not covered: drawing (gallery.py, claim_figures.py), deciding (legato.claims).
 """
@@ -74,7 +74,7 @@ class Page:
         counts = {word: words.count(word) for word in dict.fromkeys(words)}
         told = ", ".join(f"{n} {PLURAL[word] if n > 1 else SINGULAR[word]}" for word, n in counts.items())
         return (
-            "Thirteen sentences of the popular account, each with a measure and margins that were declared before anything was "
+            "Fourteen sentences of the popular account, each with a measure and margins that were declared before anything was "
             f"trained. On {self.experiment.protocol.source}: {told}. An honest “does not hold here” is a result."
         )
 
@@ -102,7 +102,7 @@ class Page:
         ]
 
     def claimed(self) -> list[Section]:
-        """The thirteen."""
+        """The claims."""
         return [self._claim(claim) for claim in self.claims]
 
     def blindness(self) -> list[Section]:

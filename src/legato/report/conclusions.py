@@ -57,6 +57,7 @@ _MISTAKEN = "{0} of draws are mistaken for another image's, where 5 % to 50 % co
 _MOVED = "A tenth of the way between two codes changes the picture by {0} of the way between two pictures"
 _NOISIER = "Without the trick the encoder's gradient is {0} times as noisy, even with a baseline to steady it"
 _LOSS = "From β = 0.1 to β = 4 the loss in redrawing grows {0} times"
+_TOLD = "the models' ranks agree to {0}, where 1 is always and 0 by chance"
 _DRAWN = "without them samples of N(0, I) lie {6} times as far from real images"
 _BORNE = "without the noise and the KL the decoder bears {0} of the VAE's noise"
 
@@ -154,6 +155,14 @@ CONCLUSIONS: Mapping[int, Conclusion] = {
         Said(6, f"The place to sample from does: {_DRAWN}.", f"The place to sample from gains a little by it: {_DRAWN}.",
              f"The place to sample from gains nothing by it: {_DRAWN}.",
              "samples of N(0, I) gain by it"),
+    )),
+    14: Conclusion("nnn", (
+        Said(0, f"Spaces that are continuous and semantic are those that can be sampled: {_TOLD}.",
+             f"Spaces that are continuous and semantic can be sampled somewhat better than others: {_TOLD}.",
+             f"Spaces that are more continuous and semantic are not sampled better: {_TOLD}.",
+             "continuity and meaning foretell that a space can be sampled"),
+        Said(1, "Continuity alone foretells it ({1}).", "Continuity alone foretells a little of it ({1}).",
+             "Continuity alone does not ({1}).", "continuity alone foretells it"),
     )),
 }  # fmt: skip
 
