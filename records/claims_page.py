@@ -3,6 +3,7 @@
     legato claims --data mnist --seeds 5 --steps-per-model 3007 --out runs/claims
     python records/claims_page.py runs/claims      # keeps claims.json and every figure here, and makes the page's tables anew
     python records/claims_page.py                  # makes them anew from what is kept
+    python records/claims_page.py --anew           # judges what is kept by the table of today, with claims that it did not know
 
 Covered: the table of verdicts; for each claim its rules and its primary measure of every model and control; what else the page
 shows beside. Not covered: what is said of them, which a person writes; that a verdict follows from its estimates, which
@@ -18,13 +19,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from legato.claims import CLAIMS
+from legato.claims import CLAIMS, EDITION, FAMILY, KINDS, Claim, combined, decide, parts, table_hash, word
+from legato.experiment.across import across
+from legato.experiment.conclusion import CONTROLS
+from legato.experiment.contrasts import Evidence, contrasts
 from legato.experiment.members import LARGE, title_of
-from legato.measures.estimate import Estimate
+from legato.experiment.scales import declared
+from legato.measures.estimate import Estimate, absent, holm
 from legato.measures.interval import bracketed
+from legato.measures.seeds import Contrast
 from legato.report.claim_tables import margins
 
 HERE = Path(__file__).parent
+QUICK = HERE / "claims-mnist-quick.json"  # without figures by seed
 PAGE, CLAIMED, FIGURES = HERE.parent / "docs" / "claims.md", HERE / "claims-mnist.json", HERE / "claims-mnist-figures.json"
 BEFORE = HERE / "claims-mnist-first.json"  # the first edition's
 ORDER = (
@@ -116,9 +123,10 @@ def verdicts(record: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[s
     """The first table: every verdict beside that of the first edition."""
     yield "| | claim | verdict | first edition |"
     yield "|---|---|---|---|"
-    for claim, old in zip(record["claims"], before["claims"], strict=True):
-        number, word = f"[{claim['id']}](#claim-{claim['id']})", f"**{claim['verdict']}**"
-        yield f"| {number} | {claim['sentence']} | {word} | {old['verdict']} |"
+    first = {claim["id"]: claim["verdict"] for claim in before["claims"]}
+    for claim in record["claims"]:
+        number, said = f"[{claim['id']}](#claim-{claim['id']})", f"**{claim['verdict']}**"
+        yield f"| {number} | {claim['sentence']} | {said} | {first.get(claim['id'], '–')} |"
 
 
 def tables(claim: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str]:
@@ -198,6 +206,47 @@ def keep(out: Path) -> None:
     FIGURES.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def anew(record: Mapping[str, Any], figures: Mapping[str, Mapping[str, list[float | None]]]) -> dict[str, Any]:
+    """A record judged by the table of today: p-values as they were kept, adjusted for today's number of claims.
+
+    A claim that it does not know is judged from its figures by seed, where it keeps any.
+    """
+    known = {claim["id"]: claim for claim in record["claims"]}
+    claims = [dict(known[claim.id]) if claim.id in known else judged(claim, figures) for claim in CLAIMS]
+    rows = [claim["rule"][0] for claim in claims if claim["rule"][0]["p"] and not claim["rule"][0]["arithmetic"]]
+    for kind in KINDS:
+        for row, p in zip(rows, holm([row["p"][kind] for row in rows]), strict=True):
+            row["adjusted p"] = {**row.get("adjusted p", {}), kind: float(p)}
+    for claim, rules in zip(claims, (claim.rules for claim in CLAIMS), strict=True):
+        for row in claim["rule"]:
+            p = row.get("adjusted p") or row["p"]
+            row["verdict"] = word(p and [p[kind] for kind in KINDS]).value
+        words = [type(word(None))(row["verdict"]) for row in claim["rule"]]
+        claim |= {"verdict": combined(words).value, "parts": parts(rules, words)}
+    judges = {"edition": EDITION, "rules_hash": table_hash(declared()), "figures of edition": 2}
+    return {"claims": claims, "protocol": {**record["protocol"], **judges}}
+
+
+def judged(claim: Claim, figures: Mapping[str, Mapping[str, list[float | None]]]) -> dict[str, Any]:
+    """A claim about the whole family, from figures by seed."""
+    trained = {
+        name: found for name, found in figures.items() if name.replace("-", " ") not in CONTROLS and name not in CONTROLS
+    }
+    seeds = {name: [_of_seed(found, seed) for seed in range(len(found["r50"]))] for name, found in trained.items()}
+    evidence = Evidence({FAMILY: across(seeds)})
+    missing = Contrast(absent("this record keeps no figures by seed of samples"))
+    decided = next(one for one in decide(contrasts(evidence) if figures else {}, missing) if one["id"] == claim.id)
+    measure = claim.primary.measure
+    each = [found[measure].to_json() for found in evidence.found[FAMILY]]
+    over = {"title": title_of(FAMILY), "measure": measure, **evidence.over_seeds(measure, FAMILY).to_json(), "seeds": each}
+    return {**decided, "primary": {FAMILY: over} if each else {}, "controls": {}}
+
+
+def _of_seed(found: Mapping[str, list[float | None]], seed: int) -> dict[str, Estimate]:
+    values = {name: by_seed[seed] for name, by_seed in found.items() if len(by_seed) > seed}
+    return {name: Estimate(value, None, None, 0, "", "") for name, value in values.items() if value is not None}
+
+
 def beside(figures: Mapping[str, Mapping[str, list[float | None]]], measures: Mapping[str, str]) -> Iterator[str]:
     """A table of means over seeds: a row for each model and control that has any of `measures`, by their headings.
 
@@ -218,6 +267,11 @@ def _mean(values: list[float | None]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
+    if sys.argv[1:] == ["--anew"]:
+        for kept, by_seed in ((CLAIMED, FIGURES), (QUICK, None)):
+            known = json.loads(by_seed.read_text(encoding="utf-8")) if by_seed else {}
+            again = anew(json.loads(kept.read_text(encoding="utf-8")), known)
+            kept.write_text(json.dumps(again, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    elif sys.argv[1:]:
         keep(Path(sys.argv[1]))
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -27,7 +27,7 @@ from legato.refits import HELD_OUT, codes_of, refit
 from legato.report.trained.numbers import estimate_of
 
 KINDS = ("gaussian", "mixture", "flow", "flow-matching")
-HEADS = ("prior", "fitted in, s", "gained, nats", "Fréchet", "of reconstructions", "KID", "copies")
+HEADS = ("prior", "fitted in, s", "gained, nats", "Fréchet", "of codes", "of reconstructions", "KID", "copies")
 KEPT = Path(__file__).with_suffix(".json")
 
 
@@ -58,7 +58,7 @@ def beside(space: legato.LatentSpace) -> Any:
 def row(title: str, told: dict[str, Any], when: str) -> list[str]:
     """The figures of one prior, by the table's columns."""
     own = when == "before"
-    shown = [f"frechet {when}", "frechet reconstructions", f"kid {when}", f"copies {when}"]
+    shown = [f"frechet {when}", "frechet codes", "frechet reconstructions", f"kid {when}", f"copies {when}"]
     gained = "0" if own else bracketed(estimate_of(told["gained"]))
     return [title, "—" if own else str(told["seconds"]), gained, *(bracketed(estimate_of(told[one])) for one in shown)]
 

@@ -77,7 +77,7 @@ def refit(
         told["no_distances"] = ONE_CLASS
     else:
         fitted, most = space.with_model(space.model.under(found)), SPATIAL if spatial else IMAGES
-        told |= {one: value.to_json() for one, value in likenesses(space, fitted, most).items()}
+        told |= {one: value.to_json() for one, value in likenesses(space, fitted, train, most).items()}
     with space.run.writing():
         write(space.run.priors, name or prior, {"kind": prior, "options": sizes, "told": told}, found)
     return Refit(name or prior, prior, told)
@@ -92,15 +92,21 @@ def gains(space: LatentSpace, z: Floats, density: Doubles, how: str) -> dict[str
     return found
 
 
-def likenesses(space: LatentSpace, fitted: LatentSpace, most: int) -> dict[str, Estimate]:
+def likenesses(space: LatentSpace, fitted: LatentSpace, codes: Codes, most: int) -> dict[str, Estimate]:
     """Distances of samples from test images before and after, of reconstructions, which are their floor, and copies.
 
     In the first of the reference features (survey/reference.py), of as many images as there are test rows, `most` at most:
-    Fréchet and kernel distance; the share of samples that are nearer to a training image than 99 % of test images are.
+    Fréchet and kernel distance; the share of samples that are nearer to a training image than 99 % of test images are. And of
+    draws z ~ q(z|x) of training images, decoded, which is what a perfect prior gives.
     """
     of = material(space.data(), TRAINED, most)
-    rebuilt = space.decode(space.posterior(of.test.x)[0])
-    shown = {"before": _samples(space, len(of.test)), "after": _samples(fitted, len(of.test)), "reconstructions": rebuilt}
+    n, own = len(of.test), codes.drawn("shown").reshape(-1, *codes.event)
+    shown = {
+        "before": _samples(space, n),
+        "after": _samples(fitted, n),
+        "codes": space.decode(own[:n]),  # rows are in random order
+        "reconstructions": space.decode(space.posterior(of.test.x)[0]),
+    }
     features = {name: of.reference.features(images) for name, images in shown.items()}
     real, train = of.reference.real.features, of.reference.features(of.train.images)
     found = {f"frechet {name}": frechet(real, one) for name, one in features.items()}

@@ -59,12 +59,18 @@ TITLES = {
     "kid": "kernel distance (KID)",
     "copies": "share of samples nearer to a training image than 99 % of test images",
 }
+SHOWN = {
+    "before": "before",
+    "after": "after",
+    "codes": "draws of training codes, as a perfect prior has them,",
+    "reconstructions": "reconstructions",
+}
 
 
 def _compared(told: dict[str, Any], what: str) -> str | None:
-    """One figure before and after, with what reconstructions have of it."""
-    parts = [(name, told[f"{what} {name}"]) for name in ("before", "after", "reconstructions") if f"{what} {name}" in told]
-    each = [f"{name} {one['value']:.4g} [{one['low']:.4g}, {one['high']:.4g}]" for name, one in parts]
+    """One figure before and after, with what a perfect prior and reconstructions have of it."""
+    parts = [(title, told[f"{what} {name}"]) for name, title in SHOWN.items() if f"{what} {name}" in told]
+    each = [f"{title} {one['value']:.4g} [{one['low']:.4g}, {one['high']:.4g}]" for title, one in parts]
     return f"{TITLES[what]}: {', '.join(each)}" if parts else None
 
 

@@ -20,7 +20,8 @@ from legato.run import Run
 Told = dict[str, Any]
 WORDS = (
     "A prior that was fitted to where the codes lie, after training: no weight of the model was touched. What it gains is what "
-    "the ELBO gains. Distances of samples have those of reconstructions as their floor."
+    "the ELBO gains. Distances of samples have those of reconstructions as their floor; draws of training codes, decoded, are "
+    "what a perfect prior gives."
 )
 COPIES = (
     "Copies: the share of samples nearer to a training image than 99 % of test images are; 1 % is what an honest sample has."
@@ -33,7 +34,7 @@ def fitted_sections(subjects: Sequence[Subject], data: Prepared) -> list[Section
     if not found:
         return []
     rows = [_row(subject, name, said(subject.space.run.priors, name)["told"]) for subject, name in found]
-    heads = ("", "fitted in, s", "gained, nats", "Fréchet before", "after", "reconstructions", "copies")
+    heads = ("", "fitted in, s", "gained, nats", "Fréchet before", "after", "codes", "reconstructions", "copies")
     table = Table(heads, rows, f"Intervals are of 95 %. {COPIES}")
     if not is_image(subjects[0].space):
         return [Section("Priors fitted to the codes", WORDS, table=table)]
@@ -53,7 +54,7 @@ def _title(subject: Subject, name: str) -> str:
 
 
 def _row(subject: Subject, name: str, told: Told) -> tuple[str | float | None, ...]:
-    figures = ("gained", "frechet before", "frechet after", "frechet reconstructions", "copies after")
+    figures = ("gained", "frechet before", "frechet after", "frechet codes", "frechet reconstructions", "copies after")
     return (_title(subject, name), told.get("seconds"), *(_figure(told, one) for one in figures))
 
 
