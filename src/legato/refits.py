@@ -100,11 +100,11 @@ def likenesses(space: LatentSpace, fitted: LatentSpace, codes: Codes, most: int)
     draws z ~ q(z|x) of training images, decoded, which is what a perfect prior gives.
     """
     of = material(space.data(), TRAINED, most)
-    n, own = len(of.test), codes.drawn("shown").reshape(-1, *codes.event)
+    n = len(of.test)
     shown = {
         "before": _samples(space, n),
         "after": _samples(fitted, n),
-        "codes": space.decode(own[:n]),  # rows are in random order
+        "codes": space.decode(codes.drawn("shown")[:n]),  # rows are in random order
         "reconstructions": space.decode(space.posterior(of.test.x)[0]),
     }
     features = {name: of.reference.features(images) for name, images in shown.items()}

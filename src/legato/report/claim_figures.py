@@ -9,17 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import chi2
 
+from legato.experiment.across import BEARS, LEAST, MEANS, RECONSTRUCTIONS, SAMPLES
+from legato.experiment.conclusion import CONTROLS
 from legato.experiment.contrasts import Evidence
 from legato.experiment.members import LARGE, title_of
 from legato.measures.known import MEASURES, called
 from legato.report import style
 from legato.report.forest import EstimateRow, estimates_plot
-from legato.report.frame import framed, legend, look
+from legato.report.frame import BOX, framed, legend, log_axis, look
 from legato.report.perturbation import perturbation_curve, perturbation_curves
 from legato.report.tradeoff import RateCurve, RatePoint, rate_distortion
 
 # units that an axis need not say: the words say them
 UNSAID = ("ratio", "R2", "probability", "coefficient", "times the variance", "share, real = 1")
+FORETOLD = (BEARS, MEANS[0], SAMPLES, RECONSTRUCTIONS)
 DASHED = (0, (4, 2.5))
 _CHI = (f"χ² with {LARGE} degrees of freedom", lambda: Line2D([], [], color=style.INK, linewidth=1, linestyle=DASHED))
 # member -> its survey's curves, of seed 0 alone: means of curves would be smoother than any model's
@@ -64,6 +67,28 @@ def traded(evidence: Evidence) -> Figure | None:
         if name.startswith("beta-") and seeds[0]["rate"].value is not None:
             points.append(RatePoint(float(name.removeprefix("beta-")), seeds[0]["rate"], seeds[0]["distortion"]))
     return rate_distortion([RateCurve("Test images, seed 0", points)]) if len(points) > 1 else None
+
+
+def foretold(evidence: Evidence) -> Figure | None:
+    """Each trained member's samples in times of its reconstructions' distance, beside r₅₀ and purity: means over seeds."""
+    names = [name for name in evidence.found if name not in CONTROLS and all(evidence.values(one, name) for one in FORETOLD)]
+    if len(names) < LEAST:
+        return None
+    titles = [title_of(name) for name in names]
+    bears, means, samples, rebuilt = (np.array([evidence.over_seeds(one, name).value for name in names]) for one in FORETOLD)
+    with style.styled():
+        headings = ("Continuity", "Meaning")
+        figure, panels, room = framed(headings, titles)
+        words = ("r₅₀ (latent standard deviations)", "purity (share of images)")
+        for axes, values, heading, label in zip(panels, (bears, means), headings, words, strict=True):
+            for i, (value, near) in enumerate(zip(values, samples / rebuilt, strict=True)):
+                axes.plot([value], [near], **{**look(i), "linestyle": "none"}, markersize=6)
+            axes.set_xlabel(label)
+            log_axis(axes, "y")
+            style.heading(axes, heading, "", BOX[0])
+        panels[0].set_ylabel("samples' distance over reconstructions'")
+        legend(figure, titles, [], room)
+    return figure
 
 
 def norms(curves: Curves, names: tuple[str, ...]) -> Figure:

@@ -71,8 +71,10 @@ def legend(figure: Figure, names: Sequence[str], extras: Sequence[Extra], room: 
 
 
 def look(i: int) -> dict[str, Any]:
-    """Colour, dash and marker of the i-th line: three ways to tell it from the others."""
-    return {"color": style.LINES[i], "linestyle": style.DASHES[i], "marker": style.MARKERS[i]}
+    """Colour, dash and marker of the i-th line: three ways to tell it from the others; hollow markers from the seventh on."""
+    at, hollow = i % len(style.LINES), i >= len(style.LINES)
+    looks = {"color": style.LINES[at], "linestyle": style.DASHES[at], "marker": style.MARKERS[at]}
+    return {**looks, **({"markerfacecolor": "white"} if hollow else {})}
 
 
 def log_axis(axes: Axes, which: str) -> None:
