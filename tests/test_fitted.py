@@ -442,7 +442,7 @@ def test_beyond_64_dimensions_a_density_is_right_in_the_mean_alone_and_says_so()
     assert abs(estimates.mean() - exact).item() < 5 * estimates.std().item() / math.sqrt(2000)
 
 
-@pytest.mark.parametrize("patch", [1, 2])
+@pytest.mark.parametrize("patch", [1, 2, 4, 5])
 def test_a_token_is_a_square_of_places_and_comes_back_to_them(patch):
     net = Attending((3, 4, 6), 0, 12 * patch**2, 0, patch, 1)
     torch.nn.init.eye_(net.first.weight)
@@ -454,6 +454,17 @@ def test_a_token_is_a_square_of_places_and_comes_back_to_them(patch):
     assert_close(net.added(x, torch.zeros(1, net.place.shape[1]), None), x)
 
 
-def test_a_square_that_does_not_divide_the_code_is_refused():
-    with pytest.raises(Mistake, match="must divide the code's 4 × 6 places, got 4"):
-        Attending((3, 4, 6), patch=4)
+@pytest.mark.parametrize(("event", "patch"), [((2, 7, 7), 2), ((3, 5, 4), 3), ((1, 1, 1), 2)])
+def test_a_square_may_reach_beyond_the_code_whose_last_place_it_reads_and_writes(event, patch):
+    net = spread(Attending(event, 0, 8, 1, patch, heads=2))
+    x, t = torch.randn(3, *event), torch.full((3,), 0.4)
+    moved = torch.zeros_like(x)
+    moved[..., -1, -1] = 1.0
+    found, other = net(x, t), net(x + moved, t)
+    assert found.shape == x.shape
+    assert (other - found)[..., -1, -1].abs().max() > 1e-4  # its last place is read and written
+
+
+def test_a_square_of_no_places_is_refused():
+    with pytest.raises(Mistake, match="1 or more; got 0"):
+        Attending((3, 4, 6), patch=0)
