@@ -149,7 +149,7 @@ class FlowMatching(Prior):
             rough = self.log_density(each, every, signs.to(z.dtype)).view(-1, count) + shares
         finally:
             self.steps = steps
-        kept = (rough > rough.amax(1, keepdim=True) - FAR).flatten()
+        kept = ~(rough < rough.amax(1, keepdim=True) - FAR).flatten()  # so put, what is not finite is looked at again
         found = torch.full((len(kept),), -torch.inf, dtype=rough.dtype, device=z.device)
         found[kept] = self.log_density(each[kept], every[kept])
         return torch.logsumexp(found.view(-1, count) + shares, 1)
