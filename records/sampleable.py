@@ -2,6 +2,7 @@
 
     python records/sampleable.py mnist [--minutes 1] [--prior-minutes 1] [--threads 2]
     python records/sampleable.py FOLDER --group '^([0-9a-f]+)' --size 32 --minutes 3 --prior-minutes 2
+    python records/sampleable.py mnist --part 0/2 --threads 1    # every second one, beside --part 1/2; then without, for words
 
 Tokenizers are trained for the same time on the same data; `legato doctor` takes its figures of each; a flow-matching prior of
 one size is fitted for the same time; its samples are judged in fixed random features (64 channels of a net that nothing was
@@ -65,7 +66,7 @@ MEASURES = {
 RECONSTRUCTIONS = "distance of reconstructions"  # beside them all: its plain rank correlation, expected +1
 HOLDS, FAILS = 0.3, 0.0  # of a signed correlation: shown above the first it holds, above the second in part, below it fails
 LEAST = 12  # tokenizers that have a figure: of fewer no correlation is told
-JUDGED, TRAINED = 5_000, 10_000  # test images and samples; images that features are made of
+JUDGED, TRAINED = 1_000, 10_000  # test images and samples; images that features are made of
 
 SPATIAL = [
     *(f"tokenizer_kl --latent-dim {dims} --beta {beta}" for dims, beta in ((4, 0.001), (4, 0.01), (4, 0.1), (4, 1.0))),
@@ -100,12 +101,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--prior-minutes", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--part", default="0/1", help="i/n: tokenizers i, i + n, … alone, and no verdicts")
     parser.add_argument("--out", type=Path, default=Path("runs/sampleable"))
     chosen = parser.parse_args(arguments)
     title = "mnist" if chosen.source == "mnist" else "colours"
-    rows = [trial(words, chosen, chosen.out / title / f"{number:02d}") for number, words in enumerate(tokenizers(chosen))]
+    part, parts = map(int, chosen.part.split("/"))
+    mine = list(enumerate(tokenizers(chosen)))[part::parts]
+    rows = [trial(words, chosen, chosen.out / title / f"{number:02d}") for number, words in mine]
+    if parts > 1:
+        return
     found = verdicts(rows)
-    about = {"minutes": chosen.minutes, "prior minutes": chosen.prior_minutes, "machine": processor()}
+    about = {
+        "minutes": chosen.minutes,
+        "prior minutes": chosen.prior_minutes,
+        "threads": chosen.threads,
+        "machine": processor(),
+    }
     kept = Path(__file__).with_suffix(".json")
     before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     write_json(kept, {**before, title: {**about, "date": str(date.today()), "verdicts": found, "tokenizers": rows}})
@@ -154,7 +165,7 @@ def distances(run: Path, threads: int) -> dict[str, float]:
         ("pca", PrincipalComponents(of.train.images)),
     ):
         real = features.of(of.test.images)
-        for what, images in (("samples", samples), ("reconstructions", rebuilt)):
+        for what, images in (("samples", samples), ("reconstructions", rebuilt), ("training images", of.train.images[:JUDGED])):
             value = frechet(real, features.of(np.asarray(images, np.float32))).value
             found[f"{what}, {name}"] = math.nan if value is None else value
     return found
