@@ -63,7 +63,7 @@ class FlowMatching(Prior):
         self.register_buffer("root", torch.ones(one) if spatial else torch.eye(d))  # lower triangular
         self.exact = d <= TRACED  # beyond, a trace is Hutchinson's estimate
         count = velocity.classes if by_class(event, velocity.classes) and book is None else 0
-        self.register_buffer("shares", torch.full((count,), 1 / max(count, 1)))
+        self.register_buffer("shares", torch.full((count,), 1 / max(count, 1)), persistent=count > 0)
         self.method: Method = "heun"
         self.steps, self.guidance = STEPS, 1.0
 
