@@ -72,7 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "machine": processor(),
         "date": str(date.today()),
     }
-    shuffled(of.test.images, samples["tokenizer"], chosen.out)
+    if not (chosen.out / "key.json").is_file():  # whoever has looked keeps their sheet
+        shuffled(of.test.images, samples["tokenizer"], chosen.out)
     grid(samples["vae"][:64], columns=8).save(chosen.out / "vae.png")
     grid(samples["tokenizer"][:64], columns=8).save(chosen.out / "tokenizer.png")
     write_json(KEPT if chosen.minutes >= 30 else chosen.out / KEPT.name, record)

@@ -27,6 +27,7 @@ from legato.types import Shape, Singles
 COMPONENTS = 64  # as many as the classifier's (digits.py), so that all sets of features but the net's are of one size
 FITTED = 20_000  # examples that components and scales are fitted to: more change nothing that is seen
 EXACT = 4000  # pixels up to which components are exact; beyond, a covariance would fill memory, and they are near to it
+LEAST = 0.01  # of the widest channel's spread: what a channel is divided by at least
 BLOCK = 500  # images at a time: activations of the random net stay small whatever n is
 
 
@@ -88,7 +89,8 @@ class RandomNet(Features):
         # Twice through `of`: with the shift 0 and scale 1 of above it gives plain averages, which set the true ones.
         plain = self.of(_some(real))
         self._shift, spread = plain.mean(0), plain.std(0)
-        self._scale = np.maximum(spread, 1e-6 * spread.max() or 1.0)  # a dead channel stays 0 instead of becoming NaN
+        # a channel that is dead on these images stays small where another image wakes it, or it would be all of a distance
+        self._scale = np.maximum(spread, LEAST * spread.max() or 1.0)
         self.name = f"{widths[-1]} channels of a random convolutional net"
         self.hash = _hash([self._shift, self._scale, *(weight.numpy() for weight in self._weights)])
 
