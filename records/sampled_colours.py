@@ -30,13 +30,13 @@ from legato.measures.copies import copies
 from legato.measures.estimate import Estimate, subsampled
 from legato.measures.features import PrincipalComponents, RandomNet
 from legato.measures.fidelity import frechet, kernel_distance
-from legato.pictures import grid
+from legato.pictures import grid, strips
 from legato.run import Run
 from legato.survey.material import Material, material
 
 KEPT = Path(__file__).with_name("sampled-colours.json")
 WORDS = "tokenizer_kl --width 48 --beta 0.3"
-TRAINED, JUDGED, SHOWN = 10_000, 5_000, 32
+TRAINED, JUDGED, SHOWN, BESIDE = 10_000, 5_000, 32, 14
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,8 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     if not (chosen.out / "key.json").is_file():  # whoever has looked keeps their sheet
         shuffled(of.test.images, samples["tokenizer"], chosen.out)
-    grid(samples["vae"][:64], columns=8).save(chosen.out / "vae.png")
-    grid(samples["tokenizer"][:64], columns=8).save(chosen.out / "tokenizer.png")
+    rows = {"test pictures": of.test.images, "flat vae": samples["vae"], "tokenizer": samples["tokenizer"]}
+    strips([(name, images[:BESIDE]) for name, images in rows.items()], scale=2).save(chosen.out / "beside.png")
+    for name, images in samples.items():
+        grid(images[:64], columns=8).save(chosen.out / f"{name}.png")
     write_json(KEPT if chosen.minutes >= 30 else chosen.out / KEPT.name, record)
     print(json.dumps(record, indent=2, ensure_ascii=False))
 
