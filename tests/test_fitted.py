@@ -310,7 +310,9 @@ def test_draws_of_a_class_are_those_of_its_codes():
 
 
 def of_classes(d: int = 2, shares: tuple[float, ...] = (0.5, 0.2, 0.3)) -> FlowMatching:
-    prior = FlowMatching((d,), spread(Dense((d,), len(shares), 16, 1), 1.5))
+    net = spread(Dense((d,), len(shares), 16, 1), 0.5)
+    torch.nn.init.normal_(net.of_class.weight, std=3.0)  # so that the classes differ
+    prior = FlowMatching((d,), net)
     prior.shares = torch.tensor(shares)
     return prior.eval().requires_grad_(False)
 
