@@ -16,6 +16,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "largest difference from diffusers": {
             name: differences(theirs, one, x[:MOST]) for name, one in (("there", spaces[0]), ("back", spaces[1]))
         },
+        "the same in double precision": differences(theirs.double(), spaces[0], x[:MOST], torch.float64),
         "codes after the decoder's training are the same bits": same(spaces[0], spaces[2], x),
         "distortion, nats": gained(*(one.distortion(x).astype(float) for one in (spaces[0], spaces[2])), "nats"),
         "squared error of an image, pixels in 0 … 1": gained(*(missed(one, x) for one in (spaces[0], spaces[2])), "squares"),
@@ -106,11 +108,11 @@ def again(folder: Path, saved: Path) -> Any:
 
 
 @torch.no_grad()
-def differences(theirs: Any, space: LatentSpace, x: np.ndarray) -> dict[str, float]:
+def differences(theirs: Any, space: LatentSpace, x: np.ndarray, dtype: torch.dtype = torch.float32) -> dict[str, float]:
     """The largest over all numbers: of means, of deviations in their own size, of decoded means in 0 … 1."""
-    pixels = torch.from_numpy(space.prepare(x))
-    q, mine = theirs.encode(2 * pixels - 1).latent_dist, space.model.latent.posterior(pixels)
-    decoded = (theirs.decode(q.mean).sample + 1) / 2 - space.model.decode(mine.mean)
+    pixels, model = torch.from_numpy(space.prepare(x)).to(dtype), deepcopy(space.model).to(dtype)
+    q, mine = theirs.encode(2 * pixels - 1).latent_dist, model.latent.posterior(pixels)
+    decoded = (theirs.decode(q.mean).sample + 1) / 2 - model.decode(mine.mean)
     parts = {"mean": q.mean - mine.mean, "deviation": q.std / mine.stddev - 1, "decoded": decoded}
     return {name: float(part.abs().max()) for name, part in parts.items()}
 
