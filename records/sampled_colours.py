@@ -4,11 +4,11 @@
                                              [--words "tokenizer_kl ..."] [--threads 2] [--out runs/sampled]
 
 `legato train` makes the tokenizer, `legato refit --prior flow-matching` has what is left of the time; `vae` is trained for all
-of it, and draws from its own p(z). As many samples as there are test pictures are judged beside them in features that nothing
-was trained with: 64 channels of a random net, and PCA-64. Told of each: KID, Fréchet distance, both of reconstructions, which
-are the floor, and copies; the ratio of KIDs. sheet.png holds 32 test pictures and 32 samples of the tokenizer in random order,
-and key.json beside it which is which: look before you open it. A further call goes on with what is missing. The record is
-printed, and written to records/sampled-colours.json, of less than thirty minutes to --out.
+of it, and draws from its own p(z). As many samples as there are held-out pictures (validation and test) are judged beside them
+in features that nothing was trained with: 64 channels of a random net, and PCA-64. Told of each: KID, Fréchet distance, both of
+reconstructions, which are the floor, and copies; the ratio of KIDs. sheet.png holds 32 of these pictures and 32 samples of the
+tokenizer in random order, and key.json beside it which is which: look before you open it. A further call goes on with what is
+missing. The record is printed, and written to records/sampled-colours.json, of less than thirty minutes to --out.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     if not (chosen.out / "key.json").is_file():  # whoever has looked keeps their sheet
         shuffled(of.test.images, samples["tokenizer"], chosen.out)
-    rows = {"test pictures": of.test.images, "flat vae": samples["vae"], "tokenizer": samples["tokenizer"]}
+    rows = {"held-out pictures": of.test.images, "flat vae": samples["vae"], "tokenizer": samples["tokenizer"]}
     strips([(name, images[:BESIDE]) for name, images in rows.items()], scale=2).save(chosen.out / "beside.png")
     for name, images in samples.items():
         grid(images[:64], columns=8).save(chosen.out / f"{name}.png")
@@ -111,7 +111,7 @@ def drawn(space: legato.LatentSpace, n: int) -> np.ndarray:
 
 def judged(of: Material, samples: dict[str, np.ndarray], rebuilt: dict[str, np.ndarray]) -> dict[str, Any]:
     """The figures in each of the features."""
-    found: dict[str, Any] = {"test pictures": len(of.test)}
+    found: dict[str, Any] = {"held-out pictures": len(of.test)}
     for features in (RandomNet(of.train.images, widths=(16, 32, 64)), PrincipalComponents(of.train.images)):
         real, train = features.of(of.test.images), features.of(of.train.images)
         shown = {name: features.of(images) for name, images in samples.items()}
