@@ -42,9 +42,9 @@ class FlowMatching(Prior):
     m and L are the codes' mean and a root of their covariance (of a spatial code, of each channel). log p(z) =
     log N(x(0); 0, I) − ∫₀¹ tr ∂v/∂x dt − log |det L|, x(t) followed backwards from x₁. Of a class y the velocity is
     v_∅ + w (v_y − v_∅) with the guidance w: 1 is the conditional model, 0 that of all. Chen et al. 2018,
-    https://arxiv.org/abs/1806.07366; Ho & Salimans 2022, https://arxiv.org/abs/2207.12598. Of vectors with
-    few classes p(z) = Σ_y p(y) p(z|y), with the classes' `shares` of the training codes. Of a model with a codebook draws go to
-    the nearest of its values, and have no density.
+    https://arxiv.org/abs/1806.07366; Ho & Salimans 2022, https://arxiv.org/abs/2207.12598. Of vectors with few classes p(z) =
+    Σ_y p(y) p(z|y), with the classes' `shares` of the training codes. Of a model with a codebook draws go to the nearest of its
+    values, and have no density.
     """
 
     has_moments = False
