@@ -133,7 +133,9 @@ def test_a_damaged_prior_is_a_line(damage, copied, capsys):
         changed = {"kind": "magic"} if damage == "kind" else {"options": {"components": 60_000}}
         path.write_text(json.dumps({**stored, **changed}))
     assert cli.run(["sample", str(run), "--from", "mixture", "--device", "cpu"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert ("fit it anew: legato refit" in said) == (damage in ("cut", "sizes"))
 
 
 def test_the_explorer_draws_from_them_and_shows_how_noise_becomes_a_sample(copied):
@@ -174,6 +176,10 @@ def test_a_class_is_drawn_of_though_the_model_reads_no_label(copied, tmp_path, c
     drawn = {of: some.draw(400, seed=0, origin="prior").mean(0) for of, some in {"one": one, "all": space}.items()}
     assert np.linalg.norm(drawn["one"] - codes[0]) < np.linalg.norm(drawn["all"] - codes[0])
     assert not one.classes
+    shares = space.model.latent.p.shares
+    train = space.data().split("train").all()
+    own = np.bincount(space.data().dataset.labels[train], minlength=len(shares)) / len(train)
+    np.testing.assert_allclose(shares.numpy(), own, rtol=1e-5)  # drawn by class, in the classes' shares
     words = ["sample", str(run), "--from", "flow-matching", "--label", first, "--device", "cpu"]
     assert cli.run([*words, "--guidance", "2", "--out", str(tmp_path / "s.png")]) == 0
     capsys.readouterr()

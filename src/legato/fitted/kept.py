@@ -100,9 +100,17 @@ def read(folder: Path, name: str, model: LatentVariableModel) -> Prior:
     stored, weights = said(folder, name), folder / f"{name}.safetensors"
     try:
         with torch.device("meta"):  # of shapes alone: whatever sizes a file asks for, that costs nothing
-            check_fits(weights, built(stored["kind"], stored["options"], model).state_dict())
+            shapes = built(stored["kind"], stored["options"], model).state_dict()
+        _check_fits(weights, shapes, f"legato refit {quoted(folder.parent)} --prior {stored['kind']} --name {name}")
         prior = built(stored["kind"], stored["options"], model)
     except (TypeError, KeyError) as error:
         raise damaged(f"`{folder / name}.json`", str(error)) from None
     prior.load_state_dict(read_tensors(weights, prior.state_dict()))
     return prior.to(next(model.parameters()).device).eval().requires_grad_(False)
+
+
+def _check_fits(weights: Path, shapes: dict[str, torch.Tensor], again: str) -> None:
+    try:
+        check_fits(weights, shapes)
+    except Mistake as error:
+        raise Mistake(f"{error}; fit it anew: {again}") from None
