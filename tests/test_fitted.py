@@ -16,7 +16,7 @@ from torch.testing import assert_close
 from legato.codebooks import FiniteScalars
 from legato.errors import Mistake
 from legato.fitted import FlowMatching, Gaussians, Scaled
-from legato.fitted.fits import Codes, flow_matching, standard
+from legato.fitted.fits import Codes, flow_matching, sizes_of, standard
 from legato.fitted.learning import Length, learnt
 from legato.fitted.matching import Way
 from legato.fitted.path import at, gaussian_velocity, mixture_velocity, of_deviations, of_points
@@ -470,3 +470,15 @@ def test_a_square_may_reach_beyond_the_code_whose_last_place_it_reads_and_writes
 def test_a_square_of_no_places_is_refused():
     with pytest.raises(Mistake, match="1 or more; got 0"):
         Attending((3, 4, 6), patch=0)
+
+
+@pytest.mark.parametrize(("missing", "summed"), [(0, 1), (1, 0), (40, 0)])
+def test_a_sum_over_classes_wants_every_rows_class(missing, summed):
+    z = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    codes = Codes(z, np.zeros_like(z), (3,), np.where(np.arange(40) < missing, -1, np.arange(40) % 2), 2)
+    sizes = sizes_of("flow-matching", codes)
+    assert sizes["summed"] == summed
+    prior = FlowMatching((3,), Dense((3,), 2, 8, 1), summed=bool(summed))
+    found, _ = flow_matching(prior, codes, Length(1, 4), 0, CPU)
+    assert len(found.shares) == 2 * summed
+    assert torch.isfinite(found.log_density(torch.zeros(1, 3))).all()

@@ -77,7 +77,8 @@ def sizes_of(kind: Kind, codes: Codes) -> Sizes:
     if kind == "autoregressive":
         return {"width": 256}
     if len(codes.event) != 3:
-        return {"classes": codes.classes, "width": 256, "depth": 3}
+        known = codes.label is not None and bool((codes.label >= 0).all())  # of few labels a sum over classes knows few rows
+        return {"classes": codes.classes, "width": 256, "depth": 3, "summed": int(known)}
     _, height, across = codes.event
     return {"classes": codes.classes, "width": 192, "depth": 6, "patch": 2 if height * across >= CUT else 1}
 

@@ -63,8 +63,9 @@ def _built(kind: Kind, options: dict[str, int], model: LatentVariableModel) -> P
         return Scaled(event, FlowPrior(event, options["transforms"], options["width"]))
     if book is not None and kind == "autoregressive":
         return Sequential(book, event, **options)
-    velocity = (Attending if len(event) == 3 else Dense)(event, **options)
-    return FlowMatching(event, velocity, book)
+    sizes = {name: size for name, size in options.items() if name != "summed"}
+    velocity = (Attending if len(event) == 3 else Dense)(event, **sizes)
+    return FlowMatching(event, velocity, book, summed=bool(options.get("summed", 1)))
 
 
 def check_name(name: str) -> None:

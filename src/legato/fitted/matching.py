@@ -52,7 +52,7 @@ class FlowMatching(Prior):
     root: Tensor
     shares: Tensor
 
-    def __init__(self, event: Shape, velocity: Velocity, book: Codebook | None = None) -> None:
+    def __init__(self, event: Shape, velocity: Velocity, book: Codebook | None = None, summed: bool = True) -> None:
         super().__init__()
         self._book = (book,)  # in a tuple: it is the model's, and no part of what is kept of a prior
         self.event, self.velocity, self.chosen = event, velocity, ReadsLabel(velocity.classes, optional=True)
@@ -62,7 +62,7 @@ class FlowMatching(Prior):
         self.register_buffer("centre", torch.zeros(one))
         self.register_buffer("root", torch.ones(one) if spatial else torch.eye(d))  # lower triangular
         self.exact = d <= TRACED  # beyond, a trace is Hutchinson's estimate
-        count = velocity.classes if by_class(event, velocity.classes) and book is None else 0
+        count = velocity.classes if summed and by_class(event, velocity.classes) and book is None else 0
         self.register_buffer("shares", torch.full((count,), 1 / max(count, 1)), persistent=count > 0)
         self.method: Method = "heun"
         self.steps, self.guidance = STEPS, 1.0
