@@ -186,6 +186,13 @@ def legato(*arguments: str, source: Path | None = None) -> None:
         sys.exit(done.stderr)
 
 
+def trained(run: Path, words: Sequence[str], threads: int) -> None:
+    """Trains a model, or goes on with it, unless it is there."""
+    if not Run(run).codes.is_file():
+        begun = Run(run).training.is_file()
+        legato("train", *(["--resume"] if begun else words), "--threads", str(threads), "--out", str(run))
+
+
 # ------------------------------------------------------------------------------------------------- the tables
 
 HEADS = ("board", "entry", "nll", "`vae` of c141d0c, nll", "difference", "steps", "seconds", "digits, k", "machine, date")

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from legato.claims import CLAIMS, EDITION, FAMILY, KINDS, Claim, combined, decide, parts, table_hash, word
+from legato.claims import CLAIMS, EDITION, FAMILY, KINDS, Claim, Verdict, combined, decide, parts, table_hash, word
 from legato.experiment.across import across
 from legato.experiment.conclusion import CONTROLS
 from legato.experiment.contrasts import Evidence, contrasts
@@ -221,7 +221,7 @@ def anew(record: Mapping[str, Any], figures: Mapping[str, Mapping[str, list[floa
         for row in claim["rule"]:
             p = row.get("adjusted p") or row["p"]
             row["verdict"] = word(p and [p[kind] for kind in KINDS]).value
-        words = [type(word(None))(row["verdict"]) for row in claim["rule"]]
+        words = [Verdict(row["verdict"]) for row in claim["rule"]]
         claim |= {"verdict": combined(words).value, "parts": parts(rules, words)}
     judges = {"edition": EDITION, "rules_hash": table_hash(declared()), "figures of edition": 2}
     return {"claims": claims, "protocol": {**record["protocol"], **judges}}

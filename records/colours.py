@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from board import legato
+from board import legato, trained
 from trials import processor
 
 from legato.files import write_json
@@ -48,12 +48,9 @@ def trial(recipe: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """Trains one recipe, or goes on with it, and gives its row of the table."""
     run, threads = chosen.out / recipe, ["--threads", str(chosen.threads)]
     figures = run / "figures.json"
-    if Run(run).training.is_file() and not Run(run).codes.is_file():
-        legato("train", "--resume", "--out", str(run), *threads)
-    elif not Run(run).codes.is_file():
-        data = ["--data", str(chosen.folder), "--size", str(chosen.size), "--group", chosen.group]
-        length = ["--minutes", str(chosen.minutes), "--max-passes", "1000000", "--keep", "best"]
-        legato("train", recipe, *data, *length, *threads, "--out", str(run))
+    data = ["--data", str(chosen.folder), "--size", str(chosen.size), "--group", chosen.group]
+    length = ["--minutes", str(chosen.minutes), "--max-passes", "1000000", "--keep", "best"]
+    trained(run, [recipe, *data, *length], chosen.threads)
     if not figures.is_file():
         legato("reconstruct", str(run), "--n", "16", "--out", str(chosen.out / f"{recipe}-reconstructions.png"), *threads)
         legato("sample", str(run), "--n", "64", "--out", str(chosen.out / f"{recipe}-samples.png"), *threads)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from board import legato
+from board import legato, trained
 from trials import processor
 
 from legato import load
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/diffusers"))
     chosen = parser.parse_args(arguments)
     first, folder, saved, back, decoder = (chosen.out / name for name in ("first", "folder", "saved", "back", "decoder"))
-    trained(chosen, first)
+    train(chosen, first)
     legato("export", str(first), "--format", "diffusers", "--out", str(folder))
     theirs = again(folder, saved)
     begun = ["--start", str(saved)]
-    trained(chosen, back, *begun, "--steps", "1", "--learning-rate", "1e-12", length=[])
-    trained(chosen, decoder, *begun, "--freeze", "encoder")
+    train(chosen, back, *begun, "--steps", "1", "--learning-rate", "1e-12", length=[])
+    train(chosen, decoder, *begun, "--freeze", "encoder")
     spaces = [load(path, device="cpu") for path in (first, back, decoder)]
     data = spaces[0].data()
     x = np.asarray(data.dataset.rows[data.split("test").all()])
@@ -78,21 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(json.dumps(record, indent=2, ensure_ascii=False))
 
 
-def trained(chosen: argparse.Namespace, run: Path, *more: str, length: list[str] | None = None) -> None:
+def train(chosen: argparse.Namespace, run: Path, *more: str, length: list[str] | None = None) -> None:
     """Trains a tokenizer, or goes on with it, unless it is there."""
-    if Run(run).codes.is_file():
-        return
-    threads = ["--threads", str(chosen.threads)]
-    if Run(run).training.is_file():
-        legato("train", "--resume", "--out", str(run), *threads)
-        return
     by_clock = ["--minutes", str(chosen.minutes), "--max-passes", "1000000"]
     asked = by_clock if chosen.steps is None else ["--steps", str(chosen.steps)]
     data = ["--data", str(chosen.folder), "--size", str(chosen.size), *(["--group", chosen.group] if chosen.group else [])]
-    legato(
-        "train", "tokenizer_kl", *data, *chosen.words.split(), *(asked if length is None else length), *more, *threads,
-        "--device", "cpu", "--out", str(run),
-    )  # fmt: skip
+    words = ["tokenizer_kl", *data, *chosen.words.split(), *(asked if length is None else length), *more, "--device", "cpu"]
+    trained(run, words, chosen.threads)
 
 
 def again(folder: Path, saved: Path) -> Any:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from board import legato as command
+from board import trained
 from trials import processor
 
 import legato
@@ -30,6 +31,7 @@ from legato.measures.copies import copies
 from legato.measures.estimate import Estimate, subsampled
 from legato.measures.features import PrincipalComponents, RandomNet
 from legato.measures.fidelity import frechet, kernel_distance
+from legato.measures.interval import bracketed
 from legato.pictures import grid, strips
 from legato.run import Run
 from legato.survey.material import Material, material
@@ -52,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/sampled"))
     chosen = parser.parse_args(arguments)
     token, flat = chosen.out / "tokenizer", chosen.out / "vae"
-    trained(chosen, token, chosen.words.split(), chosen.tokenizer_minutes)
+    trained(token, words_of(chosen, chosen.words.split(), chosen.tokenizer_minutes), chosen.threads)
     if not (token / "priors/flow-matching.json").is_file():
         left = chosen.minutes - seconds(token) / 60
         command("refit", str(token), "--prior", "flow-matching", "--minutes", f"{left:.2f}", "--threads", str(chosen.threads))
-    trained(chosen, flat, ["vae", "--keep", "best"], chosen.minutes)
+    trained(flat, words_of(chosen, ["vae", "--keep", "best"], chosen.minutes), chosen.threads)
     spaces = {
         "tokenizer": legato.load(token, threads=chosen.threads, prior="flow-matching"),
         "vae": legato.load(flat, threads=chosen.threads),
@@ -82,16 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(json.dumps(record, indent=2, ensure_ascii=False))
 
 
-def trained(chosen: argparse.Namespace, run: Path, words: Sequence[str], minutes: float) -> None:
-    """Trains a model, or goes on with it, unless it is there."""
-    if Run(run).codes.is_file():
-        return
-    threads = ["--threads", str(chosen.threads), "--out", str(run)]
-    if Run(run).training.is_file():
-        command("train", "--resume", *threads)
-        return
+def words_of(chosen: argparse.Namespace, words: Sequence[str], minutes: float) -> list[str]:
+    """What `legato train` is told."""
     data = ["--data", str(chosen.folder), "--size", str(chosen.size), "--group", chosen.group]
-    command("train", *words, *data, "--minutes", str(minutes), "--max-passes", "1000000", *threads)
+    return [*words, *data, "--minutes", str(minutes), "--max-passes", "1000000"]
 
 
 def total(run: Path) -> int:
@@ -158,11 +154,6 @@ def shuffled(real: np.ndarray, samples: np.ndarray, out: Path) -> None:
     order = rng.permutation(2 * SHOWN)
     grid(both[order], columns=8, scale=4).save(out / "sheet.png")
     write_json(out / "key.json", {"samples, row by row from 1": [int(at) + 1 for at in np.flatnonzero(order >= SHOWN)]})
-
-
-def bracketed(one: Estimate) -> str:
-    """An estimate in words."""
-    return f"{one.value:.4f} [{one.low:.4f}, {one.high:.4f}]"
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def gather(experiment: Experiment) -> Evidence:
         # a quick experiment, or one that was stopped, has measured fewer
         if figures := [read_figures(path) for path in paths if path.is_file()]:
             found[name] = figures
-    found[FAMILY] = list(together)
+    found[FAMILY] = together
     return Evidence(found, frozenset(CONTROLS) - {"untrained"})  # what no seed trains has no variance over seeds
 
 
