@@ -1,4 +1,4 @@
-"""The convolutions' own training step beside torch's: values, gradients, precision, and what is left to torch."""
+"""The layers' own step beside torch's: values, gradients, precision, and what is left to torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from legato import nets
 from legato.forward_mode import jvp
-from legato.nets.layers import Conv2d, ConvTranspose2d
+from legato.nets.layers import Conv2d, ConvTranspose2d, GroupNorm
 
 LAYERS = [
     (Conv2d, nn.Conv2d, (5, 8, 4, 2, 1)),
@@ -88,3 +88,36 @@ def test_a_doubled_image_is_cut_to_its_size_and_loses_no_gradient(side: int) -> 
     by_training = torch.autograd.grad(net(z).square().sum(), [z, *net.parameters()])
     by_torch = torch.autograd.grad(net.eval()(z).square().sum(), [z, *net.parameters()])
     torch.testing.assert_close(by_training, by_torch, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1.0, 30.0, 1000.0])
+@pytest.mark.parametrize("side", [5, 31, 32])  # torch has two kernels, of less and of more than a thousand places
+@pytest.mark.parametrize("training", [False, True])
+def test_group_normalisation_is_right_wherever_the_numbers_lie(mean: float, side: int, training: bool) -> None:
+    torch.manual_seed(0)
+    norm = GroupNorm(4, 8).train(training)
+    torch.nn.init.normal_(norm.weight)
+    x = (mean + torch.randn(3, 8, side, side)).contiguous(memory_format=torch.channels_last)
+    exact = nn.functional.group_norm(x.double().contiguous(), 4, norm.weight.double(), norm.bias.double())
+    torch.testing.assert_close(norm(x).double(), exact, rtol=0, atol=3e-5)
+    found, expected = derived(norm, x), derived(GroupNorm(4, 8).double().requires_grad_(), x.double().contiguous())
+    assert [part.shape for part in found] == [part.shape for part in expected]
+
+
+@pytest.mark.parametrize("mean", [0.0, 30.0])
+def test_a_group_s_gradients_are_torch_s_whatever_is_taken_off_its_numbers(mean: float) -> None:
+    one, other = pair(GroupNorm, nn.GroupNorm, (2, 6), torch.double)
+    x = mean + torch.randn(3, 6, 4, 5, dtype=torch.double)
+    last = x.contiguous(memory_format=torch.channels_last)
+    for training in (True, False):
+        found, expected = derived(one.train(training), last), derived(other, x)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_net_decodes_an_image_the_same_in_either_layout() -> None:
+    torch.manual_seed(0)
+    net = nets.build("diffusers", (4, 8, 8), (3, 32, 32), width=8, depth=1).eval()
+    z = 3 * torch.randn(4, 4, 8, 8)
+    plain = net(z)
+    last = net.to(memory_format=torch.channels_last)(z.contiguous(memory_format=torch.channels_last))
+    assert (plain - last).abs().max() < 3e-6 * plain.abs().max()

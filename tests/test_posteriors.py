@@ -150,6 +150,18 @@ def test_draws_carry_the_derivative_of_what_they_are_drawn_for(kind):
     assert near(exact, slopes)
 
 
+def test_the_variance_of_a_narrow_direction_keeps_its_digits():
+    """In three dimensions 1 − cos θ is exponential, but for e^{−2κ}: Var cos θ = 1/κ², E sin² θ = 2/κ − 2/κ²."""
+    kappa = 1e5
+    q = Directional(torch.tensor([[0.0, 0.6, 0.8]]), torch.tensor([kappa]))
+    along, across = kappa**-2, 1 / kappa - kappa**-2
+    expected = [along * loc**2 + across * (1 - loc**2) for loc in (0.0, 0.6, 0.8)]
+    assert_close(q.variance, torch.tensor([expected]), rtol=1e-5, atol=0)
+    assert Directional(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([kappa])).variance[0, 0].item() == pytest.approx(
+        along, rel=1e-3
+    )
+
+
 def test_of_a_circle_the_density_adds_up_to_one():
     angle = torch.linspace(0, 2 * math.pi, 10_001).double()[:-1]
     circle = torch.stack([angle.cos(), angle.sin()], 1)

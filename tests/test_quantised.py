@@ -46,6 +46,16 @@ def test_a_row_is_its_own_nearest(event, gradient):
     assert torch.equal(book.indices(book.values(index)), index)
 
 
+def test_the_nearest_row_is_found_of_rows_far_from_0_too():
+    book = VectorQuantised((50, 3), 64)
+    code = torch.randn(50, 3)
+    near = torch.cdist(code.double(), book.rows.double()).argmin(-1)
+    assert torch.equal(book.indices(code), near)
+    book.rows += 4096  # in which single precision still tells a two-thousandth
+    far = code + 4096
+    assert torch.equal(book.indices(far), torch.cdist(far.double(), book.rows.double()).argmin(-1))
+
+
 def test_the_first_step_puts_every_row_where_tokens_are_and_one_that_is_skipped_none():
     """Rows that lie apart from all tokens would leave every token to the one that is nearest to the middle."""
     book, tokens = VectorQuantised((4, 3), 32), 0.01 * torch.randn(20, 4, 3) + 5

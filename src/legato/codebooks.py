@@ -209,9 +209,10 @@ class VectorQuantised(OfVectors):
         """Numbers of the nearest rows."""
         with exact(code.device):  # bfloat16 would take a neighbour for the nearest
             # Without the square of the code itself, which is the same for all rows.
-            rows = self.rows.detach()
+            middle = self.rows.detach().mean(0)  # squares of numbers about it: of numbers far from 0 they would cancel
+            rows = self.rows.detach() - middle
             # in the rows' precision: a code that a person gives may come in another
-            distances = rows.square().sum(1) - 2 * code.to(rows.dtype).movedim(self._across, -1) @ rows.T
+            distances = rows.square().sum(1) - 2 * (code.to(rows.dtype).movedim(self._across, -1) - middle) @ rows.T
         return distances.argmin(-1)
 
     def values(self, index: Tensor) -> Tensor:

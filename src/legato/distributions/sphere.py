@@ -58,10 +58,12 @@ class Directional(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """Of each coordinate: E z_j² = a loc_j² + (1 − a)/(d − 1) (1 − loc_j²), a = E cos² θ."""
-        along = self._expected(lambda angle: angle.cos().square()).to(self.loc.dtype)[..., None]
-        across = (1 - along) / (self.dimension - 1)
-        return (along * self.loc.square() + across * (1 - self.loc.square()) - self.mean.square()).clamp(min=0)
+        """Of each coordinate: Var(cos θ) loc_j² + E sin² θ/(d − 1) (1 − loc_j²)."""
+        middle = self._expected(torch.cos)[..., None]
+        along = self._expected(lambda angle: (angle.cos() - middle).square())  # not E cos² − (E cos)², which cancels
+        across = self._expected(lambda angle: angle.sin().square()) / (self.dimension - 1)
+        along, across = (part.to(self.loc.dtype)[..., None] for part in (along, across))
+        return along * self.loc.square() + across * (1 - self.loc.square())
 
     @lazy
     def table(self) -> tuple[Tensor, Tensor]:

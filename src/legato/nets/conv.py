@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from legato.defaults import NETS
 from legato.errors import Mistake
-from legato.nets.layers import Conv2d
+from legato.nets.layers import Conv2d, GroupNorm
 from legato.nets.shapes import is_image, spatial
 from legato.types import Shape
 
@@ -129,7 +129,7 @@ def blocks(channels: int, depth: int) -> list[nn.Module]:
 def norm(channels: int) -> nn.Module:
     """Group normalisation, in eight groups where the channels allow it."""
     # Groups, not batches: batch normalisation would mix examples, and every figure here is one example's.
-    return nn.GroupNorm(gcd(channels, 8), channels)  # gcd: groups are equal, so that 12 channels take 4
+    return GroupNorm(gcd(channels, 8), channels)  # gcd: groups are equal, so that 12 channels take 4
 
 
 class ConvBlock(nn.Module):

@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate, pad, silu
 from legato.defaults import NETS
 from legato.errors import Mistake
 from legato.nets.conv import Planes
-from legato.nets.layers import Conv2d
+from legato.nets.layers import Conv2d, GroupNorm
 from legato.nets.shapes import is_image, spatial
 from legato.types import Shape
 
@@ -252,5 +252,5 @@ def _resnets(given: int, found: int, depth: int, groups: int) -> nn.ModuleList:
     return nn.ModuleList(Resnet(given if level == 0 else found, found, groups) for level in range(depth))
 
 
-def _norm(channels: int, groups: int) -> nn.GroupNorm:
-    return nn.GroupNorm(groups, channels, eps=EPSILON)
+def _norm(channels: int, groups: int) -> GroupNorm:
+    return GroupNorm(groups, channels, eps=EPSILON)

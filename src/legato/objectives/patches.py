@@ -16,6 +16,7 @@ from torch.nn.functional import relu
 from legato import ranks
 from legato.arguments import checked
 from legato.errors import Mistake
+from legato.nets.layers import GroupNorm
 from legato.objectives.term import Term
 from legato.player import Player
 from legato.trace import Seen, Trace
@@ -38,7 +39,7 @@ class PatchCritic(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
         for here, below in pairwise(sizes):
             halved = nn.Conv2d(here, below, 4, stride=2, padding=1)
-            layers += [halved, nn.GroupNorm(gcd(below, 8), below), nn.LeakyReLU(SLOPE)]
+            layers += [halved, GroupNorm(gcd(below, 8), below), nn.LeakyReLU(SLOPE)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(sizes[-1], 1, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
