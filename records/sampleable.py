@@ -8,7 +8,8 @@ Tokenizers are trained for the same time on the same data; `legato doctor` takes
 one size is fitted for the same time; its samples are judged in fixed random features (64 channels of a net that nothing was
 trained with), and in PCA-64 beside. Asked of each figure: is its rank correlation with the distance of samples, *given* that of
 reconstructions, what `MEASURES` says? That table of measures, signs and margins was written before any tokenizer was trained. A
-verdict is one of the claims' four words. Resumable: what lies in the folder is not done again. Writes records/sampleable.json.
+verdict is one of the claims' four words. Resumable: what lies in the folder is not done again. Writes records/sampleable.json
+and docs/images/sampleable.png.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from typing import Any
 
 import numpy as np
 from board import legato as command
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy.stats import norm, rankdata
+from theory import save
 from trials import processor
 
 import legato
@@ -32,6 +36,7 @@ from legato.files import write_json
 from legato.measures.estimate import holm
 from legato.measures.features import PrincipalComponents, RandomNet
 from legato.measures.fidelity import frechet
+from legato.report import style
 from legato.survey.material import material
 
 # figure -> +1: the larger it is the worse are samples; -1: the better
@@ -66,6 +71,10 @@ MEASURES = {
 RECONSTRUCTIONS = "distance of reconstructions"  # beside them all: its plain rank correlation, expected +1
 HOLDS, FAILS = 0.3, 0.0  # of a signed correlation: shown above the first it holds, above the second in part, below it fails
 LEAST = 12  # tokenizers that have a figure: of fewer no correlation is told
+PICTURE = Path(__file__).parents[1] / "docs/images/sampleable.png"
+TITLES = {"mnist": "{n} tokenizers of digits", "colours": "{n} tokenizers of colour pictures"}
+JUDGES = {"random": "64 channels of a random net", "pca": "PCA-64"}
+COLOURS = {"random": style.LINES[0], "pca": style.LINES[1]}
 JUDGED, TRAINED = 1_000, 10_000  # test images and samples; images that features are made of
 
 SPATIAL = [
@@ -119,7 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     kept = Path(__file__).with_suffix(".json")
     before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    write_json(kept, {**before, title: {**about, "date": str(date.today()), "verdicts": found, "tokenizers": rows}})
+    after = {**before, title: {**about, "date": str(date.today()), "verdicts": found, "tokenizers": rows}}
+    write_json(kept, after)
+    save(chart(after), PICTURE)
     print(table(found))
 
 
@@ -230,6 +241,40 @@ def table(found: Sequence[dict[str, Any]]) -> str:
     ordered = sorted(found, key=lambda row: (row["judge"] != "random", -row.get("rho", -2)))
     lines = [heads, ["---"] * len(heads), *(line(row) for row in ordered)]
     return "\n".join(f"| {' | '.join(map(str, one))} |" for one in lines)
+
+
+def chart(kept: dict[str, Any]) -> Figure:
+    """Every measure's signed correlation and its interval, a panel for each source, a mark for each judge."""
+    first = next(iter(kept.values()))["verdicts"]
+    known = [row["measure"] for row in sorted(first, key=lambda row: row.get("rho", -2)) if row["judge"] == "random"]
+    names = [*(name for name in known if name != RECONSTRUCTIONS), RECONSTRUCTIONS]
+    titles = [TITLES[source].format(n=len(one["tokenizers"])) for source, one in kept.items()]
+    box = (2.9, 0.24 * len(names))
+    with style.styled():
+        top = style.heading_height(titles, [], box[0])
+        figure, places = style.panel_grid(len(kept), box, left=2.35, right=0.15, top=top, bottom=0.85)
+        for axes, title, one in zip(places, titles, kept.values(), strict=True):
+            style.heading(axes, title, "", box[0])
+            axes.axvspan(HOLDS, 1, color="#e5f4ee", zorder=0, linewidth=0)
+            axes.axvline(0, color=style.FAINT, linewidth=0.8, zorder=1)
+            axes.axhline(len(names) - 1.5, color=style.HAIR, linewidth=0.8)
+            for lift, judge in ((0.17, "random"), (-0.17, "pca")):
+                found = {row["measure"]: row for row in one["verdicts"] if row["judge"] == judge and "rho" in row}
+                at = [i for i, name in enumerate(names) if name in found]
+                for i in at:
+                    row, whole = found[names[i]], found[names[i]]["verdict"] == "holds"
+                    look: dict[str, Any] = {"color": COLOURS[judge], "zorder": 3}
+                    axes.plot([row["low"], row["high"]], [i + lift] * 2, linewidth=1.1, **look)
+                    axes.plot(row["rho"], i + lift, "o", markersize=5, markerfacecolor=None if whole else "white", **look)
+            axes.set_yticks(range(len(names)), names)
+            axes.set(xlim=(-1, 1), ylim=(-0.7, len(names) - 0.3))
+            axes.tick_params(axis="y", length=0, labelcolor=style.INK)
+            axes.set_xlabel(
+                "rank correlation with the distance of samples,\ngiven that of reconstructions; > 0: as was foretold"
+            )
+        marks = [Line2D([], [], color=COLOURS[judge], marker="o", markersize=5, label=words) for judge, words in JUDGES.items()]
+        figure.legend(handles=marks, loc="lower center", ncols=2, frameon=False, fontsize=style.NOTE)
+    return figure
 
 
 def line(row: dict[str, Any]) -> list[str]:

@@ -53,6 +53,7 @@ LAYERS = {
     "legato.nets": 0,
     "legato.player": 0,
     "legato.alarm": 0,
+    "legato.adamw": 0,
     "legato.families": 1,
     "legato.posteriors": 1,
     "legato.noise": 1,

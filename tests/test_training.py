@@ -19,6 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.testing import assert_close
 
 import legato
+from legato.adamw import SWEEP_EVERY, AdamW
 from legato.batch import Batch
 from legato.data import DataOptions
 from legato.data.batches import TrainingBatches
@@ -29,7 +30,6 @@ from legato.run import Run
 from legato.setting import DataSpec
 from legato.tensors import read_tensors
 from legato.training import TrainingOptions, begin, execute, length, loop, probe, record, setup, task
-from legato.training.adamw import SWEEP_EVERY, AdamW
 from legato.training.guard import ENOUGH, INSANE, RECENT, TOO_MANY, WINDOW, Diverged, Guard
 from legato.training.learner import Learner
 from legato.training.options import Plan, check, plan

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
+from legato.adamw import SWEEP_EVERY, AdamW
 from legato.devices import mixed
 from legato.errors import Mistake
 from legato.progress import progress
@@ -51,19 +52,19 @@ def learnt(
     number of steps fix what comes out. `precision`: of products (devices.py).
     """
     stream = torch.Generator(device).manual_seed(seed)
-    optimiser = torch.optim.AdamW(net.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.0, fused=device.type != "mps")
+    optimiser = AdamW(list(net.parameters()), betas=(0.9, 0.99), weight_decay=0.0)
     average = AveragedModel(net, multi_avg_fn=_averaged)
     late: list[float] = []
 
     def step(done: int, total: int) -> None:
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (done + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * done / total))
         with mixed(device, precision):
             found = loss(stream)
-        optimiser.zero_grad(set_to_none=True)
+        net.zero_grad(set_to_none=True)
         found.backward()  # type: ignore[no-untyped-call]  # torch's
         clip_grad_norm_(net.parameters(), CLIP)
-        optimiser.step()
+        optimiser.step(rate * min(1.0, (done + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * done / total)))
+        if done % SWEEP_EVERY == 0:
+            optimiser.sweep()  # a flow's masks and dead units else made its steps twice as long
         average.update_parameters(net)
         if done + 1 > 0.9 * total:
             late.append(float(found.detach()))

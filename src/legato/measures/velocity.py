@@ -19,13 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from legato.adamw import AdamW
 from legato.devices import drawing
 from legato.errors import Mistake
 from legato.fitted.path import at, of_deviations, of_points
 from legato.measures.estimate import Estimate, absent, mean_over, subsampled
 from legato.measures.scale import unit
 from legato.streams import random_stream
-from legato.training.adamw import AdamW
 from legato.types import Doubles, Rows
 
 UNIT = "squared code units of variance 1, by dimension"

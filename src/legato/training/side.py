@@ -12,7 +12,7 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from legato.training.adamw import SWEEP_EVERY, AdamW
+from legato.adamw import SWEEP_EVERY, AdamW
 from legato.training.options import Plan
 
 SPREAD = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: neighbouring (seed, step) give unrelated generators
