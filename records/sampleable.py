@@ -3,13 +3,15 @@
     python records/sampleable.py mnist [--minutes 1] [--prior-minutes 1] [--threads 2]
     python records/sampleable.py FOLDER --group '^([0-9a-f]+)' --size 32 --minutes 3 --prior-minutes 2
     python records/sampleable.py mnist --part 0/2 --threads 1    # every second one, beside --part 1/2; then without, for words
+    python records/sampleable.py mnist --threads 1 --again 5     # of every fifth a second prior, too, of another seed
 
 Tokenizers are trained for the same time on the same data; `legato doctor` takes its figures of each; a flow-matching prior of
 one size is fitted for the same time; its samples are judged in fixed random features (64 channels of a net that nothing was
 trained with), and in PCA-64 beside. Asked of each figure: is its rank correlation with the distance of samples, *given* that of
 reconstructions, what `MEASURES` says? That table of measures, signs and margins was written before any tokenizer was trained. A
-verdict is one of the claims' four words. Resumable: what lies in the folder is not done again. Writes records/sampleable.json
-and docs/images/sampleable.png.
+verdict is one of the claims' four words. How much of the spread over tokenizers is theirs, and not a prior's chance,
+second priors of some tell (`--again`): with what is chance no correlation is large. Resumable: what lies in the folder is not
+done again. Writes records/sampleable.json and docs/images/sampleable.png.
 """
 
 from __future__ import annotations
@@ -111,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--prior-minutes", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--part", default="0/1", help="i/n: tokenizers i, i + n, … alone, and no verdicts")
+    parser.add_argument("--again", type=int, default=0, help="of every so many tokenizers a second prior")
     parser.add_argument("--out", type=Path, default=Path("runs/sampleable"))
     chosen = parser.parse_args(arguments)
     title = "mnist" if chosen.source == "mnist" else "colours"
@@ -119,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [trial(words, chosen, chosen.out / title / f"{number:02d}") for number, words in mine]
     if parts > 1:
         return
+    seconds = [
+        second(words, chosen, chosen.out / title / f"{i:02d}", chosen.again and i % chosen.again == 0) for i, words in mine
+    ]
     found = verdicts(rows)
     about = {
         "minutes": chosen.minutes,
@@ -128,10 +134,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     kept = Path(__file__).with_suffix(".json")
     before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
-    after = {**before, title: {**about, "date": str(date.today()), "verdicts": found, "tokenizers": rows}}
+    after = {
+        **before,
+        title: {**about, "date": str(date.today()), "verdicts": found, "tokenizers": rows, **reliable(rows, seconds)},
+    }
     write_json(kept, after)
     save(chart(after), PICTURE)
     print(table(found))
+    print(after[title].get("share of the spread that is the tokenizers'", ""))
 
 
 def tokenizers(chosen: argparse.Namespace) -> list[str]:
@@ -164,9 +174,32 @@ def trial(words: str, chosen: argparse.Namespace, run: Path) -> dict[str, Any]:
     return row
 
 
-def distances(run: Path, threads: int) -> dict[str, float]:
+def second(words: str, chosen: argparse.Namespace, run: Path, asked: bool) -> dict[str, Any]:
+    """The distances of a prior of another seed, or what is known of them."""
+    kept = run / "again.json"
+    if asked and not kept.is_file():
+        length = ["--minutes", str(chosen.prior_minutes), "--threads", str(chosen.threads)]
+        command("refit", str(run), "--prior", "flow-matching", "--name", "again", "--seed", "1", *length)
+        write_json(kept, {"tokenizer": words, **distances(run, chosen.threads, "again")})
+    return dict(json.loads(kept.read_text(encoding="utf-8"))) if kept.is_file() else {}
+
+
+def reliable(rows: Sequence[dict[str, Any]], seconds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """1 − E(x − x′)²/2 over the variance over tokenizers, x and x′ the log distances of samples of two priors of one."""
+    pairs = [(row, one) for one in seconds if one for row in rows if row["tokenizer"] == one["tokenizer"]]
+    if not pairs:
+        return {}
+    found = {}
+    for judge in ("random", "pca"):
+        key = f"samples, {judge}"
+        apart = np.mean([math.log(row[key] / one[key]) ** 2 / 2 for row, one in pairs])
+        found[judge] = float(1 - apart / np.var(np.log([row[key] for row in rows]), ddof=1))
+    return {"second priors": [one for one in seconds if one], "share of the spread that is the tokenizers'": found}
+
+
+def distances(run: Path, threads: int, prior: str = "flow-matching") -> dict[str, float]:
     """Fréchet distances of samples of the fitted prior, and of reconstructions, from test images, in both features."""
-    space = legato.load(run, threads=threads, prior="flow-matching")
+    space = legato.load(run, threads=threads, prior=prior)
     of = material(space.data(), TRAINED, JUDGED)
     samples = space.sample(len(of.test), seed=0, origin="prior")
     rebuilt = space.decode(space.posterior(of.test.x)[0])
