@@ -11,6 +11,7 @@ from scipy import stats
 
 from legato.errors import Mistake
 from legato.measures.estimate import (
+    bootstrap,
     holm,
     paired_difference,
     quantile_over,
@@ -118,3 +119,18 @@ def test_holms_adjustment_is_the_step_down_procedure():
             rejected.add(int(at))
         assert rejected == set(np.flatnonzero(holm(p) <= level))
     assert holm([0.9, 0.8]) == pytest.approx([1, 1])
+
+
+def test_a_bootstrap_that_divides_by_what_one_example_has_gives_no_interval_and_says_so():
+    whole = np.zeros(50)
+    whole[7] = 1.0
+
+    def share(weights):
+        with np.errstate(invalid="ignore"):
+            return weights @ whole / (weights @ whole)  # a third of all resamples lack that example
+
+    found = bootstrap(share, 1.0, 50, "", "share")
+    assert (found.value, found.low, found.high) == (1.0, None, None)
+    lost = int(found.method.split("of which ")[1].split()[0])
+    assert abs(lost / 400 - (1 - 1 / 50) ** 50) < 4 * (0.36 * 0.64 / 400) ** 0.5
+    assert "nan" not in str(found)

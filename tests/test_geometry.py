@@ -468,3 +468,13 @@ def test_too_few_rows_for_k_are_refused_and_for_an_interval_said():
         preserved(x, x, 12)
     with pytest.raises(Mistake, match="24 codes and 23 images"):
         preserved(x, x[1:])
+
+
+def test_of_a_decoder_whose_image_changes_for_one_code_alone_there_is_no_interval():
+    whole = np.zeros(50)
+    whole[3] = 1.0
+    curve = Curve(np.array([1.0, 2.0]), np.stack([0.4 * whole, 0.8 * whole]), whole, "")
+    assert curve.half().value == pytest.approx(1.25)
+    assert curve.half().low is None
+    assert curve.at(2.0).high is None
+    assert "no interval" in curve.half().method

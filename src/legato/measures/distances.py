@@ -54,7 +54,8 @@ def relative(moved: Doubles, whole: Doubles, weights: Doubles) -> Doubles:
     A distance has two ends, both of which are resampled: its mean is a U-statistic of order 2, and moves twice as much with the
     weights as one that counts each row once (Hoeffding's projection). Counted once, intervals would be too narrow.
     """
-    return np.asarray((weights @ moved) / (2 * (weights @ whole) - whole.mean()))
+    whole = 2 * (weights @ whole) - whole.mean()
+    return np.asarray((weights @ moved) / np.where(whole > 0, whole, np.nan))  # of few examples that differ it may have none
 
 
 def pixels(images: Floats) -> Floats:

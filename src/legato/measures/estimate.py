@@ -89,13 +89,17 @@ def bootstrap(
 ) -> Estimate:
     """The percentile bootstrap over n examples of a statistic of their weights.
 
-    `statistic` maps weights (draws, n), each row summing to 1, to (draws,): a weighted moment needs no copy of the data.
+    `statistic` maps weights (draws, n), each row summing to 1, to (draws,): a weighted moment needs no copy of the data. Where
+    a resample has no value (it divides by what only a few examples have) there is no interval, and the method says so.
     """
     rng = np.random.default_rng(seed)
     # Multinomial weights are the counts of a resample: the statistic reads weights, and no data are copied 400 times.
     weights = rng.multinomial(n, np.full(n, 1 / n), draws) / n
-    low, high = np.quantile(statistic(weights), [0.025, 0.975])
+    found = np.asarray(statistic(weights), np.float64)
     text = f"{method}; percentile bootstrap over {n} examples, {draws} draws"
+    if lost := int((~np.isfinite(found)).sum()):
+        return Estimate(value, None, None, n, unit, f"{text}, of which {lost} have no value: no interval")
+    low, high = np.quantile(found, [0.025, 0.975])
     return Estimate(value, float(low), float(high), n, unit, text)
 
 

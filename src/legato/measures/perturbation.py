@@ -77,7 +77,8 @@ class Curve:
     def _halves(self, weights: Doubles) -> Doubles:
         curves = np.stack([relative(row, self.whole, weights) for row in self.moved], 1)
         # never infinite: a percentile of infinities has no interval to give
-        return np.asarray(np.minimum(_crossing(self.radii, curves), self.radii[-1]))
+        found = np.minimum(_crossing(self.radii, curves), self.radii[-1])
+        return np.where(np.isnan(curves).any(1), np.nan, found)
 
     def _why_not(self) -> str | None:
         return None if self.whole.any() else "the decoder gives one image for every code: there is nothing to compare with"
