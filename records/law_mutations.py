@@ -178,8 +178,8 @@ MUTATIONS = (
     ),
     Mutation(
         "codebooks.py",
-        "rows.square().sum(1) - 2 * code",
-        "rows.square().sum(1) - code",
+        "rows.square().sum(1) - 2 * (code",
+        "rows.square().sum(1) - (code",
         "test_quantised.py::test_a_row_is_its_own_nearest",
     ),
     Mutation(
