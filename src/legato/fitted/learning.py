@@ -68,7 +68,7 @@ def learnt(
             clip_grad_norm_(net.parameters(), CLIP)
             optimiser.step(rate * min(1.0, (made + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * share)))
             if made % SWEEP_EVERY == 0:
-                optimiser.sweep()  # a flow's masks and dead units else made its steps slower and slower
+                optimiser.sweep()  # a twentieth of a flow's moments else become subnormal
             average.update_parameters(net)
             made += 1
             share = length.done(made, time.monotonic() - began)
