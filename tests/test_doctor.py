@@ -87,6 +87,8 @@ def test_the_answers_follow_the_samples():
     assert blurred.tone == "part"
     assert "reconstructions themselves lie 20 [15, 25] times" in blurred.sampled
     assert blurred.prior.startswith("Reconstruct better first")
+    in_part = told({"samples of the prior": (1.2, 1.1, 1.3), "reconstructions": (6, 5, 8)})
+    assert all(one.training[0].startswith("Reconstruct better first") for one in (blurred, in_part))  # as the answer above it
     none = {"samples of the prior": (40, 30, 50), "samples of a Gaussian": (9, 8, 10)}
     assert "Flow matching over the grid" in told(none, spatial=True).prior
     assert "autoregressive" in told(none, chosen=True, run="r").prior

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from legato.doctor.advice import Advice, Tone
 from legato.doctor.found import Found
+from legato.doctor.known import RULES
 from legato.measures.interval import bracketed
 
 WORDS: dict[Tone, str] = {"good": "yes", "part": "in part", "bad": "no", "unknown": "cannot tell"}
@@ -59,7 +60,9 @@ class Kind:
 def diagnosis(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> Diagnosis:
     """The three answers."""
     tone, sampled = _sampled(kind, found, advised)
-    changes = dict.fromkeys(one.training for one in advised.values() if one.training)
+    # first what the answer above asks for, also where reconstructions are poor in part alone
+    first = [RULES["reconstructions"].training] if _poor(advised) else []
+    changes = dict.fromkeys([*first, *(one.training for one in advised.values() if one.training)])
     return Diagnosis(tone, sampled, _prior(kind, found, advised), tuple(changes)[:MOST])
 
 
