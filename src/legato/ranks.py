@@ -7,9 +7,11 @@ says to all. Not covered: gradients (training/shared.py), starting processes (th
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -258,6 +260,7 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         with nullcontext() if ranks.first else _silence():
             yield ranks
     except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # what they hold would keep the group
         if lost(error):  # while data were opened, codes summed up, rows encoded: a training has its own words (loop.py)
             if ranks.first:  # should that be the one that has gone, it has said why, or its launcher does
                 speak("another process of this work has gone: what was finished is kept; give the command again")
@@ -268,6 +271,9 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     finally:
         _NOW.pop()
         distributed.destroy_process_group()
+        # Its threads end with the last that holds it, and split models hold it in circles. A thread that lets go of a tensor
+        # while the interpreter ends aborts the process.
+        gc.collect()
         AcceleratorState._reset_state(True)  # it would take the next group for this one
 
 

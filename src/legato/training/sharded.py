@@ -34,6 +34,8 @@ class ShardedLearner(SharedLearner):
 
     def __init__(self, recipe: Recipe, plan: Plan, device: torch.device) -> None:
         self.mesh = init_device_mesh(device.type, (now().world,))
+        # It is to name its group and not to keep it: torch's tables keep the mesh for good, and a group ends with its block.
+        getattr(self.mesh, "_pg_registry", {}).clear()
         super().__init__(recipe, plan, device)
 
     def state(self, module: nn.Module) -> dict[str, Tensor]:
