@@ -24,12 +24,11 @@ import legato
 from legato.files import write_json
 from legato.fitted.fits import FOLLOWED, log_density
 from legato.fitted.kept import read
-from legato.measures.estimate import mean_over
+from legato.measures.estimate import estimate_of, mean_over
 from legato.measures.fidelity import frechet
 from legato.measures.interval import bracketed
 from legato.measures.manifold import manifold
 from legato.refits import HELD_OUT, IMAGES, TRAINED, codes_of, refit
-from legato.report.trained.numbers import estimate_of
 from legato.survey.material import material
 
 KINDS = ("gaussian", "mixture", "flow", "flow-matching")

@@ -28,7 +28,7 @@ import numpy as np
 from board import legato as command
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.stats import norm, rankdata
+from scipy.stats import chi2, norm, rankdata
 from theory import save
 from trials import processor
 
@@ -185,15 +185,21 @@ def second(words: str, chosen: argparse.Namespace, run: Path, asked: bool) -> di
 
 
 def reliable(rows: Sequence[dict[str, Any]], seconds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """1 − E(x − x′)²/2 over the variance over tokenizers, x and x′ the log distances of samples of two priors of one."""
+    """1 − E(x − x′)²/2 over the variance over tokenizers, x and x′ the log distances of samples of two priors of one.
+
+    The 95 % interval is that of the mean square, by χ² with as many degrees of freedom as there are pairs.
+    """
     pairs = [(row, one) for one in seconds if one for row in rows if row["tokenizer"] == one["tokenizer"]]
     if not pairs:
         return {}
     found = {}
     for judge in ("random", "pca"):
         key = f"samples, {judge}"
-        apart = np.mean([math.log(row[key] / one[key]) ** 2 / 2 for row, one in pairs])
-        found[judge] = float(1 - apart / np.var(np.log([row[key] for row in rows]), ddof=1))
+        apart = sum(math.log(row[key] / one[key]) ** 2 / 2 for row, one in pairs)
+        spread = float(np.var(np.log([row[key] for row in rows]), ddof=1))
+        ends = (float(chi2.ppf(p, len(pairs))) for p in (0.025, 0.975))
+        value, low, high = (1 - apart / freedom / spread for freedom in (len(pairs), *ends))
+        found[judge] = {"value": value, "low": low, "high": high, "n": len(pairs)}
     return {"second priors": [one for one in seconds if one], "share of the spread that is the tokenizers'": found}
 
 

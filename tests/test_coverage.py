@@ -282,6 +282,9 @@ def test_the_interval_of_a_share_of_independent_images_is_wilsons():
         low, high = share_interval(p, p * (1 - p) / n, n)
         truth = binomtest(hits, n).proportion_ci(0.95, "wilson")
         assert (low, high) == pytest.approx((truth.low, truth.high), abs=2e-5)
+    for n in (3, 7, 60, 100, 117, 999):  # to the bit: 3.4e-18 is no share of anything
+        assert share_interval(0.0, 0.0, n)[0] == 0
+        assert share_interval(1.0, 0.0, n)[1] == 1
 
 
 def test_a_loss_that_nobody_has_had_may_be_that_of_four_and_a_large_one_has_a_normal_interval():

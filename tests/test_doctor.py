@@ -91,6 +91,13 @@ def test_the_answers_follow_the_samples():
     assert all(one.training[0].startswith("Reconstruct better first") for one in (blurred, in_part))  # as the answer above it
     none = {"samples of the prior": (40, 30, 50), "samples of a Gaussian": (9, 8, 10)}
     assert "Flow matching over the grid" in told(none, spatial=True).prior
+    perhaps = {**none, "samples of a Gaussian": (1.11, 0.61, 2.46)}
+    assert told(perhaps, spatial=True).prior.startswith(
+        "Perhaps by a Gaussian fitted to the codes, at 1.11 [0.61, 2.46] times: more"
+    )
+    assert "Else flow matching over the grid" in told(perhaps, spatial=True).prior
+    poor = {**none, "samples of a Gaussian": (2.8, 2.1, 3.4)}
+    assert told(poor).prior.startswith("Not by those tried: the best, a Gaussian fitted to the codes, is at 2.8")
     assert "autoregressive" in told(none, chosen=True, run="r").prior
     assert told({"told from prior": (0.5, 0.48, 0.52)}).tone == "good"
     assert told({}).tone == "unknown"

@@ -17,7 +17,7 @@ from legato import cli
 from legato.errors import Mistake
 from legato.latent_space import LatentSpace
 from legato.moments import Whole, nats_from_prior
-from legato.population import Mixture, fitted
+from legato.population import Mixture, fitted, likeliest
 
 CORNERS = np.array([[4.0, 4, 0], [-4, 4, 0], [4, -4, 0], [-4, -4, 0], [0, 0, 6]])
 
@@ -155,3 +155,16 @@ def test_the_command_says_where_codes_lie_far_from_the_prior_and_names_what_to_d
     monkeypatch.setattr(LatentSpace, "moments", lambda _: Whole(np.zeros(3), np.zeros(3), 1.2 * np.eye(3)))
     assert command("sample", runs["vae"], "--n", 4, "--out", where) == 0
     assert "nats" not in capsys.readouterr().out
+
+
+def test_a_covariance_of_few_codes_is_shrunk_and_one_of_many_is_not():
+    rng = np.random.default_rng(0)
+    root = np.diag(np.linspace(0.2, 3, 60))
+    few, held_out, many = (rng.standard_normal((n, 60)) @ root for n in (80, 400, 4000))
+    truth = -0.5 * 60 * math.log(2 * math.pi * math.e) - np.log(np.diag(root)).sum()
+    raw = multivariate_normal(few.mean(0), np.cov(few.T)).logpdf(held_out).mean()
+    found = fitted(few, held_out)
+    assert raw < truth - 50  # what 80 codes say of 1,770 correlations
+    assert found.held_out > truth - 3
+    kept = (np.ones(1), many.mean(0)[None], np.cov(many.T)[None])
+    assert np.array_equal(likeliest(kept, len(many), held_out).covariances, kept[2])

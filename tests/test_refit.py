@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import legato
-from legato import cli
+from legato import cli, refits
 from legato.errors import Mistake
 from legato.explorer.catalogue import Catalogue
 from legato.explorer.models import Member
@@ -90,6 +90,37 @@ def test_what_it_gains_is_what_the_evidence_bound_gains(copied):
         for prior in (None, "mixture")
     ]
     assert both[1] - both[0] == pytest.approx(gained["value"], abs=0.25)  # draws differ, rows do not
+
+
+def test_one_gaussian_has_the_moments_of_the_population_whatever_the_unit_of_the_codes():
+    rng = np.random.default_rng(0)
+    mu, sigma = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 3)), rng.uniform(0.1, 1, (400, 3))
+    for unit in (1e-3, 1.0, 1e3):
+        codes = fits.Codes(np.float32(unit * mu), np.float32(unit * sigma), (3,))
+        found = fits.one_gaussian(codes, codes)
+        np.testing.assert_allclose(found.means[0], unit * mu.mean(0), rtol=1e-5, atol=1e-6 * unit)
+        expected = unit**2 * (np.cov(mu.T) + np.diag(np.square(sigma).mean(0)))
+        np.testing.assert_allclose(found.covariances[0], expected, rtol=1e-5, atol=1e-6 * unit**2)
+
+
+def test_few_codes_of_many_dimensions_have_a_mixture_that_is_no_worse_than_one_gaussian():
+    rng = np.random.default_rng(0)
+    codes, held = (fits.Codes(*np.float32([rng.standard_normal((n, 50)), np.full((n, 50), 0.1)]), (50,)) for n in (60, 300))
+    several, one = fits.several(codes, held, 0), fits.one_gaussian(codes, held)
+    normal = -0.5 * 50 * (np.log(2 * np.pi) + 1)  # nats; N(0, I) of itself
+    assert several.held_out >= one.held_out > normal - 5
+
+
+def test_a_figure_that_cannot_be_had_costs_no_prior(copied, monkeypatch, capsys):
+    run = copied("vae")
+
+    def none(*_):
+        raise Mistake("half-samples need 4 examples or more of each kind, got 2")
+
+    monkeypatch.setattr(refits, "likenesses", none)
+    assert cli.run(["refit", str(run), "--prior", "gaussian", "--device", "cpu"]) == 0
+    assert "distances of samples were not measured: half-samples need 4" in "".join(capsys.readouterr())
+    assert cli.run(["sample", str(run), "--from", "gaussian", "--out", str(run / "s.png"), "--device", "cpu"]) == 0
 
 
 def test_an_index_given_those_before_it_is_likelier_than_one_of_all(copied):

@@ -13,9 +13,9 @@ import legato
 from legato import cli
 from legato.errors import Mistake
 from legato.measures import evaluate
+from legato.measures.estimate import estimate_of
 from legato.measures.interval import bracketed
 from legato.report.panels import ImageRow, traversal_panel
-from legato.report.trained.numbers import estimate_of
 from legato.report.trained.story import map_sections
 from legato.report.trained.subjects import MOST, examples_of, plane_of, shown_rows, titled
 from legato.report.trained.training import loss_figure, sigma_figure

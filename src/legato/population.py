@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ PATIENCE = 2  # numbers of components in a row that may be worse on held-out cod
 FITTED, HELD_OUT = 10_000, 2_500  # rows whose codes fit and judge a mixture; 20,000 gave no better one (docs/log.md)
 HALVES = {"train": FITTED, "validation": HELD_OUT}
 FLOOR = 1e-4  # of a component's variances, in units of the population's: a component on a single code would be a point
+FEW = 20  # codes of a component for each dimension, below which covariances may be shrunk
+SHRUNK = (0.0, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0)  # shares of its correlations that a covariance then loses
 SMALL = 256  # dimensions up to which any number of components is tried; above, a covariance needs many codes
 
 
@@ -93,8 +95,8 @@ def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0, more: NDA
 
     1, 2, 5, … 100 components with full covariances, by expectation-maximisation from k-means++, until more were worse twice.
     With `more` codes (N, d) the best and those of more components go on with all of them, which bear more components. Beyond
-    256 dimensions no more components are tried than have two codes for each dimension. Raises `Mistake` on codes that are not
-    finite, too few, or of more than 4,096 dimensions.
+    256 dimensions no more components are tried than have two codes for each dimension. Covariances of few codes are shrunk.
+    Raises `Mistake` on codes that are not finite, too few, or of more than 4,096 dimensions.
     """
     check_size(np.shape(codes)[1])
     codes, held_out = np.asarray(codes, np.float64), np.asarray(held_out, np.float64)
@@ -105,22 +107,35 @@ def fitted(codes: NDArray[Any], held_out: NDArray[Any], seed: int = 0, more: NDA
     centre, scale = codes.mean(0), np.maximum(codes.std(0), 1e-12)  # a dimension that never moves
     tried: list[tuple[Parts, Mixture]] = []
 
-    def judged(parts: Parts) -> Mixture:
-        shown = _in_units(parts, centre, scale)
-        return Mixture(*shown, float(Mixture(*shown, math.nan).log_density(held_out).mean()))
+    def judged(parts: Parts, n: int) -> Mixture:
+        return likeliest(_in_units(parts, centre, scale), n, held_out)
 
     def best() -> int:
         return int(np.argmax([one.held_out for _, one in tried]))
 
     for count in _tried(*codes.shape):
         parts = _fit((codes - centre) / scale, count, seed)  # in units of the population, for which FLOOR is meant
-        tried.append((parts, judged(parts)))
+        tried.append((parts, judged(parts, len(codes))))
         if len(tried) - 1 - best() == PATIENCE:
             break
     if more is not None:
         every = (np.asarray(more, np.float64) - centre) / scale
-        tried = [(parts, judged(_fit(every, len(parts[0]), seed, parts))) for parts, _ in tried[best() :]]
+        tried = [(parts, judged(_fit(every, len(parts[0]), seed, parts), len(every))) for parts, _ in tried[best() :]]
     return tried[best()][1]
+
+
+def likeliest(parts: Parts, n: int, held_out: Doubles) -> Mixture:
+    """The mixture of these parts, fitted to n codes; of few with covariances (1 − γ) S + γ diag S, γ by `held_out`.
+
+    A covariance of hardly more codes than dimensions is flat where they happen not to lie, and other codes do lie there.
+    """
+    weights, means, covariances = parts
+    apart = 1 - np.eye(means.shape[1])
+    found = []
+    for share in SHRUNK if n < FEW * means.size else SHRUNK[:1]:
+        made = Mixture(weights, means, covariances * (1 - share * apart), math.nan)
+        found.append(replace(made, held_out=float(made.log_density(held_out).mean())))
+    return max(found, key=lambda one: one.held_out)
 
 
 def check_size(dimensions: int) -> None:

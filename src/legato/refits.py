@@ -8,6 +8,7 @@ gains on validation rows, where it is kept. Not covered: how it is fitted (fitte
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,10 @@ MOST, HELD_OUT = 200_000, 10_000  # training rows whose codes are learnt from, a
 TRAINED, IMAGES, SPATIAL = 10_000, 5_000, 250  # images that copies are looked for among; samples, and of spatial codes
 MINUTES = 2.0
 NATS = "nats per example"
+MISSING = {
+    "no_density": "the density of validation codes was not measured",
+    "no_distances": "distances of samples were not measured",
+}
 ONE_CLASS = "this model is of one class at a time, and so are its samples: their distances were not measured"
 
 
@@ -72,15 +77,23 @@ def refit(
     found, sizes, told = fit(prior, space.model, train, held, length, seed)
     told = {"rows": len(train.mu), "seed": seed, "seconds": round(time.monotonic() - began, 1), **told}
     if not isinstance(found, FlowMatching) or found.has_density:
-        told |= {one: value.to_json() for one, value in gains(space, *log_density(found, held)).items()}
+        told |= _judged("no_density", lambda: gains(space, *log_density(found, held)))
     if space.model.needs_class:
         told["no_distances"] = ONE_CLASS
     else:
         fitted, most = space.with_model(space.model.under(found)), SPATIAL if spatial else IMAGES
-        told |= {one: value.to_json() for one, value in likenesses(space, fitted, train, most).items()}
+        told |= _judged("no_distances", lambda: likenesses(space, fitted, train, most))
     with space.run.writing():
         write(space.run.priors, name or prior, {"kind": prior, "options": sizes, "told": told}, found)
     return Refit(name or prior, prior, told)
+
+
+def _judged(missing: str, figures: Callable[[], dict[str, Estimate]]) -> dict[str, Any]:
+    """Figures as JSON, or why there are none: minutes of training are not lost for want of a figure."""
+    try:
+        return {name: one.to_json() for name, one in figures().items()}
+    except Mistake as error:
+        return {missing: f"{MISSING[missing]}: {error}"}
 
 
 def gains(space: LatentSpace, z: Floats, density: Doubles, how: str) -> dict[str, Estimate]:

@@ -13,10 +13,9 @@ from rich.text import Text
 from legato.commands.application import application
 from legato.commands.options import HERE, Json, Label, Seed, Source, Split, Where
 from legato.commands.output import say, write_figures
-from legato.measures.answers import estimate_of
 from legato.measures.comparison import compare as compare_runs
-from legato.measures.estimate import Estimate
-from legato.measures.interval import bracketed
+from legato.measures.estimate import estimate_of
+from legato.measures.interval import signed
 from legato.terminal import one_line
 
 app = application("compare")
@@ -65,7 +64,7 @@ def _table(reference: dict[str, Any], run: dict[str, Any]) -> Table:
     )
     for name, difference in run["differences"].items():
         figures = [_short(one["figures"][name]) for one in (reference, run)]
-        table.add_row(name, *figures, _signed(estimate_of(difference)))
+        table.add_row(name, *figures, signed(estimate_of(difference)))
         if name == "nll" and difference["value"] is not None:
             table.add_row(
                 "  untrusted", *[_share(one["untrusted_share"]) for one in (reference, run)], _followed(reference, run)
@@ -90,9 +89,3 @@ def _followed(*runs: dict[str, Any]) -> str:
 
 def _short(figure: dict[str, Any]) -> str:
     return "–" if figure["value"] is None else f"{figure['value']:.2f}".replace("-", "−")
-
-
-def _signed(difference: Estimate) -> str:
-    """The difference with its sign written out: one without is easily read as a value."""
-    sign = "+" if difference.value is not None and difference.value > 0 else ""
-    return f"{sign}{bracketed(difference)}"

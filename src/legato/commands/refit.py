@@ -11,6 +11,8 @@ from legato.commands.options import HERE, RunPath, Seed, Where
 from legato.commands.output import say
 from legato.errors import quoted
 from legato.fitted.kept import Kind
+from legato.measures.estimate import estimate_of
+from legato.measures.interval import bracketed, signed
 from legato.refits import MINUTES
 from legato.refits import refit as fit
 
@@ -40,14 +42,12 @@ def refit(
     told = found.told
     say(f"fitted to the codes of {told['rows']:,} training examples in {told['seconds']:,.0f} s" + _steps(told))
     if "log_density" in told:
-        density = told["log_density"]
-        say(f"log density of validation codes: {density['value']:.2f} [{density['low']:.2f}, {density['high']:.2f}] nats")
+        say(f"log density of validation codes: {bracketed(estimate_of(told['log_density']))} nats")
     if "gained" in told:
-        gained = told["gained"]
-        within = f"[{gained['low']:+.2f}, {gained['high']:+.2f}]"
-        say(f"beside the model's own prior: {gained['value']:+.2f} {within} nats per example")
-    if "no_distances" in told:
-        say(told["no_distances"])
+        say(f"beside the model's own prior: {signed(estimate_of(told['gained']))} nats per example")
+    for reason in ("no_density", "no_distances"):
+        if reason in told:
+            say(told[reason])
     for what in ("frechet", "kid", "copies"):
         if line := _compared(told, what):
             say(line)
@@ -70,7 +70,7 @@ SHOWN = {
 def _compared(told: dict[str, Any], what: str) -> str | None:
     """One figure before and after, with what a perfect prior and reconstructions have of it."""
     parts = [(title, told[f"{what} {name}"]) for name, title in SHOWN.items() if f"{what} {name}" in told]
-    each = [f"{title} {one['value']:.4g} [{one['low']:.4g}, {one['high']:.4g}]" for title, one in parts]
+    each = [f"{title} {bracketed(estimate_of(one))}" for title, one in parts]
     return f"{TITLES[what]}: {', '.join(each)}" if parts else None
 
 

@@ -118,7 +118,7 @@ def _prior(kind: Kind, found: Found, advised: Mapping[str, Advice]) -> str:
             return f"{name[:1].upper()}{name[1:]}: {times}.{_fit(kind, key)}"
     if not tried and (told := advised.get("told from prior")) is not None and told.tone == "good":
         return f"{kind.prior}, as it is."
-    return f"{_best(tried, found)}{_next(kind)}"
+    return _best(tried, found, _next(kind))
 
 
 def _tried(kind: Kind) -> tuple[tuple[str, str], ...]:
@@ -136,11 +136,15 @@ def _fit(kind: Kind, key: str) -> str:
     return f" `legato refit {kind.run} --prior {names[key]}` fits it." if kind.run and key in names else ""
 
 
-def _best(tried: list[tuple[str, str]], found: Found) -> str:
+def _best(tried: list[tuple[str, str]], found: Found, then: str) -> str:
+    """What none of those tried did for certain, and what to fit then."""
     if not tried:
-        return ""
+        return then
     key, name = _nearest(tried, found)
-    return f"Not by those tried: the best, {name}, is at {bracketed(found.figures[key])} times. "
+    times, least, fine = bracketed(found.figures[key]), found.figures[key].low, RULES[key].fine
+    if least is not None and fine is not None and least <= fine:
+        return f"Perhaps by {name}, at {times} times: more images would tell. Else {then[:1].lower()}{then[1:]}"
+    return f"Not by those tried: the best, {name}, is at {times} times. {then}"
 
 
 def _nearest(tried: list[tuple[str, str]], found: Found) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from legato.experiment.run import Experiment, read_protocol
 from legato.experiment.scales import declared
 from legato.experiment.survey import evidence_path, read_evidence
 from legato.files import write_json
-from legato.measures.estimate import Estimate, absent
+from legato.measures.estimate import Estimate, absent, estimate_of
 from legato.measures.seeds import Contrast
 
 CONTROLS = ("untrained", "pca", "cross-fade", "train against test", "mean image", "nearest copy")
@@ -29,8 +29,7 @@ CONTROLS = ("untrained", "pca", "cross-fade", "train against test", "mean image"
 
 def read_figures(path: Path) -> dict[str, Estimate]:
     """Measure -> estimate."""
-    # Evidence leaves `why` out where there is a value.
-    return {name: Estimate(**{"why": None, **one}) for name, one in read_evidence(path)["figures"].items()}
+    return {name: estimate_of(one) for name, one in read_evidence(path)["figures"].items()}
 
 
 def gather(experiment: Experiment) -> Evidence:

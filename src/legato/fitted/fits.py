@@ -22,7 +22,7 @@ from legato.fitted.path import at
 from legato.fitted.scaled import Scaled
 from legato.fitted.velocity import repeated
 from legato.model import LatentVariableModel
-from legato.population import FITTED, HELD_OUT, check_size, fitted
+from legato.population import FITTED, HELD_OUT, Mixture, check_size, fitted, likeliest
 from legato.priors import Prior
 from legato.sequences import Sequential
 from legato.streams import random_stream
@@ -34,6 +34,7 @@ TIMES = 64  # of a step of vectors: what is made of a time is made once for eigh
 DROPPED, HALVED = 0.1, 0.5  # of the labels; half where draws without one follow the velocity of all, which a tenth leaves bad
 MIXED = 50_000  # codes that several Gaussians are fitted to in the end
 CUT = 36  # places from which on four make a token: a quarter of the cost
+TINY = 1e-12  # of a variance: its root is a float32 of which nothing is lost
 FOLLOWED = 1_000  # codes of a density that is followed along a way
 Sizes = dict[str, int]
 Fit = tuple[Prior, Told]
@@ -59,11 +60,9 @@ def fit(
     kind: Kind, model: LatentVariableModel, train: Codes, held: Codes, length: Length, seed: int
 ) -> tuple[Prior, Sizes, Told]:
     """A prior of this kind, the sizes of its parts as its file says them, and how it came about."""
-    if kind == "gaussian":
-        return one_gaussian(train), {"components": 1}, {}
-    if kind == "mixture":
-        found = several(train, held, seed)
-        return found, {"components": len(found.weights)}, {}
+    if kind in ("gaussian", "mixture"):
+        found = one_gaussian(train, held) if kind == "gaussian" else several(train, held, seed)
+        return as_gaussians(found, train.event), {"components": len(found.weights)}, {}
     sizes = sizes_of(kind, train)
     device = next(model.parameters()).device
     prior, told = LEARNT[kind](built(kind, sizes, model, seed), train, length, seed, device)
@@ -83,27 +82,28 @@ def sizes_of(kind: Kind, codes: Codes) -> Sizes:
     return {"classes": codes.classes, "width": 192, "depth": 6, "patch": 2 if height * across >= CUT else 1}
 
 
-def as_gaussians(weights: Doubles, means: Doubles, covariances: Doubles, event: Shape) -> Gaussians:
+def as_gaussians(mixture: Mixture, event: Shape) -> Gaussians:
     """A mixture with full covariances as a prior."""
-    prior = Gaussians(event, len(weights))
-    for name, value in {"weights": weights, "means": means, "roots": np.linalg.cholesky(covariances)}.items():
+    prior, roots = Gaussians(event, len(mixture.weights)), np.linalg.cholesky(mixture.covariances)
+    for name, value in {"weights": mixture.weights, "means": mixture.means, "roots": roots}.items():
         setattr(prior, name, torch.as_tensor(value, dtype=torch.float))
     return prior
 
 
-def one_gaussian(codes: Codes) -> Gaussians:
-    """N(m, S) of the codes' draws."""
-    z = codes.drawn("fit").astype(np.float64)
-    check_size(z.shape[1])
-    spread = np.atleast_2d(np.cov(z.T)) + 1e-9 * np.eye(z.shape[1])
-    return as_gaussians(np.ones(1), z.mean(0)[None], spread[None], codes.event)
+def one_gaussian(codes: Codes, held: Codes) -> Mixture:
+    """N(m, S) with the moments of (1/N) Σ_n q(z|x_n), m = E μ and S = Cov μ + diag E σ², which is shrunk of few codes."""
+    mu, sigma = codes.mu.astype(np.float64), codes.sigma.astype(np.float64)
+    check_size(mu.shape[1])
+    spread = np.atleast_2d(np.cov(mu.T)) + np.diag(np.square(sigma).mean(0))
+    spread += np.diag(1e-9 * np.diag(spread) + TINY)  # a dimension that never moves, or follows others
+    return likeliest((np.ones(1), mu.mean(0)[None], spread[None]), len(mu), held.drawn("fit")[:HELD_OUT].astype(np.float64))
 
 
-def several(train: Codes, held: Codes, seed: int) -> Gaussians:
-    """Σ_k w_k N(m_k, S_k), as many as make held-out draws likeliest."""
+def several(train: Codes, held: Codes, seed: int) -> Mixture:
+    """Σ_k w_k N(m_k, S_k), as many as make held-out draws likeliest; also one with the population's moments is tried."""
     z = train.drawn("fit")
     found = fitted(z[:FITTED], held.drawn("fit")[:HELD_OUT], seed, z[:MIXED] if len(z) > FITTED else None)
-    return as_gaussians(found.weights, found.means, found.covariances, train.event)
+    return max(found, one_gaussian(train, held), key=lambda one: one.held_out)
 
 
 def flow(prior: Prior, codes: Codes, length: Length, seed: int, device: torch.device) -> Fit:

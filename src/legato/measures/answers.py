@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from legato import shown
-from legato.measures.estimate import Estimate
+from legato.measures.estimate import estimate_of
 
 LISTED = (
     "kl_per_dimension",
     "rate_per_level",
 )  # a figure for each dimension: a table of them would push the rest off the screen
-
-
-def estimate_of(figure: dict[str, Any]) -> Estimate:
-    """A figure as it stands in JSON, back as an estimate."""
-    # Files leave `why` out where there is a value (`Estimate.to_json`).
-    return Estimate(**{"why": None, **figure})
 
 
 class Answer(dict[str, Any]):

@@ -100,7 +100,8 @@ def share_interval(share: float, variance: float, n: int) -> tuple[float, float]
     z = _two_sided(n)
     middle, half = share + z**2 / (2 * effective), z * math.sqrt(variance + (z / (2 * effective)) ** 2)
     low, high = ((middle + end) / (1 + z**2 / effective) for end in (-half, half))
-    return max(low, 0.0), min(high, 1.0)
+    # none, or all: 0 and 1 themselves, and not what rounding makes of them
+    return 0.0 if share <= 0 else max(low, 0.0), 1.0 if share >= 1 else min(high, 1.0)
 
 
 def loss_interval(loss: float, variance: float, n: int, one: float) -> tuple[float, float]:

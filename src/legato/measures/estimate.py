@@ -8,7 +8,7 @@ interval is another one, given beside and never mixed in (seeds.py); when two va
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -56,6 +56,11 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         return shown.page("", [("", str(self), "" if self.value is None else f"n = {self.n:,}; {self.method}")])
+
+
+def estimate_of(figure: Mapping[str, Any]) -> Estimate:
+    """The estimate that `to_json` wrote, which leaves `why` out where there is a value."""
+    return Estimate(**{"why": None, **figure})
 
 
 def absent(why: str, unit: str = "", method: str = "") -> Estimate:

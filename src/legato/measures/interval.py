@@ -40,6 +40,12 @@ def bracketed(estimate: Figure) -> str:
     return f"{_number(estimate.value, digits)} [{low}, {high}]"
 
 
+def signed(difference: Figure) -> str:
+    """`bracketed` with the sign written out: a difference without one is easily read as a value."""
+    sign = "+" if difference.value is not None and difference.value > 0 else ""
+    return f"{sign}{bracketed(difference)}"
+
+
 def _powers(estimate: Figure) -> str:
     """3.2e−7 [2.1e−7, 4.8e−7]: what would else be a row of zeros."""
     ends = (estimate.value, estimate.low, estimate.high)

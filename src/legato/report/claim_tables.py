@@ -9,7 +9,7 @@ from typing import Any
 from legato.experiment.contrasts import Evidence
 from legato.experiment.members import title_of
 from legato.measures.controls import BLINDNESS, Ranking
-from legato.measures.estimate import Estimate
+from legato.measures.estimate import estimate_of
 from legato.measures.interval import bracketed
 from legato.measures.known import called, measure_of
 from legato.report.html import NBSP, Section, Table
@@ -58,7 +58,7 @@ def rules(found: list[dict[str, Any]]) -> Table:
     """The rules of a claim: what was asked, what came out, the margins, the word."""
     rows = []
     for rule in found:
-        estimate = Estimate(**{"why": None, **rule["estimate"]})
+        estimate = estimate_of(rule["estimate"])
         beside = f" / {title_of(rule['beside'])}" if rule["beside"] else ""
         value = bracketed(estimate).replace(" ", NBSP) if estimate.value is not None else f"{estimate.why}"
         says = f"{rule['says']} (true by arithmetic)" if rule["arithmetic"] else rule["says"]

@@ -147,7 +147,9 @@ def _band(axes: Axes, i: int, steps: NDArray[Any], values: Floats, title: str) -
     kept = np.asarray(steps) > 0
     x, y = np.asarray(steps)[kept], np.maximum(values[kept], 1e-12)  # a σ of 0 has no logarithm, and no place on the axis
     axes.fill_between(x, y.min(1), y.max(1), color=style.LINES[i], alpha=0.13, linewidth=0)
-    axes.plot(x, np.exp(np.log(y).mean(1)), linewidth=1.6, markersize=3.2, **look(i))
+    # within the range, which rounding may leave: an axis of two numbers that differ in their last digit cannot be drawn
+    middle = np.exp(np.log(y).mean(1)).clip(y.min(1), y.max(1))
+    axes.plot(x, middle, linewidth=1.6, markersize=3.2, **look(i))
 
 
 def _ratio(sigma: Floats, std_mu: Floats) -> Floats:

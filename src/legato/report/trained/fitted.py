@@ -10,10 +10,10 @@ from typing import Any
 
 from legato.data.prepared import Prepared
 from legato.fitted.kept import names, said
+from legato.measures.estimate import estimate_of
 from legato.measures.interval import bracketed
 from legato.report.html import Section, Table
 from legato.report.trained.images import SAMPLES, sample_figure
-from legato.report.trained.numbers import estimate_of
 from legato.report.trained.subjects import MOST, Subject, TitledRun, is_image
 from legato.run import Run
 

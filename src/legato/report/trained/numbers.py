@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from legato.codes import name_of
-from legato.measures.estimate import Estimate, absent
+from legato.measures.estimate import Estimate, absent, estimate_of
 from legato.measures.interval import bracketed
 from legato.measures.known import called, measure_of
 from legato.report.forest import EstimateRow, estimates_plot
@@ -19,11 +19,6 @@ Found = Mapping[str, Any]
 
 SINGLE = ("elbo", "distortion", "rate", "nll", "untrusted_share", "bits_per_dim", "ess")
 DIMENSIONS = 20  # rows of the chart of KLs: a person compares no more
-
-
-def estimate_of(figure: Mapping[str, Any]) -> Estimate:
-    """The estimate that `to_json` wrote."""
-    return Estimate(**{"why": None, **figure})
 
 
 def numbers_table(subjects: Sequence[Subject], found: Sequence[Found]) -> Table:

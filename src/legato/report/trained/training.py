@@ -97,7 +97,8 @@ def _sigmas(subject: Subject) -> SigmaSeries:
     # step 0 has no place on a logarithmic axis
     found = [(m["step"], m["validation"]) for m in lines if "validation" in m and m["step"] > 0]
     sigma, spread = (np.array([v[name] for _, v in found]) for name in ("sigma", "std_mu"))
-    return SigmaSeries(subject.title, np.array([step for step, _ in found]), sigma, spread)
+    known = spread if spread.any() else None  # of one validation row nothing spreads
+    return SigmaSeries(subject.title, np.array([step for step, _ in found]), sigma, known)
 
 
 def _losses(subject: Subject) -> TrainingSeries:
