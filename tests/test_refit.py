@@ -95,7 +95,7 @@ def test_what_it_gains_is_what_the_evidence_bound_gains(copied):
 def test_one_gaussian_has_the_moments_of_the_population_whatever_the_unit_of_the_codes():
     rng = np.random.default_rng(0)
     mu, sigma = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 3)), rng.uniform(0.1, 1, (400, 3))
-    for unit in (1e-3, 1.0, 1e3):
+    for unit in (1e-6, 1.0, 1e3):
         codes = fits.Codes(np.float32(unit * mu), np.float32(unit * sigma), (3,))
         found = fits.one_gaussian(codes, codes)
         np.testing.assert_allclose(found.means[0], unit * mu.mean(0), rtol=1e-5, atol=1e-6 * unit)

@@ -22,6 +22,7 @@ from legato.fitted.path import at
 from legato.fitted.scaled import Scaled
 from legato.fitted.velocity import repeated
 from legato.model import LatentVariableModel
+from legato.moments import of_rows
 from legato.population import FITTED, HELD_OUT, Mixture, check_size, fitted, likeliest
 from legato.priors import Prior
 from legato.sequences import Sequential
@@ -34,7 +35,7 @@ TIMES = 64  # of a step of vectors: what is made of a time is made once for eigh
 DROPPED, HALVED = 0.1, 0.5  # of the labels; half where draws without one follow the velocity of all, which a tenth leaves bad
 MIXED = 50_000  # codes that several Gaussians are fitted to in the end
 CUT = 36  # places from which on four make a token: a quarter of the cost
-TINY = 1e-12  # of a variance: its root is a float32 of which nothing is lost
+TINY = 1e-30  # of a variance, where no code moves: its root is still a number of float32
 FOLLOWED = 1_000  # codes of a density that is followed along a way
 Sizes = dict[str, int]
 Fit = tuple[Prior, Told]
@@ -92,11 +93,12 @@ def as_gaussians(mixture: Mixture, event: Shape) -> Gaussians:
 
 def one_gaussian(codes: Codes, held: Codes) -> Mixture:
     """N(m, S) with the moments of (1/N) Σ_n q(z|x_n), m = E μ and S = Cov μ + diag E σ², which is shrunk of few codes."""
-    mu, sigma = codes.mu.astype(np.float64), codes.sigma.astype(np.float64)
-    check_size(mu.shape[1])
-    spread = np.atleast_2d(np.cov(mu.T)) + np.diag(np.square(sigma).mean(0))
-    spread += np.diag(1e-9 * np.diag(spread) + TINY)  # a dimension that never moves, or follows others
-    return likeliest((np.ones(1), mu.mean(0)[None], spread[None]), len(mu), held.drawn("fit")[:HELD_OUT].astype(np.float64))
+    check_size(codes.mu.shape[1])
+    found = of_rows(codes.mu, unbiased=True).with_noise(np.square(codes.sigma).mean(0, dtype=np.float64))
+    own = found.variances
+    spread = found.matrix() + np.diag(1e-9 * own + 1e-12 * own.max() + TINY)  # a dimension that never moves, or follows others
+    judged = held.drawn("fit")[:HELD_OUT].astype(np.float64)
+    return likeliest((np.ones(1), found.mean[None], spread[None]), len(codes.mu), judged)
 
 
 def several(train: Codes, held: Codes, seed: int) -> Mixture:
