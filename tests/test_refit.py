@@ -111,6 +111,19 @@ def test_few_codes_of_many_dimensions_have_a_mixture_that_is_no_worse_than_one_g
     assert several.held_out >= one.held_out > normal - 5
 
 
+def test_codes_held_out_have_noise_of_their_own():
+    # Where every posterior is N(0, I) a mixture chosen by the noise that it was fitted to is a point on each code.
+    codes, held = (
+        fits.Codes(np.zeros((n, 4), np.float32), np.ones((n, 4), np.float32), (4,), split=split)
+        for n, split in ((240, "train"), (60, "validation"))
+    )
+    assert not np.isclose(codes.drawn("fit")[:60], held.drawn("fit")).any()
+    found = fits.as_gaussians(fits.several(codes, held, 0), (4,))
+    _, density, _ = fits.log_density(found, held)
+    exact = -0.5 * (4 * np.log(2 * np.pi) + np.square(held.drawn("judged")).sum(1))
+    assert density.mean() == pytest.approx(exact.mean(), abs=0.3)
+
+
 def test_a_figure_that_cannot_be_had_costs_no_prior(copied, monkeypatch, capsys):
     run = copied("vae")
 

@@ -146,4 +146,4 @@ def codes_of(space: LatentSpace, split: str, most: int) -> Codes:
     mu, sigma = (np.concatenate(part) for part in zip(*parts, strict=True))
     labels, names = data.dataset.labels, data.dataset.label_names
     label = None if labels is None else np.asarray(labels)[rows]
-    return Codes(mu, sigma, space.model.latent.event, label, 0 if label is None else len(names))
+    return Codes(mu, sigma, space.model.latent.event, label, 0 if label is None else len(names), split)

@@ -43,17 +43,18 @@ Fit = tuple[Prior, Told]
 
 @dataclass(frozen=True)
 class Codes:
-    """Posteriors of some rows: μ and σ (n, d) in a row, the shape of one code, each row's class where it has one."""
+    """Posteriors of a split's rows: μ and σ (n, d) in a row, the shape of one code, each row's class where it has one."""
 
     mu: Floats
     sigma: Floats
     event: Shape
     label: Integers | None = None
     classes: int = 0
+    split: str = "train"
 
     def drawn(self, purpose: str) -> Floats:
-        """One draw z ~ q(z|x) for each row, (n, d), the same at every call for this purpose."""
-        noise = random_stream(0, "refit", purpose).standard_normal(self.mu.shape, dtype=np.float32)
+        """One draw z ~ q(z|x) for each row, (n, d), the same at every call for this purpose, and of no other split."""
+        noise = random_stream(0, "refit", f"{purpose}, {self.split}").standard_normal(self.mu.shape, dtype=np.float32)
         return np.asarray(self.mu + self.sigma * noise)
 
 
